@@ -1,15 +1,15 @@
 """The error tree. It imports nothing; each class knows the exit code of the command line.
 
-    LlamaChatError        1   anything that went wrong and has a sentence for it
-    ├── UsageError        2   an option or argument is wrong
-    ├── ModelFileError    3   the model cannot be loaded
-    │   ├── ShapeError    3   a tensor or an operation has the wrong shape
-    │   └── Unsupported   3   the file is right, this program does not know something in it
-    ├── ContextFull       4   the prompt does not fit the context
-    ├── EndedByLength     5   only with --fail-on-length
-    ├── SchemaFailed      6   the output failed its schema or grammar
-    ├── NotEnoughMemory   7   the plan (weights + cache + scratch) exceeds what is free
-    └── Cancelled       130   a person pressed Ctrl+C
+LlamaChatError        1   anything that went wrong and has a sentence for it
+├── UsageError        2   an option or argument is wrong
+├── ModelFileError    3   the model cannot be loaded
+│   ├── ShapeError    3   a tensor or an operation has the wrong shape
+│   └── Unsupported   3   the file is right, this program does not know something in it
+├── ContextFull       4   the prompt does not fit the context
+├── EndedByLength     5   only with --fail-on-length
+├── SchemaFailed      6   the output failed its schema or grammar
+├── NotEnoughMemory   7   the plan (weights + cache + scratch) exceeds what is free
+└── Cancelled       130   a person pressed Ctrl+C
 """
 
 from enum import IntEnum

@@ -1,0 +1,1 @@
+"""Models on this machine and where to get more: names, discovery, downloads."""

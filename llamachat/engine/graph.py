@@ -97,7 +97,7 @@ class Rope(Node):
 class Attention(Node):
     """softmax(q k^T * scale) v over the sequence's keys up to the token itself; k and v go into cache `layer`.
 
-    q [n_tokens, n_head*head_dim], k and v [n_tokens, n_head_kv*head_dim]; head h reads k/v head h // (n_head/n_head_kv).
+    q [n_tokens, n_head*head_dim], k and v [n_tokens, n_head_kv*head_dim]; n_head/n_head_kv heads share a k/v head.
     window w > 0: a query at position p sees keys with p - key < w.
     """
 

@@ -1,0 +1,1 @@
+"""LLVM: a vocabulary for kernels, instruction sets, the compiler and its object cache."""

@@ -1,0 +1,1 @@
+"""Every block format as data, with its NumPy reference codec."""

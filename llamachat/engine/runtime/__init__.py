@@ -1,0 +1,1 @@
+"""Buffers, the worker pool, and Program: the launches that are a model's forward pass."""

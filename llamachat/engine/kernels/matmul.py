@@ -1,0 +1,261 @@
+"""Matrix products on packed tiles: y[c] = W x[c], one column (decoding) or a register block of columns (prompts).
+
+Order of additions, the same for one column and for many: for every row, the groups of a row from left to right,
+total = fma(float(dot), scale * x_scale, total), then total = fma(offset, x_sum, total), where `dot` is an exact integer;
+then bias, then either the residual or the gate. A row is computed whole by one thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llamachat.engine.jit.compiler import KernelSpec
+from llamachat.engine.jit.isa.generic import Generic
+from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.values import F32, I8, I16, I32, I64, Ptr, Var, Vec, lanes
+from llamachat.engine.kernels.functions import ACTIVATIONS
+from llamachat.engine.kernels.panel import GROUP, Record
+from llamachat.engine.kernels.tile import Tile
+from llamachat.engine.quants import FORMATS
+
+# Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
+UNIT = 2
+
+
+# What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
+MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(ACTIVATIONS)}}
+
+
+@dataclass(frozen=True)
+class Product(KernelSpec):
+    """y[c] = W x[c] for a quantised format, then bias and what `mode` says.
+
+    tiles: W packed; x: quantised panels; y, other: float32 rows of `stride` bytes; bias: float32 [n_rows padded] or 0;
+    mode: one of MODES; count: where the number of tokens is; units: UNIT tile rows each; blocks: blocks in a row;
+    scratch: `room` bytes for each thread (many columns only, see `scratch_bytes`).
+    """
+
+    format: str
+    columns: int
+    arguments: ClassVar = (
+        *("tiles", "x", "y", "bias", "other", "mode", "count", "units", "blocks", "stride", "scratch", "room"),
+    )
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """The product."""
+        tile = Tile(FORMATS[self.format], isa.rows)
+        with k.when(k.pointer("count").load(I64) > 0):
+            emit_rows = _one_column if self.columns == 1 else _many_columns
+            first, last = k.share(k.args.units)
+            with k.loop(first, last) as unit, k.when(not_cancelled(k)):
+                emit_rows(self, k, isa, tile, unit)
+
+
+def _one_column(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
+    totals = [k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(UNIT)]
+    tiles, x, blocks = k.pointer("tiles"), k.pointer("x"), k.args.blocks
+    groups = tile.format.block // GROUP
+    with k.loop(0, blocks) as block:
+        base = tiles[(unit * blocks + block) * (UNIT * tile.bytes)]
+        for r, total in enumerate(totals):
+            for g in range(groups):
+                record = x[(block * groups + g) * Record(1).bytes]
+                _one_group(k, isa, tile, base[r * tile.bytes], g, record, total)
+    _finish(k, isa, unit, k.number(0), [[t] for t in totals])
+
+
+def _one_group(k: Kernel, isa: Generic, tile: Tile, at: Ptr, g: int, record: Ptr, total: Var) -> None:
+    """Adds the product of 32 columns of one tile row with one column of activations."""
+    layout = Record(1)
+    for first in range(0, GROUP, tile.group):
+        dot = k.zeros(lanes(I32, isa.rows))
+        for quad in range(first // 4, (first + tile.group) // 4):
+            codes = tile.read_codes(k, at, g * GROUP + 4 * quad)
+            dot = isa.dot4(k, dot, codes, record[layout.code(quad, 0)].load(I32).splat(isa.rows), tile.code_bits)
+        group = (g * GROUP + first) // tile.format.group
+        scale = tile.read_scale(k, isa, at, group)
+        offset = tile.read_offset(k, isa, at, group, scale)
+        x_sum = record[layout.sum(0, tile.group, first)]
+        _accumulate(k, isa, total, dot, scale, offset, record[layout.scale(0)], x_sum)
+
+
+def _accumulate(
+    k: Kernel, isa: Generic, total: Var, dot: Vec, scale: Vec, offset: Vec | None, x_scale: Ptr, x_sum: Ptr
+) -> None:
+    value = isa.fma(k, dot.to_float(), scale * x_scale.load(F32, 4), total.get())
+    if offset is not None:
+        value = isa.fma(k, offset, x_sum.load(F32, 4).splat(isa.rows), value)
+    total.set(value)
+
+
+class _Unpacked:
+    """The scratch layout of 32 columns of one tile row: codes as bytes, then scale and offset of each group."""
+
+    def __init__(self, tile: Tile) -> None:
+        self.tile, self.groups = tile, GROUP // tile.group
+        self.codes_bytes = GROUP * tile.rows
+        self.bytes = self.codes_bytes + self.groups * 2 * 4 * tile.rows
+
+    def code(self, quad: int) -> int:
+        return quad * 4 * self.tile.rows
+
+    def scale(self, group: int) -> int:
+        return self.codes_bytes + group * 2 * 4 * self.tile.rows
+
+    def offset(self, group: int) -> int:
+        return self.scale(group) + 4 * self.tile.rows
+
+
+def scratch_bytes(format_name: str, rows: int, width: int) -> int:
+    """What one thread needs to unpack UNIT tile rows of `width` columns."""
+    return _Unpacked(Tile(FORMATS[format_name], rows)).bytes * UNIT * (width // GROUP)
+
+
+def _many_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
+    """Unpacks the rows once, then multiplies them with every panel."""
+    scratch = k.pointer("scratch")[k.thread * k.args.room]
+    groups = k.args.blocks * (tile.format.block // GROUP)
+    has_offset = _unpack(k, isa, tile, unit, scratch)
+    record = Record(spec.columns)
+    panels = (k.pointer("count").load(I64) + (spec.columns - 1)) // spec.columns
+    with k.loop(0, panels) as panel:
+        x = k.pointer("x")[panel * groups * record.bytes]
+        zero = k.zeros(lanes(F32, isa.rows))
+        totals = [[k.var(zero) for _ in range(spec.columns)] for _ in range(UNIT)]
+        with k.loop(0, groups) as g:
+            _block_of_columns(k, isa, tile, scratch[g * (UNIT * _Unpacked(tile).bytes)], x[g * record.bytes], totals, has_offset)
+        _finish(k, isa, unit, panel * spec.columns, totals)
+
+
+def _unpack(k: Kernel, isa: Generic, tile: Tile, unit: Vec, scratch: Ptr) -> bool:
+    """Writes codes, scales and offsets of UNIT tile rows to the scratch; returns whether the format has offsets."""
+    layout, groups, has_offset = _Unpacked(tile), tile.format.block // GROUP, False
+    with k.loop(0, k.args.blocks) as block:
+        base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
+        for g in range(groups):
+            for r in range(UNIT):
+                at, to = base[r * tile.bytes], scratch[((block * groups + g) * UNIT + r) * layout.bytes]
+                for quad in range(GROUP // 4):
+                    to[layout.code(quad)].store(tile.read_codes(k, at, g * GROUP + 4 * quad), align=16)
+                for part in range(layout.groups):
+                    group = (g * GROUP + part * tile.group) // tile.format.group
+                    scale = tile.read_scale(k, isa, at, group)
+                    offset = tile.read_offset(k, isa, at, group, scale)
+                    to[layout.scale(part)].store(scale, align=16)
+                    if offset is not None:
+                        to[layout.offset(part)].store(offset, align=16)
+                        has_offset = True
+    return has_offset
+
+
+def _block_of_columns(
+    k: Kernel, isa: Generic, tile: Tile, at: Ptr, record: Ptr, totals: list[list[Var]], has_offset: bool
+) -> None:
+    """Adds the products of 32 columns of UNIT tile rows with a panel's activations."""
+    layout, x = _Unpacked(tile), Record(len(totals[0]))
+    for part in range(layout.groups):
+        first = part * tile.group
+        dots = [[k.zeros(lanes(I32, isa.rows)) for _ in row] for row in totals]
+        for quad in range(first // 4, (first + tile.group) // 4):
+            codes = [at[r * layout.bytes + layout.code(quad)].load(lanes(I8, 4 * isa.rows), 16) for r in range(UNIT)]
+            for c in range(x.columns):
+                four = record[x.code(quad, c)].load(I32, 4).splat(isa.rows)
+                for r in range(UNIT):
+                    dots[r][c] = isa.dot4(k, dots[r][c], codes[r], four, tile.code_bits)
+        for r in range(UNIT):
+            scale, offset = (
+                at[r * layout.bytes + where(part)].load(lanes(F32, isa.rows), 16) for where in (layout.scale, layout.offset)
+            )
+            for c in range(x.columns):
+                sums = record[x.sum(c, tile.group, first)]
+                used = offset if has_offset else None
+                _accumulate(k, isa, totals[r][c], dots[r][c], scale, used, record[x.scale(c)], sums)
+
+
+@dataclass(frozen=True)
+class FloatProduct(KernelSpec):
+    """y[c] = W x[c] for F32, F16 and BF16 weights and float activations; arguments as in `Product`.
+
+    Order of additions: columns of a row from left to right, total = fma(w, x, total).
+    """
+
+    format: str
+    columns: int
+    arguments: ClassVar = Product.arguments
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """The product."""
+        count, columns = k.pointer("count").load(I64), self.columns
+        first, last = k.share(k.args.units)
+        panels = (count + (columns - 1)) // columns
+        with k.loop(first, last) as unit, k.loop(0, panels) as panel:
+            x = k.pointer("x")[panel * k.args.blocks * (4 * columns)]
+            tiles = k.pointer("tiles")[unit * k.args.blocks * (UNIT * self.item * isa.rows)]
+            totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(UNIT)]
+            with k.loop(0, k.args.blocks) as i:
+                for r in range(UNIT):
+                    w = read_floats(k, isa, self.format, tiles[(i * UNIT + r) * (self.item * isa.rows)], isa.rows)
+                    for c in range(columns):
+                        value = x[(i * columns + c) * 4].load(F32, 4).splat(isa.rows)
+                        totals[r][c].set(isa.fma(k, w, value, totals[r][c].get()))
+            _finish(k, isa, unit, panel * columns, totals)
+
+    @property
+    def item(self) -> int:
+        """Bytes of a weight."""
+        return FORMATS[self.format].layout.itemsize
+
+
+def read_floats(k: Kernel, isa: Generic, name: str, at: Ptr, n: int) -> Vec:
+    """n float32 from n F32, F16 or BF16 values."""
+    return READ_FLOATS[name](k, isa, at, n)
+
+
+def _read_half(k: Kernel, isa: Generic, at: Ptr, n: int) -> Vec:
+    return isa.widen_half(k, at.load(lanes(I16, n), 2))
+
+
+def _read_bfloat(k: Kernel, isa: Generic, at: Ptr, n: int) -> Vec:
+    return (at.load(lanes(I16, n), 2).unsigned(I32) << 16).as_(lanes(F32, n))
+
+
+READ_FLOATS: dict[str, Callable[[Kernel, Generic, Ptr, int], Vec]] = {
+    "F32": lambda k, isa, at, n: at.load(lanes(F32, n), 4),
+    "F16": _read_half,
+    "BF16": _read_bfloat,
+}
+
+
+def not_cancelled(k: Kernel) -> Vec:
+    """Whether the person still waits for this step: large launches look, so that Ctrl+C stops them early."""
+    return Ptr(k.step.base)[0].load_atomic().equals(0)
+
+
+def _finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Var]]) -> None:
+    """Stores UNIT tile rows of every column; then bias and mode, in place."""
+    at = unit * (UNIT * 4 * isa.rows)
+    for c in range(len(totals[0])):
+        for r, row in enumerate(totals):
+            k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * r].store(row[c].get(), align=4)
+    plain = (k.args.bias | k.args.mode).equals(0)
+    with k.when(plain.equals(0)), k.loop(column, column + len(totals[0])) as c:
+        for r in range(UNIT):
+            _complete(k, isa, at + 4 * isa.rows * r, c * k.args.stride)
+
+
+def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:
+    """One register of y: + bias, then + residual or activation(gate) * y."""
+    kind = lanes(F32, isa.rows)
+    y = k.pointer("y")[row + at]
+    value = k.var(y.load(kind, 4))
+    with k.when(k.args.bias > 0):
+        value.set(value.get() + k.pointer("bias")[at].load(kind, 4))
+    with k.when(k.args.mode.equals(MODES["residual"])):
+        value.set(value.get() + k.pointer("other")[row + at].load(kind, 4))
+    for name, activation in ACTIVATIONS.items():
+        with k.when(k.args.mode.equals(MODES[name])):
+            gate = k.pointer("other")[row + at].load(kind, 4)
+            value.set(activation(k, isa, gate) * value.get())
+    y.store(value.get(), 4)

@@ -1,0 +1,32 @@
+"""Memory for native code: page-aligned, zeroed, taken from the system when first touched, with an address."""
+
+from __future__ import annotations
+
+import mmap
+from contextlib import suppress
+
+import numpy as np
+
+HUGE = 1 << 21
+
+
+class Buffer:
+    """`n_bytes` of anonymous memory; `address` is valid as long as this object lives."""
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self.bytes: np.ndarray = np.frombuffer(_map(max(n_bytes, 1)), np.uint8)[:n_bytes]
+        self.address = int(self.bytes.ctypes.data) if n_bytes else 0
+
+    def view(self, dtype: type, shape: tuple[int, ...], at: int = 0) -> np.ndarray:
+        """An array over its bytes from `at` on."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        return self.bytes[at : at + size].view(dtype).reshape(shape)
+
+
+def _map(n_bytes: int) -> mmap.mmap:
+    memory = mmap.mmap(-1, n_bytes)
+    if n_bytes >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # kernels without transparent huge pages
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory

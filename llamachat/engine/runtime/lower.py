@@ -1,0 +1,247 @@
+"""From a graph of operations to launches: which kernel computes what, where it lies, and what is fused.
+
+Fused: a residual or gate goes into its product's last step; a residual into a norm; rope and per-head norms work in place;
+an activation is quantised once for all products that read it. After the last attention only the rows whose logits are
+wanted go on: `TakeRows` divides a forward pass into body and head.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Protocol
+
+from llamachat.engine import graph as g
+from llamachat.engine.jit.isa.generic import Generic
+from llamachat.engine.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
+from llamachat.engine.kernels.attention import Attention, StoreCache
+from llamachat.engine.kernels.embed import Embed
+from llamachat.engine.kernels.matmul import MODES, UNIT
+from llamachat.engine.kernels.norm import RmsNorm
+from llamachat.engine.kernels.panel import panel_bytes
+from llamachat.engine.kernels.rope import Rope
+from llamachat.engine.runtime.program import Launch, Region
+from llamachat.engine.runtime.weights import Weights
+from llamachat.engine.runtime.workers import Step
+
+
+class Memory(Protocol):
+    """What a context lends to its programs."""
+
+    n_ctx: int
+    cache_type: str
+
+    def keys(self, layer: int) -> Region:
+        """The layer's cached keys."""
+
+    def values(self, layer: int) -> Region:
+        """The layer's cached values."""
+
+    def rope_table(self, spec: g.RopeSpec) -> int:
+        """cos and sin of every position."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much a program computes at once: at most `max_tokens` tokens, `columns` of them in a product's registers."""
+
+    max_tokens: int
+    columns: int
+    n_threads: int
+
+
+class Lowering:
+    """Turns nodes into launches, in their order."""
+
+    def __init__(self, nodes: list[g.Node], weights: Weights, memory: Memory, isa: Generic, step: Step, shape: Shape):
+        self.nodes, self.weights, self.memory, self.isa, self.shape = nodes, weights, memory, isa, shape
+        self.step = step
+        self.count, self.count_name = step.field_address("n_tokens"), "n_tokens"
+        self.launches: list[Launch] = []
+        self.regions: dict[g.Node, Region] = {}
+        self._uses = Counter(user_input for node in nodes for user_input in inputs(node))
+        self._panels: dict[tuple[g.Node, bool], Region] = {}
+        self._deferred = self._find_deferred()
+        self._scratch = Region(0)
+
+    def body(self, crossing: dict[g.Node, Region]) -> list[Launch]:
+        """Up to the last attention, and the rows that go on into the head's regions."""
+        for node in self.nodes[: self._border()]:
+            self._lower(node)
+        for node, region in crossing.items():
+            arguments = {"x": self.regions[node], "y": region, "stride": self.stride(node.width)}
+            self._emit(TakeRows(), arguments, [self.regions[node]], [region], ())
+        return self._finished()
+
+    def head(self, crossing: dict[g.Node, Region]) -> tuple[list[Launch], Region]:
+        """From there to the logits; their region is kept until the next step."""
+        self.count, self.count_name = self.step.field_address("n_outputs"), "n_outputs"
+        self.regions.update(crossing)
+        for node in self.nodes[self._border() :]:
+            self._lower(node)
+        return self._finished(), self.regions[self.nodes[-1]]
+
+    def crossing(self) -> list[g.Node]:
+        """Values made before the border and read after it."""
+        border = self._border()
+        before = set(self.nodes[:border])
+        return list(dict.fromkeys(i for node in self.nodes[border:] for i in inputs(node) if i in before))
+
+    def stride(self, width: int) -> int:
+        """Bytes from one token's row to the next: whole units of tile rows."""
+        unit = UNIT * self.isa.rows
+        return 4 * -(-width // unit) * unit
+
+    def region(self, width: int) -> Region:
+        """New memory for a value."""
+        return Region(self.stride(width) * -(-self.shape.max_tokens // self.shape.columns) * self.shape.columns)
+
+    def _border(self) -> int:
+        attention = [i for i, node in enumerate(self.nodes) if isinstance(node, g.Attention)]
+        return attention[-1] + 1 if attention else len(self.nodes) - 1
+
+    def _finished(self) -> list[Launch]:
+        """The launches, with room for the products' scratch."""
+        n_bytes = self._scratch.n_bytes
+        self._scratch.n_bytes = n_bytes * self.shape.n_threads
+        return [
+            Launch(one.spec, {**one.arguments, "room": n_bytes}, one.reads, one.writes, one.split)
+            if one.arguments.get("scratch") is self._scratch
+            else one
+            for one in self.launches
+        ]
+
+    def _find_deferred(self) -> set[g.Node]:
+        """Nodes computed together with their only user: a product or norm that is added, a product that is gated."""
+        deferred: set[g.Node] = set()
+        for node in self.nodes:
+            if isinstance(node, g.Add):
+                parts = [n for n in (node.b, node.a) if isinstance(n, g.Linear | g.RmsNorm) and self._uses[n] == 1]
+                parts = [n for n in parts if not isinstance(n, g.RmsNorm) or n.size == n.width]
+                deferred.update(parts[:1])
+            if isinstance(node, g.Glu) and isinstance(node.up, g.Linear) and self._uses[node.up] == 1:
+                deferred.add(node.up)
+        return deferred
+
+    def _lower(self, node: g.Node) -> None:
+        if node not in self._deferred:
+            getattr(self, f"_lower_{type(node).__name__.lower()}")(node)
+
+    def _lower_embed(self, node: g.Embed) -> None:
+        table = self.weights.table(node.table.name)
+        out = self.regions[node] = self.region(node.width)
+        n_rows, n_columns = table.shape
+        arguments = {
+            **{"table": int(table.data.ctypes.data), "y": out, "row_bytes": table.n_bytes // n_rows},
+            **{"blocks": n_columns // table.type.block, "stride": self.stride(node.width)},
+        }
+        self._emit(Embed(table.type.name, node.factor), arguments, [], [out], ("items", self.count_name, 1))
+
+    def _lower_rmsnorm(self, node: g.RmsNorm, residual: g.Node | None = None, out: g.Node | None = None) -> None:
+        x, groups = self.regions[node.x], node.width // node.size
+        in_place = self._uses[node.x] == 1 and residual is None
+        y = self.regions[out or node] = x if in_place else self.region(node.width)
+        other = self.regions[residual] if residual is not None else 0
+        arguments = {
+            **{"x": x, "y": y, "other": other, "weight": self.weights.vector(node.weight.name), "count": self.count},
+            **{"groups": groups, "x_stride": self.stride(node.width), "y_stride": self.stride(node.width)},
+        }
+        reads = [x, *([other] if isinstance(other, Region) else [])]
+        spec = RmsNorm(node.size, node.eps, residual is not None)
+        self._emit(spec, arguments, reads, [y], ("items", self.count_name, groups))
+
+    def _lower_linear(self, node: g.Linear, out: g.Node | None = None, mode: str = "", other: g.Node | None = None) -> None:
+        matrix = self.weights.matrix(node.weight.name)
+        panel = self._panel(node.x, matrix.quantised)
+        y = self.regions[out or node] = self.region(node.width)
+        beside = self.regions[other] if other is not None else 0
+        many = matrix.quantised and self.shape.columns > 1
+        if many:
+            self._scratch.n_bytes = max(self._scratch.n_bytes, matrix.scratch_bytes(self.isa.rows))
+        arguments = {
+            **{"tiles": matrix.tiles.address, "x": panel, "y": y, "other": beside, "mode": MODES[mode]},
+            **{"bias": self.weights.vector(node.bias.name) if node.bias else 0, "count": self.count},
+            **{"units": matrix.units, "blocks": matrix.blocks, "stride": self.stride(node.width)},
+            **{"scratch": self._scratch if many else 0, "room": 0},
+        }
+        reads = [panel, *([beside] if isinstance(beside, Region) else [])]
+        split = ("units", matrix.units)
+        self._emit(matrix.product(self.shape.columns), arguments, reads, [y], split)
+
+    def _panel(self, x: g.Node, quantised: bool) -> Region:
+        """The activations as products read them; made once for all products of x."""
+        if (x, quantised) not in self._panels:
+            columns, source = self.shape.columns, self.regions[x]
+            if not quantised and columns == 1:
+                return source
+            panel = Region(panel_bytes(x.width, self.shape.max_tokens, columns))
+            spec = Quantize(columns) if quantised else CopyPanels(columns)
+            arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
+            arguments["stride"] = self.stride(x.width)
+            self._emit(spec, arguments, [source], [panel], ("items", self.count_name, 1))
+            self._panels[x, quantised] = panel
+        return self._panels[x, quantised]
+
+    def _lower_rope(self, node: g.Rope) -> None:
+        x = self.regions[node] = self.regions[node.x]
+        spec, heads = node.spec, node.width // node.head_dim
+        table = self.memory.rope_table(spec)
+        arguments = {"x": x, "table": table, "heads": heads, "stride": self.stride(node.width)}
+        self._emit(Rope(node.head_dim, spec.n_rot, spec.order), arguments, [x], [x], ("items", self.count_name, heads))
+
+    def _lower_attention(self, node: g.Attention) -> None:
+        m, dim, heads = self.memory, node.head_dim, node.n_head_kv
+        keys, values = m.keys(node.layer), m.values(node.layer)
+        cached = {"keys": keys, "values": values, "n_head_kv": heads, "n_ctx": m.n_ctx}
+        q, k, v = (self.regions[n] for n in (node.q, node.k, node.v))
+        arguments: dict[str, int | Region] = {"k": k, "v": v, **cached, "stride": self.stride(node.k.width)}
+        split = ("items", self.count_name, heads)
+        self._emit(StoreCache(dim, m.cache_type), arguments, [k, v], [keys, values], split)
+        group = node.n_head // heads
+        tokens, parts = (max(1, 12 // group), group) if self.shape.columns > 1 else (1, 1)
+        spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts)
+        y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads)
+        self.regions[node] = y
+        arguments = {"q": q, "y": y, **cached, "stride": self.stride(node.width)}
+        arguments |= {"scratch": scratch, "room": spec.scratch_bytes}
+        self._emit(spec, arguments, [q, keys, values], [y, scratch], ())
+
+    def _lower_glu(self, node: g.Glu) -> None:
+        if node.up in self._deferred and isinstance(node.up, g.Linear):
+            self._lower_linear(node.up, out=node, mode=node.activation, other=node.gate)
+        else:
+            self._elementwise(node.activation, node.gate, node.up, node)
+
+    def _lower_add(self, node: g.Add) -> None:
+        for part, rest in ((node.b, node.a), (node.a, node.b)):
+            if part in self._deferred:
+                if isinstance(part, g.Linear):
+                    self._lower_linear(part, out=node, mode="residual", other=rest)
+                elif isinstance(part, g.RmsNorm):
+                    self._lower_rmsnorm(part, residual=rest, out=node)
+                return
+        self._elementwise("add", node.a, node.b, node)
+
+    def _elementwise(self, operation: str, a: g.Node, b: g.Node, out: g.Node) -> None:
+        y = self.regions[out] = self.region(out.width)
+        first, second = self.regions[a], self.regions[b]
+        arguments = {"a": first, "b": second, "y": y, "count": self.count, "stride": self.stride(out.width)}
+        split = ("items", self.count_name, 1)
+        self._emit(Elementwise(operation), arguments, [first, second], [y], split)
+
+    def _emit(
+        self,
+        spec: object,
+        arguments: dict[str, int | Region],
+        reads: list[Region],
+        writes: list[Region],
+        split: tuple[object, ...],
+    ) -> None:
+        if arguments.get("scratch") is self._scratch:
+            writes = [*writes, self._scratch]
+        self.launches.append(Launch(spec, arguments, tuple(reads), tuple(writes), split))  # type: ignore[arg-type]
+
+
+def inputs(node: g.Node) -> list[g.Node]:
+    """The values that a node reads."""
+    return [value for value in vars(node).values() if isinstance(value, g.Node)]

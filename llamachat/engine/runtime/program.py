@@ -1,0 +1,139 @@
+"""A Program: the list of launches that is a forward pass, laid out for native code.
+
+Launches name the regions of memory that they read and write. From that follow the places of the regions (a region's
+bytes are used again after its last launch) and the barriers: one stands where a launch touches what another thread may
+still be writing or reading. Launches that split the same rows in the same way need none between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from llamachat.engine.jit.compiler import Compiler, KernelSpec
+from llamachat.engine.kernels.walker import LAUNCH_BYTES
+from llamachat.engine.runtime.buffers import Buffer
+
+ALIGN = 64
+
+
+@dataclass(eq=False)
+class Region:
+    """A piece of memory that launches share. `fixed`: an address outside the program's own memory."""
+
+    n_bytes: int
+    fixed: int = 0
+
+
+@dataclass(frozen=True)
+class Access:
+    """How a launch touches a region: `split` names how its items go to threads."""
+
+    region: Region
+    split: tuple[object, ...]
+    writes: bool
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One kernel and its arguments: integers, or regions of which the address is meant."""
+
+    spec: KernelSpec
+    arguments: dict[str, int | Region]
+    reads: tuple[Region, ...] = ()
+    writes: tuple[Region, ...] = ()
+    split: tuple[object, ...] = ()
+
+    @property
+    def accesses(self) -> list[Access]:
+        """Everything it touches."""
+        return [Access(r, self.split, False) for r in self.reads] + [Access(r, self.split, True) for r in self.writes]
+
+
+@dataclass
+class Program:
+    """Launches in memory. `n_launches` at `address`; keeps alive what they point to."""
+
+    address: int
+    n_launches: int
+    n_bytes: int
+    _keep: list[object] = field(default_factory=list)
+
+
+def build(launches: Sequence[Launch], compiler: Compiler) -> Program:
+    """Places the regions, sets the barriers and writes the launches and their arguments."""
+    places, size = _place(launches)
+    memory = Buffer(size)
+    barriers = _barriers(launches, places)
+    arguments = Buffer(8 * max(1, sum(len(launch.spec.arguments) for launch in launches)))
+    table = Buffer(LAUNCH_BYTES * max(1, len(launches)))
+    rows = table.view(np.int64, (max(1, len(launches)), LAUNCH_BYTES // 8))
+    values = arguments.view(np.int64, (arguments.n_bytes // 8,))
+    at = 0
+    for i, launch in enumerate(launches):
+        names = launch.spec.arguments
+        rows[i] = (compiler.address(launch.spec), arguments.address + 8 * at, barriers[i], 0)
+        values[at : at + len(names)] = [_value(launch.arguments[name], places, memory.address) for name in names]
+        at += len(names)
+    return Program(table.address, len(launches), size, [memory, arguments, table])
+
+
+def _value(value: int | Region, places: dict[Region, int], base: int) -> int:
+    if not isinstance(value, Region):
+        return value
+    return value.fixed or base + places[value]
+
+
+def _place(launches: Sequence[Launch]) -> tuple[dict[Region, int], int]:
+    """Offsets of the program's own regions, first fit; a region is free again after the last launch that touches it."""
+    last = {access.region: i for i, launch in enumerate(launches) for access in launch.accesses}
+    places: dict[Region, int] = {}
+    live: list[tuple[int, int, int]] = []  # (offset, end, last launch)
+    size = 0
+    for i, launch in enumerate(launches):
+        live = [piece for piece in live if piece[2] >= i]
+        for region in (access.region for access in launch.accesses):
+            if region.fixed or region in places:
+                continue
+            offset = _first_fit(live, region.n_bytes)
+            places[region] = offset
+            live.append((offset, offset + region.n_bytes, last[region]))
+            size = max(size, offset + region.n_bytes)
+    return places, size
+
+
+def _first_fit(live: Sequence[tuple[int, int, int]], n_bytes: int) -> int:
+    offset = 0
+    for start, end, _ in sorted(live):
+        if offset + n_bytes <= start:
+            break
+        offset = max(offset, -(-end // ALIGN) * ALIGN)
+    return offset
+
+
+def _barriers(launches: Sequence[Launch], places: dict[Region, int]) -> list[int]:
+    """1 for each launch that a barrier follows; always the last."""
+    after = [0] * len(launches)
+    since: list[Access] = []
+    for i, launch in enumerate(launches):
+        if any(_conflict(a, b, places) for a in launch.accesses for b in since):
+            after[i - 1] = 1
+            since = []
+        since += launch.accesses
+    if launches:
+        after[-1] = 1
+    return after
+
+
+def _conflict(a: Access, b: Access, places: dict[Region, int]) -> bool:
+    """Whether two accesses may meet on the same bytes from two threads, one of them writing."""
+    if not (a.writes or b.writes):
+        return False
+    if a.region is b.region:
+        return not a.split or a.split != b.split
+    if a.region.fixed or b.region.fixed:
+        return False
+    start_a, start_b = places[a.region], places[b.region]
+    return start_a < start_b + b.region.n_bytes and start_b < start_a + a.region.n_bytes

@@ -1,0 +1,105 @@
+"""The worker pool: Python threads that each call one native function which does not return until the pool is closed.
+
+A step enters Python's side twice: here, and when it returns. The calling thread works too, as thread 0.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+import threading
+import weakref
+
+import numpy as np
+
+from llamachat.engine.jit.compiler import Compiler
+from llamachat.engine.jit.kernel import STEP
+from llamachat.engine.kernels.walker import CONTROL, LINE, Lead, Work
+from llamachat.engine.runtime.buffers import Buffer
+
+_NATIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
+_FUTEX_CALL = {"x86_64": 202, "aarch64": 98}  # SYS_futex
+
+
+class Step:
+    """What changes from step to step, in memory that launches read; fields are those of `kernel.STEP`."""
+
+    def __init__(self) -> None:
+        self._buffer = Buffer(8 * len(STEP))
+        self.address = self._buffer.address
+        self._values = self._buffer.view(np.int64, (len(STEP),))
+
+    def set(self, **values: int) -> None:
+        """Writes fields by name."""
+        for name, value in values.items():
+            self._values[STEP.index(name)] = value
+
+    def field_address(self, name: str) -> int:
+        """Where a field lies."""
+        return self.address + 8 * STEP.index(name)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the step was asked to stop."""
+        return bool(self._values[STEP.index("cancel")])
+
+
+class WorkerPool:
+    """`n_threads` threads, the caller among them, that run lists of launches. One list at a time."""
+
+    def __init__(self, compiler: Compiler, n_threads: int) -> None:
+        self.n_threads = n_threads
+        self._control = Buffer(LINE * len(CONTROL))
+        self._fields = self._control.view(np.int64, (len(CONTROL), LINE // 8))
+        self._arguments = Buffer(8)
+        self._arguments.view(np.int64, (1,))[0] = self._control.address
+        futex = _FUTEX_CALL.get(platform.machine(), 0) if sys.platform == "linux" else 0
+        self._set("system", _system_function("syscall" if futex else "usleep"))
+        self._set("yield_", _system_function("sched_yield"))
+        self._lead = _NATIVE(compiler.address(Lead(futex)))
+        work = _NATIVE(compiler.address(Work(futex)))
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(
+                target=work, args=(self._arguments.address, 0, thread, n_threads), daemon=True, name=f"worker-{thread}"
+            )
+            for thread in range(1, n_threads)
+        ]
+        for thread in self._threads:
+            thread.start()
+        lead, address = self._lead, self._arguments.address
+        self.close = weakref.finalize(self, _stop, lead, address, self._fields, self._threads, self._control)
+
+    def run(self, launches: int, n_launches: int, step: Step) -> None:
+        """Runs the launches at that address to the end, or until the step is cancelled."""
+        with self._lock:
+            self._set("launches", launches)
+            self._set("n_launches", n_launches)
+            self._set("step", step.address)
+            self._lead(self._arguments.address, step.address, 0, self.n_threads)
+
+    def _set(self, name: str, value: int) -> None:
+        self._fields[CONTROL.index(name), 0] = value
+
+
+def _stop(
+    lead: ctypes._FuncPointer,  # type: ignore[name-defined]
+    arguments: int,
+    fields: np.ndarray,
+    threads: list[threading.Thread],
+    control: Buffer,
+) -> None:
+    """Ends the workers; the control block must outlive them."""
+    fields[CONTROL.index("stop"), 0] = 1
+    lead(arguments, 0, 0, 1)
+    for thread in threads:
+        thread.join()
+
+
+def _system_function(name: str) -> int:
+    """The address of a function of the C library."""
+    library = ctypes.CDLL(None) if sys.platform != "win32" else ctypes.CDLL("kernel32")
+    windows = {"usleep": "Sleep", "sched_yield": "SwitchToThread"}
+    function = getattr(library, windows.get(name, name) if sys.platform == "win32" else name)
+    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)

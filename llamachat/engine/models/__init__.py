@@ -1,1 +1,88 @@
-"""Architectures, one file per family: hyperparameters, tensors and forward pass, as data."""
+"""Architectures, one file per family: hyperparameters, tensors and forward pass, as data.
+
+`describe` finds the file by `general.architecture`, reads its parameters and checks every tensor against its table.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from typing import Final
+
+from llamachat.engine.models.known_keys import changes_results
+from llamachat.engine.models.params import Params, keys_read, read_params, shown
+from llamachat.engine.models.spec import Architecture, ModelSpec
+from llamachat.engine.models.tensors import Shaped, check_tensors
+from llamachat.errors import ModelFileError, Unsupported
+
+__all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe"]
+
+LANGUAGE: Final = frozenset({"known_keys", "params", "rotary", "spec", "tensors"})
+"""Modules of this package that describe no architecture."""
+
+SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama"}
+"""Names of `general.architecture` that mean another one's forward pass."""
+
+
+@cache
+def architectures() -> Mapping[str, str]:
+    """{value of `general.architecture`: module}, sorted; a module's underscores are the file's hyphens."""
+    modules = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in LANGUAGE)
+    return {name.replace("_", "-"): f"{__name__}.{name}" for name in modules}
+
+
+def describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped], path: object = None) -> ModelSpec:
+    """The model that a file's metadata and tensors (of any type; only shapes are looked at) describe.
+
+    path: the file's name, for messages. Raises Unsupported for what this program does not know (an architecture, a
+    tensor, a setting that changes results), ModelFileError for what is missing or makes no sense, ShapeError.
+    """
+    try:
+        return _describe(metadata, tensors)
+    except ModelFileError as error:
+        if path is None:
+            raise
+        raise type(error)(str(error), path) from None
+
+
+def _describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped]) -> ModelSpec:
+    name, family = _find(metadata)
+    rows = {tensor: int(found.shape[0]) for tensor, found in tensors.items() if found.shape}
+    params = read_params(family.params, metadata, name, rows)
+    unknown = _unknown_keys(metadata, name, keys_read(family.params) | family.without_effect.keys())
+    return ModelSpec(name, params, check_tensors(family.tensors, params, tensors), unknown, family)
+
+
+def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
+    """The architecture's name in this file, and its definition."""
+    kind = metadata.get("general.type", "model")
+    if kind in ("adapter", "mmproj", "imatrix"):
+        raise Unsupported(f"is {shown(kind)}: this file goes with a model, it is not one", where="general.type")
+    name = metadata.get("general.architecture")
+    if not isinstance(name, str):
+        raise ModelFileError("is missing or no text: the file does not say what model it is", where=ARCHITECTURE_KEY)
+    module = architectures().get(SYNONYMS.get(name, name))
+    if module is None:
+        known = ", ".join(sorted([*architectures(), *SYNONYMS]))
+        raise Unsupported(f"is {shown(name)}, which is not supported yet (known: {known})", where=ARCHITECTURE_KEY)
+    found = importlib.import_module(module).ARCHITECTURE
+    assert isinstance(found, Architecture)
+    return name, found
+
+
+ARCHITECTURE_KEY: Final = "general.architecture"
+
+
+def _unknown_keys(metadata: Mapping[str, object], architecture: str, known: frozenset[str]) -> tuple[str, ...]:
+    """The architecture's keys that are neither read nor known; one that would change the results is refused."""
+    unknown = []
+    prefix = f"{architecture}."
+    for key in sorted(key for key in metadata if key.startswith(prefix)):
+        name = key.removeprefix(prefix)
+        if name in known:
+            continue
+        if changes_results(name, metadata[key]):
+            value = shown(metadata[key])
+            raise Unsupported(f"is {value}: it changes the model's results and is not supported here", where=shown(key))
+        unknown.append(key)
+    return tuple(unknown)

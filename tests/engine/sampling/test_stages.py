@@ -1,0 +1,119 @@
+"""Each sampler alone, against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from llamachat.engine.sampling.candidates import Candidates
+from llamachat.engine.sampling.chain import STAGES
+from llamachat.engine.sampling.options import SamplingOptions
+
+HALVES = np.log([0.1, 0.4, 0.2, 0.05, 0.25])
+"""Logits of five tokens, whose probabilities are these."""
+
+
+def left(name: str, logits: object, history: tuple[int, ...] = (), **settings: object) -> dict[int, float]:
+    """Which tokens one sampler leaves, and with which logits."""
+    values = np.array(logits, dtype=np.float32)
+    stage = STAGES[name](SamplingOptions(**settings), values.size)  # type: ignore[arg-type]
+    assert stage is not None
+    for token in history:
+        stage.accept(token)
+    candidates = Candidates(np.arange(values.size), values)
+    stage.apply(candidates)
+    return dict(zip(candidates.ids.tolist(), candidates.logits.tolist(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("k", "kept"),
+    [pytest.param(1, [1], id="one"), pytest.param(3, [1, 4, 2], id="three, largest first")],
+)
+def test_top_k_keeps_the_k_largest(k: int, kept: list[int]) -> None:
+    assert list(left("top_k", HALVES, top_k=k)) == kept
+
+
+def test_top_k_prefers_the_lowest_id_among_equals() -> None:
+    assert list(left("top_k", [1, 2, 1, 1], top_k=2)) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("p", "kept"),
+    [
+        pytest.param(0.0, {1}, id="nothing asked still keeps the likeliest"),
+        pytest.param(0.39, {1}, id="below the likeliest"),
+        pytest.param(0.41, {1, 4}, id="the one that reaches p is included"),
+        pytest.param(0.66, {1, 4, 2}, id="three"),
+        pytest.param(0.9999, {0, 1, 2, 3, 4}, id="nearly everything"),
+    ],
+)
+def test_top_p_keeps_tokens_until_their_sum_reaches_p(p: float, kept: set[int]) -> None:
+    assert set(left("top_p", HALVES, top_p=p)) == kept
+
+
+def test_top_p_keeps_the_lowest_ids_among_equals() -> None:
+    assert set(left("top_p", [0, 0, 0, 0], top_p=0.5)) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("p", "kept"),
+    [
+        pytest.param(0.2, {0, 1, 2, 4}, id="0.2 * 0.4 = 0.08"),
+        pytest.param(0.3, {1, 2, 4}, id="0.3 * 0.4 = 0.12"),
+        pytest.param(0.6, {1, 4}, id="0.6 * 0.4 = 0.24"),
+        pytest.param(1.0, {1}, id="only the likeliest"),
+    ],
+)
+def test_min_p_keeps_tokens_beside_the_likeliest(p: float, kept: set[int]) -> None:
+    assert set(left("min_p", HALVES, min_p=p)) == kept
+
+
+def test_temperature_divides_the_differences() -> None:
+    assert left("temperature", [1, 3, 2], temp=0.5) == {0: -4, 1: 0, 2: -2}
+
+
+def test_a_tiny_temperature_leaves_only_the_likeliest_possible() -> None:
+    kept = left("temperature", [1, 3, -np.inf, 3], temp=1e-300)
+    assert (kept[1], kept[3]) == (0, 0)
+    assert max(kept[0], kept[2]) < -1e20
+
+
+def test_temperature_zero_keeps_the_likeliest_with_the_lowest_id() -> None:
+    assert left("temperature", [1, 3, 3], temp=0) == {1: 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "history", "expected"),
+    [
+        pytest.param({"repeat_penalty": 2}, (0, 1), [2, -6, 5], id="repeat: / where positive, * where negative"),
+        pytest.param({"repeat_penalty": 2}, (0, 0, 0), [2, -3, 5], id="repeat: once, however often"),
+        pytest.param({"frequency_penalty": 0.5}, (0, 0, 2), [3, -3, 4.5], id="frequency: each time"),
+        pytest.param({"presence_penalty": 0.5}, (0, 0, 2), [3.5, -3, 4.5], id="presence: once"),
+        pytest.param({"repeat_penalty": 2, "frequency_penalty": 1, "presence_penalty": 0.5}, (0, 0), [-0.5, -3, 5],
+                     id="all: 4 / 2 - 2 * 1 - 0.5"),
+        pytest.param({"presence_penalty": 1, "repeat_last_n": 2}, (0, 1, 2), [4, -4, 4], id="only the last two"),
+        pytest.param({"frequency_penalty": 1, "repeat_last_n": 2}, (0, 1, 0, 0), [2, -3, 5], id="counts what leaves"),
+        pytest.param({"presence_penalty": 1, "repeat_last_n": -1}, (0, *[1] * 200), [3, -4, 5], id="everything"),
+        pytest.param({"presence_penalty": 1}, (), [4, -3, 5], id="no history"),
+        pytest.param({"presence_penalty": 1}, (99, -1), [4, -3, 5], id="tokens outside the vocabulary"),
+    ],
+)  # fmt: skip
+def test_penalties_change_the_tokens_seen(
+    settings: dict[str, float], history: tuple[int, ...], expected: list[float]
+) -> None:
+    assert list(left("penalties", [4, -3, 5], history, **settings).values()) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("penalties", {}),
+        ("penalties", {"repeat_penalty": 2, "repeat_last_n": 0}),
+        ("top_k", {"top_k": 0}),
+        ("top_k", {"top_k": -1}),
+        ("top_k", {"top_k": 5}),
+        ("top_p", {"top_p": 1}),
+        ("min_p", {"min_p": 0}),
+        ("temperature", {"temp": 1}),
+    ],
+)
+def test_a_sampler_that_would_do_nothing_is_left_out(name: str, settings: dict[str, float]) -> None:
+    assert STAGES[name](SamplingOptions(**settings), 5) is None  # type: ignore[arg-type]

@@ -1,0 +1,226 @@
+"""The decode loop against a context with scripted logits: events, endings, and what has been evaluated after each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from llamachat.engine.generate import Event, GenerationOptions, Stop, Token, common_prefix, generate
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.errors import Cancelled, ContextFull, LlamaChatError, UsageError
+
+PIECES = [b"a", b"b", b"c", b" END", b"\xf0\x9f", b"\x98\x80", b"EN", b"D!", b"<eos>", b"z"]
+EOS = 8
+
+
+class Words:
+    """A tokenizer of ten tokens."""
+
+    eog = frozenset({EOS})
+
+    def piece_bytes(self, token: int) -> bytes:
+        return PIECES[token]
+
+
+@dataclass
+class Scripted:
+    """A context that makes the script's token the likeliest at each position; it counts what it evaluates."""
+
+    script: Sequence[int]
+    n_ctx: int = 64
+    cancel_at: int = -1
+    tokens: list[int] = field(default_factory=list)
+    evaluated: list[int] = field(default_factory=list)
+
+    def eval(
+        self, tokens: Sequence[int], logits: str = "last", progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        assert logits == "last"
+        assert len(self.tokens) + len(tokens) <= self.n_ctx
+        for done, token in enumerate(tokens, 1):
+            if len(self.tokens) == self.cancel_at:
+                raise Cancelled("stopped")
+            self.tokens.append(token)
+            self.evaluated.append(token)
+            if progress:
+                progress(done, len(tokens))
+        result = np.zeros(len(PIECES), dtype=np.float32)
+        result[self.script[min(len(self.tokens), len(self.script)) - 1]] = 9
+        return result
+
+    def truncate(self, n_past: int) -> None:
+        assert n_past <= len(self.tokens)
+        del self.tokens[n_past:]
+
+
+GREEDY = SamplingOptions(temp=0)
+
+
+def run(context: Scripted, prompt: list[int], **options: object) -> list[Event]:
+    settings = {"sampling": GREEDY, **options}
+    return list(generate(context, Words(), prompt, GenerationOptions(**settings)))  # type: ignore[arg-type]
+
+
+def text(events: list[Event]) -> str:
+    return "".join(event.text for event in events)
+
+
+def test_an_end_token_ends_the_answer_without_an_event_of_its_own() -> None:
+    context = Scripted([0, 1, 2, EOS])
+    assert run(context, [9]) == [Token("a", 0), Token("b", 1), Token("c", 2), Stop("", "eos")]
+    assert context.tokens == [9, 0, 1, 2]
+
+
+def test_the_limit_of_tokens_ends_the_answer_and_the_last_one_is_not_evaluated() -> None:
+    context = Scripted([0, 1, 2, 0])
+    assert run(context, [9], max_tokens=2) == [Token("a", 0), Token("b", 1), Stop("", "length")]
+    assert context.tokens == [9, 0]
+
+
+def test_no_tokens_wanted_evaluates_the_prompt_only() -> None:
+    context = Scripted([0])
+    assert run(context, [9, 9], max_tokens=0) == [Stop("", "length")]
+    assert context.tokens == [9, 9]
+
+
+def test_a_full_context_ends_the_answer_after_one_more_token() -> None:
+    context = Scripted([0] * 9, n_ctx=3)
+    assert run(context, [9, 9]) == [Token("a", 0), Token("a", 0), Stop("", "context")]
+    assert context.tokens == [9, 9, 0]
+
+
+def test_a_prompt_that_just_fits_gives_one_token() -> None:
+    assert run(Scripted([0] * 9, n_ctx=2), [9, 9]) == [Token("a", 0), Stop("", "context")]
+
+
+def test_a_stop_string_over_two_tokens_is_held_back_and_not_part_of_the_text() -> None:
+    context = Scripted([0, 6, 7, 1])
+    assert run(context, [9], stop=("END",)) == [Token("a", 0), Token("", 6), Token("", 7), Stop("", "stop")]
+    assert context.tokens == [9, 0, 6]
+
+
+def test_held_back_text_is_set_free_by_the_end() -> None:
+    assert run(Scripted([0, 6, EOS]), [9], stop=("END",)) == [Token("a", 0), Token("", 6), Stop("EN", "eos")]
+
+
+def test_a_character_over_two_tokens_comes_with_the_second() -> None:
+    assert run(Scripted([4, 5, EOS]), [9]) == [Token("", 4), Token("😀", 5), Stop("", "eos")]
+
+
+def test_half_a_character_at_the_end_becomes_a_replacement_character() -> None:
+    assert run(Scripted([4, EOS]), [9])[-1] == Stop("�", "eos")
+
+
+def test_cancelling_sets_held_back_text_free_and_keeps_what_was_evaluated() -> None:
+    context = Scripted([0, 6, 1], cancel_at=2)
+    assert run(context, [9], stop=("END",)) == [Token("a", 0), Token("", 6), Stop("EN", "cancelled")]
+    assert context.tokens == [9, 0]
+
+
+def test_cancelling_the_prompt_keeps_the_part_that_was_evaluated() -> None:
+    context = Scripted([0], cancel_at=2)
+    assert run(context, [9, 9, 9]) == [Stop("", "cancelled")]
+    assert context.tokens == [9, 9]
+
+
+def test_closing_the_iterator_early_leaves_a_context_that_goes_on() -> None:
+    context = Scripted([0, 1, 2, 0, 1, 2, EOS])
+    events = generate(context, Words(), [9], GenerationOptions(sampling=GREEDY))
+    assert isinstance(events, Iterator)
+    assert [next(events).text, next(events).text] == ["a", "b"]
+    events.close()  # type: ignore[attr-defined]
+    assert context.tokens == [9, 0]
+    assert text(run(context, [9, 0, 1])) == "cabc"
+
+
+@pytest.mark.parametrize(
+    ("held", "prompt", "evaluated"),
+    [
+        pytest.param([], [1, 2, 3], [1, 2, 3], id="nothing held"),
+        pytest.param([1, 2], [1, 2, 3], [3], id="the prompt goes on"),
+        pytest.param([1, 2, 3], [1, 2, 3], [3], id="the same prompt: its last token again"),
+        pytest.param([1, 2, 3, 0, 0], [1, 2, 3], [3], id="the prompt is shorter"),
+        pytest.param([1, 0, 3], [1, 2, 3], [2, 3], id="they part after one token"),
+        pytest.param([0, 2, 3], [1, 2, 3], [1, 2, 3], id="they part at once"),
+    ],
+)
+def test_only_what_the_context_does_not_hold_is_evaluated(
+    held: list[int], prompt: list[int], evaluated: list[int]
+) -> None:
+    context = Scripted([EOS] * 9, tokens=list(held))
+    run(context, prompt)
+    assert context.evaluated == evaluated
+    assert context.tokens == prompt
+
+
+def test_the_second_turn_of_a_chat_evaluates_only_what_is_new() -> None:
+    context = Scripted([9, 9, 0, 1, EOS, 9, 9, 2, EOS])
+    assert text(run(context, [9, 9, 9])) == "ab"
+    context.evaluated.clear()
+    assert text(run(context, [9, 9, 9, 0, 1, EOS, 9, 9])) == "c"
+    assert context.evaluated == [EOS, 9, 9, 2]
+
+
+def test_progress_counts_the_tokens_of_this_evaluation() -> None:
+    seen: list[tuple[int, int]] = []
+    context = Scripted([EOS] * 9, tokens=[1])
+    list(generate(context, Words(), [1, 2, 3], progress=lambda done, total: seen.append((done, total))))
+    assert seen == [(1, 2), (2, 2)]
+
+
+def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers_before_anything_is_evaluated() -> None:
+    context = Scripted([0], n_ctx=3, tokens=[7])
+    with pytest.raises(ContextFull, match=r"4 tokens.*holds 3"):
+        generate(context, Words(), [1, 2, 3, 4])
+    assert (context.tokens, context.evaluated) == ([7], [])
+
+
+def test_an_empty_prompt_is_refused() -> None:
+    with pytest.raises(UsageError, match="empty"):
+        generate(Scripted([0]), Words(), [])
+
+
+@pytest.mark.parametrize("max_tokens", [-2, 1.5, True, None])
+def test_a_senseless_limit_is_refused_by_name(max_tokens: object) -> None:
+    with pytest.raises(UsageError, match="max_tokens"):
+        GenerationOptions(max_tokens=max_tokens)  # type: ignore[arg-type]
+
+
+def test_an_empty_stop_string_is_refused() -> None:
+    with pytest.raises(UsageError, match="stop string"):
+        GenerationOptions(stop=("",))
+
+
+def test_the_prompt_counts_for_the_penalties() -> None:
+    context = Scripted([0] * 9)
+    events = run(context, [0, 9], max_tokens=1, sampling=SamplingOptions(temp=0, presence_penalty=20))
+    assert events[0] == Token("b", 1)
+
+
+def test_the_same_seed_gives_the_same_tokens() -> None:
+    flat = SamplingOptions(temp=10, top_k=0, top_p=1, min_p=0, seed=5)
+    first, second = (run(Scripted([0] * 9), [9], max_tokens=30, sampling=flat) for _ in range(2))
+    assert first == second
+    assert len({event.id for event in first if isinstance(event, Token)}) > 3
+
+
+def test_log_probabilities_come_when_asked_for() -> None:
+    event = run(Scripted([0]), [9], max_tokens=1, sampling=SamplingOptions(temp=0, logprobs=True))[0]
+    assert isinstance(event, Token)
+    assert event.logprob == pytest.approx(9 - np.log(np.exp(9) + len(PIECES) - 1), abs=1e-6)
+
+
+def test_unusable_logits_end_in_a_clear_error_and_a_valid_context() -> None:
+    class Broken(Scripted):
+        def eval(self, tokens: Sequence[int], *args: object, **kwargs: object) -> np.ndarray:
+            return super().eval(tokens) * np.float32(np.nan)
+
+    context = Broken([0])
+    with pytest.raises(LlamaChatError, match="NaN"):
+        run(context, [9, 9])
+    assert context.tokens == [9, 9]
+
+
+def test_the_common_prefix_is_counted() -> None:
+    assert [common_prefix([1, 2, 3], other) for other in ([], [1], [1, 2, 4], [1, 2, 3, 4], [2])] == [0, 1, 2, 3, 0]

@@ -1,12 +1,13 @@
-"""Causal attention with grouped heads over a cache, with an online softmax (Milakov & Gimelshein 2018; Dao et al. 2022).
+"""Causal attention with grouped heads over a cache, with an online softmax (Milakov & Gimelshein 2018; Dao et al.
+2022).
 
-Cache of one layer: keys [n_head_kv][n_ctx/B][head_dim][B], so that a register holds one dimension of B keys (B = lanes);
-values [n_head_kv][n_ctx][head_dim]; n_ctx is a multiple of CHUNK; float32 or float16.
+Cache of one layer: keys [n_head_kv][n_ctx/B][head_dim][B], so that a register holds one dimension of B keys (B =
+lanes); values [n_head_kv][n_ctx][head_dim]; n_ctx is a multiple of CHUNK; float32 or float16.
 
-Order of additions, whatever is evaluated together: the cache is walked from position 0 in chunks of CHUNK keys. In a chunk
-a score adds dimensions from first to last, a sum adds lane by lane and then the lanes as a tree, an output adds keys from
-first to last; the chunk's (maximum, sum, output) is then merged into what came before. A masked key adds exact zeros.
-"""
+Order of additions, whatever is evaluated together: the cache is walked from position 0 in chunks of CHUNK keys. In a
+chunk a score adds dimensions from first to last, a sum adds lane by lane and then the lanes as a tree, an output
+adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came before. A masked key
+adds exact zeros."""
 
 from __future__ import annotations
 
@@ -53,9 +54,9 @@ class Rows:
 class Attention(KernelSpec):
     """y = softmax(q k^T scale) v for every token of the step.
 
-    q, y: float32 rows of `stride` bytes; keys, values: the layer's cache with `n_ctx` positions; scratch: `scratch_bytes`
-    for each thread. An item of work is `tokens` tokens and `heads` of the n_group heads that share a key/value head.
-    """
+    q, y: float32 rows of `stride` bytes; keys, values: the layer's cache with `n_ctx` positions; scratch:
+    `scratch_bytes` for each thread. An item of work is `tokens` tokens and `heads` of the n_group heads that share a
+    key/value head."""
 
     head_dim: int
     n_group: int
@@ -203,7 +204,8 @@ class _Item:
         return (distance >= self.spec.window).select(masked, value) if self.spec.window else value
 
     def _add_values(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> None:
-        """outputs = outputs * old factor + (weights x values of the chunk) * factor, a few registers of columns at a time."""
+        """outputs = outputs * old factor + (weights x values of the chunk) * factor, a few registers of columns at a
+        time."""
         k, isa, dim = self.k, self.isa, self.spec.head_dim
         n = lanes_for(isa, dim)
         wide = next(w for w in (4, 2, 1) if dim // n % w == 0)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.matmul import read_floats
 from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num
@@ -18,7 +18,7 @@ _WIDTH = 16
 
 @dataclass(frozen=True)
 class Embed(KernelSpec):
-    """y[t] = factor * table[tokens[t]]; table: rows of `row_bytes` as in the file; y: float32 rows of `stride` bytes."""
+    """y[t] = factor * table[tokens[t]]; table: rows of `row_bytes` as in the file; y: rows of `stride`."""
 
     format: str
     factor: float
@@ -33,11 +33,11 @@ class Embed(KernelSpec):
             row, y = k.pointer("table")[token * k.args.row_bytes], k.pointer("y")[t * k.args.stride]
             with k.loop(0, k.args.blocks) as block:
                 at, to = row[block * fmt.layout.itemsize], y[block * (4 * fmt.block)]
-                if not isinstance(fmt, BlockFormat):
+                if isinstance(fmt, BlockFormat):
+                    for column in range(0, fmt.block, _WIDTH):
+                        to[4 * column].store(_Reader(k, isa, fmt, at).weights(column) * self.factor, 4)
+                else:
                     to.store(read_floats(k, isa, self.format, at, 1) * self.factor, 4)
-                    continue
-                for column in range(0, fmt.block, _WIDTH):
-                    to[4 * column].store(_Reader(k, isa, fmt, at).weights(column) * self.factor, 4)
 
 
 class _Reader:
@@ -79,7 +79,8 @@ class _Reader:
 
     def _number(self, leaf: Expr, i: int) -> Vec:
         """Number i of a leaf, a scalar."""
-        assert isinstance(leaf, (Bits, Num)) and self.fmt.layout.fields is not None
+        assert isinstance(leaf, (Bits, Num))
+        assert self.fmt.layout.fields is not None
         kind = self.fmt.layout.fields[leaf.field][0].base
         word, bit = leaf.place(i) if isinstance(leaf, Bits) else (i if self._has_many(leaf.field) else 0, 0)
         at = self._at(leaf.field, word * kind.itemsize)

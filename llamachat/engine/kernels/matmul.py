@@ -1,9 +1,8 @@
 """Matrix products on packed tiles: y[c] = W x[c], one column (decoding) or a register block of columns (prompts).
 
 Order of additions, the same for one column and for many: for every row, the groups of a row from left to right,
-total = fma(float(dot), scale * x_scale, total), then total = fma(offset, x_sum, total), where `dot` is an exact integer;
-then bias, then either the residual or the gate. A row is computed whole by one thread.
-"""
+total = fma(float(dot), scale * x_scale, total), then total = fma(offset, x_sum, total), where `dot` is an exact
+integer; then bias, then either the residual or the gate. A row is computed whole by one thread."""
 
 from __future__ import annotations
 
@@ -125,7 +124,9 @@ def _many_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec)
         zero = k.zeros(lanes(F32, isa.rows))
         totals = [[k.var(zero) for _ in range(spec.columns)] for _ in range(UNIT)]
         with k.loop(0, groups) as g:
-            _block_of_columns(k, isa, tile, scratch[g * (UNIT * _Unpacked(tile).bytes)], x[g * record.bytes], totals, has_offset)
+            _block_of_columns(
+                k, isa, tile, scratch[g * (UNIT * _Unpacked(tile).bytes)], x[g * record.bytes], totals, has_offset
+            )
         _finish(k, isa, unit, panel * spec.columns, totals)
 
 
@@ -166,7 +167,8 @@ def _block_of_columns(
                     dots[r][c] = isa.dot4(k, dots[r][c], codes[r], four, tile.code_bits)
         for r in range(UNIT):
             scale, offset = (
-                at[r * layout.bytes + where(part)].load(lanes(F32, isa.rows), 16) for where in (layout.scale, layout.offset)
+                at[r * layout.bytes + where(part)].load(lanes(F32, isa.rows), 16)
+                for where in (layout.scale, layout.offset)
             )
             for c in range(x.columns):
                 sums = record[x.sum(c, tile.group, first)]

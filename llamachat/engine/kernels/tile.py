@@ -1,15 +1,13 @@
 """A block format, transposed: one tile holds the same block of as many rows as a register has 32-bit lanes.
 
-Every field of the block is cut into units of 4 bytes (2 where its size is odd to 4), and a unit of all rows lies together:
-so a register load gives four neighbouring columns of every row, a tile is as large as the file's blocks, packing is
-a copy of dwords for every format, and the format's own expression tree unpacks it in registers.
-"""
+Every field of the block is cut into units of 4 bytes (2 where its size is odd to 4), and a unit of all rows lies
+together: so a register load gives four neighbouring columns of every row, a tile is as large as the file's blocks,
+packing is a copy of dwords for every format, and the format's own expression tree unpacks it in registers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-
 
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
@@ -70,7 +68,9 @@ class Tile:
     @cached_property
     def code_bits(self) -> int:
         """The bits of the largest code."""
-        return int(self.codes[0].at(0, lambda leaf, _: (1 << leaf.bits) - 1 if isinstance(leaf, Bits) else 255)).bit_length()
+        return int(
+            self.codes[0].at(0, lambda leaf, _: (1 << leaf.bits) - 1 if isinstance(leaf, Bits) else 255)
+        ).bit_length()
 
     @cached_property
     def scattered(self) -> tuple[Bits, ...]:
@@ -112,7 +112,8 @@ class Tile:
 
     def _number(self, k: Kernel, isa: Generic, tile: Ptr, leaf: Expr, i: int) -> Vec:
         """Number i of a leaf for every row: halves as float32, integers as i32."""
-        assert isinstance(leaf, (Bits, Num)) and self.format.layout.fields is not None
+        assert isinstance(leaf, (Bits, Num))
+        assert self.format.layout.fields is not None
         word = self.format.layout.fields[leaf.field][0].base
         if word.kind == "f":
             one = i if self.format.layout.fields[leaf.field][0].shape else 0
@@ -149,5 +150,3 @@ def tiles_bytes(tile: Tile, n_rows: int, n_columns: int, unit: int) -> int:
 def tile_rows(n_rows: int, rows: int, unit: int) -> int:
     """Tile rows of a matrix, rounded up to a multiple of `unit`."""
     return -(-n_rows // (rows * unit)) * unit
-
-

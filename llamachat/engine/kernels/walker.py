@@ -1,8 +1,7 @@
 """The native loop of every worker: wait for a step, walk its launches together with the others, meet at barriers.
 
-The control block has one cache line a field. A launch is four i64: the kernel's address, its arguments, whether a barrier
-follows, and a spare. The calling thread is thread 0; the others never leave `Work` until `stop`.
-"""
+The control block has one cache line a field. A launch is four i64: the kernel's address, its arguments, whether a
+barrier follows, and a spare. The calling thread is thread 0; the others never leave `Work` until `stop`."""
 
 from __future__ import annotations
 
@@ -62,7 +61,7 @@ def _barrier(k: Kernel, isa: Generic) -> None:
 
 @dataclass(frozen=True)
 class Work(KernelSpec):
-    """A worker's life: walk the launches of every round until `stop`. `futex`: sleep on Linux's futex, else by polling."""
+    """A worker's life: the launches of every round until `stop`. `futex`: its number on Linux; 0: sleep by polling."""
 
     futex: int
     arguments: ClassVar = ("control",)
@@ -110,8 +109,6 @@ class Lead(KernelSpec):
             with k.when(_field(k, "sleepers").load_atomic() > 0):
                 where = _field(k, "round").address
                 operation = k.number(FUTEX_WAKE)
-                k.call_address(
-                    _read(k, "system"), I64, k.number(self.futex), where, operation, many, zero, zero, zero
-                )
+                k.call_address(_read(k, "system"), I64, k.number(self.futex), where, operation, many, zero, zero, zero)
         with k.when(_field(k, "stop").load_atomic().equals(0)):
             _walk(k, isa)

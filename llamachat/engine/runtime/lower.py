@@ -1,17 +1,18 @@
 """From a graph of operations to launches: which kernel computes what, where it lies, and what is fused.
 
-Fused: a residual or gate goes into its product's last step; a residual into a norm; rope and per-head norms work in place;
-an activation is quantised once for all products that read it. After the last attention only the rows whose logits are
-wanted go on: `TakeRows` divides a forward pass into body and head.
-"""
+Fused: a residual or gate goes into its product's last step; a residual into a norm; rope and per-head norms work in
+place; an activation is quantised once for all products that read it. After the last attention only the rows whose
+logits are wanted go on: `TakeRows` divides a forward pass into body and head."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from llamachat.engine import graph as g
+from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
 from llamachat.engine.kernels.attention import Attention, StoreCache
@@ -62,7 +63,7 @@ class Lowering:
         self._uses = Counter(user_input for node in nodes for user_input in inputs(node))
         self._panels: dict[tuple[g.Node, bool], Region] = {}
         self._deferred = self._find_deferred()
-        self._scratch = Region(0)
+        self._scratch = Region(0, private=True)
 
     def body(self, crossing: dict[g.Node, Region]) -> list[Launch]:
         """Up to the last attention, and the rows that go on into the head's regions."""
@@ -125,15 +126,18 @@ class Lowering:
 
     def _lower(self, node: g.Node) -> None:
         if node not in self._deferred:
-            getattr(self, f"_lower_{type(node).__name__.lower()}")(node)
+            LOWER[type(node)](self, node)
 
     def _lower_embed(self, node: g.Embed) -> None:
         table = self.weights.table(node.table.name)
         out = self.regions[node] = self.region(node.width)
         n_rows, n_columns = table.shape
         arguments = {
-            **{"table": int(table.data.ctypes.data), "y": out, "row_bytes": table.n_bytes // n_rows},
-            **{"blocks": n_columns // table.type.block, "stride": self.stride(node.width)},
+            "table": int(table.data.ctypes.data),
+            "y": out,
+            "row_bytes": table.n_bytes // n_rows,
+            "blocks": n_columns // table.type.block,
+            "stride": self.stride(node.width),
         }
         self._emit(Embed(table.type.name, node.factor), arguments, [], [out], ("items", self.count_name, 1))
 
@@ -143,14 +147,22 @@ class Lowering:
         y = self.regions[out or node] = x if in_place else self.region(node.width)
         other = self.regions[residual] if residual is not None else 0
         arguments = {
-            **{"x": x, "y": y, "other": other, "weight": self.weights.vector(node.weight.name), "count": self.count},
-            **{"groups": groups, "x_stride": self.stride(node.width), "y_stride": self.stride(node.width)},
+            "x": x,
+            "y": y,
+            "other": other,
+            "weight": self.weights.vector(node.weight.name),
+            "count": self.count,
+            "groups": groups,
+            "x_stride": self.stride(node.width),
+            "y_stride": self.stride(node.width),
         }
         reads = [x, *([other] if isinstance(other, Region) else [])]
         spec = RmsNorm(node.size, node.eps, residual is not None)
         self._emit(spec, arguments, reads, [y], ("items", self.count_name, groups))
 
-    def _lower_linear(self, node: g.Linear, out: g.Node | None = None, mode: str = "", other: g.Node | None = None) -> None:
+    def _lower_linear(
+        self, node: g.Linear, out: g.Node | None = None, mode: str = "", other: g.Node | None = None
+    ) -> None:
         matrix = self.weights.matrix(node.weight.name)
         panel = self._panel(node.x, matrix.quantised)
         y = self.regions[out or node] = self.region(node.width)
@@ -159,10 +171,18 @@ class Lowering:
         if many:
             self._scratch.n_bytes = max(self._scratch.n_bytes, matrix.scratch_bytes(self.isa.rows))
         arguments = {
-            **{"tiles": matrix.tiles.address, "x": panel, "y": y, "other": beside, "mode": MODES[mode]},
-            **{"bias": self.weights.vector(node.bias.name) if node.bias else 0, "count": self.count},
-            **{"units": matrix.units, "blocks": matrix.blocks, "stride": self.stride(node.width)},
-            **{"scratch": self._scratch if many else 0, "room": 0},
+            "tiles": matrix.tiles.address,
+            "x": panel,
+            "y": y,
+            "other": beside,
+            "mode": MODES[mode],
+            "bias": self.weights.vector(node.bias.name) if node.bias else 0,
+            "count": self.count,
+            "units": matrix.units,
+            "blocks": matrix.blocks,
+            "stride": self.stride(node.width),
+            "scratch": self._scratch if many else 0,
+            "room": 0,
         }
         reads = [panel, *([beside] if isinstance(beside, Region) else [])]
         split = ("units", matrix.units)
@@ -183,6 +203,8 @@ class Lowering:
         return self._panels[x, quantised]
 
     def _lower_rope(self, node: g.Rope) -> None:
+        if self._uses[node.x] != 1:
+            raise AssertionError("rope works in place: its input must have no other reader")
         x = self.regions[node] = self.regions[node.x]
         spec, heads = node.spec, node.width // node.head_dim
         table = self.memory.rope_table(spec)
@@ -200,7 +222,7 @@ class Lowering:
         group = node.n_head // heads
         tokens, parts = (max(1, 12 // group), group) if self.shape.columns > 1 else (1, 1)
         spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts)
-        y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads)
+        y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads, private=True)
         self.regions[node] = y
         arguments = {"q": q, "y": y, **cached, "stride": self.stride(node.width)}
         arguments |= {"scratch": scratch, "room": spec.scratch_bytes}
@@ -231,7 +253,7 @@ class Lowering:
 
     def _emit(
         self,
-        spec: object,
+        spec: KernelSpec,
         arguments: dict[str, int | Region],
         reads: list[Region],
         writes: list[Region],
@@ -239,7 +261,18 @@ class Lowering:
     ) -> None:
         if arguments.get("scratch") is self._scratch:
             writes = [*writes, self._scratch]
-        self.launches.append(Launch(spec, arguments, tuple(reads), tuple(writes), split))  # type: ignore[arg-type]
+        self.launches.append(Launch(spec, arguments, tuple(reads), tuple(writes), split))
+
+
+LOWER: dict[type[g.Node], Callable[[Lowering, Any], None]] = {
+    g.Embed: Lowering._lower_embed,
+    g.Linear: Lowering._lower_linear,
+    g.RmsNorm: Lowering._lower_rmsnorm,
+    g.Rope: Lowering._lower_rope,
+    g.Attention: Lowering._lower_attention,
+    g.Glu: Lowering._lower_glu,
+    g.Add: Lowering._lower_add,
+}
 
 
 def inputs(node: g.Node) -> list[g.Node]:

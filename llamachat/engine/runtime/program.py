@@ -21,10 +21,14 @@ ALIGN = 64
 
 @dataclass(eq=False)
 class Region:
-    """A piece of memory that launches share. `fixed`: an address outside the program's own memory."""
+    """A piece of memory that launches share.
+
+    fixed: an address outside the program's own memory. private: each thread touches only a part of its own.
+    """
 
     n_bytes: int
     fixed: int = 0
+    private: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ def _conflict(a: Access, b: Access, places: dict[Region, int]) -> bool:
     if not (a.writes or b.writes):
         return False
     if a.region is b.region:
-        return not a.split or a.split != b.split
+        return not a.region.private and (not a.split or a.split != b.split)
     if a.region.fixed or b.region.fixed:
         return False
     start_a, start_b = places[a.region], places[b.region]

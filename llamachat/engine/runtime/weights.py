@@ -1,4 +1,4 @@
-"""A model's weights as launches read them: matrices packed into tiles, vectors as float32, tables as they are in the file."""
+"""A model's weights as launches read them: matrices in tiles, vectors as float32, tables as they are in the file."""
 
 from __future__ import annotations
 
@@ -114,7 +114,9 @@ def format_of(tensor: TensorInfo) -> BlockFormat:
     fmt = FORMATS.get(tensor.type.name)
     if fmt is None:
         known = ", ".join(FORMATS)
-        raise Unsupported(f"block type {tensor.type.name} cannot be computed with yet (known: {known})", where=tensor.name)
+        raise Unsupported(
+            f"block type {tensor.type.name} cannot be computed with yet (known: {known})", where=tensor.name
+        )
     return fmt
 
 

@@ -6,10 +6,12 @@ A step enters Python's side twice: here, and when it returns. The calling thread
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 import threading
 import weakref
+from pathlib import Path
 
 import numpy as np
 
@@ -103,3 +105,27 @@ def _system_function(name: str) -> int:
     windows = {"usleep": "Sleep", "sched_yield": "SwitchToThread"}
     function = getattr(library, windows.get(name, name) if sys.platform == "win32" else name)
     return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+
+
+def default_threads() -> int:
+    """One thread per physical core that this process may use, within the quota of its control group."""
+    usable = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else list(range(os.cpu_count() or 1))
+    cores = {_siblings(cpu) for cpu in usable}
+    return max(1, min(len(cores), _quota() or len(cores)))
+
+
+def _siblings(cpu: int) -> str:
+    """The name of the physical core: the processors that share it."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
+    except OSError:
+        return str(cpu)
+
+
+def _quota() -> int:
+    """Processors that the control group allows, rounded up; 0 for no limit (cgroup v2 `cpu.max`)."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return 0
+    return 0 if limit == "max" else -(-int(limit) // int(period))

@@ -1,0 +1,152 @@
+"""A loaded model: the file, its tokenizer, the packed weights, the threads; and the contexts made from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from llamachat.engine import graph as g
+from llamachat.engine.context import BATCH, CacheType, Context, Engine, cache_bytes_per_token
+from llamachat.engine.gguf import GgufFile, open_gguf
+from llamachat.engine.jit.compiler import Compiler, choose_isa
+from llamachat.engine.memory import MemoryPlan, available_memory, plan_memory
+from llamachat.engine.models import ModelSpec, describe
+from llamachat.engine.runtime.weights import Weights, format_of
+from llamachat.engine.runtime.workers import WorkerPool, default_threads
+from llamachat.engine.tokenizers import Tokenizer
+from llamachat.errors import UsageError
+
+MAX_THREADS = 256
+LoadProgress = Callable[[str, int, int], None]
+
+
+class Model:
+    """A GGUF model, ready to evaluate.
+
+    path: the file (the first part of a split one). threads: default is one per physical core. isa: the instruction
+    set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type: what the memory plan reserves for a context;
+    n_ctx None is the model's own up to 8192, less if memory asks for it. progress(what, done, total) is called while
+    weights are packed.
+
+    Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa).
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        threads: int | None = None,
+        *,
+        isa: str | None = None,
+        n_ctx: int | None = None,
+        cache_type: CacheType = "f16",
+        progress: LoadProgress | None = None,
+    ) -> None:
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            raise UsageError(f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}")
+        self.file: GgufFile = open_gguf(Path(path))
+        self.spec: ModelSpec = describe(self.file.metadata, self.file.tensors)
+        nodes = self.spec.graph().nodes
+        matrices, vectors = roles(nodes)
+        self.plan: MemoryPlan = plan_memory(
+            weight_bytes=sum(self.file.tensors[name].n_bytes for name in matrices),
+            cache_bytes_per_token=cache_bytes_per_token(nodes, cache_type),
+            scratch_bytes=_scratch_bytes(nodes),
+            requested_n_ctx=n_ctx,
+            trained_n_ctx=self.spec.params.context_length,
+            available=available_memory(),
+        )
+        self._check_formats([*matrices, *vectors])
+        compiler = Compiler(choose_isa(isa))
+        pool = WorkerPool(compiler, threads or default_threads())
+        weights = Weights(self.file, compiler, pool)
+        tell = progress or (lambda what, done, total: None)
+        weights.load(matrices, vectors, lambda done, total: tell("packing weights", done, total))
+        self._engine = Engine(nodes, weights, compiler, pool, self.spec.params.n_vocab)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the worker threads; contexts of this model must not be used any more."""
+        self._engine.pool.close()
+
+    @property
+    def name(self) -> str:
+        """The model's own name, else the file's."""
+        return str(self.file.metadata.get("general.name") or Path(self.file.path).stem)
+
+    @property
+    def n_vocab(self) -> int:
+        """Number of tokens in the vocabulary."""
+        return self._engine.n_vocab
+
+    @property
+    def n_ctx_train(self) -> int:
+        """The context that the model was trained with, in tokens."""
+        return self.spec.params.context_length
+
+    @property
+    def n_threads(self) -> int:
+        """Threads that work on a step."""
+        return self._engine.pool.n_threads
+
+    @property
+    def isa(self) -> str:
+        """The instruction set that the kernels are written for."""
+        return self._engine.compiler.isa.name
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source of the file's chat template."""
+        source = self.file.metadata.get("tokenizer.chat_template")
+        return source if isinstance(source, str) else None
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The file's tokenizer; ModelFileError where it has none."""
+        return Tokenizer.from_metadata(self.file.metadata)
+
+    def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """Token ids of a text; add_special adds what the model expects at the borders, parse_special reads <|...|>."""
+        return self.tokenizer.encode(text, add_special=add_special, parse_special=parse_special)
+
+    def detokenize(self, ids: Sequence[int]) -> str:
+        """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
+        return self.tokenizer.decode(list(ids))
+
+    def context(self, n_ctx: int | None = None, cache_type: CacheType = "f16") -> Context:
+        """An empty context of n_ctx tokens; None: what the memory plan found."""
+        return Context(self._engine, self.plan.n_ctx if n_ctx is None else n_ctx, cache_type)
+
+    def _check_formats(self, names: Sequence[str]) -> None:
+        for name in names:
+            format_of(self.file.tensors[name])
+
+
+def roles(nodes: Sequence[g.Node]) -> tuple[list[str], list[str]]:
+    """Names of the tensors that are packed as matrices, and of those that are read as float32 vectors."""
+    matrices: dict[str, None] = {}
+    vectors: dict[str, None] = {}
+    for node in nodes:
+        if isinstance(node, g.Linear):
+            matrices[node.weight.name] = None
+            if node.bias is not None:
+                vectors[node.bias.name] = None
+        elif isinstance(node, g.RmsNorm):
+            vectors[node.weight.name] = None
+    return list(matrices), list(vectors)
+
+
+def _scratch_bytes(nodes: Sequence[g.Node]) -> int:
+    """About what a batch of activations takes: the widest values that live side by side, and their quantised panels."""
+    widths: Mapping[type[g.Node], int] = {type(node): node.width for node in nodes[:-1]}
+    return 4 * BATCH * 3 * sum(widths.values()) + 8 * nodes[-1].width * 4

@@ -66,8 +66,8 @@ def plan_memory(
 
 
 def _refusal(fixed: int, needed: int, fitting: int, available: int) -> str:
-    advice = f"--ctx {fitting} would fit" if fitting else f"not even {CTX_STEP} tokens of context fit: choose a smaller model"
-    share = f" ({size_text(fixed)} without any context)" if not fitting else ""
+    advice = f"--ctx {fitting} would fit" if fitting else f"not even {CTX_STEP} tokens fit, choose a smaller model"
+    share = "" if fitting else f" ({size_text(fixed)} of it without any context)"
     return f"the model needs {size_text(needed)}{share}, {size_text(available)} are free; {advice}"
 
 

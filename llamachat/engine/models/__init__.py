@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
-from llamachat.engine.models.known_keys import changes_results
+from llamachat.engine.models.known_keys import changes_results, is_neutral
 from llamachat.engine.models.params import Params, keys_read, read_params, shown
 from llamachat.engine.models.spec import Architecture, ModelSpec
 from llamachat.engine.models.tensors import Shaped, check_tensors
@@ -22,6 +22,8 @@ LANGUAGE: Final = frozenset({"known_keys", "params", "rotary", "spec", "tensors"
 
 SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama"}
 """Names of `general.architecture` that mean another one's forward pass."""
+
+ARCHITECTURE_KEY: Final = "general.architecture"
 
 
 @cache
@@ -70,9 +72,6 @@ def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
     return name, found
 
 
-ARCHITECTURE_KEY: Final = "general.architecture"
-
-
 def _unknown_keys(metadata: Mapping[str, object], architecture: str, known: frozenset[str]) -> tuple[str, ...]:
     """The architecture's keys that are neither read nor known; one that would change the results is refused."""
     unknown = []
@@ -81,8 +80,13 @@ def _unknown_keys(metadata: Mapping[str, object], architecture: str, known: froz
         name = key.removeprefix(prefix)
         if name in known:
             continue
-        if changes_results(name, metadata[key]):
-            value = shown(metadata[key])
-            raise Unsupported(f"is {value}: it changes the model's results and is not supported here", where=shown(key))
-        unknown.append(key)
+        if not changes_results(name):
+            unknown.append(key)
+        elif not is_neutral(name, metadata[key]):
+            sentence = f"is {shown(metadata[key])}: it changes the model's results and is not supported here"
+            raise Unsupported(sentence, where=_printable(key))
     return tuple(unknown)
+
+
+def _printable(key: str) -> str:
+    return key if key.isprintable() and len(key) <= 80 else shown(key)

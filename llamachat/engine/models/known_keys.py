@@ -82,9 +82,11 @@ NEUTRAL: Final[Mapping[str, tuple[object, ...]]] = {
 """Values with which such a key changes nothing."""
 
 
-def changes_results(name: str, value: object) -> bool:
-    """Whether a metadata key (without the architecture's prefix) that nobody read would make the results wrong."""
-    if name not in SINGLE and not name.startswith(FAMILIES):
-        return False
-    neutral = NEUTRAL.get(name, ())
-    return not (isinstance(value, int | float) and value in neutral)
+def changes_results(name: str) -> bool:
+    """Whether a metadata key (without the architecture's prefix) is one of those that change a model's results."""
+    return name in SINGLE or name.startswith(FAMILIES)
+
+
+def is_neutral(name: str, value: object) -> bool:
+    """Whether a key that changes results does not with this value."""
+    return isinstance(value, int | float) and value in NEUTRAL.get(name, ())

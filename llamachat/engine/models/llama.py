@@ -8,7 +8,7 @@ from typing import Final
 
 from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models.params import check_heads, even_share, key, rows_of
-from llamachat.engine.models.rotary import rope_spec
+from llamachat.engine.models.rotary import check_rope, rope_spec
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
@@ -41,6 +41,7 @@ class LlamaParams:
     def __post_init__(self) -> None:
         """The rules between fields; ModelFileError."""
         check_heads(self)
+        check_rope(self)
 
 
 TENSORS: Final = """

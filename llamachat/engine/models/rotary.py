@@ -28,19 +28,20 @@ class RopeParams(Protocol):
     def yarn_beta_slow(self) -> float: ...  # noqa: D102
 
 
+def check_rope(p: RopeParams) -> None:
+    """Raises ModelFileError where the scaling lacks something it needs."""
+    sentence = "this metadata key is missing or 0, and YaRN cannot be computed without it"
+    require(p.yarn_original > 0 or p.rope_scaling != "yarn", sentence, "rope.scaling.original_context_length")
+
+
 def rope_spec(p: RopeParams, order: RopeOrder, factors: Layer | None) -> RopeSpec:
     """The rotary embedding of these parameters; `factors` divide the angle of each pair (Llama 3's `rope_freqs`).
 
-    YaRN multiplies cos and sin by 1 + 0.1 ln(scale) (Peng et al. 2023, arXiv 2309.00071, eq. 22 for both q and k), not
-    for a scale below 1, as llama.cpp does.
+    YaRN multiplies cos and sin by 1 + 0.1 ln(scale), never less than 1 (Peng et al. 2023, arXiv 2309.00071, section on
+    attention temperature; the lower bound and the file's own attn_factor as in llama.cpp).
     """
     scale = 1.0 if p.rope_scaling == "none" else p.rope_scale
     yarn = p.rope_scaling == "yarn"
-    require(
-        p.yarn_original > 0 or not yarn,
-        "this metadata key is missing, and YaRN cannot be computed without it",
-        "rope.scaling.original_context_length",
-    )
     growth = 1 + 0.1 * math.log(max(scale, 1.0)) if yarn else 1.0
     return RopeSpec(
         p.n_rot,

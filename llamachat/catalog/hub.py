@@ -1,0 +1,107 @@
+"""Models from Hugging Face: downloaded by its own library into its own cache, where other programs find them too."""
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from llamachat.catalog.splits import part_names
+from llamachat.catalog.storage import Progress, file_name, storing
+from llamachat.errors import LlamaChatError, UsageError
+
+_FORM = "hf:owner/repository/file.gguf"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+
+# What huggingface_hub raises, the more special class first, and what it means to a person.
+_SENTENCES = (
+    ("GatedRepoError", "{repo} asks you to accept its terms: do so at https://huggingface.co/{repo} and set HF_TOKEN"),
+    ("RepositoryNotFoundError", "there is no repository {repo} at Hugging Face, or it is private (then set HF_TOKEN)"),
+    ("DisabledRepoError", "the repository {repo} has been disabled by Hugging Face"),
+    ("RemoteEntryNotFoundError", "there is no {file} in {repo}: see https://huggingface.co/{repo}/tree/main"),
+    ("OfflineModeIsEnabled", "{file} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it"),
+    ("LocalEntryNotFoundError", "Hugging Face cannot be reached, and {file} is not in its cache"),
+    ("EntryNotFoundError", "there is no {file} in {repo}: see https://huggingface.co/{repo}/tree/main"),
+    ("HFValidationError", "{repo} is no name of a repository"),
+    ("HfHubHTTPError", "Hugging Face refuses {repo}: {error}"),
+    ("FileMetadataError", "Hugging Face does not describe {file} as a file that can be downloaded"),
+    ("XetDownloadError", "the download of {file} failed: {error}"),
+)
+
+
+def fetch_from_hub(reference: str, progress: Progress) -> Path:
+    """The file `hf:owner/repo/file.gguf` in the Hugging Face cache; of a split model all files, and the first's path.
+
+    Raises UsageError for another form, LlamaChatError with what huggingface_hub reports in one sentence,
+    ModelFileError if what came is not a GGUF file.
+    """
+    repo, name = parse_reference(reference)
+    folder, slash, last = name.rpartition("/")
+    paths = [_fetch_file(repo, f"{folder}{slash}{part}", progress) for part in part_names(last)]
+    from llamachat.engine.gguf import open_gguf  # numpy
+
+    open_gguf(paths[0])
+    return paths[0]
+
+
+def parse_reference(reference: str) -> tuple[str, str]:
+    """Repository ("owner/name") and file in it ("a.gguf", "folder/a.gguf"). Raises UsageError."""
+    owner, _, rest = reference.removeprefix("hf:").partition("/")
+    name, _, file = rest.partition("/")
+    parts = [owner, name, *file.split("/")]
+    if not all(_NAME.fullmatch(part) for part in parts):
+        raise UsageError(f"{reference}: not of the form {_FORM}")
+    file_name(file, reference)
+    return f"{owner}/{name}", file
+
+
+def _fetch_file(repo: str, file: str, progress: Progress) -> Path:
+    import inspect
+
+    import huggingface_hub  # 165 ms
+
+    options: dict[str, Any] = {}
+    if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:  # since 1.0
+        options["tqdm_class"] = _bar_class(progress, f"downloading {file.rpartition('/')[2]}")
+    with _translated(repo, file):
+        return Path(huggingface_hub.hf_hub_download(repo, file, **options))
+
+
+@contextmanager
+def _translated(repo: str, file: str) -> Iterator[None]:
+    """The one door for errors of huggingface_hub."""
+    try:
+        yield
+    except LlamaChatError:
+        raise
+    except Exception as error:
+        ancestors = {kind.__name__ for kind in type(error).__mro__}
+        for name, sentence in _SENTENCES:
+            if name in ancestors:
+                first_line = (str(error).splitlines() or [""])[0]
+                raise LlamaChatError(sentence.format(repo=repo, file=file, error=first_line)) from error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT):
+            with storing(Path(error.filename or "the Hugging Face cache")):
+                raise
+        raise LlamaChatError(f"{file}: Hugging Face cannot be reached ({error})") from error
+
+
+def _bar_class(progress: Progress, what: str) -> type:
+    """A silent bar for huggingface_hub that tells `progress`. It may make two for one file; the further one counts."""
+    from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
+
+    best = 0
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})  # type: ignore[no-untyped-call]
+
+        def update(self, n: float | None = 1) -> bool | None:
+            nonlocal best
+            self.n += n or 0
+            best = max(best, int(self.n))
+            progress(best, int(self.total) if self.total else None, what)
+            return None
+
+    return Bar

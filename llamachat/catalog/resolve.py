@@ -1,0 +1,95 @@
+"""From what a person writes after -m to the file: a path, a name from `llamachat models`, or a unique part of one."""
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from llamachat.catalog.places import Located, locate
+from llamachat.catalog.sources import KNOWN, default_path
+from llamachat.errors import ModelFileError, UsageError
+
+_SHOWN = 8  # names in a message
+
+
+def resolve(name_or_path: str | None) -> Path:
+    """The model file that is meant; for None the default model's, which may not be there yet (`fetch_default`).
+
+    In this order: a file that exists; a name exactly; a short name (smollm2); the beginning or a part of one name only,
+    in any case of letters. Raises ModelFileError for a path that does not exist, UsageError for a name that fits no
+    model or several.
+    """
+    if name_or_path is None:
+        return default_path()
+    if not name_or_path:
+        raise UsageError("the name of the model is empty: give a GGUF file or a name from `llamachat models`")
+    path = Path(os.path.expanduser(name_or_path))
+    if os.path.exists(path) and not (path.is_dir() and path.name == name_or_path):
+        return path
+    models = [model for model in locate() if not model.problem]
+    if exact := [model for model in models if name_or_path in (model.name, model.path.name)]:
+        return _only(name_or_path, exact)
+    if _is_address(name_or_path):
+        raise UsageError(f"{name_or_path}: fetch it first, with `llamachat pull {name_or_path}`")
+    if _is_path(name_or_path):
+        raise ModelFileError(_no_file(path, models), name_or_path)
+    return _by_part(name_or_path, models)
+
+
+def _by_part(name: str, models: Sequence[Located]) -> Path:
+    """The model that the short name, or the beginning or a part of its name, stands for."""
+    wanted = name.lower()
+    known = KNOWN.get(wanted)
+    if known and (ours := [model for model in models if model.path.name == known.file]):
+        return _only(name, ours)
+    for fits in (str.startswith, str.__contains__):
+        if candidates := [model for model in models if fits(model.name.lower(), wanted)]:
+            return _only(name, candidates)
+    if known:
+        raise UsageError(f"the model {name} is not here yet: fetch it with `llamachat pull {known.name}`")
+    raise UsageError(_no_name(name, models))
+
+
+def _only(name: str, candidates: Sequence[Located]) -> Path:
+    """The one candidate; of several with the same name the one in our own folder. UsageError lists what is open."""
+    if len({model.name for model in candidates}) == 1:
+        own = [model for model in candidates if model.source == "llamachat"]
+        if len(candidates) == 1 or len(own) == 1:
+            return (own or list(candidates))[0].path
+        paths = _listed(str(model.path) for model in candidates)
+        raise UsageError(f"{name} is there {len(candidates)} times, give a path: {paths}")
+    raise UsageError(f"{name} could be {_listed(sorted({model.name for model in candidates}))}")
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
+    return ", ".join(shown[:_SHOWN]) + more
+
+
+def _is_address(text: str) -> bool:
+    return text.startswith("hf:") or "://" in text
+
+
+def _is_path(text: str) -> bool:
+    separators = {os.sep, os.altsep} - {None}
+    return text.lower().endswith(".gguf") or any(separator in text for separator in separators if separator)
+
+
+def _no_file(path: Path, models: Sequence[Located]) -> str:
+    """That there is no such file, and one in the same folder, or a model, that is nearly called so."""
+    try:
+        names = [entry for entry in os.listdir(path.parent) if entry.lower().endswith(".gguf")]
+    except OSError:
+        names = []
+    close = difflib.get_close_matches(path.name, [*names, *(model.name for model in models)], n=1)
+    hint = f"; did you mean {close[0]}?" if close else " (`llamachat models` lists what is here)"
+    return f"no such file{hint}"
+
+
+def _no_name(name: str, models: Sequence[Located]) -> str:
+    names = {model.name.lower(): model.name for model in models} | {known: known for known in KNOWN}
+    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    if close:
+        return f"no model is called {name}; did you mean {_listed([names[match] for match in close])}?"
+    return f"no model is called {name}: `llamachat models` lists what is here, `llamachat pull` fetches more"

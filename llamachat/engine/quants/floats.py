@@ -1,0 +1,40 @@
+"""Weights that are floats: F32, F16 and BF16, as formats with blocks of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from llamachat.engine.quants.format import Bytes, Floats
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """A float type; `layout` has one field, the weight."""
+
+    name: str
+    layout: np.dtype[np.void]
+    block: int = 1
+
+    def decode(self, data: Bytes) -> Floats:
+        """float32 [n] of raw bytes."""
+        words = data.view(self.layout)["w"]
+        if self.name == "BF16":
+            return (words.astype(np.uint32) << 16).view(np.float32)
+        return words.astype(np.float32)
+
+    def encode(self, values: npt.NDArray[np.floating]) -> Bytes:
+        """Raw bytes of the values, rounded to nearest even."""
+        wide = np.ascontiguousarray(values, np.float32).ravel()
+        if self.name != "BF16":
+            return wide.astype(self.layout["w"]).view(np.uint8)
+        bits = wide.view(np.uint32)
+        rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+        return np.where(np.isnan(wide), (bits >> 16) | 0x40, rounded).astype("<u2").view(np.uint8)
+
+
+FLOATS = [
+    FloatFormat(name, np.dtype([("w", kind)])) for name, kind in (("F32", "<f4"), ("F16", "<f2"), ("BF16", "<u2"))
+]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from llamachat.engine.graph import RopeSpec
+from llamachat.errors import ModelFileError
 
 Floats = npt.NDArray[np.float64]
 
@@ -17,10 +18,13 @@ def rope_angles(
 
     factors: [n_rot/2] or None; the angle of each pair is divided by its factor, before the scaling. YaRN mixes the
     scaled and the unscaled angle by `yarn_ramp`. Sources: Su et al. 2021 (arXiv 2104.09864), Peng et al. 2023 (arXiv
-    2309.00071); factors and rounding of the ramp's ends as in llama.cpp's `rope_yarn`.
+    2309.00071); factors and rounding of the ramp's ends as in llama.cpp's `rope_yarn`. Raises ModelFileError for a factor
+    that is not positive.
     """
     frequencies = spec.base ** (-np.arange(0, spec.n_rot, 2) / spec.n_rot)
     if factors is not None:
+        if not (np.isfinite(factors) & (factors > 0)).all():
+            raise ModelFileError("the factors of rotary angles must be positive numbers", where=_name(spec))
         frequencies = frequencies / factors.astype(np.float64)
     scaled = frequencies / spec.scale
     if spec.yarn_original:
@@ -41,3 +45,7 @@ def yarn_ramp(spec: RopeSpec) -> Floats:
 def _turning_pair(spec: RopeSpec, turns: float) -> float:
     """The pair, as a fraction, that makes so many turns within the original context."""
     return spec.n_rot * math.log(spec.yarn_original / (turns * 2 * math.pi)) / (2 * math.log(spec.base))
+
+
+def _name(spec: RopeSpec) -> str:
+    return spec.factors.name if spec.factors else ""

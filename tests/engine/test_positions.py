@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from llamachat.engine.graph import RopeSpec
+from llamachat.engine.graph import RopeSpec, Tensor
+from llamachat.errors import ModelFileError
 from llamachat.engine.positions import rope_angles, yarn_ramp
 
 PLAIN = RopeSpec(8, 10_000.0, "adjacent")
@@ -34,6 +35,13 @@ def test_linear_scaling_divides_the_angles() -> None:
 
 def test_factors_divide_each_pairs_angle() -> None:
     np.testing.assert_allclose(angles(PLAIN, np.array([1.0, 2, 4, 8])), [1, 0.05, 0.0025, 0.000125])
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+def test_a_factor_that_is_not_positive_is_refused_with_its_tensor(value: float) -> None:
+    spec = dataclasses.replace(PLAIN, factors=Tensor("rope_freqs.weight", (4,)))
+    with pytest.raises(ModelFileError, match="rope_freqs.weight.*positive"):
+        angles(spec, np.array([1.0, value, 1, 1]))
 
 
 def test_the_magnitude_multiplies_cosines_and_sines() -> None:

@@ -18,8 +18,8 @@ def rope_angles(
 
     factors: [n_rot/2] or None; the angle of each pair is divided by its factor, before the scaling. YaRN mixes the
     scaled and the unscaled angle by `yarn_ramp`. Sources: Su et al. 2021 (arXiv 2104.09864), Peng et al. 2023 (arXiv
-    2309.00071); factors and rounding of the ramp's ends as in llama.cpp's `rope_yarn`. Raises ModelFileError for a factor
-    that is not positive.
+    2309.00071); factors and rounding of the ramp's ends as in llama.cpp's `rope_yarn`. Raises ModelFileError for a
+    factor that is not positive.
     """
     frequencies = spec.base ** (-np.arange(0, spec.n_rot, 2) / spec.n_rot)
     if factors is not None:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pytest
 
 from llamachat.engine.graph import RopeSpec, Tensor
-from llamachat.errors import ModelFileError
 from llamachat.engine.positions import rope_angles, yarn_ramp
+from llamachat.errors import ModelFileError
 
 PLAIN = RopeSpec(8, 10_000.0, "adjacent")
 YARN = RopeSpec(32, 10_000.0, "adjacent", scale=4.0, magnitude=1.5, yarn_original=2048)
@@ -40,7 +40,7 @@ def test_factors_divide_each_pairs_angle() -> None:
 @pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
 def test_a_factor_that_is_not_positive_is_refused_with_its_tensor(value: float) -> None:
     spec = dataclasses.replace(PLAIN, factors=Tensor("rope_freqs.weight", (4,)))
-    with pytest.raises(ModelFileError, match="rope_freqs.weight.*positive"):
+    with pytest.raises(ModelFileError, match=r"rope_freqs\.weight.*positive"):
         angles(spec, np.array([1.0, value, 1, 1]))
 
 

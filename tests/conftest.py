@@ -22,6 +22,9 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 KEPT = ("LLAMACHAT_CACHE", "LLAMACHAT_MODELS")
 
+# Compiled kernels are kept between runs; their names follow the sources that wrote them.
+os.environ.setdefault("LLAMACHAT_CACHE", str(ROOT / ".pytest_cache" / "llamachat"))
+
 
 @pytest.fixture(scope="session")
 def golden() -> Path:

@@ -48,7 +48,7 @@ class Model:
         if threads is not None and not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}")
         self.file: GgufFile = open_gguf(Path(path))
-        self.spec: ModelSpec = describe(self.file.metadata, self.file.tensors)
+        self.spec: ModelSpec = describe(self.file.metadata, self.file.tensors, path)
         nodes = self.spec.graph().nodes
         matrices, vectors = roles(nodes)
         self.plan: MemoryPlan = plan_memory(
@@ -98,6 +98,16 @@ class Model:
     def n_threads(self) -> int:
         """Threads that work on a step."""
         return self._engine.pool.n_threads
+
+    @property
+    def nodes(self) -> list[g.Node]:
+        """The operations of the forward pass."""
+        return self._engine.nodes
+
+    @property
+    def native(self) -> tuple[Compiler, WorkerPool]:
+        """The compiler and the threads, for measurements."""
+        return self._engine.compiler, self._engine.pool
 
     @property
     def isa(self) -> str:

@@ -1,1 +1,19 @@
 """The GGUF file format: reader, writer, split files. Knows nothing of models."""
+
+from llamachat.engine.gguf.metadata import Metadata
+from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, open_gguf, parse
+from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType
+from llamachat.engine.gguf.writer import write_gguf
+
+__all__ = [
+    "BY_NAME",
+    "SPLIT_NAME",
+    "TYPES",
+    "GgmlType",
+    "GgufFile",
+    "Metadata",
+    "TensorInfo",
+    "open_gguf",
+    "parse",
+    "write_gguf",
+]

@@ -7,4 +7,6 @@ from llamachat.engine.quants.legacy import LEGACY
 
 Format = BlockFormat | FloatFormat
 
-FORMATS: dict[str, Format] = {fmt.name: fmt for fmt in (*FLOATS, *LEGACY, *K_QUANTS)}
+_ALL: list[Format] = [*FLOATS, *LEGACY, *K_QUANTS]
+
+FORMATS: dict[str, Format] = {fmt.name: fmt for fmt in _ALL}

@@ -1,0 +1,188 @@
+"""The metadata of a GGUF header: scalars are read at once, arrays when they are asked for."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from llamachat.errors import ModelFileError
+
+MAX_KEY_BYTES = 65_535
+MAX_DEPTH = 4
+
+# Value types of the format: number -> (struct code, NumPy type).
+SCALARS = {
+    0: ("<B", "u1"),
+    1: ("<b", "i1"),
+    2: ("<H", "<u2"),
+    3: ("<h", "<i2"),
+    4: ("<I", "<u4"),
+    5: ("<i", "<i4"),
+    6: ("<f", "<f4"),
+    7: ("<B", "u1"),
+    10: ("<Q", "<u8"),
+    11: ("<q", "<i8"),
+    12: ("<d", "<f8"),
+}
+BOOL, STRING, ARRAY = 7, 8, 9
+
+_LENGTH = struct.Struct("<Q")
+
+
+class Cursor:
+    """A position in untrusted bytes; every step is checked against their end."""
+
+    def __init__(self, buffer: Any, path: object) -> None:
+        self.buffer, self.path = buffer, path
+        self.size, self.at = len(buffer), 0
+
+    def fail(self, message: str, where: str = "") -> ModelFileError:
+        """The error to raise about this place."""
+        return ModelFileError(message, self.path, where or f"at byte {self.at}")
+
+    def need(self, n_bytes: int, what: str) -> None:
+        """Raises unless so many bytes follow."""
+        if n_bytes > self.size - self.at:
+            raise self.fail(f"the file ends inside {what}; download it again")
+
+    def scalar(self, kind: int, what: str) -> Any:
+        """One number or truth value."""
+        code = SCALARS[kind][0]
+        n_bytes = struct.calcsize(code)
+        self.need(n_bytes, what)
+        (value,) = struct.unpack_from(code, self.buffer, self.at)
+        self.at += n_bytes
+        if kind == BOOL and value > 1:
+            raise self.fail(f"{what} is a truth value of {value}, not 0 or 1")
+        return bool(value) if kind == BOOL else value
+
+    def integer(self, what: str) -> int:
+        """An unsigned 64-bit integer."""
+        return int(self.scalar(10, what))
+
+    def string(self, what: str, limit: int | None = None) -> bytes:
+        """A string as bytes: its length, then itself."""
+        length = self.integer(f"the length of {what}")
+        if limit is not None and length > limit:
+            raise self.fail(f"{what} claims {length} bytes; {limit} is the most that makes sense")
+        self.need(length, what)
+        self.at += length
+        return bytes(self.buffer[self.at - length : self.at])
+
+    def name(self, what: str) -> str:
+        """A string that must be UTF-8 and is shown to people."""
+        raw = self.string(what, MAX_KEY_BYTES)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            raise self.fail(f"{what} is not UTF-8: {raw[:40]!r}") from error
+
+    def skip_strings(self, count: int, what: str) -> None:
+        """Steps over `count` strings, each checked."""
+        at, size, unpack = self.at, self.size, _LENGTH.unpack_from
+        try:
+            for _ in range(count):
+                at += unpack(self.buffer, at)[0] + 8
+                if at > size:
+                    break
+        except struct.error:
+            at = size + 1
+        if at > size:
+            raise self.fail(f"the file ends inside the strings of {what}; download it again")
+        self.at = at
+
+
+@dataclass(frozen=True)
+class LazyArray:
+    """Where an array's elements are."""
+
+    kind: int
+    count: int
+    at: int
+
+
+class Metadata(Mapping[str, object]):
+    """key -> int, float, bool, str, NumPy array or list of str. Strings that are no UTF-8 have U+FFFD in them."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+        self._values: dict[str, object] = {}
+
+    def read(self, count: int) -> None:
+        """Reads `count` pairs from the cursor on."""
+        cursor = self._cursor
+        for i in range(count):
+            key = cursor.name(f"metadata key {i + 1} of {count}")
+            if key in self._values:
+                raise cursor.fail("the metadata key occurs twice", key)
+            kind = int(cursor.scalar(4, f"the type of {key}"))
+            self._values[key] = self._value(kind, key)
+
+    def raw_strings(self, key: str) -> list[bytes]:
+        """An array of strings as bytes, without decoding."""
+        value = self._values[key]
+        if not isinstance(value, LazyArray) or value.kind != STRING:
+            raise self._cursor.fail("is not an array of strings", key)
+        buffer, at, out, unpack = self._cursor.buffer, value.at, [], _LENGTH.unpack_from
+        for _ in range(value.count):
+            start = at + 8
+            at = start + unpack(buffer, at)[0]
+            out.append(buffer[start:at])
+        return [bytes(one) for one in out] if isinstance(buffer, memoryview) else out
+
+    def __getitem__(self, key: str) -> object:
+        value = self._values[key]
+        if isinstance(value, LazyArray):
+            if value.kind == STRING:
+                return [raw.decode(errors="replace") for raw in self.raw_strings(key)]
+            return self._numbers(value)
+        return value
+
+    def length(self, key: str) -> int | None:
+        """Number of elements of an array, without reading it; None for a scalar."""
+        value = self._values[key]
+        return value.count if isinstance(value, LazyArray) else None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _value(self, kind: int, key: str) -> object:
+        if kind == STRING:
+            return self._cursor.string(f"the value of {key}").decode(errors="replace")
+        if kind == ARRAY:
+            return self._array(key, 1)
+        if kind not in SCALARS:
+            raise self._cursor.fail(f"has the unknown value type {kind}", key)
+        return self._cursor.scalar(kind, f"the value of {key}")
+
+    def _array(self, key: str, depth: int) -> object:
+        cursor = self._cursor
+        kind = int(cursor.scalar(4, f"the element type of {key}"))
+        count = cursor.integer(f"the length of {key}")
+        if kind == ARRAY:
+            if depth == MAX_DEPTH or count > (cursor.size - cursor.at) // 12:
+                raise cursor.fail(f"is an array of arrays {depth} deep with {count} elements", key)
+            return [self._array(key, depth + 1) for _ in range(count)]
+        if kind != STRING and kind not in SCALARS:
+            raise cursor.fail(f"has the unknown element type {kind}", key)
+        width = 8 if kind == STRING else np.dtype(SCALARS[kind][1]).itemsize
+        if count > (cursor.size - cursor.at) // width:
+            raise cursor.fail(f"claims {count} elements, more than the file holds", key)
+        array = LazyArray(kind, count, cursor.at)
+        if kind == STRING:
+            cursor.skip_strings(count, key)
+        else:
+            cursor.at += count * width
+        return array if depth == 1 or kind == STRING else self._numbers(array)
+
+    def _numbers(self, array: LazyArray) -> np.ndarray:
+        kind = np.dtype(SCALARS[array.kind][1])
+        values = np.frombuffer(self._cursor.buffer, kind, array.count, array.at)
+        return values != 0 if array.kind == BOOL else values

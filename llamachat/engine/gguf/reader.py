@@ -1,0 +1,223 @@
+"""Reads GGUF (ggml's docs/gguf.md), versions 2 and 3: a mapped file, its metadata and where its tensors are.
+
+The file is untrusted: every count, size and offset is checked against the file before it is used. Split files
+(`-00001-of-00003.gguf`) are joined by name: the first part's metadata, the tensors of all.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from llamachat.engine.gguf.metadata import Cursor, Metadata
+from llamachat.engine.gguf.types import TYPES, GgmlType
+from llamachat.errors import ModelFileError, Unsupported
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+MAX_DIMENSIONS = 4
+MAX_ELEMENTS = 1 << 48
+DEFAULT_ALIGNMENT = 32
+SMALLEST_PAIR, SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 8 + 4 + 8
+
+SPLIT_NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """A tensor of the file. shape: rows first (a matrix is [n_out, n_in]); data: uint8 [n_bytes], a view of the map."""
+
+    name: str
+    type: GgmlType
+    shape: tuple[int, ...]
+    n_bytes: int
+    data: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class GgufFile:
+    """An open file. The mapping lives as long as this object or a view of its data."""
+
+    path: Path
+    version: int
+    metadata: Mapping[str, object]
+    tensors: dict[str, TensorInfo]
+    n_bytes: int
+    mappings: tuple[Any, ...] = ()
+
+    def release(self, tensor: TensorInfo) -> None:
+        """Gives the tensor's pages back to the system; they are read again when touched."""
+        address = int(tensor.data.ctypes.data)
+        for mapping in self.mappings:
+            base = int(np.frombuffer(mapping, np.uint8).ctypes.data)
+            if base <= address < base + len(mapping):
+                start = -(-(address - base) // mmap.PAGESIZE) * mmap.PAGESIZE
+                end = (address - base + tensor.n_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+                if end > start:
+                    with suppress(OSError, AttributeError, ValueError):  # systems without this advice
+                        mapping.madvise(mmap.MADV_DONTNEED, start, end - start)
+
+
+def open_gguf(path: str | Path) -> GgufFile:
+    """The file, mapped and checked, with all parts of a split one.
+
+    Raises ModelFileError, with the path and the place in the file, or Unsupported for what is well formed but unknown.
+    """
+    first = Path(path)
+    split = SPLIT_NAME.match(first.name)
+    if split is None:
+        mapping = _map(first)
+        return _with_mappings(parse(mapping, first), (mapping,))
+    return _join(first, split["stem"], int(split["number"]), int(split["count"]))
+
+
+def parse(buffer: Any, path: Path) -> GgufFile:
+    """The header in a buffer that holds one whole file."""
+    cursor = Cursor(buffer, path)
+    version = _version(cursor)
+    n_tensors, n_pairs = cursor.integer("the number of tensors"), cursor.integer("the number of metadata keys")
+    rest = cursor.size - cursor.at
+    if n_tensors > rest // SMALLEST_TENSOR or n_pairs > rest // SMALLEST_PAIR:
+        raise cursor.fail(
+            f"the header claims {n_tensors} tensors and {n_pairs} metadata keys, more than the file holds"
+        )
+    metadata = Metadata(cursor)
+    metadata.read(n_pairs)
+    tensors = _tensors(cursor, n_tensors, _alignment(cursor, metadata))
+    return GgufFile(path, version, metadata, tensors, cursor.size)
+
+
+def _version(cursor: Cursor) -> int:
+    if cursor.size == 0:
+        raise ModelFileError("the file is empty", cursor.path)
+    if bytes(cursor.buffer[:4]) != MAGIC:
+        raise ModelFileError("not a GGUF file (it does not begin with the letters GGUF)", cursor.path)
+    cursor.at = 4
+    version = int(cursor.scalar(4, "the version"))
+    if version in VERSIONS:
+        return version
+    (swapped,) = struct.unpack(">I", struct.pack("<I", version))
+    if swapped in (1, *VERSIONS):
+        raise Unsupported("a big-endian GGUF file; convert it to little-endian", cursor.path)
+    if version == 1:
+        raise Unsupported("GGUF version 1 is not read any more; convert the model again", cursor.path)
+    raise Unsupported(f"GGUF version {version} is not known (2 and 3 are)", cursor.path)
+
+
+def _alignment(cursor: Cursor, metadata: Metadata) -> int:
+    value = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 20 or value & (value - 1):
+        raise cursor.fail(f"{value!r} is not a power of two", "general.alignment")
+    return value
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A tensor as the header describes it."""
+
+    name: str
+    kind: GgmlType
+    shape: tuple[int, ...]
+    n_bytes: int
+    offset: int
+
+
+def _tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, TensorInfo]:
+    entries = [_entry(cursor, i, count) for i in range(count)]
+    start = -(-cursor.at // alignment) * alignment
+    room = cursor.size - start
+    end, before = 0, ""
+    for entry in sorted(entries, key=lambda e: (e.offset, e.n_bytes)):
+        if entry.offset % alignment:
+            raise cursor.fail(f"begins at offset {entry.offset}, not a multiple of {alignment}", entry.name)
+        if entry.offset < end:
+            raise cursor.fail(f"overlaps the tensor {before}", entry.name)
+        if entry.offset > room or entry.n_bytes > room - entry.offset:
+            raise cursor.fail("lies beyond the end of the file; it is cut off, download it again", entry.name)
+        end, before = entry.offset + entry.n_bytes, entry.name
+    tensors = {e.name: _info(cursor, e, start) for e in entries}
+    if len(tensors) != count:
+        names = [e.name for e in entries]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise cursor.fail("the tensor occurs twice", twice)
+    return tensors
+
+
+def _entry(cursor: Cursor, number: int, count: int) -> _Entry:
+    name = cursor.name(f"the name of tensor {number + 1} of {count}")
+    n_dimensions = int(cursor.scalar(4, f"the dimensions of {name}"))
+    if not 1 <= n_dimensions <= MAX_DIMENSIONS:
+        raise cursor.fail(f"has {n_dimensions} dimensions, not 1 to {MAX_DIMENSIONS}", name)
+    shape = tuple(cursor.integer(f"the dimensions of {name}") for _ in range(n_dimensions))[::-1]
+    elements = 1
+    for size in shape:
+        elements *= size
+        if not 1 <= size <= MAX_ELEMENTS or elements > MAX_ELEMENTS:
+            raise cursor.fail(f"has the impossible shape {list(shape)}", name)
+    kind = TYPES.get(int(cursor.scalar(4, f"the type of {name}")))
+    if kind is None:
+        (number_of_type,) = struct.unpack_from("<I", cursor.buffer, cursor.at - 4)
+        raise Unsupported(f"has the unknown block type {number_of_type}", cursor.path, name)
+    if shape[-1] % kind.block:
+        raise cursor.fail(f"has rows of {shape[-1]}, not a multiple of {kind.name}'s blocks of {kind.block}", name)
+    return _Entry(name, kind, shape, elements // kind.block * kind.bytes, cursor.integer(f"the offset of {name}"))
+
+
+def _info(cursor: Cursor, entry: _Entry, start: int) -> TensorInfo:
+    data = np.frombuffer(cursor.buffer, np.uint8, entry.n_bytes, start + entry.offset)
+    return TensorInfo(entry.name, entry.kind, entry.shape, entry.n_bytes, data)
+
+
+def _map(path: Path) -> mmap.mmap:
+    """The whole file, read-only; an empty one has nothing to map."""
+    try:
+        if path.is_dir():
+            raise ModelFileError("is a directory; give the path of a .gguf file in it", path)
+        with open(path, "rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise ModelFileError("no such file", path) from error
+    except PermissionError as error:
+        raise ModelFileError("no permission to read it", path) from error
+    except ValueError as error:
+        what = "the file is empty" if "empty" in str(error) else "the path cannot be a file's"
+        raise ModelFileError(what, path) from error
+    except OSError as error:
+        raise ModelFileError(f"cannot be read: {error.strerror}", path) from error
+
+
+def _with_mappings(file: GgufFile, mappings: tuple[Any, ...]) -> GgufFile:
+    return GgufFile(file.path, file.version, file.metadata, file.tensors, file.n_bytes, mappings)
+
+
+def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
+    """All parts of a split file, whichever was named."""
+    if not 1 <= number <= count:
+        raise ModelFileError(f"part {number} of {count} cannot be", path)
+    mappings, parts = [], []
+    for i in range(1, count + 1):
+        part = path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf")
+        if not part.exists():
+            raise ModelFileError(f"part {i} of {count} of the split model is missing", part)
+        mappings.append(_map(part))
+        parts.append(parse(mappings[-1], part))
+        told = parts[-1].metadata.get("split.count", count)
+        if told != count:
+            raise ModelFileError(f"says that the model has {told} parts, its name says {count}", part, "split.count")
+    tensors: dict[str, TensorInfo] = {}
+    for one in parts:
+        for name, tensor in one.tensors.items():
+            if name in tensors:
+                raise ModelFileError("the tensor is in two parts", one.path, name)
+            tensors[name] = tensor
+    first = parts[0]
+    return GgufFile(first.path, first.version, first.metadata, tensors, sum(p.n_bytes for p in parts), tuple(mappings))

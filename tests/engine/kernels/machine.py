@@ -1,0 +1,65 @@
+"""Runs single kernels for tests: one launch on some threads, with outputs poisoned by NaN and guarded by known bytes."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from llamachat.engine.jit.compiler import Compiler, KernelSpec
+from llamachat.engine.jit.isa import ISAS
+from llamachat.engine.runtime.buffers import Buffer
+from llamachat.engine.runtime.program import Launch, build
+from llamachat.engine.runtime.workers import Step, WorkerPool
+
+GUARD = 4096
+GUARD_BYTE = 0xA5
+
+
+class Array:
+    """A NumPy array in a buffer with guards on both sides."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        self._buffer = Buffer(values.nbytes + 2 * GUARD)
+        self._buffer.bytes[:] = GUARD_BYTE
+        self.values = self._buffer.view(values.dtype, values.shape, GUARD)
+        self.values[...] = values
+        self.address = self._buffer.address + GUARD
+
+    def intact(self) -> bool:
+        """Whether nothing wrote beside the array."""
+        edges = (self._buffer.bytes[:GUARD], self._buffer.bytes[GUARD + self.values.nbytes :])
+        return all((edge == GUARD_BYTE).all() for edge in edges)
+
+
+def poisoned(*shape: int) -> Array:
+    """An output: float32, all NaN."""
+    return Array(np.full(shape, np.nan, np.float32))
+
+
+class Machine:
+    """An instruction set with its compiler and worker pools of several sizes."""
+
+    def __init__(self, isa: str) -> None:
+        self.compiler = Compiler(ISAS[isa]())
+        self.isa = self.compiler.isa
+        self._pools: dict[int, WorkerPool] = {}
+        self.step = Step()
+
+    def run(self, spec: KernelSpec, arguments: dict[str, int], threads: int = 1, **step: int) -> None:
+        """One launch, with these fields of the step."""
+        self.step.set(cancel=0, **step)
+        if threads not in self._pools:
+            self._pools[threads] = WorkerPool(self.compiler, threads)
+        program = build([Launch(spec, dict(arguments))], self.compiler)
+        self._pools[threads].run(program.address, program.n_launches, self.step)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        for pool in self._pools.values():
+            pool.close()
+
+
+def machines(isa: str) -> Iterator[Machine]:
+    """For a fixture: a machine that is closed afterwards."""
+    machine = Machine(isa)
+    yield machine
+    machine.close()

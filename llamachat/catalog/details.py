@@ -53,19 +53,19 @@ class Details:
 
 def read_details(path: Path) -> Details:
     """What the header of the file says. Raises ModelFileError if it cannot be read."""
-    with open_gguf(path) as file:
-        summary = summarise(file)
-        template = file.metadata.get(_TEMPLATE)
-        return Details(
-            path=path,
-            n_bytes=sum(path.with_name(part).stat().st_size for part in part_names(path.name)),
-            version=file.version,
-            summary=summary,
-            fits=summary.fits(available_memory()) if summary.tensor_bytes else None,
-            tensors=_tensor_types(file),
-            metadata={key: _plain(file.metadata[key]) for key in file.metadata if key != _TEMPLATE},
-            chat_template=template if isinstance(template, str) else None,
-        )
+    file = open_gguf(path)
+    summary = summarise(file)
+    template = file.metadata.get(_TEMPLATE)
+    return Details(
+        path=path,
+        n_bytes=sum(path.with_name(part).stat().st_size for part in part_names(path.name)),
+        version=file.version,
+        summary=summary,
+        fits=summary.fits(available_memory()) if summary.tensor_bytes else None,
+        tensors=_tensor_types(file),
+        metadata={key: _plain(file.metadata[key]) for key in file.metadata if key != _TEMPLATE},
+        chat_template=template if isinstance(template, str) else None,
+    )
 
 
 def _tensor_types(file: "GgufFile") -> list[TensorType]:

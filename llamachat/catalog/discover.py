@@ -49,9 +49,9 @@ def _found(located: Located, available: int) -> FoundModel | None:
     if located.problem:
         return FoundModel(*place, problem=located.problem)
     try:
-        with open_gguf(located.path) as file:
-            summary = summarise(file)
-            kind = file.metadata.get("general.type")
+        file = open_gguf(located.path)
+        summary = summarise(file)
+        kind = file.metadata.get("general.type")
     except LlamaChatError as error:
         return FoundModel(*place, problem=str(error).removeprefix(f"{located.path}: "))
     if summary.architecture in _NO_MODELS or kind in _NO_MODEL_TYPES:

@@ -63,11 +63,16 @@ def value_text(value: Any) -> str:
         return f"[{value.length} {value.kind}: {', '.join(_quoted(item) for item in value.first)}, ...]"
     if isinstance(value, list):
         return f"[{', '.join(_quoted(item) for item in value)}]"
-    return _cut(clean_line(str(value)))
+    return _cut(_scalar(value))
 
 
 def _quoted(item: object) -> str:
-    return f'"{_cut(clean_line(item), 60)}"' if isinstance(item, str) else _cut(clean_line(str(item)), 60)
+    return f'"{_cut(clean_line(item), 60)}"' if isinstance(item, str) else _cut(_scalar(item), 60)
+
+
+def _scalar(value: object) -> str:
+    """A number in as many digits as a float32 holds, anything else as it is."""
+    return f"{value:.7g}" if isinstance(value, float) else clean_line(str(value))
 
 
 def _cut(text: str, longest: int = _LONGEST) -> str:

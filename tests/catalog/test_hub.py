@@ -1,0 +1,100 @@
+import errno
+from collections.abc import Callable
+from pathlib import Path
+
+import huggingface_hub
+import pytest
+from huggingface_hub import errors
+from tiny_gguf import tiny_gguf
+
+from llamachat.catalog.hub import fetch_from_hub, parse_reference
+from llamachat.catalog.storage import no_progress
+from llamachat.errors import LlamaChatError, ModelFileError, UsageError
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """huggingface_hub finds what lies in this folder; it counts up to 100 in two bars, as it does for Xet."""
+
+    def download(repo: str, file: str, *, tqdm_class: Callable[..., object]) -> str:
+        bars = [tqdm_class(total=100, initial=0, desc="x", disable=False) for _ in range(2)]
+        for bar in bars:
+            for _ in range(10):
+                bar.update(10)  # type: ignore[attr-defined]
+            bar.close()  # type: ignore[attr-defined]
+        path = tmp_path / repo / file
+        if not path.exists():
+            raise errors.EntryNotFoundError("404")
+        return str(path)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    return tmp_path
+
+
+def test_a_file_stays_in_the_cache_of_hugging_face(hub: Path) -> None:
+    tiny_gguf(hub / "owner/repo/folder/tiny.gguf")
+    assert fetch_from_hub("hf:owner/repo/folder/tiny.gguf", no_progress) == hub / "owner/repo/folder/tiny.gguf"
+
+
+def test_progress_rises_to_the_whole_though_there_are_two_bars(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_gguf(hub / "owner/repo/tiny.gguf")
+    seen: list[tuple[int, int | None, str]] = []
+    fetch_from_hub("hf:owner/repo/tiny.gguf", lambda *step: seen.append(step))
+    assert [step[0] for step in seen] == sorted(step[0] for step in seen)
+    assert seen[-1] == (100, 100, "downloading tiny.gguf")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_split_model_is_fetched_in_all_its_parts(hub: Path) -> None:
+    tiny_gguf(hub / "owner/repo/big-00001-of-00002.gguf")
+    with pytest.raises(LlamaChatError, match=r"there is no big-00002-of-00002\.gguf in owner/repo"):
+        fetch_from_hub("hf:owner/repo/big-00001-of-00002.gguf", no_progress)
+
+
+def test_what_is_no_model_is_refused(hub: Path) -> None:
+    path = tiny_gguf(hub / "owner/repo/page.gguf")
+    path.write_bytes(b"<html>")
+    with pytest.raises(ModelFileError):
+        fetch_from_hub("hf:owner/repo/page.gguf", no_progress)
+
+
+def _http(kind: type[Exception]) -> Exception:
+    """The library's error without the answer of a server, which it wants in its constructor."""
+    error = kind.__new__(kind)
+    error.args = ("the library's words\nand more",)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        pytest.param(_http(errors.GatedRepoError), "accept its terms: do so at https://huggingface.co/o/r", id="gated"),
+        pytest.param(_http(errors.RepositoryNotFoundError), "no repository o/r", id="no repository"),
+        pytest.param(_http(errors.RemoteEntryNotFoundError), "no x.gguf in o/r", id="no file"),
+        pytest.param(errors.LocalEntryNotFoundError("x"), "cannot be reached", id="no network"),
+        pytest.param(errors.OfflineModeIsEnabled("x"), "HF_HUB_OFFLINE forbids", id="offline"),
+        pytest.param(errors.HFValidationError("x"), "o/r is no name of a repository", id="invalid name"),
+        pytest.param(OSError(errno.ENOSPC, "full", "/c/blob"), "/c/blob: the disk is full", id="disk full"),
+        pytest.param(ConnectionError("reset"), "cannot be reached .reset", id="any other"),
+    ],
+)
+def test_the_library_s_errors_become_sentences(
+    error: Exception, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> str:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(LlamaChatError, match=sentence) as said:
+        fetch_from_hub("hf:o/r/x.gguf", no_progress)
+    assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["hf:", "hf:owner", "hf:owner/repo", "hf:owner/repo/", "hf:owner/repo/x.bin", "hf:../repo/x.gguf",
+     "hf:owner/repo/../x.gguf", "hf:owner/repo//x.gguf", "hf:owner/re po/x.gguf", "hf:owner/repo/\x1bx.gguf"],
+)  # fmt: skip
+def test_a_reference_of_another_form_is_refused(reference: str) -> None:
+    with pytest.raises(UsageError):
+        parse_reference(reference)

@@ -28,8 +28,16 @@ def path(tmp_path: Path) -> Path:
 def test_the_page_names_what_matters(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run_app(["show", str(path)])
     shown = capsys.readouterr().out
-    for line in ("layer_norm_rms_epsilon = 1e-05\n", "architecture  llama", "type          F32", "parameters    4000", "context       2048 tokens",
-                 "F32       1  16.0 kB", "general.tags = [\"a\", \"b\"]"):  # fmt: skip
+    lines = (
+        "architecture  llama",
+        "type          F32",
+        "parameters    4000",
+        "context       2048 tokens",
+        "F32       1  16.0 kB",
+        'general.tags = ["a", "b"]',
+        "layer_norm_rms_epsilon = 1e-05\n",
+    )
+    for line in lines:
         assert line in shown
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from llamachat.engine.memory import size_text
 from llamachat.errors import LlamaChatError, UsageError
 
 Progress = Callable[[int, int | None, str], None]
@@ -90,11 +91,3 @@ def file_name(name: str, origin: str) -> str:
 def flush(descriptor: int) -> None:
     """Waits until the file is on the disk: a rename must never come before the bytes."""
     os.fsync(descriptor)
-
-
-def size_text(n_bytes: int) -> str:
-    """A size for people, in powers of ten: "98.4 MB"."""
-    for unit, scale in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if n_bytes >= scale:
-            return f"{n_bytes / scale:.1f} {unit}" if n_bytes < 100 * scale else f"{n_bytes / scale:.0f} {unit}"
-    return f"{n_bytes} B"

@@ -43,7 +43,7 @@ def models(
 
 
 def _row(model: "FoundModel") -> list[str]:
-    from llamachat.catalog.storage import size_text
+    from llamachat.engine.memory import size_text
 
     fits = {True: "yes", False: "no", None: ""}[model.fits]
     context = str(model.n_ctx) if model.n_ctx else ""

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from llamachat.catalog.details import Details, LongArray
-from llamachat.catalog.storage import size_text
+from llamachat.engine.memory import size_text
 from llamachat.terminal.sanitize import clean, clean_line
 from llamachat.terminal.table import aligned_lines, wrapped
 

@@ -33,7 +33,7 @@ def test_the_page_names_what_matters(path: Path, capsys: pytest.CaptureFixture[s
         "type          F32",
         "parameters    4000",
         "context       2048 tokens",
-        "F32       1  16.0 kB",
+        "F32       1  16 kB",
         'general.tags = ["a", "b"]',
         "layer_norm_rms_epsilon = 1e-05\n",
     )

@@ -1,0 +1,88 @@
+"""The table of commands, found in this folder: a file `name.py` with a function `name` is the command `name`."""
+
+import sys
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Annotated
+
+import typer
+
+from llamachat import __version__, cli
+from llamachat.cli.groups import flattened
+from llamachat.errors import ExitCode
+
+SUMMARY = """Chat with local GGUF language models.
+
+\b
+  llamachat chat
+  llamachat run -p "Once upon a time"
+  llamachat COMMAND --help
+"""
+
+MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.ERROR: "error",
+    ExitCode.USAGE: "wrong option or argument",
+    ExitCode.MODEL: "the model cannot be loaded",
+    ExitCode.CONTEXT: "the prompt does not fit the context",
+    ExitCode.LENGTH: "ended by length (only with --fail-on-length)",
+    ExitCode.SCHEMA: "the output failed its schema or grammar",
+    ExitCode.MEMORY: "not enough memory",
+    ExitCode.INTERRUPT: "interrupted (Ctrl+C)",
+    ExitCode.BROKEN_PIPE: "broken pipe",
+    ExitCode.TERMINATED: "terminated",
+}
+
+
+def run_app(arguments: list[str]) -> int:
+    """Runs one command line and returns its exit code. Errors of the command and of its options are raised."""
+    stdout = sys.stdout
+    try:
+        code = make_app()(arguments, prog_name="llamachat", standalone_mode=False)
+    except SystemExit:
+        if sys.stdout is stdout:
+            raise
+        # Typer turns a broken pipe into exit code 1, which says nothing, and puts a wrapper around the output.
+        sys.stdout = stdout
+        return ExitCode.BROKEN_PIPE
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def make_app() -> typer.Typer:
+    """The application with every command of this folder."""
+    app = typer.Typer(
+        add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=_exit_codes(),
+        help=SUMMARY,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    app.callback(invoke_without_command=True)(_program)
+    for name in sorted(module.name for module in iter_modules(cli.__path__)):
+        command = vars(import_module(f"llamachat.cli.{name}")).get(name)
+        if command is not None:
+            app.command(name)(flattened(command))
+    return app
+
+
+def _program(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    # --debug, and --version as the first argument, have been answered in __main__.
+    if version:
+        print(f"llamachat {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit
+
+
+_program.__doc__ = SUMMARY
+
+
+def _exit_codes() -> str:
+    lines = [f"  {int(code):3}  {MEANINGS[code]}" for code in ExitCode]
+    return "\n".join(["\b", "Exit codes:", *lines])

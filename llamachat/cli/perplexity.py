@@ -1,0 +1,47 @@
+"""`llamachat perplexity`: how well a model predicts a text."""
+
+import json
+from enum import StrEnum
+from typing import Annotated
+
+from typer import Option
+
+from llamachat.cli import loading
+from llamachat.cli.options import ModelChoice, PromptChoice
+from llamachat.cli.prompt import prompt_text
+
+
+class Format(StrEnum):
+    """How a result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def perplexity(
+    model: ModelChoice,
+    prompt: PromptChoice,
+    stride: Annotated[
+        int | None,
+        Option(min=1, metavar="N", help="Tokens between windows of a long text. [default: half the context]"),
+    ] = None,
+    output: Annotated[Format, Option(help="How to print the result.")] = Format.TEXT,
+) -> None:
+    """Score how well a model predicts a text.
+
+    The text (-f FILE, -p TEXT or standard input) is scored as a whole if it fits the context. A longer one is scored in
+    windows: each token once, after at least ctx-size - stride tokens.
+    """
+    text = prompt_text(prompt)
+    with loading.open_speaker(model) as speaker:
+        from llamachat.engine.perplexity import score  # numpy, which --help does without
+
+        ids = speaker.model.tokenize(text)
+        found = score(speaker.context, ids, speaker.model.tokenizer.bos, stride, speaker.scoring)
+        speaker.status.clear()
+    if output is Format.JSON:
+        figures = {"n_tokens": found.n_tokens, "n_scored": found.n_scored, "mean_nll": found.mean_nll}
+        print(json.dumps({**figures, "error": found.error, "ppl": found.perplexity, "n_ctx": speaker.context.n_ctx}))
+        return
+    print(f"perplexity {found.perplexity:.6g} +/- {found.perplexity * found.error:.2g}")
+    print(f"mean negative log-probability {found.mean_nll:.5f} over {found.n_scored} of {found.n_tokens} tokens")

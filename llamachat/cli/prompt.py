@@ -1,0 +1,67 @@
+"""The prompt of a command: from -p, from files and from standard input, in this order, with blank lines between."""
+
+import os
+import sys
+from pathlib import Path
+
+from llamachat.cli.options import PromptChoice
+from llamachat.errors import UsageError
+
+STDIN = Path("-")
+
+
+def prompt_text(choice: PromptChoice, text: str | None = None) -> str:
+    """The prompt, never empty. Raises UsageError where there is none, or where it is not UTF-8 text.
+
+    text: a positional argument, which stands in for -p. Standard input is read if it is not a terminal.
+    """
+    prompt = optional_prompt(choice, text, stdin=True)
+    if not prompt:
+        raise UsageError("the prompt is empty: give -p TEXT, -f FILE, or a text on standard input")
+    return prompt
+
+
+def optional_prompt(choice: PromptChoice, text: str | None = None, *, stdin: bool) -> str:
+    """The prompt, "" if there is none; with `stdin`, standard input belongs to it if it is not a terminal."""
+    given = choice.prompt if text is None else text
+    parts = [] if given is None else [_argument(given)]
+    files = list(choice.file or ())
+    if stdin and STDIN not in files and sys.stdin is not None and not sys.stdin.isatty():
+        files.append(STDIN)
+    parts += [read_stdin() if file == STDIN else read_file(file) for file in files]
+    return "\n\n".join(part for part in parts if part)
+
+
+def read_file(path: Path) -> str:
+    """The text of a file, without one newline at its end. Raises UsageError if it cannot be read, or is not UTF-8."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"-f {path}: {error.strerror or error}") from error
+    return _decoded(content, f"-f {path}")
+
+
+def read_stdin() -> str:
+    """Standard input to its end, without one newline there; "" if it is closed. Raises UsageError as `read_file`."""
+    if sys.stdin is None:
+        return ""
+    try:
+        return _decoded(sys.stdin.buffer.read(), "standard input")
+    except OSError as error:
+        raise UsageError(f"standard input: {error.strerror or error}") from error
+
+
+def _decoded(content: bytes, name: str) -> str:
+    if b"\0" in content:
+        raise UsageError(f"{name} is a binary file (a zero byte at offset {content.index(0)}); a prompt is UTF-8 text")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wrong = content[error.start]
+        raise UsageError(f"{name} is not UTF-8 text (byte {wrong:#04x} at offset {error.start})") from error
+    return text.replace("\r\n", "\n").removesuffix("\n")
+
+
+def _argument(text: str) -> str:
+    """An argument as text; Python hides bytes that are not UTF-8 in it as lone surrogates."""
+    return _decoded(os.fsencode(text), "-p") if any("\ud800" <= c <= "\udfff" for c in text) else text

@@ -1,0 +1,31 @@
+"""`llamachat tokenize`: how a model's vocabulary cuts a text."""
+
+from typing import Annotated
+
+from typer import Argument, Option
+
+from llamachat.cli import loading
+from llamachat.cli.options import ModelFile, PromptChoice
+from llamachat.cli.prompt import prompt_text
+
+
+def tokenize(
+    model: ModelFile,
+    prompt: PromptChoice,
+    text: Annotated[str | None, Argument(metavar="[TEXT]", help="The text; or -p, -f, or standard input.")] = None,
+    ids: Annotated[bool, Option("--ids", help="Only the ids, on one line.")] = False,
+    no_bos: Annotated[bool, Option("--no-bos", help="Without the tokens that the model adds at the ends.")] = False,
+    parse_special: Annotated[bool, Option(help="Read names of control tokens in the text as these tokens.")] = False,
+) -> None:
+    """Print the tokens of a text.
+
+    One line each: id and piece.
+    """
+    given = prompt_text(prompt, text)
+    tokenizer = loading.open_tokenizer(model)
+    tokens = tokenizer.encode(given, add_special=not no_bos, parse_special=parse_special)
+    if ids:
+        print(*tokens)
+        return
+    for token in tokens:
+        print(f"{token:6}  {tokenizer.piece(token)!r}")

@@ -1,0 +1,68 @@
+"""What a person has typed before, across runs: one JSON string per line, the oldest first, in a file of their own.
+
+A history that cannot be read or written is no reason to stop talking: it is kept in memory then.
+"""
+
+import json
+import os
+from pathlib import Path
+
+LIMIT = 2000
+"""Lines that are remembered; the file is cut when it is twice as long."""
+
+
+class InputHistory:
+    """Remembered inputs; `warning` says why they are in memory only, None if they are kept in the file."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = default_path() if path is None else path
+        self.warning: str | None = None
+
+    def load(self) -> list[str]:
+        """The last inputs, the oldest first. Lines that are no JSON strings, half written ones too, are left out."""
+        try:
+            lines = self._path.read_text("utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            self.warning = f"{self._path}: {error.strerror}; what you type is not remembered"
+            return []
+        if len(lines) > 2 * LIMIT:
+            self._cut(lines[-LIMIT:])
+        return [text for line in lines[-LIMIT:] if (text := _parsed(line)) is not None]
+
+    def append(self, text: str) -> None:
+        """Remembers an input. One write at the end of the file: two programs at once do not tear each other's lines."""
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(file, (json.dumps(text) + "\n").encode())
+            finally:
+                os.close(file)
+        except OSError as error:
+            self.warning = f"{self._path}: {error.strerror}; what you type is not remembered"
+
+    def _cut(self, lines: list[str]) -> None:
+        shorter = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+        try:
+            shorter.touch(mode=0o600)
+            shorter.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+            os.replace(shorter, self._path)
+        except OSError as error:
+            self.warning = f"{self._path}: {error.strerror}; it was not shortened"
+
+
+def default_path() -> Path:
+    """The file in the person's own state directory."""
+    from platformdirs import user_state_path  # 5 ms, for those who talk only
+
+    return user_state_path("llamachat") / "history.jsonl"
+
+
+def _parsed(line: str) -> str | None:
+    try:
+        text = json.loads(line)
+    except ValueError:
+        return None
+    return text if isinstance(text, str) else None

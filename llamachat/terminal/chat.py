@@ -1,0 +1,70 @@
+"""The loop of a chat: a line from the person, an answer from the model, until one of them has had enough."""
+
+from prompt_toolkit import PromptSession
+
+from llamachat.errors import ContextFull
+from llamachat.session.history import InputHistory
+from llamachat.terminal.commands import is_command, run_command
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.output import note
+from llamachat.terminal.prompt import make_session, prompt_message
+from llamachat.terminal.speaker import REMARKS, Speaker
+
+
+class ChatLoop:
+    """A conversation on a terminal. Ctrl+C stops the answer and keeps it; at the prompt it clears the line."""
+
+    def __init__(self, speaker: Speaker, conversation: Conversation, verbose: bool = False) -> None:
+        self._speaker = speaker
+        self._conversation = conversation
+        self._verbose = verbose
+        self._history = InputHistory()
+        self._session: PromptSession[str] = make_session(self._history)
+
+    def run(self) -> None:
+        """Talks until the person leaves."""
+        self._say(
+            f"{self._speaker.model.name}, a context of {self._speaker.context.n_ctx} tokens. /help, Ctrl+D leaves."
+        )
+        while (line := self._read()) is not None:
+            if not line.strip():
+                continue
+            if not is_command(line):
+                self._answer(line)
+                continue
+            said = run_command(line, self._conversation)
+            if said is None:
+                return
+            self._say(said)
+
+    def _read(self) -> str | None:
+        """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
+        try:
+            line = self._session.prompt(prompt_message(self._speaker.output.is_terminal))
+        except KeyboardInterrupt:
+            self._say("(Ctrl+D leaves)")
+            return ""
+        except EOFError:
+            return None
+        if self._history.warning:
+            note(self._history.warning)
+            self._history.warning = None
+        return line
+
+    def _answer(self, line: str) -> None:
+        try:
+            answer = self._speaker.speak(self._conversation.tokens(line))
+        except ContextFull as error:
+            self._say(f"{error} Or /clear to start afresh.")
+            return
+        self._conversation.add(line, answer.text)
+        self._speaker.output.end_line()
+        if self._verbose:
+            self._speaker.report(answer)
+        elif answer.reason in REMARKS:
+            self._say(f"({REMARKS[answer.reason]})")
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        """Something from the program itself."""
+        self._speaker.output.write(f"{text}\n")

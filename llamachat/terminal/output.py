@@ -1,0 +1,48 @@
+"""Standard output and standard error as a person or a pipe gets them."""
+
+import os
+import sys
+
+from llamachat.terminal.sanitize import clean
+
+
+class Output:
+    """Standard output of a text in pieces. A terminal gets it without control bytes, a file or pipe as it is.
+
+    Writing to a pipe that nobody reads raises BrokenPipeError at once, because every piece is flushed.
+    """
+
+    def __init__(self) -> None:
+        self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
+        self._ends_line = True
+
+    def write(self, text: str) -> None:
+        """Writes a piece at once."""
+        if not text or sys.stdout is None:
+            return
+        shown = clean(text) if self.is_terminal else text
+        _write(shown)
+        self._ends_line = shown.endswith("\n") if shown else self._ends_line
+
+    def end_line(self) -> None:
+        """Writes a line break, unless the text ended with one or is empty."""
+        if not self._ends_line:
+            self.write("\n")
+
+
+def _write(text: str) -> None:
+    # Pieces are complete UTF-8; a terminal in another encoding gets what it has, with ? for the rest.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """A line on standard error that is not an error."""
+    if sys.stderr is not None:
+        print(clean(text), file=sys.stderr, flush=True)
+
+
+def wants_colour(stream_is_terminal: bool) -> bool:
+    """Whether colour is welcome: on a terminal that is not dumb, unless NO_COLOR (https://no-color.org) is set."""
+    return stream_is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"

@@ -1,0 +1,49 @@
+"""The line where a person types: prompt_toolkit, with a history that lasts."""
+
+from collections.abc import Iterable
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.history import History
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+from llamachat.session.history import InputHistory
+from llamachat.terminal.output import wants_colour
+
+ESCAPE_S = 0.05
+"""How long a lone Esc is waited for to become the beginning of a key; prompt_toolkit's own 0.5 s feels stuck."""
+
+
+class _LastingHistory(History):
+    """prompt_toolkit's view of the input history."""
+
+    def __init__(self, history: InputHistory) -> None:
+        super().__init__()
+        self._history = history
+
+    def load_history_strings(self) -> Iterable[str]:
+        return reversed(self._history.load())
+
+    def store_string(self, string: str) -> None:
+        self._history.append(string)
+
+
+def make_session(history: InputHistory) -> PromptSession[str]:
+    """A line editor: Enter sends, Alt+Enter and Ctrl+J begin a new line, Up and Down go through earlier inputs."""
+    keys = KeyBindings()
+
+    @keys.add("escape", "enter")
+    @keys.add("c-j")
+    def new_line(event: KeyPressEvent) -> None:
+        """Begin a new line."""
+        event.current_buffer.insert_text("\n")
+
+    session: PromptSession[str] = PromptSession(
+        history=_LastingHistory(history), key_bindings=keys, prompt_continuation="  ", mouse_support=False
+    )
+    session.app.ttimeoutlen = ESCAPE_S
+    return session
+
+
+def prompt_message(is_terminal: bool) -> list[tuple[str, str]]:
+    """What stands before the line; bold where colour is welcome."""
+    return [("bold" if wants_colour(is_terminal) else "", "> ")]

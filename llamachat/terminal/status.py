@@ -1,0 +1,77 @@
+"""One line on standard error that says what takes time, and goes away; only where standard error is a terminal."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+PATIENCE_S = 1.0
+"""Work with a known end that takes less than this shows no bar."""
+
+REDRAW_S = 0.05
+BAR = 24
+
+
+class Status:
+    """A line that is written over: `show` a sentence, `progress` a bar, `clear` it. Any thread may call any of them."""
+
+    def __init__(self) -> None:
+        self.enabled = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._lock = Lock()
+        self._shown = False
+        self._begun: float | None = None
+        self._drawn = 0.0
+
+    def show(self, sentence: str) -> None:
+        """Writes the sentence over the line, cut to the terminal's width."""
+        if not self.enabled:
+            return
+        with self._lock:
+            width = max(10, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
+            sys.stderr.write(f"\r\x1b[K{sentence[:width]}")
+            sys.stderr.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Removes the line, if there is one; the next progress is patient again."""
+        self._begun = None
+        with self._lock:
+            if self._shown:
+                sys.stderr.write("\r\x1b[K")
+                sys.stderr.flush()
+                self._shown = False
+
+    def progress(self, what: str, done: int, total: int, patience_s: float = PATIENCE_S) -> None:
+        """Shows how far the work is, once it has taken longer than `patience_s`; `clear` ends it.
+
+        The first call starts the clock. The bar first appears when what is done says that the whole takes longer.
+        """
+        now = time.monotonic()
+        if self._begun is None:
+            self._begun = now
+        elapsed = now - self._begun
+        expected = elapsed * total / done if done else elapsed
+        if expected < patience_s or (now - self._drawn < REDRAW_S and done < total):
+            return
+        self._drawn = now
+        filled = BAR * done // max(total, 1)
+        left = f" {expected - elapsed:.0f} s left" if done and elapsed > patience_s else ""
+        self.show(f"{what} [{'#' * filled}{'.' * (BAR - filled)}] {100 * done // max(total, 1)} %{left}")
+
+    def transfer(self, done: int, total: int | None, what: str) -> None:
+        """Shows how much of a download is here, in bytes; its size may not be known."""
+        if total:
+            self.progress(f"{what}, {total / 1e6:.0f} MB", done, total, patience_s=0)
+        else:
+            self.show(f"{what}, {done / 1e6:.0f} MB")
+
+    @contextmanager
+    def during(self, sentence: str) -> Iterator[None]:
+        """Shows the sentence while the block runs."""
+        self.show(sentence)
+        try:
+            yield
+        finally:
+            self.clear()

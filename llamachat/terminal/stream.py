@@ -1,0 +1,88 @@
+"""An iterator that runs in a thread of its own, so that the main thread always answers the keyboard.
+
+Within `with Stream(...)` the first Ctrl+C asks the producer to stop and the loop ends after what it still had to say;
+a second Ctrl+C raises KeyboardInterrupt. Leaving the block early stops the producer, too. Nothing is lost in between.
+"""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread, current_thread, main_thread
+from types import FrameType, TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from llamachat.errors import Cancelled
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class _End:
+    """The last thing in the queue: the producer is done, with what it raised."""
+
+    error: BaseException | None
+
+
+class Cancellable(Protocol):
+    """What works for the producer, and can be told to give up: a Context."""
+
+    def cancel(self) -> None:
+        """The step that runs, or the next one, raises Cancelled. Called from another thread."""
+        ...
+
+    def resume(self) -> None:
+        """Takes a `cancel` back that no step has seen."""
+        ...
+
+
+class Stream(Generic[Item]):
+    """The items of `items`, produced by another thread; `interrupted` tells whether Ctrl+C ended them.
+
+    What the producer raises is raised by the loop; Cancelled, after an interrupt, just ends it.
+    """
+
+    def __init__(self, items: Iterator[Item], engine: Cancellable) -> None:
+        self.interrupted = False
+        self._items = items
+        self._engine = engine
+        self._queue: SimpleQueue[Item | _End] = SimpleQueue()
+        self._thread = Thread(target=self._produce, name="llamachat-stream", daemon=True)
+        self._before: Any = None
+
+    def __enter__(self) -> Self:
+        if current_thread() is main_thread():
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        try:
+            if self._thread.is_alive():
+                self._engine.cancel()
+            self._thread.join()
+            self._engine.resume()
+        finally:
+            if self._before is not None:
+                signal.signal(signal.SIGINT, self._before)
+
+    def __iter__(self) -> Iterator[Item]:
+        while not isinstance(item := self._queue.get(), _End):
+            yield item
+        if item.error is not None and not (self.interrupted and isinstance(item.error, Cancelled)):
+            raise item.error
+
+    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        self._engine.cancel()
+
+    def _produce(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._items:
+                self._queue.put(item)
+        except BaseException as caught:
+            error = caught
+        self._queue.put(_End(error))

@@ -1,0 +1,123 @@
+"""A model that says what a test has written down, and the program run with it.
+
+Tokens are bytes and a few control tokens. Each prompt is answered by the next of SCRIPTED_ANSWERS (a JSON list in the
+environment); STUCK in an answer is a step that lasts until it is cancelled, at its beginning while the prompt is read.
+"""
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+import numpy as np
+
+from llamachat.errors import Cancelled, ContextFull
+
+STUCK = "\0"
+BOS, EOS, IM_START, IM_END = range(256, 260)
+NAMES = {BOS: "<s>", EOS: "</s>", IM_START: "<|im_start|>", IM_END: "<|im_end|>"}
+N_VOCAB = 260
+
+
+class ScriptedTokenizer:
+    bos, eos, eot, add_bos, add_eos = BOS, EOS, IM_END, True, False
+    eog = frozenset((EOS, IM_END))
+    n_vocab = N_VOCAB
+    special_texts = tuple(NAMES.values())
+
+    def encode(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        ids = [BOS] if add_special else []
+        while text:
+            names = [i for i, name in NAMES.items() if text.startswith(name)] if parse_special else []
+            ids += names or text[0].encode()
+            text = text[len(NAMES[names[0]]) if names else 1 :]
+        return ids
+
+    def piece(self, token: int) -> str:
+        return NAMES.get(token) or bytes([token]).decode("latin-1")
+
+    def piece_bytes(self, token: int) -> bytes:
+        return b"" if token in NAMES else bytes([token])
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return b"".join(map(self.piece_bytes, ids)).decode("utf-8", "replace")
+
+
+class ScriptedContext:
+    def __init__(self, answers: Sequence[str], n_ctx: int) -> None:
+        self.n_ctx = n_ctx
+        self.tokens: list[int] = []
+        self.prompts: list[list[int]] = []
+        self._answers = [[*answer.encode(), EOS] for answer in answers]
+        self._cancelled = threading.Event()
+
+    def eval(
+        self, tokens: Sequence[int], logits: str = "last", progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        if len(self.tokens) + len(tokens) > self.n_ctx:
+            raise ContextFull(f"{len(tokens)} tokens do not fit")
+        if len(tokens) > 1 and logits == "last":
+            self.prompts.append([*self.tokens, *tokens])
+            if progress is not None:
+                progress(len(tokens), len(tokens))
+        following = self._following(len(self.tokens) + len(tokens))
+        if following == ord(STUCK):
+            self._cancelled.wait()
+        if self._cancelled.is_set():
+            self._cancelled.clear()
+            raise Cancelled("stopped")
+        self.tokens += tokens
+        row = np.zeros(N_VOCAB, np.float32)
+        row[following] = 100.0
+        return np.tile(row, (len(tokens), 1)) if logits == "all" else row
+
+    def _following(self, n_past: int) -> int:
+        if not self.prompts:
+            return EOS
+        answer = self._answers[min(len(self.prompts), len(self._answers)) - 1]
+        return answer[min(n_past - len(self.prompts[-1]), len(answer) - 1)]
+
+    def truncate(self, n_past: int) -> None:
+        del self.tokens[n_past:]
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def resume(self) -> None:
+        self._cancelled.clear()
+
+
+class ScriptedModel:
+    name, n_vocab, n_ctx_train, chat_template = "scripted \x1b]0;evil\x07model", N_VOCAB, 4096, None
+
+    def __init__(self, answers: Sequence[str], n_ctx: int = 4096) -> None:
+        self.tokenizer = ScriptedTokenizer()
+        self.contexts: list[ScriptedContext] = []
+        self.closed = False
+        self._answers, self._n_ctx = answers, n_ctx
+
+    def __enter__(self) -> "ScriptedModel":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.closed = True
+
+    def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        return self.tokenizer.encode(text, add_special, parse_special)
+
+    def context(self, n_ctx: int | None = None, cache_type: str = "f16") -> ScriptedContext:
+        self.contexts.append(ScriptedContext(self._answers, n_ctx or self._n_ctx))
+        return self.contexts[-1]
+
+
+if __name__ == "__main__":
+    from llamachat.__main__ import main
+    from llamachat.cli import loading
+
+    model = ScriptedModel(json.loads(os.environ["SCRIPTED_ANSWERS"]))
+    loading.load_model = lambda choice, status: model
+    loading.open_tokenizer = lambda choice: model.tokenizer
+    sys.argv[0] = "llamachat"
+    main()

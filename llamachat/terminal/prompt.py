@@ -1,6 +1,7 @@
-"""The line where a person types: prompt_toolkit, with a history that lasts."""
+"""The line where a person types: prompt_toolkit with a history that lasts, or the plain line of a dumb terminal."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.history import History
@@ -9,8 +10,13 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from llamachat.session.history import InputHistory
 from llamachat.terminal.output import wants_colour
 
+PROMPT = "> "
+
 ESCAPE_S = 0.05
 """How long a lone Esc is waited for to become the beginning of a key; prompt_toolkit's own 0.5 s feels stuck."""
+
+ReadLine = Callable[[], str]
+"""Returns what was typed; raises KeyboardInterrupt for Ctrl+C and EOFError at the end of the input."""
 
 
 class _LastingHistory(History):
@@ -27,8 +33,20 @@ class _LastingHistory(History):
         self._history.append(string)
 
 
-def make_session(history: InputHistory) -> PromptSession[str]:
-    """A line editor: Enter sends, Alt+Enter and Ctrl+J begin a new line, Up and Down go through earlier inputs."""
+def line_reader(history: InputHistory) -> ReadLine:
+    """What reads the person's lines on this terminal.
+
+    Enter sends, Alt+Enter and Ctrl+J begin a new line, Up and Down go through earlier inputs. A dumb terminal has no
+    keys: there the terminal's own line is all (prompt_toolkit's line for them does not know Ctrl+D).
+    """
+    if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
+        return lambda: input(PROMPT)
+    session = _session(history)
+    message = [("bold" if wants_colour(True) else "", PROMPT)]
+    return lambda: session.prompt(message)
+
+
+def _session(history: InputHistory) -> PromptSession[str]:
     keys = KeyBindings()
 
     @keys.add("escape", "enter")
@@ -42,8 +60,3 @@ def make_session(history: InputHistory) -> PromptSession[str]:
     )
     session.app.ttimeoutlen = ESCAPE_S
     return session
-
-
-def prompt_message(is_terminal: bool) -> list[tuple[str, str]]:
-    """What stands before the line; bold where colour is welcome."""
-    return [("bold" if wants_colour(is_terminal) else "", "> ")]

@@ -60,13 +60,6 @@ class Status:
         left = f" {expected - elapsed:.0f} s left" if done and elapsed > patience_s else ""
         self.show(f"{what} [{'#' * filled}{'.' * (BAR - filled)}] {100 * done // max(total, 1)} %{left}")
 
-    def transfer(self, done: int, total: int | None, what: str) -> None:
-        """Shows how much of a download is here, in bytes; its size may not be known."""
-        if total:
-            self.progress(f"{what}, {total / 1e6:.0f} MB", done, total, patience_s=0)
-        else:
-            self.show(f"{what}, {done / 1e6:.0f} MB")
-
     @contextmanager
     def during(self, sentence: str) -> Iterator[None]:
         """Shows the sentence while the block runs."""

@@ -19,6 +19,13 @@ def at_prompt(child: pexpect.spawn) -> None:
     child.expect(r"\x1b\[\?2004h.*?\x1b\[\?25h|> ")
 
 
+def end_of(child: pexpect.spawn) -> int:
+    """The exit code of a program that ends by itself."""
+    child.expect(pexpect.EOF)
+    child.close()
+    return child.exitstatus
+
+
 def screen_of(text: str, columns: int) -> str:
     """What a terminal shows after this output."""
     screen = pyte.Screen(columns, 24)
@@ -38,8 +45,7 @@ def test_two_turns_and_ctrl_d(terminal, term, columns):
         shown += child.before + child.after
     at_prompt(child)
     child.sendeof()
-    child.wait()
-    assert child.exitstatus == 0
+    assert end_of(child) == 0
     seen = screen_of(shown, columns)
     assert "First answer." in seen
     assert "Second answer." in seen
@@ -61,15 +67,14 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_chat(terminal):
     assert int(child.match[1]) > len("helloBegungo on") + len("userassistantuserassistant")
     at_prompt(child)
     child.send("/bye\r")
-    child.wait()
-    assert child.exitstatus == 0
+    assert end_of(child) == 0
 
 
 def test_ctrl_c_while_the_prompt_is_read_keeps_the_chat(terminal):
     child = terminal("chat", answers=(STUCK, "Second answer."))
     at_prompt(child)
     child.send("hello\r")
-    child.expect_exact("hello")
+    child.expect_exact("\x1b[?2004l")  # the line editor has let the terminal go
     child.sendintr()
     at_prompt(child)
     child.send("again\r")
@@ -85,8 +90,7 @@ def test_ctrl_c_at_the_prompt_clears_the_line(terminal):
     child.expect_exact("Ctrl+D leaves")
     at_prompt(child)
     child.sendeof()
-    child.wait()
-    assert child.exitstatus == 0
+    assert end_of(child) == 0
 
 
 def test_control_bytes_of_an_answer_do_not_reach_the_terminal(terminal):
@@ -129,7 +133,7 @@ def test_what_was_typed_is_remembered_in_a_private_file(terminal, own_home):
     child.expect_exact("An answer.")
     at_prompt(child)
     child.sendeof()
-    child.wait()
+    end_of(child)
     [history] = own_home.rglob("history.jsonl")
     assert json.loads(history.read_text()) == "remember me"
     assert history.stat().st_mode & 0o077 == 0
@@ -150,5 +154,4 @@ def test_interactive_lets_the_person_interrupt_and_type(terminal):
     child.send("no\n")
     child.expect_exact("Yes. User:")
     child.sendeof()
-    child.wait()
-    assert child.exitstatus == 0
+    assert end_of(child) == 0

@@ -1,0 +1,36 @@
+"""What may not be loaded, because it costs a person's time before they have asked for it."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "pydantic", "rich", "tokenizers")
+
+
+def loaded(code: str) -> list[str]:
+    """The heavy packages that are loaded when the code has run."""
+    ending = (
+        f"import atexit, sys; atexit.register(lambda: print([n for n in {HEAVY} if n in sys.modules], file=sys.stderr))"
+    )
+    done = subprocess.run([sys.executable, "-c", f"{ending}\n{code}"], capture_output=True, text=True, check=True)
+    return eval(done.stderr.strip().splitlines()[-1])
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [pytest.param(["--version"], id="version"), pytest.param(["--help"], id="help"), pytest.param([], id="none")],
+)
+def test_a_question_about_the_program_loads_nothing_heavy(argument):
+    assert (
+        loaded(f"import sys; sys.argv = ['llamachat', *{argument}]\nfrom llamachat.__main__ import main; main()") == []
+    )
+
+
+def test_the_version_is_answered_before_typer_is_imported():
+    code = "import sys; sys.argv = ['llamachat', '--version']\nfrom llamachat.__main__ import main; main()"
+    assert loaded(f"{code}\nassert 'typer' not in sys.modules") == []
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    assert loaded("import llamachat") == []

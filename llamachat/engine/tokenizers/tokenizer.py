@@ -1,0 +1,138 @@
+"""The tokenizer of a GGUF file: special tokens, what is added at the borders, and the family that does the rest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from llamachat.engine.gguf import open_gguf
+from llamachat.engine.tokenizers.bpe import BytePairs
+from llamachat.engine.tokenizers.family import Family
+from llamachat.engine.tokenizers.partition import Special, partition
+from llamachat.engine.tokenizers.spm import ScoredPieces
+from llamachat.engine.tokenizers.vocabulary import NO_VOCABULARY, Keys, Kind
+from llamachat.engine.tokenizers.wpm import WordPieces
+from llamachat.errors import ModelFileError, Unsupported, UsageError
+
+FAMILIES: dict[str, Callable[[Keys], Family]] = {"llama": ScoredPieces, "gpt2": BytePairs, "bert": WordPieces}
+
+# Tokens of phi-3 after which white space stays.
+_KEEPS_SPACE = frozenset(("</s>", "<unk>", "<|endoftext|>"))
+
+
+class Tokenizer:
+    """Text to token ids and back. `Tokenizer(path)` opens a GGUF file, also one that has a vocabulary only.
+
+    Raises ModelFileError where the file has no tokenizer or a broken one, Unsupported for a family that is not known.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._set(_family(open_gguf(path).metadata))
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, object]) -> Tokenizer:
+        """The tokenizer of an open file's metadata."""
+        tokenizer = cls.__new__(cls)
+        tokenizer._set(_family(metadata))
+        return tokenizer
+
+    def _set(self, family: Family) -> None:
+        self._family = family
+        vocabulary = self._vocabulary = family.vocabulary
+        self.n_vocab = len(vocabulary)
+        self.bos, self.eos, self.eot, self.eog = vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eog
+        self.add_bos, self.add_eos = vocabulary.add_bos, vocabulary.add_eos
+
+    def encode(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
+        """Token ids of a text.
+
+        add_special: with BOS, EOS, CLS or SEP where the model expects them. parse_special: texts of control tokens
+        become those tokens; without it a person's text cannot hold one. User-defined tokens are always found.
+        """
+        vocabulary, family = self._vocabulary, self._family
+        ids = [vocabulary.bos] if add_special and self.add_bos and vocabulary.bos is not None else []
+        after_special = True
+        for fragment in partition(text, self._parsed if parse_special else self._always):
+            if isinstance(fragment, int):
+                ids.append(fragment)
+            else:
+                ids += family.encode_fragment(fragment, after_special)
+            after_special = isinstance(fragment, int)
+        if add_special:
+            closing = vocabulary.eos if self.add_eos else None
+            ids += [one for one in (closing, vocabulary.separator) if one is not None]
+        return ids
+
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
+        """The text of token ids; bytes that are no UTF-8 become U+FFFD. special: control tokens are printed."""
+        return self.decode_bytes(ids, special).decode(errors="replace")
+
+    def decode_bytes(self, ids: Sequence[int], special: bool = False) -> bytes:
+        """The same as bytes: pieces joined, the space that encoding added taken away, some families' spaces cleaned."""
+        raw = b"".join(self.piece_bytes(token, special) for token in ids)
+        if self._family.adds_space:
+            raw = raw.removeprefix(b" ")
+        return clean_spaces(raw) if self._family.clean_spaces else raw
+
+    def piece_bytes(self, token: int, special: bool = False) -> bytes:
+        """What one token prints; maybe a part of a character. Control tokens print nothing unless `special`."""
+        if not 0 <= token < self.n_vocab:
+            raise UsageError(f"token {token} is not in the vocabulary of {self.n_vocab}")
+        return self._family.piece(token, special)
+
+    def piece(self, token: int) -> str:
+        """The token's text as the vocabulary has it."""
+        if not 0 <= token < self.n_vocab:
+            raise UsageError(f"token {token} is not in the vocabulary of {self.n_vocab}")
+        return self._vocabulary.texts[token]
+
+    @cached_property
+    def special_texts(self) -> tuple[str, ...]:
+        """Texts of the control tokens: what a person must not be able to say by spelling it."""
+        kinds, texts = self._vocabulary.kinds, self._vocabulary.texts
+        return tuple(texts[i] for i in (kinds == Kind.CONTROL).nonzero()[0].tolist() if texts[i])
+
+    @cached_property
+    def _always(self) -> list[Special]:
+        return self._specials((Kind.USER_DEFINED,))
+
+    @cached_property
+    def _parsed(self) -> list[Special]:
+        return self._specials((Kind.USER_DEFINED, Kind.CONTROL, Kind.UNKNOWN))
+
+    def _specials(self, kinds: Sequence[Kind]) -> list[Special]:
+        texts, types = self._vocabulary.texts, self._vocabulary.kinds
+        found = [i for kind in kinds for i in (types == kind).nonzero()[0].tolist() if texts[i]]
+        specials = [Special(texts[i], i, strips_right=self._strips_right(i)) for i in found]
+        return sorted(specials, key=lambda s: (-len(s.text.encode(errors="replace")), s.id))
+
+    def _strips_right(self, token: int) -> bool:
+        control = self._vocabulary.kinds[token] == Kind.CONTROL
+        return self._family.strips_right and control and self._vocabulary.texts[token] not in _KEEPS_SPACE
+
+
+def _family(metadata: Mapping[str, object]) -> Family:
+    keys = Keys(metadata)
+    name = keys.text("model", "no_vocab")
+    if name in NO_VOCABULARY:
+        raise ModelFileError(
+            "the file has no tokenizer; use a GGUF file with a vocabulary", where="tokenizer.ggml.model"
+        )
+    if name not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise Unsupported(
+            f"the tokenizer family {name!r:.60} is not known (known: {known})", where="tokenizer.ggml.model"
+        )
+    return FAMILIES[name](keys)
+
+
+_SPACE_BEFORE = re.compile(rb" (?=[?!.,])")
+_LONE_APOSTROPHE = re.compile(rb" ' ")
+_CONTRACTION = re.compile(rb" (?='(?:s|m|re|ve))")
+
+
+def clean_spaces(raw: bytes) -> bytes:
+    """Spaces before ? ! . , and around a lone apostrophe and before 's 'm 're 've taken out, as Transformers does."""
+    return _CONTRACTION.sub(b"", _LONE_APOSTROPHE.sub(b"'", _SPACE_BEFORE.sub(b"", raw)))

@@ -35,7 +35,7 @@ MEANINGS = {
 
 
 def run_app(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit code; an empty one shows the help. Errors of the command and of its options are raised."""
+    """Runs one command line and returns its exit code; an empty one shows the help. Errors are raised."""
     stdout = sys.stdout
     try:
         code = make_app()(arguments or ["--help"], prog_name="llamachat", standalone_mode=False)

@@ -21,7 +21,9 @@ METAVARS: dict[Any, str] = {int: "N", float: "X"}
 def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
     """The command with each group of options replaced by the group's fields, as keyword parameters for Typer."""
     signature = inspect.signature(command)
-    groups = {name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {
+        name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
+    }
 
     @wraps(command)
     def call(**values: Any) -> Any:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import History
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
@@ -42,7 +43,7 @@ def line_reader(history: InputHistory) -> ReadLine:
     if os.environ.get("TERM", "dumb") in ("", "dumb", "unknown"):
         return lambda: input(PROMPT)
     session = _session(history)
-    message = [("bold" if wants_colour(True) else "", PROMPT)]
+    message = FormattedText([("bold" if wants_colour(True) else "", PROMPT)])
     return lambda: session.prompt(message)
 
 

@@ -34,6 +34,9 @@ def as_csv(rows: Sequence[Row]) -> str:
     return text.getvalue().rstrip("\n")
 
 
+UNITS = {"bytes/s": "GB/s", "operations/s": "Gop/s"}
+"""A limit's unit, and the unit of a billionth of it."""
+
 FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {"table": as_table, "json": as_json, "csv": as_csv}
 
 
@@ -45,7 +48,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row["n_threads"]),
         str(row["test"]),
         f"{_number(row, 'avg_ts'):.1f} +/- {_number(row, 'stddev_ts'):.1f}",
-        f"{100 * _number(row, 'limit_share'):.0f} % of {_number(row, 'limit') / 1e9:.0f} G{row['limit_unit']}",
+        f"{100 * _number(row, 'limit_share'):.0f} % of {_number(row, 'limit') / 1e9:.0f} {UNITS[str(row['limit_unit'])]}",
     )
 
 

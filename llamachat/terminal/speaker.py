@@ -58,7 +58,7 @@ class Speaker:
                 said.append(event)
                 self.output.write(event.text)
         self.status.clear()
-        reason = next((event.reason for event in said if isinstance(event, Stop)), "cancelled")
+        reason: StopReason = next((event.reason for event in said if isinstance(event, Stop)), "cancelled")
         ids = [event.id for event in said if isinstance(event, Token)]
         return Answer("".join(event.text for event in said), ids, reason, statistics)
 

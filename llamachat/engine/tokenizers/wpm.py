@@ -55,12 +55,12 @@ def words(text: str) -> list[str]:
     """Lower-case words without accents; punctuation and CJK characters are words of their own."""
     found = [""]
     for written in text:
-        # Only the base of a decomposition counts, also for Hangul syllables (llama.cpp's table has one code point each).
+        # Only the base of a decomposition counts, also for Hangul: llama.cpp's table has one code point for each.
         character = unicodedata.normalize("NFD", written)[0]
         category = unicodedata.category(character)
         if character in (" ", "\t", "\n", "\r") or category == "Zs":
             found.append("")
-        elif character in ("\0", "\ufffd") or category in ("Mn", "Cc", "Cf"):
+        elif character in ("\0", "\ufffd") or category[0] == "M" or category in ("Cc", "Cf"):
             continue
         elif _stands_alone(character, category):
             found += [character.lower(), ""]

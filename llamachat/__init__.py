@@ -16,7 +16,7 @@ _HOME = {
     "Context": "llamachat.engine.context",
     "Event": "llamachat.engine.generate",
     "LlamaChatError": "llamachat.errors",
-    "Model": "llamachat.engine.model",
+    "Model": "llamachat.library",
     "Tokenizer": "llamachat.engine.tokenizers",
 }
 

@@ -197,7 +197,8 @@ class _CacheMemory:
     """Keys and values of every layer, and the tables of rope angles, filled as far as positions have come."""
 
     def __init__(self, engine: Engine, n_ctx: int, cache_type: CacheType) -> None:
-        self.n_ctx, self.cache_type = n_ctx, cache_type
+        self.n_ctx = n_ctx
+        self.cache_type: str = cache_type
         self._weights = engine.weights
         layers = [node for node in engine.nodes if isinstance(node, g.Attention)]
         self._buffers = {

@@ -4,10 +4,9 @@ Each turn renders the whole conversation; what the context already holds of it i
 was interrupted stays in the conversation as far as it came.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llamachat.templates.encode import encode_parts
+from llamachat.library import chat_tokens
 from llamachat.templates.renderer import ChatTemplate
 
 if TYPE_CHECKING:
@@ -34,16 +33,8 @@ class Conversation:
         Control tokens come from the template only: one that a person or the model has spelled out is text. The message
         is not yet part of the conversation: `add` makes it so. Raises what `ChatTemplate.render` raises.
         """
-        return self._encode([*self.messages, {"role": "user", "content": text}])
+        return chat_tokens(self._tokenizer, self._template, [*self.messages, {"role": "user", "content": text}])
 
     def add(self, text: str, answer: str) -> None:
         """Makes a message and its answer, maybe cut short, part of the conversation."""
         self.messages += [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]
-
-    def _encode(self, messages: Sequence[Message]) -> list[int]:
-        special_texts = self._tokenizer.special_texts
-        parts = self._template.render_parts(messages, special_texts=special_texts)
-        ids = encode_parts(parts, self._tokenizer.encode, special_texts)
-        bos = self._tokenizer.bos
-        # Most templates print it themselves; a second one makes answers worse.
-        return [bos, *ids] if self._tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llamachat.engine.generate import Event, GenerationOptions, Stop, StopReason, Token, generate
-from llamachat.templates.renderer import ChatTemplate
+from llamachat.library import chat_template
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.statistics import Statistics
@@ -68,9 +68,7 @@ class Speaker:
 
     def conversation(self, system: str | None = None) -> Conversation:
         """A new conversation through the model's own chat template, or ChatML where the file has none."""
-        tokenizer = self.model.tokenizer
-        bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
-        return Conversation(tokenizer, ChatTemplate(self.model.chat_template, bos, eos), system)
+        return Conversation(self.model.tokenizer, chat_template(self.model), system)
 
     def report(self, answer: Answer) -> None:
         """Says on standard error how fast the answer came, and why it ended if not by itself."""

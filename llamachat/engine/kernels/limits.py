@@ -1,4 +1,4 @@
-"""What this machine can do at best: bare loads, and dot products of registers. The figures that speeds are shares of."""
+"""What this machine can do at best: bare loads, and dot products of registers. Speeds are shares of these figures."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from llamachat.engine.jit.values import F32, I8, I16, I32, I64, Ptr, Var, Vec, l
 from llamachat.engine.kernels.functions import ACTIVATIONS
 from llamachat.engine.kernels.panel import GROUP, Record
 from llamachat.engine.kernels.tile import Tile
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
 
 # Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
 UNIT = 2
@@ -44,7 +44,7 @@ class Product(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
-        tile = Tile(FORMATS[self.format], isa.rows)
+        tile = Tile(BLOCK_FORMATS[self.format], isa.rows)
         with k.when(k.pointer("count").load(I64) > 0):
             emit_rows = _one_column if self.columns == 1 else _many_columns
             first, last = k.share(k.args.units)
@@ -109,7 +109,7 @@ class _Unpacked:
 
 def scratch_bytes(format_name: str, rows: int, width: int) -> int:
     """What one thread needs to unpack UNIT tile rows of `width` columns."""
-    return _Unpacked(Tile(FORMATS[format_name], rows)).bytes * UNIT * (width // GROUP)
+    return _Unpacked(Tile(BLOCK_FORMATS[format_name], rows)).bytes * UNIT * (width // GROUP)
 
 
 def _many_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
@@ -242,9 +242,9 @@ def _finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[V
         for r, row in enumerate(totals):
             k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * r].store(row[c].get(), align=4)
     plain = (k.args.bias | k.args.mode).equals(0)
-    with k.when(plain.equals(0)), k.loop(column, column + len(totals[0])) as c:
-        for r in range(UNIT):
-            _complete(k, isa, at + 4 * isa.rows * r, c * k.args.stride)
+    with k.when(plain.equals(0)), k.loop(column, column + len(totals[0])) as token:
+        for part in range(UNIT):
+            _complete(k, isa, at + 4 * isa.rows * part, token * k.args.stride)
 
 
 def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:

@@ -11,7 +11,7 @@ from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.matmul import UNIT
 from llamachat.engine.kernels.tile import Field, Tile
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import BLOCK_FORMATS
 
 _UNITS = {1: I8, 2: I16, 4: I32}
 
@@ -25,7 +25,7 @@ class Pack(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Shared by pairs of tile rows."""
-        tile = Tile(FORMATS[self.format], isa.rows)
+        tile = Tile(BLOCK_FORMATS[self.format], isa.rows)
         size, args = tile.format.layout.itemsize, k.args
         first, last = k.share(args.units)
         with k.loop(first, last) as unit, k.loop(0, args.blocks) as block:

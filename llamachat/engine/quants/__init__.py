@@ -1,4 +1,4 @@
-"""Every block format as data, with its NumPy reference codec: name -> format."""
+"""Every block format as data, with its NumPy reference codec: name -> format; BLOCK_FORMATS are the quantised ones."""
 
 from llamachat.engine.quants.floats import FLOATS, FloatFormat
 from llamachat.engine.quants.format import BlockFormat
@@ -7,6 +7,6 @@ from llamachat.engine.quants.legacy import LEGACY
 
 Format = BlockFormat | FloatFormat
 
-_ALL: list[Format] = [*FLOATS, *LEGACY, *K_QUANTS]
+BLOCK_FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in (*LEGACY, *K_QUANTS)}
 
-FORMATS: dict[str, Format] = {fmt.name: fmt for fmt in _ALL}
+FORMATS: dict[str, Format] = {**{fmt.name: fmt for fmt in FLOATS}, **BLOCK_FORMATS}

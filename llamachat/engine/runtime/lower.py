@@ -21,7 +21,7 @@ from llamachat.engine.kernels.matmul import MODES, UNIT
 from llamachat.engine.kernels.norm import RmsNorm
 from llamachat.engine.kernels.panel import panel_bytes
 from llamachat.engine.kernels.rope import Rope
-from llamachat.engine.runtime.program import Launch, Region
+from llamachat.engine.runtime.program import Arguments, Launch, Region
 from llamachat.engine.runtime.weights import Weights
 from llamachat.engine.runtime.workers import Step
 
@@ -70,7 +70,7 @@ class Lowering:
         for node in self.nodes[: self._border()]:
             self._lower(node)
         for node, region in crossing.items():
-            arguments = {"x": self.regions[node], "y": region, "stride": self.stride(node.width)}
+            arguments: Arguments = {"x": self.regions[node], "y": region, "stride": self.stride(node.width)}
             self._emit(TakeRows(), arguments, [self.regions[node]], [region], ())
         return self._finished()
 
@@ -132,7 +132,7 @@ class Lowering:
         table = self.weights.table(node.table.name)
         out = self.regions[node] = self.region(node.width)
         n_rows, n_columns = table.shape
-        arguments = {
+        arguments: Arguments = {
             "table": int(table.data.ctypes.data),
             "y": out,
             "row_bytes": table.n_bytes // n_rows,
@@ -146,7 +146,7 @@ class Lowering:
         in_place = self._uses[node.x] == 1 and residual is None
         y = self.regions[out or node] = x if in_place else self.region(node.width)
         other = self.regions[residual] if residual is not None else 0
-        arguments = {
+        arguments: Arguments = {
             "x": x,
             "y": y,
             "other": other,
@@ -170,7 +170,7 @@ class Lowering:
         many = matrix.quantised and self.shape.columns > 1
         if many:
             self._scratch.n_bytes = max(self._scratch.n_bytes, matrix.scratch_bytes(self.isa.rows))
-        arguments = {
+        arguments: Arguments = {
             "tiles": matrix.tiles.address,
             "x": panel,
             "y": y,
@@ -196,7 +196,7 @@ class Lowering:
                 return source
             panel = Region(panel_bytes(x.width, self.shape.max_tokens, columns))
             spec = Quantize(columns) if quantised else CopyPanels(columns)
-            arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
+            arguments: Arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
             arguments["stride"] = self.stride(x.width)
             self._emit(spec, arguments, [source], [panel], ("items", self.count_name, 1))
             self._panels[x, quantised] = panel
@@ -208,15 +208,15 @@ class Lowering:
         x = self.regions[node] = self.regions[node.x]
         spec, heads = node.spec, node.width // node.head_dim
         table = self.memory.rope_table(spec)
-        arguments = {"x": x, "table": table, "heads": heads, "stride": self.stride(node.width)}
+        arguments: Arguments = {"x": x, "table": table, "heads": heads, "stride": self.stride(node.width)}
         self._emit(Rope(node.head_dim, spec.n_rot, spec.order), arguments, [x], [x], ("items", self.count_name, heads))
 
     def _lower_attention(self, node: g.Attention) -> None:
         m, dim, heads = self.memory, node.head_dim, node.n_head_kv
         keys, values = m.keys(node.layer), m.values(node.layer)
-        cached = {"keys": keys, "values": values, "n_head_kv": heads, "n_ctx": m.n_ctx}
+        cached: Arguments = {"keys": keys, "values": values, "n_head_kv": heads, "n_ctx": m.n_ctx}
         q, k, v = (self.regions[n] for n in (node.q, node.k, node.v))
-        arguments: dict[str, int | Region] = {"k": k, "v": v, **cached, "stride": self.stride(node.k.width)}
+        arguments: Arguments = {"k": k, "v": v, **cached, "stride": self.stride(node.k.width)}
         split = ("items", self.count_name, heads)
         self._emit(StoreCache(dim, m.cache_type), arguments, [k, v], [keys, values], split)
         group = node.n_head // heads
@@ -224,9 +224,9 @@ class Lowering:
         spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts)
         y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads, private=True)
         self.regions[node] = y
-        arguments = {"q": q, "y": y, **cached, "stride": self.stride(node.width)}
-        arguments |= {"scratch": scratch, "room": spec.scratch_bytes}
-        self._emit(spec, arguments, [q, keys, values], [y, scratch], ())
+        read: Arguments = {"q": q, "y": y, **cached, "stride": self.stride(node.width)}
+        read |= {"scratch": scratch, "room": spec.scratch_bytes}
+        self._emit(spec, read, [q, keys, values], [y, scratch], ())
 
     def _lower_glu(self, node: g.Glu) -> None:
         if node.up in self._deferred and isinstance(node.up, g.Linear):
@@ -247,14 +247,14 @@ class Lowering:
     def _elementwise(self, operation: str, a: g.Node, b: g.Node, out: g.Node) -> None:
         y = self.regions[out] = self.region(out.width)
         first, second = self.regions[a], self.regions[b]
-        arguments = {"a": first, "b": second, "y": y, "count": self.count, "stride": self.stride(out.width)}
+        arguments: Arguments = {"a": first, "b": second, "y": y, "count": self.count, "stride": self.stride(out.width)}
         split = ("items", self.count_name, 1)
         self._emit(Elementwise(operation), arguments, [first, second], [y], split)
 
     def _emit(
         self,
         spec: KernelSpec,
-        arguments: dict[str, int | Region],
+        arguments: Arguments,
         reads: list[Region],
         writes: list[Region],
         split: tuple[object, ...],

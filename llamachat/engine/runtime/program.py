@@ -31,6 +31,10 @@ class Region:
     private: bool = False
 
 
+# A launch's arguments by name: integers, or regions of which the address is meant.
+Arguments = dict[str, int | Region]
+
+
 @dataclass(frozen=True)
 class Access:
     """How a launch touches a region: `split` names how its items go to threads."""
@@ -42,10 +46,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel and its arguments: integers, or regions of which the address is meant."""
+    """One kernel, its arguments, what it reads and writes, and how its items go to threads."""
 
     spec: KernelSpec
-    arguments: dict[str, int | Region]
+    arguments: Arguments
     reads: tuple[Region, ...] = ()
     writes: tuple[Region, ...] = ()
     split: tuple[object, ...] = ()

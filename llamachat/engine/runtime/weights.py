@@ -12,7 +12,7 @@ from llamachat.engine.jit.compiler import Compiler
 from llamachat.engine.kernels.matmul import UNIT, FloatProduct, Product, scratch_bytes
 from llamachat.engine.kernels.packing import Pack, PackFloats
 from llamachat.engine.kernels.tile import tile_rows
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import FORMATS, Format
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.program import Launch, build
@@ -109,7 +109,7 @@ class Weights:
         return Matrix(fmt.name, n_rows, n_columns, units, blocks, tiles)
 
 
-def format_of(tensor: TensorInfo) -> BlockFormat:
+def format_of(tensor: TensorInfo) -> Format:
     """The block format of a tensor; refuses those that the engine cannot compute with."""
     fmt = FORMATS.get(tensor.type.name)
     if fmt is None:

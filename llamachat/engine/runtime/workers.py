@@ -86,7 +86,7 @@ class WorkerPool:
 
 
 def _stop(
-    lead: ctypes._FuncPointer,  # type: ignore[name-defined]
+    lead: ctypes._FuncPointer,
     arguments: int,
     fields: np.ndarray,
     threads: list[threading.Thread],

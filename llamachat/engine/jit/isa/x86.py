@@ -12,7 +12,7 @@ class Avx2(Generic):
 
     name = "avx2"
     cpu = "x86-64-v3"
-    needs = ("avx2", "fma", "f16c")
+    needs: tuple[str, ...] = ("avx2", "fma", "f16c")
     rows = 8
     columns = 4
 
@@ -52,7 +52,7 @@ class AvxVnni(Avx2):
 
     name = "avxvnni"
     features = "+avxvnni"
-    needs = (*Avx2.needs, "avxvnni")
+    needs: tuple[str, ...] = (*Avx2.needs, "avxvnni")
     columns = 6
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
@@ -67,7 +67,7 @@ class Avx512(Avx2):
     name = "avx512"
     cpu = "x86-64-v4"
     features = "-prefer-256-bit"
-    needs = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
+    needs: tuple[str, ...] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
     rows = 16
     columns = 8
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"

@@ -1,0 +1,88 @@
+"""The library's face: a model that generates and chats.
+
+from llamachat import Model
+with Model("smollm2.gguf") as model:
+    for event in model.chat([{"role": "user", "content": "Hello!"}], max_tokens=64):
+        print(event.text, end="")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from llamachat.engine.context import Context
+from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, generate
+from llamachat.engine.model import Model as EngineModel
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.engine.tokenizers import Tokenizer
+from llamachat.templates.encode import encode_parts
+from llamachat.templates.renderer import ChatTemplate
+
+Message = Mapping[str, Any]
+
+
+class Model(EngineModel):
+    """A GGUF model that generates text. Constructor, tokenizing and contexts: see `engine.model.Model`."""
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int = UNLIMITED,
+        stop: Sequence[str] = (),
+        context: Context | None = None,
+        **sampling: Any,
+    ) -> Iterator[Event]:
+        """Continues a text, or token ids: an iterator of `Token` events and one `Stop`.
+
+        context: where to evaluate; the default is one context of the model, whose common prefix with the prompt is not
+        evaluated again. sampling: fields of `SamplingOptions`, as temp=0 or seed=1. Raises UsageError, ContextFull.
+        """
+        tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
+        options = GenerationOptions(max_tokens=max_tokens, stop=tuple(stop), sampling=SamplingOptions(**sampling))
+        return generate(context or self._own_context, self.tokenizer, tokens, options)
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int = UNLIMITED,
+        stop: Sequence[str] = (),
+        context: Context | None = None,
+        **sampling: Any,
+    ) -> Iterator[Event]:
+        """Answers a conversation of {"role", "content"} messages through the model's chat template.
+
+        Earlier turns that the context holds are not evaluated again. A control token that is spelled out in a message
+        is text. Arguments and errors as in `generate`; ModelFileError for a template that cannot be used.
+        """
+        tokens = chat_tokens(self.tokenizer, self.template, messages)
+        return self.generate(tokens, max_tokens=max_tokens, stop=stop, context=context, **sampling)
+
+    @cached_property
+    def template(self) -> ChatTemplate:
+        """The file's chat template; ChatML where it has none."""
+        return chat_template(self)
+
+    @cached_property
+    def _own_context(self) -> Context:
+        return self.context()
+
+
+def chat_template(model: EngineModel) -> ChatTemplate:
+    """The chat template of a model's file; ChatML where it has none."""
+    tokenizer = model.tokenizer
+    bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
+    return ChatTemplate(model.chat_template, bos, eos)
+
+
+def chat_tokens(tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[Message]) -> list[int]:
+    """The tokens of a conversation, up to where the answer begins. Control tokens come from the template only."""
+    special_texts = tokenizer.special_texts
+    parts = template.render_parts(messages, special_texts=special_texts)
+    ids = encode_parts(parts, tokenizer.encode, special_texts)
+    bos = tokenizer.bos
+    # Most templates print it themselves; a second one makes answers worse.
+    return [bos, *ids] if tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids

@@ -41,6 +41,7 @@ FORMATS: dict[str, Callable[[Sequence[Row]], str]] = {"table": as_table, "json":
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    limit = f"{_number(row, 'limit') / 1e9:.0f} {UNITS[str(row['limit_unit'])]}"
     return (
         str(row["model_type"]),
         f"{_number(row, 'model_size') / 1e6:.0f} MB",
@@ -48,7 +49,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row["n_threads"]),
         str(row["test"]),
         f"{_number(row, 'avg_ts'):.1f} +/- {_number(row, 'stddev_ts'):.1f}",
-        f"{100 * _number(row, 'limit_share'):.0f} % of {_number(row, 'limit') / 1e9:.0f} {UNITS[str(row['limit_unit'])]}",
+        f"{100 * _number(row, 'limit_share'):.0f} % of {limit}",
     )
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
+from typing import TextIO
 
 PATIENCE_S = 1.0
 """Work with a known end that takes less than this shows no bar."""
@@ -17,8 +18,9 @@ BAR = 24
 class Status:
     """A line that is written over: `show` a sentence, `progress` a bar, `clear` it. Any thread may call any of them."""
 
-    def __init__(self) -> None:
-        self.enabled = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        self.enabled = self._stream is not None and self._stream.isatty() and os.environ.get("TERM") != "dumb"
         self._lock = Lock()
         self._shown = False
         self._begun: float | None = None
@@ -29,9 +31,9 @@ class Status:
         if not self.enabled:
             return
         with self._lock:
-            width = max(10, os.get_terminal_size(sys.stderr.fileno()).columns - 1)
-            sys.stderr.write(f"\r\x1b[K{sentence[:width]}")
-            sys.stderr.flush()
+            width = max(10, os.get_terminal_size(self._stream.fileno()).columns - 1)
+            self._stream.write(f"\r\x1b[K{sentence[:width]}")
+            self._stream.flush()
             self._shown = True
 
     def clear(self) -> None:
@@ -39,8 +41,8 @@ class Status:
         self._begun = None
         with self._lock:
             if self._shown:
-                sys.stderr.write("\r\x1b[K")
-                sys.stderr.flush()
+                self._stream.write("\r\x1b[K")
+                self._stream.flush()
                 self._shown = False
 
     def progress(self, what: str, done: int, total: int, patience_s: float = PATIENCE_S) -> None:

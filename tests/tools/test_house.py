@@ -1,0 +1,16 @@
+"""The table of sizes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+HOUSE = Path(__file__).parents[2] / "tools" / "house.py"
+
+
+def test_a_breach_is_named_with_its_place_and_is_no_error(tmp_path):
+    body = "\n".join(f"    x{n} = {n}" for n in range(70))
+    (tmp_path / "long.py").write_text(f"def short(): pass\ndef long(a, b, c, d, e, f, g):\n{body}\n")
+    done = subprocess.run([sys.executable, HOUSE, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "long.py:2: long has 71 lines" in done.stdout
+    assert "long has 7 parameters" in done.stdout
+    assert "short" not in done.stdout

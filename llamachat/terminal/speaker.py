@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llamachat.engine.generate import Event, GenerationOptions, Stop, StopReason, Token, generate
+from llamachat.engine.generate import Event, GenerationOptions, Stop, StopReason, Token, common_prefix, generate
 from llamachat.library import chat_template
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output, note
@@ -48,7 +48,7 @@ class Speaker:
 
         Raises what `generate` raises, and BrokenPipeError; the first Ctrl+C ends the answer, a second one raises.
         """
-        statistics = Statistics(len(prompt))
+        statistics = Statistics(len(prompt), min(common_prefix(self.context.tokens, prompt), len(prompt) - 1))
         said: list[Event] = []
         events = generate(self.context, self.model.tokenizer, prompt, self.options, self._progress)
         with Stream(statistics.watch(events), self.context) as stream:

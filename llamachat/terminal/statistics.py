@@ -9,9 +9,13 @@ from llamachat.engine.generate import Event, Token
 
 @dataclass
 class Statistics:
-    """Tokens and seconds of one answer: the prompt until the first event, the rest from there."""
+    """Tokens and seconds of one answer: the prompt until the first event, the rest from there.
+
+    n_known: tokens of the prompt that the context held already, so that they took no time.
+    """
 
     n_prompt: int
+    n_known: int = 0
     n_generated: int = 0
     prompt_s: float = 0.0
     generation_s: float = 0.0
@@ -29,7 +33,11 @@ class Statistics:
             yield event
 
     def __str__(self) -> str:
-        prompt = f"prompt {self.n_prompt} tokens in {self.prompt_s:.2f} s{_rate(self.n_prompt, self.prompt_s)}"
+        known = f" ({self.n_known} known)" if self.n_known else ""
+        prompt = f"prompt {self.n_prompt} tokens{known} in {self.prompt_s:.2f} s"
+        if not self.n_generated:
+            return f"[{prompt}; no answer]"
+        prompt += _rate(self.n_prompt - self.n_known, self.prompt_s)
         rate = _rate(self.n_generated - 1, self.generation_s)
         return f"[{prompt}; answer {self.n_generated} tokens in {self.generation_s:.2f} s{rate}]"
 

@@ -37,8 +37,7 @@ def test_json_has_every_field():
 def test_csv_has_every_field_that_is_no_list():
     first = next(csv.DictReader(io.StringIO(as_csv(ROWS))))
     assert first["model_filename"] == "a,b.gguf"
-    assert
-        "samples_ts" not in first
+    assert "samples_ts" not in first
     assert first["avg_ts"] == "1800.25"
 
 

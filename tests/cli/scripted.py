@@ -60,10 +60,10 @@ class ScriptedContext:
             raise ContextFull(f"{len(tokens)} tokens do not fit")
         if len(tokens) > 1 and logits == "last":
             self.prompts.append([*self.tokens, *tokens])
-            if progress is not None:
-                progress(len(tokens), len(tokens))
         following = self._following(len(self.tokens) + len(tokens))
         if following == ord(STUCK):
+            for done in (1, 2) if progress is not None else ():
+                progress(done, 10**9)  # so slow that a terminal shows the bar
             self._cancelled.wait()
         if self._cancelled.is_set():
             self._cancelled.clear()

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from llamachat.catalog.paths import models_folder
+
 ROOT = Path(__file__).resolve().parents[1]
+MODELS = models_folder()
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +51,6 @@ def gemma3() -> Path:
 
 
 def _real_model(name: str) -> Path:
-    places = [Path(os.environ.get("LLAMACHAT_MODELS", "/nowhere")), Path("/tmp/models")]
-    for place in places:
-        if (place / name).is_file():
-            return place / name
-    pytest.skip(f"{name} is not here: `make test` fetches it")
+    if not (MODELS / name).is_file():
+        pytest.skip(f"{name} is not in {MODELS}: `make models` fetches it")
+    return MODELS / name

@@ -147,9 +147,12 @@ def test_an_id_outside_the_vocabulary_is_refused(token: int) -> None:
         tokenizer.decode([token])
 
 
+KEYS = st.sampled_from(["tokens", "merges", "token_type", "pre", "model", "eos_token_id"])
+VALUES = st.one_of(st.integers(), st.text(), st.lists(st.text(), max_size=5), st.none(), st.booleans())
+
+
 @settings(max_examples=100, deadline=None)
-@given(st.dictionaries(st.sampled_from(["tokens", "merges", "token_type", "pre", "model", "eos_token_id"]),
-                       st.one_of(st.integers(), st.text(), st.lists(st.text(), max_size=5), st.none(), st.booleans())))  # fmt: skip
+@given(st.dictionaries(KEYS, VALUES))
 def test_random_keys_only_give_our_errors(changes: dict[str, Any]) -> None:
     with contextlib.suppress(LlamaChatError):
         Tokenizer.from_metadata(bpe_metadata(**changes)).encode("hello <|im_end|> world")

@@ -1,8 +1,8 @@
 """Speeds of a model as rows with llama-bench's field names, each with its share of this machine's limit.
 
-The limit of decoding is the read bandwidth of a load loop over as many bytes as a token reads (weights and cache); that
-of a prompt is the rate of the dot product instruction (of multiply-adds where the weights are floats). Both are measured
-in the same run, before and after each test, and the better one counts.
+The limit of decoding is the read bandwidth of a load loop over as many bytes as a token reads (weights and cache).
+That of a prompt is the rate of the dot product instruction (of multiply-adds where the weights are floats). Both are
+measured in the same run, before and after each test, and the better one counts.
 """
 
 from __future__ import annotations

@@ -14,11 +14,25 @@ from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import I64, Ptr, Vec
 
 LINE = 64
-CONTROL = ("round", "sleepers", "arrived", "phase", "launches", "n_launches", "step", "stop", "system", "yield_")
+CONTROL = (
+    "round",
+    "sleepers",
+    "arrived",
+    "phase",
+    "waiters",
+    "launches",
+    "n_launches",
+    "step",
+    "stop",
+    "system",
+    "yield_",
+)
 LAUNCH_BYTES = 32
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # FUTEX_PRIVATE_FLAG | operation, linux/futex.h
 SPINS_BEFORE_SLEEP = 20_000
-SPINS_BEFORE_YIELD = 5_000
+POLL_US = 200
+# Beyond this a peer has probably lost its processor: a sleeper lets it have this one, and is placed anew when woken.
+SPINS_AT_BARRIER = 1_000
 
 
 def _field(k: Kernel, name: str) -> Ptr:
@@ -29,7 +43,7 @@ def _read(k: Kernel, name: str) -> Vec:
     return _field(k, name).load(I64, 8)
 
 
-def _walk(k: Kernel, isa: Generic) -> None:
+def _walk(k: Kernel, isa: Generic, futex: int) -> None:
     """Runs every launch; kernels themselves skip their work once the step is cancelled."""
     launches, step = Ptr(_read(k, "launches")), _read(k, "step")
     with k.loop(0, _read(k, "n_launches")) as i:
@@ -38,10 +52,33 @@ def _walk(k: Kernel, isa: Generic) -> None:
         with k.when(Ptr(step).load_atomic().equals(0)):
             k.call_address(kernel, None, args, step, k.thread, k.n_threads)
         with k.when(launch[16].load(I64, 8) > 0):
-            _barrier(k, isa)
+            _barrier(k, isa, futex)
 
 
-def _barrier(k: Kernel, isa: Generic) -> None:
+def _futex(k: Kernel, number: int, field: str, operation: int, value: Vec) -> None:
+    """The system call on the lower half of a field of the control block."""
+    zero, where = k.number(0), _field(k, field).address
+    k.call_address(_read(k, "system"), I64, k.number(number), where, k.number(operation), value, zero, zero, zero)
+
+
+def _sleep(k: Kernel, futex: int, field: str, sleepers: str, seen: Vec) -> None:
+    """Until the field is no longer `seen`; may return early. Without a futex: lets others run."""
+    if futex:
+        _field(k, sleepers).add_atomic(1)
+        _futex(k, futex, field, FUTEX_WAIT, seen)
+        _field(k, sleepers).add_atomic(-1)
+    else:
+        k.call_address(_read(k, "yield_"), I64)
+
+
+def _wake(k: Kernel, futex: int, field: str, sleepers: str) -> None:
+    """Those who sleep on the field, if any."""
+    if futex:
+        with k.when(_field(k, sleepers).load_atomic() > 0):
+            _futex(k, futex, field, FUTEX_WAKE, k.number(1 << 20))
+
+
+def _barrier(k: Kernel, isa: Generic, futex: int) -> None:
     """Waits until all threads are here: the last one opens the next phase."""
     phase = _field(k, "phase").load_atomic()
     here = _field(k, "arrived").add_atomic(1) + 1
@@ -49,14 +86,15 @@ def _barrier(k: Kernel, isa: Generic) -> None:
     with k.when(last):
         _field(k, "arrived").store_atomic(k.number(0))
         _field(k, "phase").store_atomic(phase + 1)
+        _wake(k, futex, "phase", "waiters")
     with k.when(last.equals(0)):
         spins = k.var(k.number(0))
         with k.while_() as leave_if:
             leave_if((_field(k, "phase").load_atomic() - phase) > 0)
             isa.pause(k)
             spins.set(spins.get() + 1)
-            with k.when(spins.get() > SPINS_BEFORE_YIELD):
-                k.call_address(_read(k, "yield_"), I64)
+            with k.when(spins.get() > SPINS_AT_BARRIER):
+                _sleep(k, futex, "phase", "waiters", phase)
 
 
 @dataclass(frozen=True)
@@ -79,19 +117,13 @@ class Work(KernelSpec):
                     self._sleep(k, seen.get())
             seen.set(seen.get() + 1)
             leave_if(_field(k, "stop").load_atomic() > 0)
-            _walk(k, isa)
+            _walk(k, isa, self.futex)
 
     def _sleep(self, k: Kernel, seen: Vec) -> None:
-        zero = k.number(0)
         if self.futex:
-            _field(k, "sleepers").add_atomic(1)
-            where = _field(k, "round").address
-            k.call_address(
-                _read(k, "system"), I64, k.number(self.futex), where, k.number(FUTEX_WAIT), seen, zero, zero, zero
-            )
-            _field(k, "sleepers").add_atomic(-1)
+            _sleep(k, self.futex, "round", "sleepers", seen)
         else:
-            k.call_address(_read(k, "system"), I64, k.number(200))
+            k.call_address(_read(k, "system"), I64, k.number(POLL_US))
 
 
 @dataclass(frozen=True)
@@ -104,11 +136,6 @@ class Lead(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Begins a round; it has ended for all when the last launch's barrier opens."""
         _field(k, "round").add_atomic(1)
-        if self.futex:
-            zero, many = k.number(0), k.number(1 << 20)
-            with k.when(_field(k, "sleepers").load_atomic() > 0):
-                where = _field(k, "round").address
-                operation = k.number(FUTEX_WAKE)
-                k.call_address(_read(k, "system"), I64, k.number(self.futex), where, operation, many, zero, zero, zero)
+        _wake(k, self.futex, "round", "sleepers")
         with k.when(_field(k, "stop").load_atomic().equals(0)):
-            _walk(k, isa)
+            _walk(k, isa, self.futex)

@@ -51,7 +51,9 @@ class Packed:
         assert self.tiles.intact()
 
 
-def multiply(machine: Machine, packed: Packed, x: np.ndarray, columns: int, threads: int = 1, **extra: int) -> np.ndarray:
+def multiply(
+    machine: Machine, packed: Packed, x: np.ndarray, columns: int, threads: int = 1, **extra: int
+) -> np.ndarray:
     """y [n_tokens, n_rows] by the kernels: panels, then the product."""
     n_tokens = len(x)
     source, count = Array(x), machine.step.field_address("n_tokens")
@@ -65,10 +67,20 @@ def multiply(machine: Machine, packed: Packed, x: np.ndarray, columns: int, thre
     room = scratch_bytes(packed.name, machine.isa.rows, packed.n_columns) if packed.quantised else 0
     scratch = Array(np.zeros(room * threads, np.uint8))
     arguments = {
-        **{"tiles": packed.tiles.address, "x": panels.address, "y": y.address, "bias": 0, "other": 0, "mode": 0},
-        **{"count": count, "units": packed.units, "blocks": packed.blocks, "stride": 4 * packed.padded},
-        **{"scratch": scratch.address, "room": room, **extra},
+        "tiles": packed.tiles.address,
+        "x": panels.address,
+        "y": y.address,
+        "bias": 0,
+        "other": 0,
+        "mode": 0,
+        "count": count,
+        "units": packed.units,
+        "blocks": packed.blocks,
+        "stride": 4 * packed.padded,
+        "scratch": scratch.address,
+        "room": room,
     }
+    arguments.update(extra)
     kernel = Product if packed.quantised else FloatProduct
     machine.run(kernel(packed.name, columns), arguments, threads, n_tokens=n_tokens)
     assert y.intact()

@@ -1,16 +1,11 @@
-"""Every kernel test runs on every instruction set of this processor."""
+"""Native code is tested on every instruction set of this processor."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from machine import Machine, machines
 
 from llamachat.engine.jit.compiler import usable_isas
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from machine import Machine, machines  # noqa: E402
 
 
 @pytest.fixture(scope="module", params=usable_isas())

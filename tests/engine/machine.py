@@ -1,4 +1,4 @@
-"""Runs single kernels for tests: one launch on some threads, with outputs poisoned by NaN and guarded by known bytes."""
+"""Runs single kernels for tests: one launch on some threads; outputs are poisoned by NaN and guarded by known bytes."""
 
 from collections.abc import Iterator
 

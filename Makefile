@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 MODEL ?=
+PEER ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -34,8 +35,11 @@ models: $(VENV)/developed
 	$(BIN)/llamachat pull smollm2
 	$(BIN)/llamachat pull gemma3
 
+# PEER: a Python that has llama-cpp-python, to compare with llama.cpp.
 bench: $(VENV)/installed
 	$(BIN)/llamachat bench $(if $(MODEL),-m "$(MODEL)")
+	$(BIN)/python benchmarks/startup.py $(if $(MODEL),-m "$(MODEL)")
+	$(BIN)/python benchmarks/compare.py $(if $(MODEL),-m "$(MODEL)") $(if $(PEER),--peer-python "$(PEER)")
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

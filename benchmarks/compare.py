@@ -1,0 +1,173 @@
+"""llamachat and llama.cpp on the same file, threads and lengths, in alternating rounds.
+
+    python benchmarks/compare.py -m smollm2 -p 512 -n 128 -t 2 -r 5
+    python benchmarks/compare.py -m gemma3 --peer-python /path/to/venv/bin/python --output docs/comparison.md
+
+The peer is llama-cpp-python (extra `bench`), in this interpreter or in the one that --peer-python names; without it
+llamachat is timed alone. Each engine lives in a process of its own (worker.py), warmed up once; each round measures
+each test once per engine, in turns, from an empty context. Medians of the rounds are printed, and the median of each
+round's ratio; the share is llamachat's, of this machine's limit (llamachat/engine/measure.py). Run it on a quiet
+machine: a third busy process on two cores makes every number meaningless.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llamachat.catalog import resolve
+from llamachat.engine.measure import processor_name
+from llamachat.engine.runtime.workers import default_threads
+from llamachat.errors import LlamaChatError
+
+WORKER = Path(__file__).with_name("worker.py")
+PAUSE_S = 0.3  # idle workers of an OpenMP engine spin for some milliseconds after their last work
+
+
+class Worker:
+    """An engine in a process of its own."""
+
+    def __init__(self, python: str, engine: str, model: Path, numbers: Sequence[int]) -> None:
+        command = [python, str(WORKER), engine, str(model), *map(str, numbers)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.about: str = self._answer()["about"]
+
+    def ask(self, question: str) -> Any:
+        """The answer to a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(question + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.communicate()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{self._process.args} ended with {self._process.wait()}")
+        return json.loads(line)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One test: tokens per second of each engine (medians), the median ratio, and our share of the limit."""
+
+    model: str
+    test: str
+    ours: float
+    peer: float | None
+    ratio: float | None
+    share: float
+
+    def cells(self) -> list[str]:
+        """As text."""
+        peer = "" if self.peer is None else f"{self.peer:.0f}"
+        ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
+        return [self.model, self.test, f"{self.ours:.0f}", peer, ratio, f"{100 * self.share:.0f} %"]
+
+
+def has_peer(python: str) -> bool:
+    """Whether llama_cpp is installed for that interpreter."""
+    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('llama_cpp') is None)"
+    return subprocess.run([python, "-c", code], check=False).returncode == 0
+
+
+def rounds(workers: Sequence[Worker], tests: Sequence[str], n: int) -> dict[str, list[list[float]]]:
+    """{test: [seconds of each engine] of each round}; the engine that begins alternates."""
+    seconds: dict[str, list[list[float]]] = {test: [] for test in tests}
+    for number in range(n):
+        for test in tests:
+            found = {}
+            for worker in workers if number % 2 == 0 else reversed(workers):
+                time.sleep(PAUSE_S)
+                found[worker] = worker.ask(test)["seconds"]
+            seconds[test].append([found[worker] for worker in workers])
+            print(
+                f"round {number + 1}/{n} {test}: {' '.join(f'{s:.3f} s' for s in seconds[test][-1])}", file=sys.stderr
+            )
+    return seconds
+
+
+def table_rows(
+    model: str, lengths: dict[str, int], seconds: dict[str, list[list[float]]], limits: dict[str, Any]
+) -> list[Row]:
+    """The results of all tests."""
+    rows = []
+    for test, found in seconds.items():
+        speeds = [[lengths[test] / s for s in one] for one in found]
+        ours = statistics.median(one[0] for one in speeds)
+        both = len(speeds[0]) > 1
+        peer = statistics.median(one[1] for one in speeds) if both else None
+        ratio = statistics.median(one[0] / one[1] for one in speeds) if both else None
+        share = ours * limits[test]["work"] / limits[test]["limit"]
+        rows.append(Row(model, f"{test}{lengths[test]}", ours, peer, ratio, share))
+    return rows
+
+
+def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns for a terminal."""
+    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in (titles, *rows))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same for a document."""
+    rule = ["---" if i < 2 else "---:" for i in range(len(titles))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (titles, rule, *rows))
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-m", "--model", help="a GGUF file, or a name from `llamachat models`")
+    parser.add_argument("-p", "--n-prompt", type=int, default=512, help="tokens of the prompt [512]; 0 = skip")
+    parser.add_argument("-n", "--n-gen", type=int, default=128, help="tokens to generate [128]; 0 = skip")
+    parser.add_argument("-t", "--threads", type=int, default=default_threads(), help="threads [one per core]")
+    parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
+    parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has llama_cpp [this one]")
+    parser.add_argument("--output", type=Path, help="also write the table as Markdown to this file")
+    chosen = parser.parse_args()
+    if min(chosen.n_prompt, chosen.n_gen) < 0 or chosen.n_prompt + chosen.n_gen == 0 or chosen.rounds < 1:
+        parser.error("a prompt or a generation of at least one token is needed, and at least one round")
+    return chosen
+
+
+def main() -> None:
+    chosen = parse_arguments()
+    try:
+        path = resolve(chosen.model)
+    except LlamaChatError as error:
+        raise SystemExit(f"compare.py: {error}") from None
+    numbers = (chosen.n_prompt, chosen.n_gen, chosen.threads)
+    lengths = {name: n for name, n in (("pp", chosen.n_prompt), ("tg", chosen.n_gen)) if n}
+    workers = [Worker(sys.executable, "llamachat", path, numbers)]
+    if has_peer(chosen.peer_python):
+        workers.append(Worker(chosen.peer_python, "llama_cpp", path, numbers))
+    else:
+        print(f"llama_cpp is not installed for {chosen.peer_python}: llamachat alone (--peer-python)", file=sys.stderr)
+    seconds = rounds(workers, list(lengths), chosen.rounds)
+    limits = workers[0].ask("limits")
+    names = [worker.about for worker in workers] + [""]
+    for worker in workers:
+        worker.close()
+    cells = [row.cells() for row in table_rows(path.stem, lengths, seconds, limits)]
+    about = f"{processor_name()}, {chosen.threads} threads, {chosen.rounds} rounds, {time.strftime('%Y-%m-%d')}"
+    titles = ["model", "test", *(names[:2]), "ratio", "share of the limit"]
+    print(f"{about}; tokens per second\n{text_table(titles, cells)}")
+    if chosen.output is not None:
+        chosen.output.write_text(f"{about}; tokens per second:\n\n{markdown_table(titles, cells)}\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

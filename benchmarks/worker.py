@@ -1,0 +1,124 @@
+"""One engine under the clock, in a process of its own: python worker.py ENGINE MODEL N_PROMPT N_GEN N_THREADS
+
+ENGINE is llamachat or llama_cpp; only that one is imported, so that each runs in the interpreter where it is installed.
+After a warm-up the process prints one JSON line about itself; then each line of standard input is a test's name, "pp"
+(a prompt, logits of its last token) or "tg" (one token after another, without sampling), measured once from an empty
+context and answered with {"seconds": s}; "limits" is answered by llamachat with the work of a token and this machine's
+limits.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+SEED = 7
+
+
+class Engine(Protocol):
+    """A loaded model with one context."""
+
+    about: str
+
+    def clear(self) -> None:
+        """Forgets all tokens."""
+
+    def evaluate(self, tokens: Sequence[int]) -> None:
+        """Evaluates tokens after those before; ends when the logits of the last one are there."""
+
+
+class LlamaChat:
+    """This project."""
+
+    def __init__(self, path: str, n_ctx: int, n_threads: int) -> None:
+        from llamachat import Model, __version__
+
+        self._model = Model(path, n_threads, n_ctx=n_ctx)
+        self._context = self._model.context(n_ctx)
+        self.n_vocab = self._model.n_vocab
+        self.about = f"llamachat {__version__} ({self._model.isa})"
+
+    def clear(self) -> None:
+        """Forgets all tokens."""
+        self._context.truncate(0)
+
+    def evaluate(self, tokens: Sequence[int]) -> None:
+        """One call of `Context.eval`."""
+        self._context.eval(tokens)
+
+
+class LlamaCpp:
+    """llama.cpp through llama-cpp-python's bindings of its C interface, as llama-bench calls it."""
+
+    def __init__(self, path: str, n_ctx: int, n_threads: int) -> None:
+        import llama_cpp
+
+        self._api = llama_cpp
+        self._llama = llama_cpp.Llama(
+            path, n_ctx=n_ctx, n_threads=n_threads, n_threads_batch=n_threads, n_batch=512, n_ubatch=512,
+            n_gpu_layers=0, verbose=False,
+        )  # fmt: skip
+        self._context = self._llama.ctx
+        self.n_vocab = self._llama.n_vocab()
+        self.about = f"llama.cpp (llama-cpp-python {llama_cpp.__version__})"
+
+    def clear(self) -> None:
+        """Forgets all tokens."""
+        self._api.llama_memory_clear(self._api.llama_get_memory(self._context), True)
+
+    def evaluate(self, tokens: Sequence[int]) -> None:
+        """llama_decode in batches of 512, then llama_synchronize."""
+        for start in range(0, len(tokens), 512):
+            piece = tokens[start : start + 512]
+            ids = (self._api.llama_token * len(piece))(*piece)
+            if self._api.llama_decode(self._context, self._api.llama_batch_get_one(ids, len(piece))):
+                raise RuntimeError("llama_decode failed")
+        self._api.llama_synchronize(self._context)
+
+
+ENGINES: dict[str, Callable[[str, int, int], Any]] = {"llamachat": LlamaChat, "llama_cpp": LlamaCpp}
+
+
+def time_test(engine: Engine, name: str, tokens: Sequence[int]) -> float:
+    """Seconds of a test from an empty context."""
+    engine.clear()
+    steps = [tokens] if name == "pp" else [[token] for token in tokens]
+    start = time.perf_counter()
+    for step in steps:
+        engine.evaluate(step)
+    return time.perf_counter() - start
+
+
+def limits(path: str, n_prompt: int, n_gen: int, n_threads: int) -> dict[str, dict[str, float]]:
+    """{test: {"work": what a token costs, "limit": as much in a second}} in operations and bytes, measured now."""
+    from llamachat.engine.measure import measure
+
+    rows = measure(path, n_prompt, n_gen, n_threads, repetitions=1)
+    return {row["test"][:2]: {"work": row["achieved"] / row["avg_ts"], "limit": row["limit"]} for row in rows}
+
+
+def main() -> None:
+    """Answers on standard output until standard input ends."""
+    name, path, *numbers = sys.argv[1:]
+    n_prompt, n_gen, n_threads = map(int, numbers)
+    engine = ENGINES[name](path, max(n_prompt, n_gen) + 8, n_threads)
+    # The same tokens for both engines, whatever random numbers their interpreters make.
+    lengths = {test: n for test, n in (("pp", n_prompt), ("tg", n_gen)) if n}
+    tokens = [(SEED + 7919 * i) % engine.n_vocab for i in range(max(n_prompt, n_gen))]
+    for test, length in lengths.items():
+        time_test(engine, test, tokens[: min(length, 512 if test == "pp" else 8)])
+    print(json.dumps({"about": engine.about}), flush=True)
+    for line in sys.stdin:
+        test = line.strip()
+        if test == "limits":
+            answer: dict[str, Any] = limits(path, n_prompt, n_gen, n_threads)
+        else:
+            answer = {"seconds": time_test(engine, test, tokens[: lengths[test]])}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

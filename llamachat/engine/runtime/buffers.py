@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -25,8 +26,11 @@ class Buffer:
 
 
 def _map(n_bytes: int) -> mmap.mmap:
-    memory = mmap.mmap(-1, n_bytes)
-    if n_bytes >= HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
+    if sys.platform == "win32":
+        return mmap.mmap(-1, n_bytes)
+    # Private, because shared anonymous memory gets no huge pages.
+    memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if n_bytes >= HUGE and sys.platform == "linux":
         with suppress(OSError):  # kernels without transparent huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     return memory

@@ -171,7 +171,7 @@ class Lowering:
         if many:
             self._scratch.n_bytes = max(self._scratch.n_bytes, matrix.scratch_bytes(self.isa.rows))
         arguments: Arguments = {
-            "tiles": matrix.tiles.address,
+            "tiles": matrix.tiles,
             "x": panel,
             "y": y,
             "other": beside,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,21 +15,24 @@ from llamachat.engine.kernels.tile import tile_rows
 from llamachat.engine.quants import FORMATS, Format
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.runtime.buffers import Buffer
-from llamachat.engine.runtime.program import Launch, build
+from llamachat.engine.runtime.program import ALIGN, Launch, build
 from llamachat.engine.runtime.workers import Step, WorkerPool
 from llamachat.errors import ModelFileError, Unsupported
+
+PACKED_AT_ONCE = 32 << 20  # bytes of the file that are in memory twice while they are packed
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each."""
+    """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each, at `tiles`."""
 
     format: str
     n_rows: int
     n_columns: int
     units: int
     blocks: int
-    tiles: Buffer
+    n_bytes: int
+    tiles: int = 0
 
     @property
     def quantised(self) -> bool:
@@ -53,18 +56,28 @@ class Weights:
         self.rows = compiler.isa.rows
         self._matrices: dict[str, Matrix] = {}
         self._vectors: dict[str, Buffer] = {}
+        self._tiles = Buffer(0)
 
     def load(self, matrices: Iterable[str], vectors: Iterable[str], progress: Callable[[int, int], None]) -> None:
-        """Packs matrices and reads vectors; progress(done, total) counts bytes of the file."""
+        """Packs matrices and reads vectors; progress(done, total) counts bytes of the file.
+
+        A few tensors at a time, and their pages of the file given back: weights are in memory once, not twice.
+        """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
         tensors = [self._file.tensors[name] for name in matrices]
-        total, done = sum(t.n_bytes for t in tensors), 0
-        for tensor in tensors:
-            self._matrices[tensor.name] = self._pack(tensor)
-            self._file.release(tensor)
-            done += tensor.n_bytes
-            progress(done, total)
+        plans = [self._plan(tensor) for tensor in tensors]
+        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans))
+        total, done, at = sum(t.n_bytes for t in tensors), 0, self._tiles.address
+        waiting: list[tuple[TensorInfo, Matrix]] = []
+        for tensor, plan in zip(tensors, plans, strict=True):
+            waiting.append((tensor, replace(plan, tiles=at)))
+            at += _aligned(plan.n_bytes)
+            if sum(t.n_bytes for t, _ in waiting) >= PACKED_AT_ONCE or tensor is tensors[-1]:
+                self._pack(waiting)
+                done += sum(t.n_bytes for t, _ in waiting)
+                waiting = []
+                progress(done, total)
 
     def matrix(self, name: str) -> Matrix:
         """A packed matrix."""
@@ -86,8 +99,7 @@ class Weights:
     @property
     def n_bytes(self) -> int:
         """Memory taken."""
-        buffers = [m.tiles for m in self._matrices.values()] + list(self._vectors.values())
-        return sum(buffer.n_bytes for buffer in buffers)
+        return self._tiles.n_bytes + sum(buffer.n_bytes for buffer in self._vectors.values())
 
     def _read_vector(self, tensor: TensorInfo) -> Buffer:
         values = decode(tensor)
@@ -96,17 +108,38 @@ class Weights:
         buffer.view(np.float32, (values.size,))[:] = values
         return buffer
 
-    def _pack(self, tensor: TensorInfo) -> Matrix:
+    def _plan(self, tensor: TensorInfo) -> Matrix:
+        """How the tensor will be packed; not yet where."""
         n_rows, n_columns = tensor.shape
         fmt = format_of(tensor)
         units = tile_rows(n_rows, self.rows, UNIT) // UNIT
-        blocks = n_columns // fmt.block
-        tiles = Buffer(units * UNIT * self.rows * blocks * fmt.layout.itemsize)
-        spec = Pack(fmt.name) if isinstance(fmt, BlockFormat) else PackFloats(fmt.layout.itemsize)
-        arguments = {"source": int(tensor.data.ctypes.data), "tiles": tiles.address}
-        program = build([Launch(spec, {**arguments, "rows": n_rows, "blocks": blocks, "units": units})], self._compiler)
+        n_bytes = units * UNIT * self.rows * (n_columns // fmt.block) * fmt.layout.itemsize
+        return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes)
+
+    def _pack(self, tensors: Sequence[tuple[TensorInfo, Matrix]]) -> None:
+        """Packs some tensors on all threads, and gives their pages of the file back."""
+        launches = [
+            Launch(
+                Pack(matrix.format) if matrix.quantised else PackFloats(tensor.type.bytes),
+                {
+                    "source": int(tensor.data.ctypes.data),
+                    "tiles": matrix.tiles,
+                    "rows": matrix.n_rows,
+                    "blocks": matrix.blocks,
+                    "units": matrix.units,
+                },
+            )
+            for tensor, matrix in tensors
+        ]
+        program = build(launches, self._compiler)
         self._pool.run(program.address, program.n_launches, Step())
-        return Matrix(fmt.name, n_rows, n_columns, units, blocks, tiles)
+        for tensor, matrix in tensors:
+            self._matrices[tensor.name] = matrix
+            self._file.release(tensor)
+
+
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // ALIGN) * ALIGN
 
 
 def format_of(tensor: TensorInfo) -> Format:

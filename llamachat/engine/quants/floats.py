@@ -20,7 +20,7 @@ class FloatFormat:
 
     def decode(self, data: Bytes) -> Floats:
         """float32 [n] of raw bytes."""
-        words = data.view(self.layout)["w"]
+        words = np.ascontiguousarray(data).ravel().view(self.layout)["w"]
         if self.name == "BF16":
             return (words.astype(np.uint32) << 16).view(np.float32)
         return words.astype(np.float32)
@@ -29,7 +29,8 @@ class FloatFormat:
         """Raw bytes of the values, rounded to nearest even."""
         wide = np.ascontiguousarray(values, np.float32).ravel()
         if self.name != "BF16":
-            return wide.astype(self.layout["w"]).view(np.uint8)
+            with np.errstate(over="ignore", under="ignore"):  # too large is infinite
+                return wide.astype(self.layout["w"]).view(np.uint8)
         bits = wide.view(np.uint32)
         rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
         return np.where(np.isnan(wide), (bits >> 16) | 0x40, rounded).astype("<u2").view(np.uint8)

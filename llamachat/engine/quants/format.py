@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from llamachat.engine.gguf.types import BY_NAME
+
 Bytes = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 
@@ -149,18 +151,24 @@ class BlockFormat:
     offset: Expr | None = None
 
     def __post_init__(self) -> None:
-        probe = _reader(np.zeros(1, self.layout))
-        assert self.q.of(probe).shape == (1, self.block), f"{self.name}: q does not have {self.block} values"
-        assert self.scale.of(probe).shape[1] in (1, self.block // self.group), f"{self.name}: wrong number of scales"
+        """Measures an empty block: a wrong description is caught when it is written."""
+        kind, groups, read = BY_NAME[self.name], self.block // self.group, _reader(np.zeros(1, self.layout))
+        assert self.block % self.group == 0, f"{self.name}: groups of {self.group} do not divide {self.block}"
+        assert (kind.block, kind.bytes) == (self.block, self.layout.itemsize), f"{self.name}: not {kind}"
+        assert self.q.of(read).shape == (1, self.block), f"{self.name}: q does not have {self.block} values"
+        for what, part in (("scales", self.scale), ("offsets", self.offset)):
+            count = 1 if part is None else part.of(read).shape[1]
+            assert count in (1, groups), f"{self.name}: {count} {what}, not 1 or {groups}"
 
     def decode(self, data: Bytes) -> Floats:
         """float32 [n_blocks * block] of raw blocks: each product and sum rounded once, as ggml's reference does."""
-        blocks = data.view(self.layout).ravel()
+        blocks = np.ascontiguousarray(data).ravel().view(self.layout)
         out = np.empty(len(blocks) * self.block, np.float32)
         step = max(1, _CHUNK_WEIGHTS // self.block)
         for start in range(0, len(blocks), step):
             part = blocks[start : start + step]
-            out[start * self.block : (start + len(part)) * self.block] = self._decode(part).ravel()
+            with np.errstate(all="ignore"):  # a scale may be infinite or no number
+                out[start * self.block : (start + len(part)) * self.block] = self._decode(part).ravel()
         return out
 
     def _decode(self, blocks: npt.NDArray[np.void]) -> Floats:

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from llamachat.errors import ModelFileError
 
+# Limits far above every real model, so that a small file cannot ask for much memory or time.
 MAX_KEY_BYTES = 65_535
+MAX_TEXT_BYTES = 1 << 26
+MAX_STRINGS = 1 << 23
 MAX_DEPTH = 4
+MAX_NESTED = 1 << 16
+MAX_SHOWN = 80
 
 # Value types of the format: number -> (struct code, NumPy type).
 SCALARS = {
@@ -33,6 +39,14 @@ BOOL, STRING, ARRAY = 7, 8, 9
 _LENGTH = struct.Struct("<Q")
 
 
+def shown(value: object) -> str:
+    """A value of an untrusted file for a message: one line, printable, short."""
+    if isinstance(value, str):
+        short = value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}..."
+        return short if short.isprintable() and short.strip() == short != "" else ascii(short)
+    return repr(value) if isinstance(value, int | float) else "an array"
+
+
 class Cursor:
     """A position in untrusted bytes; every step is checked against their end."""
 
@@ -41,8 +55,8 @@ class Cursor:
         self.size, self.at = len(buffer), 0
 
     def fail(self, message: str, where: str = "") -> ModelFileError:
-        """The error to raise about this place."""
-        return ModelFileError(message, self.path, where or f"at byte {self.at}")
+        """The error to raise about this place; `where` is a name from the file, or empty for the position."""
+        return ModelFileError(message, self.path, shown(where) if where else f"at byte {self.at}")
 
     def need(self, n_bytes: int, what: str) -> None:
         """Raises unless so many bytes follow."""
@@ -64,10 +78,10 @@ class Cursor:
         """An unsigned 64-bit integer."""
         return int(self.scalar(10, what))
 
-    def string(self, what: str, limit: int | None = None) -> bytes:
+    def string(self, what: str, limit: int) -> bytes:
         """A string as bytes: its length, then itself."""
         length = self.integer(f"the length of {what}")
-        if limit is not None and length > limit:
+        if length > limit:
             raise self.fail(f"{what} claims {length} bytes; {limit} is the most that makes sense")
         self.need(length, what)
         self.at += length
@@ -83,6 +97,8 @@ class Cursor:
 
     def skip_strings(self, count: int, what: str) -> None:
         """Steps over `count` strings, each checked."""
+        if count > MAX_STRINGS:
+            raise self.fail(f"{what} claims {count} strings; {MAX_STRINGS} is the most that makes sense")
         at, size, unpack = self.at, self.size, _LENGTH.unpack_from
         try:
             for _ in range(count):
@@ -111,6 +127,7 @@ class Metadata(Mapping[str, object]):
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
         self._values: dict[str, object] = {}
+        self._nested = 0
 
     def read(self, count: int) -> None:
         """Reads `count` pairs from the cursor on."""
@@ -119,33 +136,15 @@ class Metadata(Mapping[str, object]):
             key = cursor.name(f"metadata key {i + 1} of {count}")
             if key in self._values:
                 raise cursor.fail("the metadata key occurs twice", key)
-            kind = int(cursor.scalar(4, f"the type of {key}"))
+            kind = int(cursor.scalar(4, f"the type of {shown(key)}"))
             self._values[key] = self._value(kind, key)
-
-    def raw_strings(self, key: str) -> list[bytes]:
-        """An array of strings as bytes, without decoding."""
-        value = self._values[key]
-        if not isinstance(value, LazyArray) or value.kind != STRING:
-            raise self._cursor.fail("is not an array of strings", key)
-        buffer, at, out, unpack = self._cursor.buffer, value.at, [], _LENGTH.unpack_from
-        for _ in range(value.count):
-            start = at + 8
-            at = start + unpack(buffer, at)[0]
-            out.append(buffer[start:at])
-        return [bytes(one) for one in out] if isinstance(buffer, memoryview) else out
 
     def __getitem__(self, key: str) -> object:
         value = self._values[key]
-        if isinstance(value, LazyArray):
-            if value.kind == STRING:
-                return [raw.decode(errors="replace") for raw in self.raw_strings(key)]
-            return self._numbers(value)
-        return value
+        return self._elements(value) if isinstance(value, LazyArray) else value
 
-    def length(self, key: str) -> int | None:
-        """Number of elements of an array, without reading it; None for a scalar."""
-        value = self._values[key]
-        return value.count if isinstance(value, LazyArray) else None
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -154,22 +153,22 @@ class Metadata(Mapping[str, object]):
         return len(self._values)
 
     def _value(self, kind: int, key: str) -> object:
+        what = f"the value of {shown(key)}"
         if kind == STRING:
-            return self._cursor.string(f"the value of {key}").decode(errors="replace")
+            return self._cursor.string(what, MAX_TEXT_BYTES).decode(errors="replace")
         if kind == ARRAY:
             return self._array(key, 1)
         if kind not in SCALARS:
             raise self._cursor.fail(f"has the unknown value type {kind}", key)
-        return self._cursor.scalar(kind, f"the value of {key}")
+        return self._cursor.scalar(kind, what)
 
-    def _array(self, key: str, depth: int) -> object:
+    def _array(self, key: str, depth: int) -> LazyArray | list[object]:
+        """An array from the cursor on, which steps over it; only arrays of arrays are read at once."""
         cursor = self._cursor
-        kind = int(cursor.scalar(4, f"the element type of {key}"))
-        count = cursor.integer(f"the length of {key}")
+        kind = int(cursor.scalar(4, f"the element type of {shown(key)}"))
+        count = cursor.integer(f"the length of {shown(key)}")
         if kind == ARRAY:
-            if depth == MAX_DEPTH or count > (cursor.size - cursor.at) // 12:
-                raise cursor.fail(f"is an array of arrays {depth} deep with {count} elements", key)
-            return [self._array(key, depth + 1) for _ in range(count)]
+            return self._nest(key, count, depth)
         if kind != STRING and kind not in SCALARS:
             raise cursor.fail(f"has the unknown element type {kind}", key)
         width = 8 if kind == STRING else np.dtype(SCALARS[kind][1]).itemsize
@@ -177,12 +176,30 @@ class Metadata(Mapping[str, object]):
             raise cursor.fail(f"claims {count} elements, more than the file holds", key)
         array = LazyArray(kind, count, cursor.at)
         if kind == STRING:
-            cursor.skip_strings(count, key)
+            cursor.skip_strings(count, shown(key))
         else:
             cursor.at += count * width
-        return array if depth == 1 or kind == STRING else self._numbers(array)
+        return array
 
-    def _numbers(self, array: LazyArray) -> np.ndarray:
+    def _nest(self, key: str, count: int, depth: int) -> list[object]:
+        self._nested += count
+        if depth == MAX_DEPTH:
+            raise self._cursor.fail(f"has arrays nested more than {MAX_DEPTH} deep", key)
+        if self._nested > MAX_NESTED:
+            raise self._cursor.fail(f"claims {count} nested arrays, more than makes sense", key)
+        inner = [self._array(key, depth + 1) for _ in range(count)]
+        return [self._elements(one) if isinstance(one, LazyArray) else one for one in inner]
+
+    def _elements(self, array: LazyArray) -> list[str] | npt.NDArray[Any]:
+        if array.kind == STRING:
+            return [raw.decode(errors="replace") for raw in self._strings(array)]
         kind = np.dtype(SCALARS[array.kind][1])
         values = np.frombuffer(self._cursor.buffer, kind, array.count, array.at)
         return values != 0 if array.kind == BOOL else values
+
+    def _strings(self, array: LazyArray) -> Iterator[bytes]:
+        buffer, at, unpack = self._cursor.buffer, array.at, _LENGTH.unpack_from
+        for _ in range(array.count):
+            start = at + 8
+            at = start + unpack(buffer, at)[0]
+            yield bytes(buffer[start:at])

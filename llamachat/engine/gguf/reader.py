@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import mmap
 import re
+import stat
 import struct
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from llamachat.engine.gguf.metadata import Cursor, Metadata
+from llamachat.engine.gguf.metadata import Cursor, Metadata, shown
 from llamachat.engine.gguf.types import TYPES, GgmlType
 from llamachat.errors import ModelFileError, Unsupported
 
@@ -26,6 +27,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 1 << 48
+MAX_PAIRS, MAX_TENSORS = 1 << 16, 1 << 18
 DEFAULT_ALIGNMENT = 32
 SMALLEST_PAIR, SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 8 + 4 + 8
 
@@ -76,7 +78,15 @@ def open_gguf(path: str | Path) -> GgufFile:
     split = SPLIT_NAME.match(first.name)
     if split is None:
         mapping = _map(first)
-        return _with_mappings(parse(mapping, first), (mapping,))
+        file = parse(mapping, first)
+        told = _split_key(file, "split.count", 1)
+        if told > 1:
+            raise ModelFileError(
+                f"is one of {told} parts of a model; give the parts their names back: ...-00001-of-{told:05d}.gguf",
+                first,
+                "split.count",
+            )
+        return replace(file, mappings=(mapping,))
     return _join(first, split["stem"], int(split["number"]), int(split["count"]))
 
 
@@ -90,6 +100,8 @@ def parse(buffer: Any, path: Path) -> GgufFile:
         raise cursor.fail(
             f"the header claims {n_tensors} tensors and {n_pairs} metadata keys, more than the file holds"
         )
+    if n_tensors > MAX_TENSORS or n_pairs > MAX_PAIRS:
+        raise cursor.fail(f"{n_tensors} tensors and {n_pairs} metadata keys are more than makes sense")
     metadata = Metadata(cursor)
     metadata.read(n_pairs)
     tensors = _tensors(cursor, n_tensors, _alignment(cursor, metadata))
@@ -116,7 +128,7 @@ def _version(cursor: Cursor) -> int:
 def _alignment(cursor: Cursor, metadata: Metadata) -> int:
     value = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 20 or value & (value - 1):
-        raise cursor.fail(f"{value!r} is not a power of two", "general.alignment")
+        raise cursor.fail(f"{shown(value)} is not a power of two up to 2^20", "general.alignment")
     return value
 
 
@@ -132,44 +144,45 @@ class _Entry:
 
 
 def _tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, TensorInfo]:
-    entries = [_entry(cursor, i, count) for i in range(count)]
+    entries: dict[str, _Entry] = {}
+    for i in range(count):
+        entry = _entry(cursor, i, count)
+        if entry.name in entries:
+            raise cursor.fail("the tensor occurs twice", entry.name)
+        entries[entry.name] = entry
     start = -(-cursor.at // alignment) * alignment
     room = cursor.size - start
     end, before = 0, ""
-    for entry in sorted(entries, key=lambda e: (e.offset, e.n_bytes)):
+    for entry in sorted(entries.values(), key=lambda e: (e.offset, e.n_bytes)):
         if entry.offset % alignment:
             raise cursor.fail(f"begins at offset {entry.offset}, not a multiple of {alignment}", entry.name)
         if entry.offset < end:
-            raise cursor.fail(f"overlaps the tensor {before}", entry.name)
+            raise cursor.fail(f"overlaps the tensor {shown(before)}", entry.name)
         if entry.offset > room or entry.n_bytes > room - entry.offset:
             raise cursor.fail("lies beyond the end of the file; it is cut off, download it again", entry.name)
         end, before = entry.offset + entry.n_bytes, entry.name
-    tensors = {e.name: _info(cursor, e, start) for e in entries}
-    if len(tensors) != count:
-        names = [e.name for e in entries]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise cursor.fail("the tensor occurs twice", twice)
-    return tensors
+    return {name: _info(cursor, entry, start) for name, entry in entries.items()}
 
 
 def _entry(cursor: Cursor, number: int, count: int) -> _Entry:
     name = cursor.name(f"the name of tensor {number + 1} of {count}")
-    n_dimensions = int(cursor.scalar(4, f"the dimensions of {name}"))
+    n_dimensions = int(cursor.scalar(4, f"the dimensions of {shown(name)}"))
     if not 1 <= n_dimensions <= MAX_DIMENSIONS:
         raise cursor.fail(f"has {n_dimensions} dimensions, not 1 to {MAX_DIMENSIONS}", name)
-    shape = tuple(cursor.integer(f"the dimensions of {name}") for _ in range(n_dimensions))[::-1]
+    shape = tuple(cursor.integer(f"the dimensions of {shown(name)}") for _ in range(n_dimensions))[::-1]
     elements = 1
     for size in shape:
         elements *= size
         if not 1 <= size <= MAX_ELEMENTS or elements > MAX_ELEMENTS:
             raise cursor.fail(f"has the impossible shape {list(shape)}", name)
-    kind = TYPES.get(int(cursor.scalar(4, f"the type of {name}")))
+    type_id = int(cursor.scalar(4, f"the type of {shown(name)}"))
+    kind = TYPES.get(type_id)
     if kind is None:
-        (number_of_type,) = struct.unpack_from("<I", cursor.buffer, cursor.at - 4)
-        raise Unsupported(f"has the unknown block type {number_of_type}", cursor.path, name)
+        raise Unsupported(f"has the unknown block type {type_id}", cursor.path, shown(name))
     if shape[-1] % kind.block:
         raise cursor.fail(f"has rows of {shape[-1]}, not a multiple of {kind.name}'s blocks of {kind.block}", name)
-    return _Entry(name, kind, shape, elements // kind.block * kind.bytes, cursor.integer(f"the offset of {name}"))
+    offset = cursor.integer(f"the offset of {shown(name)}")
+    return _Entry(name, kind, shape, elements // kind.block * kind.bytes, offset)
 
 
 def _info(cursor: Cursor, entry: _Entry, start: int) -> TensorInfo:
@@ -177,15 +190,18 @@ def _info(cursor: Cursor, entry: _Entry, start: int) -> TensorInfo:
     return TensorInfo(entry.name, entry.kind, entry.shape, entry.n_bytes, data)
 
 
-def _map(path: Path) -> mmap.mmap:
+def _map(path: Path, absent: str = "no such file") -> mmap.mmap:
     """The whole file, read-only; an empty one has nothing to map."""
     try:
-        if path.is_dir():
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
             raise ModelFileError("is a directory; give the path of a .gguf file in it", path)
+        if not stat.S_ISREG(mode):
+            raise ModelFileError("is no regular file", path)
         with open(path, "rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError as error:
-        raise ModelFileError("no such file", path) from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelFileError(absent, path) from error
     except PermissionError as error:
         raise ModelFileError("no permission to read it", path) from error
     except ValueError as error:
@@ -195,8 +211,12 @@ def _map(path: Path) -> mmap.mmap:
         raise ModelFileError(f"cannot be read: {error.strerror}", path) from error
 
 
-def _with_mappings(file: GgufFile, mappings: tuple[Any, ...]) -> GgufFile:
-    return GgufFile(file.path, file.version, file.metadata, file.tensors, file.n_bytes, mappings)
+def _split_key(file: GgufFile, key: str, default: int) -> int:
+    """One of the numbers that a split file has about itself."""
+    value = file.metadata.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ModelFileError(f"is {shown(value)}, not a number", file.path, key)
+    return value
 
 
 def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
@@ -204,20 +224,31 @@ def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
     if not 1 <= number <= count:
         raise ModelFileError(f"part {number} of {count} cannot be", path)
     mappings, parts = [], []
+    tensors: dict[str, TensorInfo] = {}
     for i in range(1, count + 1):
         part = path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf")
-        if not part.exists():
-            raise ModelFileError(f"part {i} of {count} of the split model is missing", part)
-        mappings.append(_map(part))
-        parts.append(parse(mappings[-1], part))
-        told = parts[-1].metadata.get("split.count", count)
-        if told != count:
-            raise ModelFileError(f"says that the model has {told} parts, its name says {count}", part, "split.count")
-    tensors: dict[str, TensorInfo] = {}
-    for one in parts:
-        for name, tensor in one.tensors.items():
-            if name in tensors:
-                raise ModelFileError("the tensor is in two parts", one.path, name)
-            tensors[name] = tensor
+        mappings.append(_map(part, f"part {i} of {count} of the split model is missing"))
+        parts.append(_part(mappings[-1], part, i, count))
+        twice = tensors.keys() & parts[-1].tensors.keys()
+        if twice:
+            raise ModelFileError("the tensor is in two parts", part, shown(min(twice)))
+        tensors |= parts[-1].tensors
     first = parts[0]
-    return GgufFile(first.path, first.version, first.metadata, tensors, sum(p.n_bytes for p in parts), tuple(mappings))
+    told = _split_key(first, "split.tensors.count", len(tensors))
+    if told != len(tensors):
+        sentence = f"says that the model has {told} tensors, its parts have {len(tensors)}; download it again"
+        raise ModelFileError(sentence, first.path, "split.tensors.count")
+    n_bytes = sum(part.n_bytes for part in parts)
+    return replace(first, tensors=tensors, n_bytes=n_bytes, mappings=tuple(mappings))
+
+
+def _part(mapping: mmap.mmap, path: Path, number: int, count: int) -> GgufFile:
+    """One part, whose keys must say what its name says."""
+    file = parse(mapping, path)
+    told = _split_key(file, "split.count", count)
+    if told != count:
+        raise ModelFileError(f"says that the model has {told} parts, its name says {count}", path, "split.count")
+    place = _split_key(file, "split.no", number - 1) + 1
+    if place != number:
+        raise ModelFileError(f"says that it is part {place}, its name says {number}", path, "split.no")
+    return file

@@ -7,7 +7,8 @@ lanes); values [n_head_kv][n_ctx][head_dim]; n_ctx is a multiple of CHUNK; float
 Order of additions, whatever is evaluated together: the cache is walked from position 0 in chunks of CHUNK keys. In a
 chunk a score adds dimensions from first to last, a sum adds lane by lane and then the lanes as a tree, an output
 adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came before. A masked key
-adds exact zeros."""
+adds exact zeros.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +30,20 @@ CACHE_BYTES = {"f32": 4, "f16": 2}
 
 @dataclass(frozen=True)
 class Rows:
-    """The query rows of one item of work: `tokens` x `heads` rows, computed in `blocks` of `block` at a time."""
+    """The query rows of one item of work: `count` rows, computed in `blocks` of `block` at a time, at most `limit`."""
 
-    tokens: int
-    heads: int
+    count: int
+    limit: int
 
     @property
     def blocks(self) -> int:
         """How many register blocks."""
-        return -(-self.tokens * self.heads // 6)
+        return -(-self.count // self.limit)
 
     @property
     def block(self) -> int:
         """Rows of a register block."""
-        return -(-self.tokens * self.heads // self.blocks)
+        return -(-self.count // self.blocks)
 
     @property
     def padded(self) -> int:
@@ -56,7 +57,8 @@ class Attention(KernelSpec):
 
     q, y: float32 rows of `stride` bytes; keys, values: the layer's cache with `n_ctx` positions; scratch:
     `scratch_bytes` for each thread. An item of work is `tokens` tokens and `heads` of the n_group heads that share a
-    key/value head."""
+    key/value head.
+    """
 
     head_dim: int
     n_group: int
@@ -65,6 +67,7 @@ class Attention(KernelSpec):
     window: int
     tokens: int
     heads: int
+    block: int = 6
     arguments: ClassVar = ("q", "y", "keys", "values", "stride", "n_head_kv", "n_ctx", "scratch", "room")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
@@ -82,7 +85,7 @@ class Attention(KernelSpec):
     @property
     def rows(self) -> Rows:
         """The query rows of an item."""
-        return Rows(self.tokens, self.heads)
+        return Rows(self.tokens * self.heads, self.block)
 
     @property
     def scratch_bytes(self) -> int:
@@ -101,6 +104,7 @@ class _Item:
         self.outputs = self.scores[4 * n * CHUNK]
         self.maxima = self.outputs[4 * n * dim]
         self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
+        # As many independent sums as registers hold beside the operands, and enough to hide an addition's latency.
         self.keys_per_load = 2 if self.rows.block > 3 else 4 if self.rows.block > 1 else 8
 
     def place(self, token: Vec, head_kv: Vec, part: Vec) -> None:
@@ -145,15 +149,18 @@ class _Item:
             begin = (first - start).max(0)
             with k.loop(0, self.rows.blocks) as block:
                 row = block * self.rows.block
-                self._score(start, begin, end, row)
-                for i in range(self.rows.block):
-                    self._softmax(start, begin, end, row + i)
+                for i, top in enumerate(self._score(start, begin, end, row)):
+                    self._softmax(begin, end, row + i, top)
                 self._add_values(start, begin, end, row)
 
-    def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> None:
-        """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them."""
+    def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> list[Vec]:
+        """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them that are masked.
+
+        Returns the maximum of each row of the block.
+        """
         k, isa, b, dim = self.k, self.isa, self.isa.rows, self.spec.head_dim
         step, n, size = self.keys_per_load, self.rows.padded, CACHE_BYTES[self.spec.cache_type]
+        largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(self.rows.block)]
         with k.loop(begin // (b * step) * (b * step), end, b * step) as key:
             totals = [[k.var(k.zeros(lanes(F32, b))) for _ in range(step)] for _ in range(self.rows.block)]
             with k.loop(0, dim) as d:
@@ -164,23 +171,25 @@ class _Item:
                     for total, keys in zip(sums, loaded, strict=True):
                         total.set(isa.fma(k, keys, q, total.get()))
             for r, sums in enumerate(totals):
+                distance = (self.position + (row + r) // self.spec.heads - start - key).cut(I32).splat(b) - k.ramp(b)
                 for i, total in enumerate(sums):
-                    self.scores[(row + r) * (4 * CHUNK) + (key + i * b) * 4].store(total.get(), 4)
+                    value = self._masked(total.get(), distance - i * b)
+                    self.scores[(row + r) * (4 * CHUNK) + (key + i * b) * 4].store(value, 4)
+                    largest[r].set(largest[r].get().max(value))
+        return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
 
-    def _softmax(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> None:
+    def _masked(self, scores: Vec, distance: Vec) -> Vec:
+        """MASKED where a key is after the row's position, or a window's length before it; distance = position - key."""
+        masked = self.k.constant(scores.type, MASKED)
+        value = (distance < 0).select(masked, scores)
+        return (distance >= self.spec.window).select(masked, value) if self.spec.window else value
+
+    def _softmax(self, begin: Vec, end: Vec, row: Vec, top: Vec) -> None:
         """Scores of a row become weights; its maximum and sum take the chunk in; keeps the factors of both sides."""
         k, isa, b = self.k, self.isa, self.isa.rows
         scores = self.scores[row * (4 * CHUNK)]
-        position = self.position + row // self.spec.heads
-        largest = k.var(k.constant(lanes(F32, b), MASKED))
-        first = begin // b * b
-        with k.loop(first, end, b) as key:
-            value = self._masked(scores[key * 4], start + key, position)
-            scores[key * 4].store(value, 4)
-            largest.set(largest.get().max(value))
-        top = largest.get().reduce(lambda x, y: x.max(y))
         total = k.var(k.zeros(lanes(F32, b)))
-        with k.loop(first, end, b) as key:
+        with k.loop(begin // b * b, end, b) as key:
             weight = exp(k, isa, scores[key * 4].load(lanes(F32, b), 4) - top.splat(b))
             scores[key * 4].store(weight, 4)
             total.set(total.get() + weight)
@@ -194,21 +203,15 @@ class _Item:
         self.old_factors[row * 4].store(old_factor, 4)
         self.factors[row * 4].store(factor, 4)
 
-    def _masked(self, at: Ptr, first_key: Vec, position: Vec) -> Vec:
-        """Scores of B keys from first_key on, MASKED where the row's position does not see them."""
-        k, b = self.k, self.isa.rows
-        value = at.load(lanes(F32, b), 4)
-        distance = (position - first_key).cut(I32).splat(b) - k.ramp(b)
-        masked = k.constant(lanes(F32, b), MASKED)
-        value = (distance < 0).select(masked, value)
-        return (distance >= self.spec.window).select(masked, value) if self.spec.window else value
-
     def _add_values(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> None:
         """outputs = outputs * old factor + (weights x values of the chunk) * factor, a few registers of columns at a
-        time."""
+        time.
+        """
         k, isa, dim = self.k, self.isa, self.spec.head_dim
         n = lanes_for(isa, dim)
-        wide = next(w for w in (4, 2, 1) if dim // n % w == 0)
+        wide = next(
+            w for w in (4, 2, 1) if dim // n % w == 0 and (w * self.rows.block <= 2 * self.spec.block or w == 1)
+        )
         size = CACHE_BYTES[self.spec.cache_type]
         with k.loop(0, dim, n * wide) as column:
             totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(self.rows.block)]

@@ -2,7 +2,8 @@
 
 Order of additions, the same for one column and for many: for every row, the groups of a row from left to right,
 total = fma(float(dot), scale * x_scale, total), then total = fma(offset, x_sum, total), where `dot` is an exact
-integer; then bias, then either the residual or the gate. A row is computed whole by one thread."""
+integer; then bias, then either the residual or the gate. A row is computed whole by one thread.
+"""
 
 from __future__ import annotations
 

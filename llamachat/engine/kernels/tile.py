@@ -2,7 +2,8 @@
 
 Every field of the block is cut into units of 4 bytes (2 where its size is odd to 4), and a unit of all rows lies
 together: so a register load gives four neighbouring columns of every row, a tile is as large as the file's blocks,
-packing is a copy of dwords for every format, and the format's own expression tree unpacks it in registers."""
+packing is a copy of dwords for every format, and the format's own expression tree unpacks it in registers.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The native loop of every worker: wait for a step, walk its launches together with the others, meet at barriers.
 
 The control block has one cache line a field. A launch is four i64: the kernel's address, its arguments, whether a
-barrier follows, and a spare. The calling thread is thread 0; the others never leave `Work` until `stop`."""
+barrier follows, and a spare. The calling thread is thread 0; the others never leave `Work` until `stop`.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Fused: a residual or gate goes into its product's last step; a residual into a norm; rope and per-head norms work in
 place; an activation is quantised once for all products that read it. After the last attention only the rows whose
-logits are wanted go on: `TakeRows` divides a forward pass into body and head."""
+logits are wanted go on: `TakeRows` divides a forward pass into body and head.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +25,9 @@ from llamachat.engine.kernels.rope import Rope
 from llamachat.engine.runtime.program import Arguments, Launch, Region
 from llamachat.engine.runtime.weights import Weights
 from llamachat.engine.runtime.workers import Step
+
+# Query rows of an item of attention: enough for every instruction set's register block.
+QUERY_ROWS = 12
 
 
 class Memory(Protocol):
@@ -220,8 +224,8 @@ class Lowering:
         split = ("items", self.count_name, heads)
         self._emit(StoreCache(dim, m.cache_type), arguments, [k, v], [keys, values], split)
         group = node.n_head // heads
-        tokens, parts = (max(1, 12 // group), group) if self.shape.columns > 1 else (1, 1)
-        spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts)
+        tokens, parts = (max(1, QUERY_ROWS // group), group) if self.shape.columns > 1 else (1, 1)
+        spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts, self.isa.query_rows)
         y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads, private=True)
         self.regions[node] = y
         read: Arguments = {"q": q, "y": y, **cached, "stride": self.stride(node.width)}

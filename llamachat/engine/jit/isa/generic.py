@@ -2,9 +2,11 @@
 
 rows          32-bit lanes of a register
 columns       activations that the many-column product holds in registers at once
+query_rows    rows of queries that attention holds in registers at once
 dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
 fma           a * b + c (here with two roundings; the others round once)
-widen_half    float16 bits as float32          narrow_half   float32 as float16 bits, to nearest even
+widen_half    float16 bits as float32
+narrow_half   float32 as float16 bits, to nearest even
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ class Generic:
     needs: tuple[str, ...] = ()
     rows = 4
     columns = 4
+    query_rows = 6
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """acc + u0 s0 + u1 s1 + u2 s2 + u3 s3 per lane, exact; unsigned bytes hold at most `bits` bits."""

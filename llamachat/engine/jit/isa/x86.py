@@ -70,6 +70,7 @@ class Avx512(Avx2):
     needs: tuple[str, ...] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
     rows = 16
     columns = 8
+    query_rows = 12
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"
 
 

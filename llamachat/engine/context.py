@@ -1,7 +1,8 @@
 """A context: the KV cache of one sequence, and the evaluation of tokens in it.
 
 Tokens are evaluated in batches of at most 512. Results do not depend on how tokens are cut into calls or batches,
-nor on the number of threads: logits are equal to the bit."""
+nor on the number of threads: logits are equal to the bit.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +76,8 @@ class Context:
         """Evaluates tokens after those before: float32 [n_vocab] after the last one, or [n_tokens, n_vocab] for "all".
 
         progress(done, total) is called after each batch. Raises ContextFull before anything is evaluated, UsageError
-        for ids that are not in the vocabulary, Cancelled when `cancel` was called: finished batches stay evaluated."""
+        for ids that are not in the vocabulary, Cancelled when `cancel` was called: finished batches stay evaluated.
+        """
         ids = self._checked(tokens)
         whole = logits == "all"
         results: list[np.ndarray] = []

@@ -1,0 +1,69 @@
+"""How fast matrices go from the mapped file into tiles, by block type.
+
+    python benchmarks/packing.py -m gemma3 -t 2 -r 5
+
+Each round opens the file anew and packs every matrix; bytes of the file per second, medians. The file is in the page
+cache after the first round, which does not count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from llamachat.catalog import resolve
+from llamachat.engine.gguf import open_gguf
+from llamachat.engine.jit.compiler import Compiler, choose_isa
+from llamachat.engine.measure import processor_name
+from llamachat.engine.model import roles
+from llamachat.engine.models import describe
+from llamachat.engine.runtime.weights import Weights
+from llamachat.engine.runtime.workers import WorkerPool, default_threads
+from llamachat.errors import LlamaChatError
+
+
+def pack(path: Path, n_threads: int) -> dict[str, tuple[int, float]]:
+    """{block type: (bytes of the file, seconds)} of one load; "all" is everything."""
+    file = open_gguf(path)
+    matrices, _ = roles(describe(file.metadata, file.tensors, path).graph().nodes)
+    compiler = Compiler(choose_isa())
+    pool = WorkerPool(compiler, n_threads)
+    weights = Weights(file, compiler, pool)
+    found: defaultdict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+    for name in matrices:
+        start = time.perf_counter()
+        weights.load([name], [], lambda done, total: None)
+        seconds = time.perf_counter() - start
+        for kind in (file.tensors[name].type.name, "all"):
+            found[kind][0] += file.tensors[name].n_bytes
+            found[kind][1] += seconds
+    pool.close()
+    return {kind: (int(n_bytes), seconds) for kind, (n_bytes, seconds) in found.items()}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-m", "--model", help="a GGUF file, or a name from `llamachat models`")
+    parser.add_argument("-t", "--threads", type=int, default=default_threads(), help="threads [one per core]")
+    parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
+    return parser.parse_args()
+
+
+def main() -> None:
+    chosen = parse_arguments()
+    try:
+        path = resolve(chosen.model)
+        measured = [pack(path, chosen.threads) for _ in range(chosen.rounds + 1)][1:]
+    except LlamaChatError as error:
+        raise SystemExit(f"packing.py: {error}") from None
+    print(f"{path.stem}, {chosen.threads} threads, {processor_name()}, {time.strftime('%Y-%m-%d')}")
+    for kind in sorted(measured[0]):
+        rate = statistics.median(one[kind][0] / one[kind][1] for one in measured)
+        print(f"{kind:6} {measured[0][kind][0] / 1e6:6.0f} MB  {rate / 1e9:.2f} GB/s")
+
+
+if __name__ == "__main__":
+    main()

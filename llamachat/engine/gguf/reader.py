@@ -56,14 +56,15 @@ class GgufFile:
     n_bytes: int
     mappings: tuple[Any, ...] = ()
 
-    def release(self, tensor: TensorInfo) -> None:
-        """Gives the tensor's pages back to the system; they are read again when touched."""
-        address = int(tensor.data.ctypes.data)
+    def release(self, tensor: TensorInfo, first: int = 0, last: int | None = None) -> None:
+        """Gives pages of the tensor's bytes first .. last - 1 back to the system; they are read again when touched."""
+        address = int(tensor.data.ctypes.data) + first
+        n_bytes = (tensor.n_bytes if last is None else last) - first
         for mapping in self.mappings:
             base = int(np.frombuffer(mapping, np.uint8).ctypes.data)
             if base <= address < base + len(mapping):
                 start = -(-(address - base) // mmap.PAGESIZE) * mmap.PAGESIZE
-                end = (address - base + tensor.n_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
+                end = (address - base + n_bytes) // mmap.PAGESIZE * mmap.PAGESIZE
                 if end > start:
                     with suppress(OSError, AttributeError, ValueError):  # systems without this advice
                         mapping.madvise(mmap.MADV_DONTNEED, start, end - start)

@@ -12,11 +12,14 @@ HUGE = 1 << 21
 
 
 class Buffer:
-    """`n_bytes` of anonymous memory; `address` is valid as long as this object lives."""
+    """`n_bytes` of anonymous memory; `address` is valid as long as this object lives.
 
-    def __init__(self, n_bytes: int) -> None:
+    whole: all of it will be used, so that it may come in huge pages. Without, only touched pages take memory.
+    """
+
+    def __init__(self, n_bytes: int, whole: bool = False) -> None:
         self.n_bytes = n_bytes
-        self.bytes: np.ndarray = np.frombuffer(_map(max(n_bytes, 1)), np.uint8)[:n_bytes]
+        self.bytes: np.ndarray = np.frombuffer(_map(max(n_bytes, 1), whole), np.uint8)[:n_bytes]
         self.address = int(self.bytes.ctypes.data) if n_bytes else 0
 
     def view(self, dtype: type, shape: tuple[int, ...], at: int = 0) -> np.ndarray:
@@ -25,12 +28,12 @@ class Buffer:
         return self.bytes[at : at + size].view(dtype).reshape(shape)
 
 
-def _map(n_bytes: int) -> mmap.mmap:
+def _map(n_bytes: int, whole: bool) -> mmap.mmap:
     if sys.platform == "win32":
         return mmap.mmap(-1, n_bytes)
     # Private, because shared anonymous memory gets no huge pages.
     memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if n_bytes >= HUGE and sys.platform == "linux":
+    if whole and n_bytes >= HUGE and sys.platform == "linux":
         with suppress(OSError):  # kernels without transparent huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     return memory

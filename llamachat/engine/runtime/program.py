@@ -73,7 +73,7 @@ class Program:
 def build(launches: Sequence[Launch], compiler: Compiler) -> Program:
     """Places the regions, sets the barriers and writes the launches and their arguments."""
     places, size = _place(launches)
-    memory = Buffer(size)
+    memory = Buffer(size, whole=True)
     barriers = _barriers(launches, places)
     arguments = Buffer(8 * max(1, sum(len(launch.spec.arguments) for launch in launches)))
     table = Buffer(LAUNCH_BYTES * max(1, len(launches)))

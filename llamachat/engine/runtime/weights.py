@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from llamachat.engine.runtime.program import ALIGN, Launch, build
 from llamachat.engine.runtime.workers import Step, WorkerPool
 from llamachat.errors import ModelFileError, Unsupported
 
-PACKED_AT_ONCE = 32 << 20  # bytes of the file that are in memory twice while they are packed
+PACKED_AT_ONCE = 16 << 20  # bytes of the file that are in memory twice while they are packed
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,22 @@ class Weights:
     def load(self, matrices: Iterable[str], vectors: Iterable[str], progress: Callable[[int, int], None]) -> None:
         """Packs matrices and reads vectors; progress(done, total) counts bytes of the file.
 
-        A few tensors at a time, and their pages of the file given back: weights are in memory once, not twice.
+        A few slices at a time, and their pages of the file given back: weights are in memory once, not twice.
         """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
-        tensors = [self._file.tensors[name] for name in matrices]
-        plans = [self._plan(tensor) for tensor in tensors]
-        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans))
-        total, done, at = sum(t.n_bytes for t in tensors), 0, self._tiles.address
-        waiting: list[tuple[TensorInfo, Matrix]] = []
-        for tensor, plan in zip(tensors, plans, strict=True):
-            waiting.append((tensor, replace(plan, tiles=at)))
+        plans = {name: self._plan(self._file.tensors[name]) for name in matrices}
+        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), whole=True)
+        at = self._tiles.address
+        for name, plan in plans.items():
+            self._matrices[name] = replace(plan, tiles=at)
             at += _aligned(plan.n_bytes)
-            if sum(t.n_bytes for t, _ in waiting) >= PACKED_AT_ONCE or tensor is tensors[-1]:
-                self._pack(waiting)
-                done += sum(t.n_bytes for t, _ in waiting)
-                waiting = []
-                progress(done, total)
+        slices = [piece for name in plans for piece in self._slices(self._file.tensors[name], self._matrices[name])]
+        total, done = sum(piece.n_bytes for piece in slices), 0
+        for pieces in _batches(slices):
+            self._pack(pieces)
+            done += sum(piece.n_bytes for piece in pieces)
+            progress(done, total)
 
     def matrix(self, name: str) -> Matrix:
         """A packed matrix."""
@@ -116,26 +115,70 @@ class Weights:
         n_bytes = units * UNIT * self.rows * (n_columns // fmt.block) * fmt.layout.itemsize
         return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes)
 
-    def _pack(self, tensors: Sequence[tuple[TensorInfo, Matrix]]) -> None:
-        """Packs some tensors on all threads, and gives their pages of the file back."""
-        launches = [
-            Launch(
-                Pack(matrix.format) if matrix.quantised else PackFloats(tensor.type.bytes),
-                {
-                    "source": int(tensor.data.ctypes.data),
-                    "tiles": matrix.tiles,
-                    "rows": matrix.n_rows,
-                    "blocks": matrix.blocks,
-                    "units": matrix.units,
-                },
-            )
-            for tensor, matrix in tensors
-        ]
-        program = build(launches, self._compiler)
+    def _slices(self, tensor: TensorInfo, matrix: Matrix) -> Iterator[Slice]:
+        """The matrix in slices of whole units, none much larger than a batch."""
+        unit_bytes = matrix.n_bytes // matrix.units
+        step = max(1, PACKED_AT_ONCE // unit_bytes)
+        for first in range(0, matrix.units, step):
+            yield Slice(tensor, matrix, first, min(step, matrix.units - first), UNIT * self.rows)
+
+    def _pack(self, slices: Sequence[Slice]) -> None:
+        """Packs some slices on all threads, and gives their pages of the file back."""
+        program = build([piece.launch() for piece in slices], self._compiler)
         self._pool.run(program.address, program.n_launches, Step())
-        for tensor, matrix in tensors:
-            self._matrices[tensor.name] = matrix
-            self._file.release(tensor)
+        for piece in slices:
+            self._file.release(piece.tensor, piece.start, piece.start + piece.n_bytes)
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Units first .. first + count - 1 of a matrix, each `unit_rows` rows of the tensor."""
+
+    tensor: TensorInfo
+    matrix: Matrix
+    first: int
+    count: int
+    unit_rows: int
+
+    @property
+    def start(self) -> int:
+        """Where its rows begin, in bytes of the tensor."""
+        return self.first * self.unit_rows * self._row_bytes
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the tensor in it; the last unit may have fewer than the others."""
+        return min(self.count * self.unit_rows, self.matrix.n_rows - self.first * self.unit_rows)
+
+    @property
+    def n_bytes(self) -> int:
+        """Its bytes of the tensor."""
+        return self.n_rows * self._row_bytes
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.tensor.n_bytes // self.matrix.n_rows
+
+    def launch(self) -> Launch:
+        """The packing of its rows."""
+        matrix = self.matrix
+        tiles = matrix.tiles + self.first * (matrix.n_bytes // matrix.units)
+        source = int(self.tensor.data.ctypes.data) + self.start
+        shape = {"rows": self.n_rows, "blocks": matrix.blocks, "units": self.count}
+        spec = Pack(matrix.format) if matrix.quantised else PackFloats(self.tensor.type.bytes)
+        return Launch(spec, {"source": source, "tiles": tiles, **shape})
+
+
+def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
+    """The slices in groups of about PACKED_AT_ONCE bytes."""
+    batch: list[Slice] = []
+    for piece in slices:
+        batch.append(piece)
+        if sum(one.n_bytes for one in batch) >= PACKED_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _aligned(n_bytes: int) -> int:

@@ -6,11 +6,12 @@ the lowest rank is merged first.
 
 from __future__ import annotations
 
+import difflib
 from functools import cached_property
 from typing import Any
 
 from llamachat.engine.tokenizers.family import Family
-from llamachat.engine.tokenizers.pre_tokenizers import EXPRESSIONS, PreTokenizer, pre_tokenizer
+from llamachat.engine.tokenizers.pre_tokenizers import EXPRESSIONS, WITHOUT_BOS, PreTokenizer, pre_tokenizer
 from llamachat.engine.tokenizers.vocabulary import Defaults, Keys, Vocabulary, read_vocabulary
 from llamachat.errors import ModelFileError, Unsupported
 
@@ -37,13 +38,13 @@ class BytePairs(Family):
         name = keys.text("pre", "default")
         found = pre_tokenizer(name)
         if found is None:
-            known = ", ".join(sorted(EXPRESSIONS))
-            raise Unsupported(
-                f"the pre-tokenizer {name!r:.60} is not known (known: {known})", where="tokenizer.ggml.pre"
-            )
+            close = difflib.get_close_matches(name[:60], EXPRESSIONS, 1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise Unsupported(f"the pre-tokenizer {name!r:.60} is not known{hint}", where="tokenizer.ggml.pre")
         self._pre: PreTokenizer = found
-        self._merges = keys.texts("merges")
-        super().__init__(read_vocabulary(keys, Defaults(bos=11, eos=11, add_bos=found.add_bos)))
+        self._merges = keys.texts("merges", required=True)
+        bos = None if name in WITHOUT_BOS else 11
+        super().__init__(read_vocabulary(keys, Defaults(bos=bos, eos=11, add_bos=found.add_bos)))
         self.clean_spaces = found.clean_spaces
 
     def encode_fragment(self, text: str, after_special: bool) -> list[int]:
@@ -74,7 +75,7 @@ class BytePairs(Family):
 
 def _model(kind: Any, vocabulary: Vocabulary, merges: list[tuple[str, ...]], ignore_merges: bool) -> Any:
     """The merge model; merges whose parts or result are no tokens are left out, as they can never end in one."""
-    ids = vocabulary.ids
+    ids = vocabulary.plain_ids
     try:
         return kind(ids, merges, ignore_merges=ignore_merges)
     except Exception as error:

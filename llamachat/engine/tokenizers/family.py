@@ -12,7 +12,6 @@ class Family(ABC):
 
     clean_spaces = False
     adds_space = False
-    strips_right = False
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -26,19 +25,15 @@ class Family(ABC):
         """What a normal token of that text prints."""
 
     def piece(self, token: int, special: bool) -> bytes:
-        """What a token prints: control tokens nothing, unless `special`."""
-        kind, text = self.vocabulary.kinds[token], self.vocabulary.texts[token]
+        """What a token prints: control and unknown tokens nothing, unless `special`; unused ones never anything."""
+        kind, text = int(self.vocabulary.kinds[token]), self.vocabulary.texts[token]
         if kind in (Kind.CONTROL, Kind.UNKNOWN):
             return text.encode(errors="replace") if special else b""
         if kind == Kind.BYTE:
             return byte_of(text)
         if kind == Kind.USER_DEFINED:
-            return self.user_piece(text)
-        return b"" if kind == Kind.UNUSED and not special else self.normal_piece(text)
-
-    def user_piece(self, text: str) -> bytes:
-        """What a user-defined token prints: itself."""
-        return text.encode(errors="replace")
+            return text.encode(errors="replace")
+        return self.normal_piece(text) if kind == Kind.NORMAL else b""
 
 
 def byte_of(text: str) -> bytes:

@@ -1,21 +1,34 @@
-"""Texts by which tokens are known to end a turn or a generation, whatever type the file gives them (as llama.cpp)."""
+"""Texts by which tokens are known to have a role, whatever type the file gives them (as llama.cpp)."""
 
 END_OF_TURN = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>"),
     *("[EOT]", "<｜end▁of▁sentence｜>", "<end_of_utterance>"),
 )
 
-FILL_IN_PADDING = ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]")
-REPOSITORY = ("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>")
-FILE_SEPARATOR = ("<|file_sep|>",)
+END_OF_MESSAGE = ("<|eom_id|>",)
 
 END_OF_GENERATION = (
     *END_OF_TURN,
-    *("<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "</s>", "<|eom_id|>", "[EOS]", "<eos>", "<turn|>"),
-    *("<|tool_response|>", "[e~["),
-    *FILL_IN_PADDING,
-    *REPOSITORY,
-    *FILE_SEPARATOR,
+    *END_OF_MESSAGE,
+    *("<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "</s>", "[EOS]", "<eos>", "<turn|>", "<|tool_response>"),
+    "[e~[",
 )
 
-CONTROL_TEXTS = frozenset(END_OF_GENERATION)
+# Filling in the middle: these three end a generation as well. Key of the file -> texts where the key is missing.
+FILL_IN_ENDS = {
+    "fim_pad": ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"),
+    "fim_rep": ("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"),
+    "fim_sep": ("<|file_sep|>",),
+}
+
+FILL_IN = (
+    *("<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>"),
+    *("<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>"),
+    *("<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>"),
+    *("<|prefix|>", "<|suffix|>", "<|middle|>"),
+)
+
+CONTROL_TEXTS = (*END_OF_GENERATION, *FILL_IN, *(text for texts in FILL_IN_ENDS.values() for text in texts))
+
+# Parts of a harmony message, which a reader of the raw answer must see.
+VISIBLE_TEXTS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")

@@ -1,7 +1,8 @@
 """How byte-level BPE tokenizers cut a text into words: `tokenizer.ggml.pre` -> regular expressions.
 
 Several expressions are applied one after the other, each to the pieces of the one before; what lies between two matches
-is a piece too. The expressions are those of the models' own tokenizer.json files (Oniguruma's syntax).
+is a piece too. The expressions are those of the models' own tokenizer.json files (Oniguruma's syntax), except where
+those take quadratic time on long runs of spaces or digits.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _SPACES = r"\s*[\r\n]+|\s+(?!\S)|\s+"
 
 
-def _words(number: str, letters: str = r"\p{L}+", after_symbols: str = r"[\r\n]*") -> str:
-    """Contractions; a word with one symbol before it; numbers; symbols; spaces."""
-    symbols = rf" ?[^\s\p{{L}}\p{{N}}]+{after_symbols}"
-    return rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?{letters}|{number}|{symbols}|{_SPACES}"
+def _words(number: str, spaces: str = _SPACES) -> str:
+    """Contractions; a word with one symbol before it; numbers; symbols and line ends; spaces."""
+    symbols = r" ?[^\s\p{L}\p{N}]+[\r\n]*"
+    return rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{number}|{symbols}|{spaces}"
 
 
 def _cased(number: str, suffix: str = "", after_symbols: str = r"[\r\n/]*", without: str = "") -> str:
@@ -35,36 +36,55 @@ _QWEN2 = (_words(r"\p{N}"),)
 _GPT4O = (_cased(r"\p{N}{1,3}", _CONTRACTIONS + "?"),)
 _BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
 _CJK = "[一-龥ࠀ-一가-퟿]+"
-_DEEPSEEK3 = (
-    r"\p{N}{1,3}",
-    "[一-龥぀-ゟ゠-ヿ]+",
-    r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
-    rf"| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_SPACES}",
+# Cased letters of the alphabets that the model's long list of ranges names.
+_DEEPSEEK_LETTERS = (
+    r"[\p{Lu}\p{Ll}\p{Lt}&&[^\x{2D00}-\x{2D2F}\x{A790}-\x{A7FF}\x{AB30}-\x{AB6F}\x{10570}-\x{105BF}"
+    r"\x{16E40}-\x{16E7F}\x{1D400}-\x{1DFFF}]]"
 )
+# `\s+$`, but tried once for each run of spaces instead of once for each space.
+_TRAILING_SPACES = r"(?<!\s)\s+$"
+# `(?=(\d{3})+(?!\d))` for whole runs of digits: looks to the end of a run from its beginning only.
+_DIGITS_FROM_THE_RIGHT = r"(?<!\d)\d{1,2}(?=(?>(?:\d{3})+)(?!\d))|\d{3}"
+
+
+def _deepseek3(after_symbols: str, spaces: str = _SPACES) -> tuple[str, ...]:
+    symbols = r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"
+    words = rf"[^\r\n\p{{L}}\p{{P}}\p{{S}}]?[\p{{L}}\p{{M}}]+| ?[\p{{P}}\p{{S}}]+{after_symbols}"
+    return r"\p{N}{1,3}", "[一-龥぀-ゟ゠-ヿ]+", f"{symbols}|{words}|{spaces}"
+
+
+_DEEPSEEK3 = _deepseek3(r"[\r\n]*")
+_CASCADE = "|".join([*(rf"\s{{{2**i}}}(?!\S)" for i in range(9, 1, -1)), r"\s{1,2}(?!\S)|\s"])
 
 # For each list of names, its expressions.
 _TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("default", (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]")),
     ("gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de gigachat a.x-4.0 mellum modern-bert exaone4", (_GPT2,)),
     ("jina-v1-en jina-v2-code roberta-bpe mpt olmo jais trillion granite-docling", (_GPT2,)),
-    ("llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 dbrx smaug-bpe chatglm-bpe glm4", _LLAMA3),
-    ("qwen2 deepseek-r1-qwen kormo megrez stablelm2 hunyuan solar-open grok-2", _QWEN2),
+    ("llama3 llama-v3 llama-bpe falcon3 falcon-h1 pixtral midm-2.0 lfm2 jina-v5-nano", _LLAMA3),
+    ("dbrx smaug-bpe chatglm-bpe glm4", _LLAMA3),
+    ("jais-2", (_words(r"\p{N}{1,3}", spaces=rf"\s*[\r\n]+|{_CASCADE}"),)),
+    ("qwen2 deepseek-r1-qwen kormo f2llmv2 megrez stablelm2 hunyuan solar-open grok-2", _QWEN2),
+    ("laguna", (r"[^\n]+|[\n]+", *_QWEN2)),
+    ("minicpm5", (r"\p{N}{1,3}", _words(r"\p{N}+"))),
+    ("ufakzeka", (_words(r"\p{N}").removeprefix(f"{_CONTRACTIONS}|"),)),
     ("qwen35", (rf"{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}"
                 rf"| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACES}",)),
     ("deepseek-llm", (
-        "[\r\n]", r"\s?[\p{Lu}\p{Ll}\p{Lt}]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
-        r"\s+$", _CJK, r"\p{N}+",
+        "[\r\n]", rf"\s?{_DEEPSEEK_LETTERS}+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+",
+        _TRAILING_SPACES, _CJK, r"\p{N}+",
     )),
     ("deepseek-coder", ("[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _CJK, r"\p{N}")),
-    ("deepseek-v3 hunyuan-dense joyai-llm", _DEEPSEEK3),
+    ("deepseek-v3 hunyuan-dense joyai-llm hy_v4", _DEEPSEEK3),
+    ("spark2_5", (*_deepseek3("", r"[\r\n]|\s+(?!\S)|\s+"), r"\p{N}")),
     ("falcon", (r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, r"[0-9][0-9][0-9]")),
-    ("starcoder refact command-r smollm codeshell exaone minerva-7b", (r"\p{N}", _GPT2)),
+    ("starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", (r"\p{N}", _GPT2)),
     ("bloom poro-chat gpt3-finnish", (_BLOOM,)),
     ("viking", (_BLOOM, r"\p{N}")),
     ("tekken", (_cased(r"\p{N}"),)),
-    ("gpt-4o llama4 kanana2 minimax-m2", _GPT4O),
+    ("gpt-4o llama4 kanana2 talkie minimax-m2", _GPT4O),
     ("kimi-k2", (r"\p{Han}+|" + _cased(r"\p{N}{1,3}", _CONTRACTIONS + "?", r"[\r\n]*", r"&&[^\p{Han}]"),)),
-    ("superbpe", (r"\p{N}+", r"(?=(\d{3})+(?!\d))")),
+    ("superbpe", (r"\p{N}+", _DIGITS_FROM_THE_RIGHT)),
     ("bailingmoe bailingmoe2 llada-moe", (
         r"'(?:[sSdDmMtT]|[lL][lL]|[vV][eE]|[rR][eE])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
         r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
@@ -75,16 +95,23 @@ _TABLE: list[tuple[str, tuple[str, ...]]] = [
 EXPRESSIONS: dict[str, tuple[str, ...]] = {name: patterns for names, patterns in _TABLE for name in names.split()}
 
 # A whole word that is in the vocabulary is taken without merging.
-_LLAMA3_NAMES = ("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2")
-IGNORE_MERGES = frozenset((*_LLAMA3_NAMES, "tekken", "glm4"))
+_LLAMA3_NAMES = (
+    *("llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "jina-v5-nano"),
+)
+IGNORE_MERGES = frozenset((*_LLAMA3_NAMES, "tekken", "glm4", "minicpm5"))
+
+# No token stands for BOS unless the file names one (elsewhere it is 11).
+WITHOUT_BOS = frozenset(("glm4", "chatglm-bpe"))
 
 # A text begins with BOS unless the file says otherwise.
 ADD_BOS = frozenset((*_LLAMA3_NAMES, "tekken"))
 
 # Spaces before punctuation are taken out of a detokenised text (not of a streamed one).
 _KEEP_SPACES = """
-qwen2 deepseek-r1-qwen stablelm2 hunyuan tekken deepseek-llm deepseek-coder deepseek-v3 command-r gpt-4o llama4 qwen35
-kimi-k2 superbpe bailingmoe bailingmoe2 llada-moe seed-coder hunyuan-dense grok-2 solar-open minimax-m2
+qwen2 deepseek-r1-qwen kormo f2llmv2 qwen35 hunyuan solar-open grok-2 laguna ufakzeka
+deepseek-llm deepseek-coder deepseek-v3 hunyuan-dense joyai-llm hy_v4 spark2_5
+command-r smollm trillion granite-docling poro-chat viking tekken gpt-4o llama4 kanana2 talkie minimax-m2
+kimi-k2 superbpe bailingmoe bailingmoe2 llada-moe seed-coder
 """
 CLEAN_SPACES = EXPRESSIONS.keys() - frozenset(_KEEP_SPACES.split())
 

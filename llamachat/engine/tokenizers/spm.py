@@ -15,6 +15,7 @@ import numpy as np
 
 from llamachat.engine.tokenizers.family import Family
 from llamachat.engine.tokenizers.vocabulary import Defaults, Keys, read_vocabulary
+from llamachat.errors import ModelFileError
 
 SPACE = "\u2581"
 _WORDS = re.compile(f"{SPACE}*[^{SPACE}]+|{SPACE}+")
@@ -29,9 +30,10 @@ class ScoredPieces(Family):
         super().__init__(read_vocabulary(keys, Defaults(bos=1, eos=2, unknown=0, add_bos=True)))
         count = len(self.vocabulary)
         scores = keys.numbers("scores", count)
-        self._scores = np.zeros(count, np.float32) if scores is None else np.nan_to_num(scores.astype(np.float32))
+        if scores is None:
+            raise ModelFileError("the file has no scores to merge by", where="tokenizer.ggml.scores")
+        self._scores: list[float] = np.nan_to_num(scores.astype(np.float32)).tolist()
         self.adds_space = keys.flag("add_space_prefix", True)
-        self.strips_right = "phi-3" in keys.general_name() or "phi3" in keys.general_name()
         self._cache: dict[str, list[int]] = {}
 
     def encode_fragment(self, text: str, after_special: bool) -> list[int]:
@@ -55,14 +57,6 @@ class ScoredPieces(Family):
         """The text with its spaces."""
         return text.replace(SPACE, " ").encode(errors="replace")
 
-    user_piece = normal_piece
-
-    @cached_property
-    def _score_of(self) -> dict[str, float]:
-        """Scores of the tokens that text can become."""
-        texts, scores = self.vocabulary.texts, self._scores.tolist()
-        return dict(zip(reversed(texts), reversed(scores), strict=True))
-
     @cached_property
     def _merges_across_words(self) -> bool:
         """Whether some token has a space after another character, so that words cannot be merged one by one."""
@@ -70,7 +64,7 @@ class ScoredPieces(Family):
 
     def _merge(self, text: str) -> list[int]:
         """Merges pairs, best score first, with a heap of candidates and a linked list of symbols."""
-        scores = self._score_of
+        ids, scores = self.vocabulary.plain_ids, self._scores
         symbols: list[str] = list(text)
         following = list(range(1, len(symbols) + 1))
         previous = list(range(-1, len(symbols) - 1))
@@ -78,9 +72,9 @@ class ScoredPieces(Family):
 
         def offer(left: int, right: int) -> None:
             joined = symbols[left] + symbols[right]
-            score = scores.get(joined)
-            if score is not None:
-                heapq.heappush(heap, (-score, left, right, joined))
+            token = ids.get(joined)
+            if token is not None:
+                heapq.heappush(heap, (-scores[token], left, right, joined))
 
         for i in range(len(symbols) - 1):
             offer(i, i + 1)
@@ -99,7 +93,7 @@ class ScoredPieces(Family):
 
     def _ids(self, symbol: str) -> list[int]:
         """A symbol's token, or those of its bytes; the unknown token where the file has no bytes."""
-        known = self.vocabulary.ids.get(symbol)
+        known = self.vocabulary.plain_ids.get(symbol)
         if known is not None:
             return [known]
         raw = symbol.encode(errors="replace")
@@ -109,6 +103,6 @@ class ScoredPieces(Family):
     @cached_property
     def _byte_tokens(self) -> dict[int, int]:
         """byte -> token: `<0x41>`, else the token of that one character."""
-        ids = self.vocabulary.ids
+        ids = self.vocabulary.plain_ids
         named = {byte: ids.get(f"<0x{byte:02X}>", ids.get(chr(byte) if byte < 128 else "")) for byte in range(256)}
         return {byte: token for byte, token in named.items() if token is not None}

@@ -10,16 +10,13 @@ from pathlib import Path
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.tokenizers.bpe import BytePairs
 from llamachat.engine.tokenizers.family import Family
-from llamachat.engine.tokenizers.partition import Special, partition
+from llamachat.engine.tokenizers.partition import Special, Stripping, partition, read_stripping
 from llamachat.engine.tokenizers.spm import ScoredPieces
 from llamachat.engine.tokenizers.vocabulary import NO_VOCABULARY, Keys, Kind
 from llamachat.engine.tokenizers.wpm import WordPieces
 from llamachat.errors import ModelFileError, Unsupported, UsageError
 
 FAMILIES: dict[str, Callable[[Keys], Family]] = {"llama": ScoredPieces, "gpt2": BytePairs, "bert": WordPieces}
-
-# Tokens of phi-3 after which white space stays.
-_KEEPS_SPACE = frozenset(("</s>", "<unk>", "<|endoftext|>"))
 
 
 class Tokenizer:
@@ -29,17 +26,18 @@ class Tokenizer:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self._set(_family(open_gguf(path).metadata))
+        self._set(Keys(open_gguf(path).metadata))
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, object]) -> Tokenizer:
         """The tokenizer of an open file's metadata."""
         tokenizer = cls.__new__(cls)
-        tokenizer._set(_family(metadata))
+        tokenizer._set(Keys(metadata))
         return tokenizer
 
-    def _set(self, family: Family) -> None:
-        self._family = family
+    def _set(self, keys: Keys) -> None:
+        family = self._family = _family(keys)
+        self._stripping: Stripping = read_stripping(keys)
         vocabulary = self._vocabulary = family.vocabulary
         self.n_vocab = len(vocabulary)
         self.bos, self.eos, self.eot, self.eog = vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eog
@@ -71,9 +69,10 @@ class Tokenizer:
 
     def decode_bytes(self, ids: Sequence[int], special: bool = False) -> bytes:
         """The same as bytes: pieces joined, the space that encoding added taken away, some families' spaces cleaned."""
-        raw = b"".join(self.piece_bytes(token, special) for token in ids)
-        if self._family.adds_space:
-            raw = raw.removeprefix(b" ")
+        pieces = [self.piece_bytes(token, special) for token in ids]
+        if pieces and self._family.adds_space:
+            pieces[0] = pieces[0].removeprefix(b" ")
+        raw = b"".join(pieces)
         return clean_spaces(raw) if self._family.clean_spaces else raw
 
     def piece_bytes(self, token: int, special: bool = False) -> bytes:
@@ -103,18 +102,14 @@ class Tokenizer:
         return self._specials((Kind.USER_DEFINED, Kind.CONTROL, Kind.UNKNOWN))
 
     def _specials(self, kinds: Sequence[Kind]) -> list[Special]:
+        """Special tokens of these kinds, the one with the most bytes first."""
         texts, types = self._vocabulary.texts, self._vocabulary.kinds
         found = [i for kind in kinds for i in (types == kind).nonzero()[0].tolist() if texts[i]]
-        specials = [Special(texts[i], i, strips_right=self._strips_right(i)) for i in found]
-        return sorted(specials, key=lambda s: (-len(s.text.encode(errors="replace")), s.id))
-
-    def _strips_right(self, token: int) -> bool:
-        control = self._vocabulary.kinds[token] == Kind.CONTROL
-        return self._family.strips_right and control and self._vocabulary.texts[token] not in _KEEPS_SPACE
+        found.sort(key=lambda i: (-len(texts[i].encode(errors="replace")), i))
+        return [self._stripping.special(texts[i], i) for i in found]
 
 
-def _family(metadata: Mapping[str, object]) -> Family:
-    keys = Keys(metadata)
+def _family(keys: Keys) -> Family:
     name = keys.text("model", "no_vocab")
     if name in NO_VOCABULARY:
         raise ModelFileError(

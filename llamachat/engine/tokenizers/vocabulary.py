@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
 
-from llamachat.engine.tokenizers.names import CONTROL_TEXTS, END_OF_GENERATION, END_OF_TURN
+from llamachat.engine.tokenizers.names import (
+    CONTROL_TEXTS,
+    END_OF_GENERATION,
+    END_OF_TURN,
+    FILL_IN_ENDS,
+    VISIBLE_TEXTS,
+)
 from llamachat.errors import ModelFileError
 
 T = TypeVar("T")
@@ -18,8 +25,9 @@ NO_VOCABULARY = ("no_vocab", "none")
 
 
 class Kind(IntEnum):
-    """`tokenizer.ggml.token_type`."""
+    """`tokenizer.ggml.token_type`; UNDEFINED stands for every number that is none of the others."""
 
+    UNDEFINED = 0
     NORMAL = 1
     UNKNOWN = 2
     CONTROL = 3
@@ -47,6 +55,16 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.texts)
 
+    @cached_property
+    def plain_ids(self) -> dict[str, int]:
+        """`ids` without control and unknown tokens: what a text may become when nobody asked to parse specials."""
+        plain = dict(self.ids)
+        hidden = np.isin(self.kinds, (Kind.CONTROL, Kind.UNKNOWN)).nonzero()[0].tolist()
+        for token in hidden:
+            if plain.get(self.texts[token]) == token:
+                del plain[self.texts[token]]
+        return plain
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -73,8 +91,10 @@ class Keys:
         """A truth value."""
         return self._typed(name, bool, "true or false", default)
 
-    def texts(self, name: str) -> list[str]:
-        """A list of strings, empty where the key is missing."""
+    def texts(self, name: str, required: bool = False) -> list[str]:
+        """A list of strings, empty where the key is missing and not required."""
+        if required and f"tokenizer.ggml.{name}" not in self._metadata:
+            raise ModelFileError(f"the file has no {name}", where=f"tokenizer.ggml.{name}")
         value = self._metadata.get(f"tokenizer.ggml.{name}", [])
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value[:1]):
             raise ModelFileError("must be a list of texts", where=f"tokenizer.ggml.{name}")
@@ -85,7 +105,7 @@ class Keys:
         value = self._metadata.get(f"tokenizer.ggml.{name}")
         if value is None:
             return None
-        if not isinstance(value, np.ndarray) or value.shape != (count,):
+        if not isinstance(value, np.ndarray) or value.shape != (count,) or value.dtype.kind not in "iuf":
             raise ModelFileError(f"must be one number for each of the {count} tokens", where=f"tokenizer.ggml.{name}")
         return value
 
@@ -117,25 +137,51 @@ def read_vocabulary(keys: Keys, defaults: Defaults) -> Vocabulary:
         raise ModelFileError("the file has no tokens", where="tokenizer.ggml.tokens")
     count = len(texts)
     given = keys.numbers("token_type", count)
-    kinds = np.full(count, Kind.NORMAL, np.uint8) if given is None else given.astype(np.uint8)
     ids = dict(zip(reversed(texts), range(count - 1, -1, -1), strict=True))
-    for text in CONTROL_TEXTS.intersection(ids):
-        kinds[ids[text]] = Kind.CONTROL
     eos = keys.token("eos", count, defaults.eos)
     eot = keys.token("eot", count, _end_of_turn(ids, eos))
+    eom = keys.token("eom", count, ids.get("<|eom_id|>"))
+    fill_in = [keys.token(key, count, _first(ids, names)) for key, names in FILL_IN_ENDS.items()]
+    eog = _end_of_generation(ids, {eos, eot, eom, *fill_in})
+    bos = keys.token("bos", count, keys.token("cls", count, defaults.bos))
     return Vocabulary(
         texts=texts,
-        kinds=kinds,
-        bos=keys.token("bos", count, keys.token("cls", count, defaults.bos)),
+        kinds=_kinds(given, ids, eog, count),
+        bos=bos,
         eos=eos,
         eot=eot,
-        eog=_end_of_generation(ids, {eos, eot, keys.token("eom", count, ids.get("<|eom_id|>"))}),
+        eog=eog,
         unknown=keys.token("unknown", count, defaults.unknown),
-        separator=keys.token("seperator", count, defaults.separator),
-        add_bos=keys.flag("add_bos_token", defaults.add_bos),
-        add_eos=keys.flag("add_eos_token", False),
+        separator=None if defaults.separator is None else keys.token("seperator", count, defaults.separator),
+        add_bos=keys.flag("add_bos_token", defaults.add_bos) and bos is not None,
+        add_eos=keys.flag("add_eos_token", False) and eos is not None,
         ids=ids,
     )
+
+
+def _kinds(given: np.ndarray | None, ids: Mapping[str, int], eog: frozenset[int], count: int) -> np.ndarray:
+    """Types by id, uint8 [n_vocab]: those of the file, put right for texts whose role is known."""
+    if given is not None and given.dtype.kind not in "iu":
+        raise ModelFileError("must be integers", where="tokenizer.ggml.token_type")
+    if given is None:
+        kinds = np.full(count, Kind.NORMAL, np.uint8)
+    else:
+        kinds = np.where((given >= 1) & (given <= max(Kind)), given, Kind.UNDEFINED).astype(np.uint8)
+    for text in CONTROL_TEXTS:
+        if text in ids:
+            kinds[ids[text]] = Kind.CONTROL
+    for text in VISIBLE_TEXTS:
+        if text in ids:
+            kinds[ids[text]] = Kind.USER_DEFINED
+    # What looks like an end but is none in this vocabulary (see `_end_of_generation`).
+    for text, kind in (("<|end|>", Kind.USER_DEFINED), ("</s>", Kind.NORMAL)):
+        if text in ids and ids[text] not in eog:
+            kinds[ids[text]] = kind
+    return kinds
+
+
+def _first(ids: Mapping[str, int], texts: tuple[str, ...]) -> int | None:
+    return next((ids[text] for text in texts if text in ids), None)
 
 
 def _end_of_turn(ids: Mapping[str, int], eos: int | None) -> int | None:
@@ -146,9 +192,11 @@ def _end_of_turn(ids: Mapping[str, int], eos: int | None) -> int | None:
 
 def _end_of_generation(ids: Mapping[str, int], special: set[int | None]) -> frozenset[int]:
     """Tokens after which nothing follows: by their texts, and the special ones."""
-    named = {text: ids[text] for text in END_OF_GENERATION if text in ids}
-    for inner, pair in (("<|end|>", ("<|return|>", "<|call|>")), ("<|flush|>", ("<|calls|>",))):
-        # Harmony models end a message with <|end|> and go on; only <|return|> and <|call|> end the generation.
-        if all(other in named for other in pair) and named.pop(inner, None) is not None:
-            special = special - {ids[inner]}
-    return frozenset(named.values()) | frozenset(i for i in special if i is not None)
+    ends = {ids[text] for text in END_OF_GENERATION if text in ids}.union(i for i in special if i is not None)
+    # Harmony models end a message with <|end|> and go on; Gemma 4 ends with <turn|>, and its </s> is a word of HTML.
+    calls = "<|call|>" in ids or "<|calls|>" in ids
+    if "<|end|>" in ids and calls and ("<|return|>" in ids or "<|flush|>" in ids):
+        ends.discard(ids["<|end|>"])
+    if "</s>" in ids and "<|tool_response>" in ids:
+        ends.discard(ids["</s>"])
+    return frozenset(ends)

@@ -9,6 +9,8 @@ from llamachat.engine.tokenizers.vocabulary import Defaults, Keys, read_vocabula
 
 SPACE = "\u2581"
 _MAX_WORD = 4096
+_CONTROL_SPACES = "\t\n\v\f\r\x85"
+_DROPPED = ("Cc", "Cf", "Co", "Cs")
 _CJK = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -53,20 +55,20 @@ class WordPieces(Family):
 
 def words(text: str) -> list[str]:
     """Lower-case words without accents; punctuation and CJK characters are words of their own."""
-    found = [""]
+    found: list[str] = []
     for written in text:
         # Only the base of a decomposition counts, also for Hangul: llama.cpp's table has one code point for each.
         character = unicodedata.normalize("NFD", written)[0]
         category = unicodedata.category(character)
-        if character in (" ", "\t", "\n", "\r") or category == "Zs":
-            found.append("")
-        elif character in ("\0", "\ufffd") or category[0] == "M" or category in ("Cc", "Cf"):
+        if character in _CONTROL_SPACES or category[0] == "Z":
+            found.append(" ")
+        elif character == "\ufffd" or category[0] == "M" or category in _DROPPED:
             continue
         elif _stands_alone(character, category):
-            found += [character.lower(), ""]
+            found.append(f" {character.lower()} ")
         else:
-            found[-1] += character.lower()
-    return [word for word in found if word]
+            found.append(character.lower())
+    return [word for word in "".join(found).split(" ") if word]
 
 
 def _stands_alone(character: str, category: str) -> bool:

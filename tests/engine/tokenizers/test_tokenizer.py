@@ -117,7 +117,11 @@ BROKEN = [
     pytest.param(bpe_metadata(eos_token_id="x"), "eos_token_id", id="eos is a text"),
     pytest.param(bpe_metadata(add_bos_token=3), "add_bos_token", id="flag is a number"),
     pytest.param(bpe_metadata(merges=["a"]), "merge", id="merge of one part"),
+    pytest.param(bpe_metadata(merges=None), "no merges", id="no merges"),
+    pytest.param(bpe_metadata(token_type=np.ones(260, np.float32)), "integers", id="types are floats"),
+    pytest.param(bpe_metadata(fim_pad_token_id=-5), "fim_pad_token_id", id="fill-in padding out of range"),
     pytest.param(spm_metadata({"a": 1}, scores=np.zeros(3, np.float32)), "scores", id="too few scores"),
+    pytest.param(spm_metadata({"a": 1}, scores=None), "scores", id="scores are nothing"),
 ]
 
 
@@ -156,3 +160,46 @@ VALUES = st.one_of(st.integers(), st.text(), st.lists(st.text(), max_size=5), st
 def test_random_keys_only_give_our_errors(changes: dict[str, Any]) -> None:
     with contextlib.suppress(LlamaChatError):
         Tokenizer.from_metadata(bpe_metadata(**changes)).encode("hello <|im_end|> world")
+
+
+def test_a_token_that_occurs_twice_is_its_first() -> None:
+    tokenizer = Tokenizer.from_metadata(spm_metadata({"a": -9, "b": -9, "ab": -1}, add_space_prefix=False))
+    twice = spm_metadata({"a": -9, "b": -9, "ab": -1, "x": -2}, add_space_prefix=False)
+    twice["tokenizer.ggml.tokens"][-1] = "ab"
+    assert Tokenizer.from_metadata(twice).encode("ab") == tokenizer.encode("ab")
+
+
+def test_merging_never_ends_in_a_control_token() -> None:
+    metadata = bpe_metadata(token_type=np.array([1] * 257 + [3, 3, 4], np.int32))
+    tokenizer = Tokenizer.from_metadata(metadata)
+    assert [tokenizer.piece(i) for i in tokenizer.encode("abc")] == ["ab", "c"]
+
+
+def test_scores_never_merge_into_a_control_token() -> None:
+    metadata = spm_metadata({"a": -9, "b": -9, "ab": -1}, add_space_prefix=False)
+    metadata["tokenizer.ggml.token_type"][-1] = 3
+    tokenizer = Tokenizer.from_metadata(metadata)
+    assert [tokenizer.piece(i) for i in tokenizer.encode("ab", add_special=False)] == ["a", "b"]
+    assert tokenizer.piece(tokenizer.encode("ab", add_special=False, parse_special=True)[0]) == "ab"
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(0, id="undefined"), pytest.param(5, id="unused"), pytest.param(259, id="259")]
+)
+def test_a_token_of_no_use_prints_nothing(kind: int) -> None:
+    metadata = spm_metadata({"a": -9})
+    metadata["tokenizer.ggml.token_type"][-1] = kind
+    tokenizer = Tokenizer.from_metadata(metadata)
+    assert tokenizer.piece_bytes(tokenizer.n_vocab - 1, special=True) == b""
+
+
+def test_only_the_first_token_loses_the_space_that_encoding_added() -> None:
+    tokenizer = Tokenizer.from_metadata(spm_metadata({"\u2581a": -1}))
+    token = tokenizer.n_vocab - 1
+    assert tokenizer.decode([token, token]) == "a a"
+    assert tokenizer.decode([1, token]) == " a"
+
+
+def test_a_separator_is_for_word_pieces_only() -> None:
+    tokenizer = Tokenizer.from_metadata(bpe_metadata(seperator_token_id=3))
+    assert 3 not in tokenizer.encode("abc")

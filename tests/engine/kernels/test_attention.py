@@ -7,6 +7,8 @@ import pytest
 from machine import Array, Machine, poisoned
 
 from llamachat.engine.kernels.attention import CACHE_BYTES, CHUNK, Attention, StoreCache
+from llamachat.engine.kernels.norm import LANES
+from llamachat.engine.kernels.norm import LANES
 from llamachat.engine.runtime.lower import QUERY_ROWS
 
 N_CTX = 2 * CHUNK
@@ -138,7 +140,7 @@ def test_large_scores_do_not_overflow(machine: Machine) -> None:
 @pytest.mark.parametrize("n_past", [0, 3, 250])
 @pytest.mark.parametrize("cache_type", ["f32", "f16"])
 def test_keys_lie_transposed_and_values_by_position(machine: Machine, cache_type: str, n_past: int) -> None:
-    rng, b, (heads, dim, n) = np.random.default_rng(1), machine.isa.rows, (3, 16, 20)
+    rng, b, (heads, dim, n) = np.random.default_rng(1), LANES, (3, 16, 20)
     kind = np.dtype(np.float16 if cache_type == "f16" else np.float32)
     k, v = (Array(rng.standard_normal((n, heads * dim)).astype(np.float32)) for _ in range(2))
     keys = Array(np.full((heads, N_CTX // b, dim, b), np.nan, kind))

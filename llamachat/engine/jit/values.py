@@ -13,7 +13,7 @@ from typing import Any
 import llvmlite.ir as ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
-HALF, F32 = ir.HalfType(), ir.FloatType()
+HALF, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
 
 def lanes(element: Any, count: int) -> Any:
@@ -78,7 +78,7 @@ class Vec:
     @property
     def floating(self) -> bool:
         """Whether its lanes are floats."""
-        return isinstance(element_of(self.type), (ir.FloatType, ir.HalfType))
+        return isinstance(element_of(self.type), (ir.FloatType, ir.HalfType, ir.DoubleType))
 
     def like(self, other: Vec | float) -> Vec:
         """`other` as a value of this value's type: numbers and scalars are splat, integers become floats."""
@@ -109,6 +109,14 @@ class Vec:
     def to_float(self) -> Vec:
         """Signed integers as float32."""
         return Vec(self.b, self.b.sitofp(self.v, lanes(F32, self.count)))
+
+    def to_double(self) -> Vec:
+        """float32 as float64."""
+        return Vec(self.b, self.b.fpext(self.v, lanes(F64, self.count)))
+
+    def to_single(self) -> Vec:
+        """float64 as float32, to nearest even."""
+        return Vec(self.b, self.b.fptrunc(self.v, lanes(F32, self.count)))
 
     def to_int(self, element: Any = I32) -> Vec:
         """Floats cut to signed integers."""

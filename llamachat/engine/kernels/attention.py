@@ -1,8 +1,8 @@
 """Causal attention with grouped heads over a cache, with an online softmax (Milakov & Gimelshein 2018; Dao et al.
 2022).
 
-Cache of one layer: keys [n_head_kv][n_ctx/B][head_dim][B], so that a register holds one dimension of B keys (B =
-lanes); values [n_head_kv][n_ctx][head_dim]; n_ctx is a multiple of CHUNK; float32 or float16.
+Cache of one layer: keys [n_head_kv][n_ctx/B][head_dim][B], so that a register holds one dimension of B = LANES keys;
+values [n_head_kv][n_ctx][head_dim]; n_ctx is a multiple of CHUNK; float32 or float16.
 
 Order of additions, whatever is evaluated together: the cache is walked from position 0 in chunks of CHUNK keys. In a
 chunk a score adds dimensions from first to last, a sum adds lane by lane and then the lanes as a tree, an output
@@ -21,7 +21,7 @@ from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.functions import exp
-from llamachat.engine.kernels.norm import lanes_for
+from llamachat.engine.kernels.norm import LANES, lanes_for
 
 CHUNK = 256
 MASKED = -1e30  # a score that no key has; finite, so that differences of two are numbers
@@ -104,8 +104,9 @@ class _Item:
         self.outputs = self.scores[4 * n * CHUNK]
         self.maxima = self.outputs[4 * n * dim]
         self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
-        # As many independent sums as registers hold beside the operands, and enough to hide an addition's latency.
-        self.keys_per_load = 2 if self.rows.block > 3 else 4 if self.rows.block > 1 else 8
+        # As many independent sums as registers hold beside the operands, enough to hide an addition's latency.
+        sums = 2 * isa.query_rows // (self.rows.block * (LANES // isa.rows))
+        self.keys_per_load = next(n for n in (8, 4, 2, 1) if n <= max(1, sums))
 
     def place(self, token: Vec, head_kv: Vec, part: Vec) -> None:
         """Where the item lies: first token, key/value head, which of the group's heads."""
@@ -158,7 +159,7 @@ class _Item:
 
         Returns the maximum of each row of the block.
         """
-        k, isa, b, dim = self.k, self.isa, self.isa.rows, self.spec.head_dim
+        k, isa, b, dim = self.k, self.isa, LANES, self.spec.head_dim
         step, n, size = self.keys_per_load, self.rows.padded, CACHE_BYTES[self.spec.cache_type]
         largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(self.rows.block)]
         with k.loop(begin // (b * step) * (b * step), end, b * step) as key:
@@ -186,7 +187,7 @@ class _Item:
 
     def _softmax(self, begin: Vec, end: Vec, row: Vec, top: Vec) -> None:
         """Scores of a row become weights; its maximum and sum take the chunk in; keeps the factors of both sides."""
-        k, isa, b = self.k, self.isa, self.isa.rows
+        k, isa, b = self.k, self.isa, LANES
         scores = self.scores[row * (4 * CHUNK)]
         total = k.var(k.zeros(lanes(F32, b)))
         with k.loop(begin // b * b, end, b) as key:
@@ -208,7 +209,7 @@ class _Item:
         time.
         """
         k, isa, dim = self.k, self.isa, self.spec.head_dim
-        n = lanes_for(isa, dim)
+        n = lanes_for(dim, isa.rows)
         wide = next(
             w for w in (4, 2, 1) if dim // n % w == 0 and (w * self.rows.block <= 2 * self.spec.block or w == 1)
         )
@@ -231,7 +232,7 @@ class _Item:
     def store_outputs(self) -> None:
         """outputs / sums of the tokens that exist."""
         k, dim = self.k, self.spec.head_dim
-        n = lanes_for(self.isa, dim)
+        n = lanes_for(dim, self.isa.rows)
         for row, token, head in self._real_rows():
             with k.when(token < k.step.n_tokens):
                 total = self.sums[4 * row].load(F32, 4).splat(n)
@@ -255,7 +256,7 @@ class StoreCache(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Shared by heads of tokens."""
-        size, dim, b = CACHE_BYTES[self.cache_type], self.head_dim, isa.rows
+        size, dim, b = CACHE_BYTES[self.cache_type], self.head_dim, LANES
         first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
         with k.loop(first, last) as item:
             token, head = item // k.args.n_head_kv, item % k.args.n_head_kv
@@ -264,7 +265,7 @@ class StoreCache(KernelSpec):
             cached = head * k.args.n_ctx * (size * dim)
             keys = k.pointer("keys")[cached + position // b * (b * dim * size) + position % b * size]
             values = k.pointer("values")[cached + position * (size * dim)]
-            n = lanes_for(isa, dim)
+            n = lanes_for(dim, isa.rows)
             for column in range(0, dim, n):
                 key = self._narrow(k, isa, k.pointer("k")[source + 4 * column].load(lanes(F32, n), 4))
                 for i in range(n):

@@ -14,10 +14,14 @@ from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I64, Vec, lanes
 
+# Lanes of a sum, the same for every instruction set (LLVM makes several registers of it where it must): so that all of
+# them add in one order, and give the same bits. A rounded activation makes a large difference of a small one.
+LANES = 16
 
-def lanes_for(isa: Generic, size: int) -> int:
-    """The widest register that divides `size`: a power of two, at most the instruction set's."""
-    return min(isa.rows, size & -size)
+
+def lanes_for(size: int, most: int = LANES) -> int:
+    """The widest register that divides `size`: a power of two, at most `most`."""
+    return min(most, size & -size)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class RmsNorm(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The norm, shared by rows."""
-        n = lanes_for(isa, self.size)
+        n = lanes_for(self.size)
         first, last = k.share(k.pointer("count").load(I64) * k.args.groups)
         with k.loop(first, last) as item:
             row, group = item // k.args.groups, item % k.args.groups * (4 * self.size)

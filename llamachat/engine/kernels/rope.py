@@ -46,7 +46,7 @@ def _turned(k: Kernel, isa: Generic, pair: tuple[Vec, Vec], cos: Vec, sin: Vec) 
 
 def _turn_halves(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
     half = n_rot // 2
-    n = lanes_for(isa, half)
+    n = lanes_for(half, isa.rows)
     kind = lanes(F32, n)
     for i in range(0, half, n):
         at = (x[4 * i], x[4 * (half + i)])
@@ -57,7 +57,7 @@ def _turn_halves(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
 
 def _turn_adjacent(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
     half = n_rot // 2
-    n = lanes_for(isa, half)
+    n = lanes_for(half, isa.rows)
     for i in range(0, half, n):
         both = x[8 * i].load(lanes(F32, 2 * n), 4)
         even, odd = both.shuffle(range(0, 2 * n, 2)), both.shuffle(range(1, 2 * n, 2))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -92,14 +93,25 @@ def test_dot4_is_exact_up_to_the_extremes(machine: Machine, bits: int) -> None:
     np.testing.assert_array_equal(arrays["out"].values, expected)
 
 
-def test_fma_multiplies_and_adds(machine: Machine) -> None:
-    a, b, c = (np.random.default_rng(seed).standard_normal(1000).astype(np.float32) for seed in (1, 2, 3))
-    exact = a.astype(np.float64) * b + c
-    found = mapped(machine, "fma", np.float32, a, b, c)
-    if machine.isa.name == "generic":
-        np.testing.assert_array_equal(found, a * b + c)
-    else:
-        np.testing.assert_array_equal(found, exact.astype(np.float32))
+def nearest_float32(exact: Fraction) -> np.float32:
+    """The float32 nearest to a number; float(exact) alone would round twice."""
+    near = np.float32(float(exact))
+    around = [np.nextafter(near, np.float32(-np.inf)), near, np.nextafter(near, np.float32(np.inf))]
+    return min(around, key=lambda x: (abs(Fraction(float(x)) - exact), int(x.view(np.uint32)) & 1))
+
+
+def test_fma_rounds_once_on_every_instruction_set(machine: Machine) -> None:
+    rng = np.random.default_rng(1)
+    a, b, c = (rng.standard_normal(600).astype(np.float32) for _ in range(3))
+    # Products halfway between two float32, and an addend far below: rounding through float64 goes astray.
+    a[:300] = 1 + np.float32(2**-12) * rng.integers(0, 2**11, 300)
+    b[:300] = 1 + np.float32(2**-12)
+    c[:300] = np.float32(2**-70) * rng.choice([-1, 1], 300)
+    expected = [
+        nearest_float32(Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)))
+        for x, y, z in zip(a, b, c, strict=True)
+    ]
+    np.testing.assert_array_equal(mapped(machine, "fma", np.float32, a, b, c), np.array(expected))
 
 
 def test_widen_half_knows_all_65536_patterns(machine: Machine) -> None:

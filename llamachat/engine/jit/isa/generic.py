@@ -1,18 +1,18 @@
 """The plain-LLVM instruction set: right on every processor, and the definition of each word for the others.
 
-rows          32-bit lanes of a register
-columns       activations that the many-column product holds in registers at once
-query_rows    rows of queries that attention holds in registers at once
-dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
-fma           a * b + c (here with two roundings; the others round once)
-widen_half    float16 bits as float32
-narrow_half   float32 as float16 bits, to nearest even
+    rows          32-bit lanes of a register
+    columns       activations that the many-column product holds in registers at once
+    query_rows    rows of queries that attention holds in registers at once
+    dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
+    fma           a * b + c, rounded once
+    widen_half    float16 bits as float32
+    narrow_half   float32 as float16 bits, to nearest even
 """
 
 from __future__ import annotations
 
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I8, I16, I32, Vec, lanes
+from llamachat.engine.jit.values import F32, I8, I16, I32, I64, Vec, lanes
 
 
 class Generic:
@@ -24,7 +24,7 @@ class Generic:
     needs: tuple[str, ...] = ()
     rows = 4
     columns = 4
-    query_rows = 6
+    query_rows = 3
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """acc + u0 s0 + u1 s1 + u2 s2 + u3 s3 per lane, exact; unsigned bytes hold at most `bits` bits."""
@@ -34,8 +34,20 @@ class Generic:
         return acc
 
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
-        """a * b + c."""
-        return a * b + c
+        """a * b + c, rounded once, also where the processor has no such instruction.
+
+        The product is exact in float64; the sum is rounded there to odd, so that rounding it to float32 rounds the
+        exact sum (Boldo & Melquiond 2008, "Emulation of FMA and correctly rounded sums").
+        """
+        p, addend = a.to_double() * b.to_double(), c.to_double()
+        s = p + addend
+        part = s - p
+        error = (p - (s - part)) + (addend - part)
+        bits = s.as_(lanes(I64, s.count))
+        beyond = ((bits ^ error.as_(bits.type)) < 0).unsigned(I64)  # s is farther from zero than the exact sum
+        odd = (bits - beyond) | 1
+        inexact = (error < 0.0) | (error > 0.0)
+        return inexact.select(odd, bits).as_(s.type).to_single()
 
     def widen_half(self, k: Kernel, h: Vec) -> Vec:
         """float16 bits (i16 lanes) as float32, exactly; also subnormals, infinities and NaN."""

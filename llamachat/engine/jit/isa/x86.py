@@ -15,6 +15,7 @@ class Avx2(Generic):
     needs: tuple[str, ...] = ("avx2", "fma", "f16c")
     rows = 8
     columns = 4
+    query_rows = 6
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """Pairs are added in 16 bits where they cannot overflow (7 bits x 8), else bytes are widened first."""

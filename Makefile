@@ -26,7 +26,7 @@ types: $(VENV)/developed
 	$(BIN)/mypy
 
 imports: $(VENV)/developed
-	$(BIN)/lint-imports --no-timing
+	$(BIN)/lint-imports
 
 tests: models
 	$(BIN)/pytest $(PYTEST)

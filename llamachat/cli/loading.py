@@ -33,10 +33,21 @@ def open_speaker(choice: ModelChoice, options: "GenerationOptions | None" = None
 def load_model(choice: ModelChoice, status: "Status") -> "Model":
     """The model, loaded. Raises ModelFileError, NotEnoughMemory, UsageError."""
     from llamachat.engine.model import Model
+    from llamachat.terminal.output import note
 
     path = model_path(choice)
     with status.during(f"loading {path.name} ..."):
-        return Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress)
+        model = Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress)
+    for remark in remarks(model):
+        note(remark)
+    return model
+
+
+def remarks(model: "Model") -> list[str]:
+    """What a person should know of the model: a context cut by memory, metadata that nobody understands."""
+    unknown = model.spec.unknown_keys
+    said = [f"the file has keys that are not known and not used: {', '.join(unknown)}"] if unknown else []
+    return [*said, *([model.plan.note] if model.plan.note else [])]
 
 
 def open_tokenizer(choice: ModelFile) -> "Tokenizer":

@@ -114,11 +114,12 @@ class Cursor:
 
 @dataclass(frozen=True)
 class LazyArray:
-    """Where an array's elements are."""
+    """Where an array's elements are: bytes at .. end - 1."""
 
     kind: int
     count: int
     at: int
+    end: int
 
 
 class Metadata(Mapping[str, object]):
@@ -174,12 +175,12 @@ class Metadata(Mapping[str, object]):
         width = 8 if kind == STRING else np.dtype(SCALARS[kind][1]).itemsize
         if count > (cursor.size - cursor.at) // width:
             raise cursor.fail(f"claims {count} elements, more than the file holds", key)
-        array = LazyArray(kind, count, cursor.at)
+        start = cursor.at
         if kind == STRING:
             cursor.skip_strings(count, shown(key))
         else:
             cursor.at += count * width
-        return array
+        return LazyArray(kind, count, start, cursor.at)
 
     def _nest(self, key: str, count: int, depth: int) -> list[object]:
         self._nested += count
@@ -192,14 +193,24 @@ class Metadata(Mapping[str, object]):
 
     def _elements(self, array: LazyArray) -> list[str] | npt.NDArray[Any]:
         if array.kind == STRING:
-            return [raw.decode(errors="replace") for raw in self._strings(array)]
+            return self._strings(array)
         kind = np.dtype(SCALARS[array.kind][1])
         values = np.frombuffer(self._cursor.buffer, kind, array.count, array.at)
         return values != 0 if array.kind == BOOL else values
 
-    def _strings(self, array: LazyArray) -> Iterator[bytes]:
-        buffer, at, unpack = self._cursor.buffer, array.at, _LENGTH.unpack_from
-        for _ in range(array.count):
-            start = at + 8
-            at = start + unpack(buffer, at)[0]
-            yield bytes(buffer[start:at])
+    def _strings(self, array: LazyArray) -> list[str]:
+        """The texts of an array; its bytes are copied once, because slices of a mapping are slow."""
+        raw = bytes(self._cursor.buffer[array.at : array.end])
+        try:
+            return _texts(raw, array.count, "strict")
+        except UnicodeDecodeError:
+            return _texts(raw, array.count, "replace")
+
+
+def _texts(raw: bytes, count: int, errors: str) -> list[str]:
+    at, texts, unpack = 0, [], _LENGTH.unpack_from
+    for _ in range(count):
+        start = at + 8
+        at = start + unpack(raw, at)[0]
+        texts.append(raw[start:at].decode("utf-8", errors))
+    return texts

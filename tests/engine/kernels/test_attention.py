@@ -8,7 +8,6 @@ from machine import Array, Machine, poisoned
 
 from llamachat.engine.kernels.attention import CACHE_BYTES, CHUNK, Attention, StoreCache
 from llamachat.engine.kernels.norm import LANES
-from llamachat.engine.kernels.norm import LANES
 from llamachat.engine.runtime.lower import QUERY_ROWS
 
 N_CTX = 2 * CHUNK

@@ -1,0 +1,175 @@
+"""Programs: barriers where threads could meet, and regions that never share bytes while both are alive."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llamachat.engine.jit.cache import ObjectCache
+from llamachat.engine.jit.compiler import Compiler, KernelSpec, choose_isa
+from llamachat.engine.jit.isa.generic import Generic
+from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.kernels.walker import LAUNCH_BYTES
+from llamachat.engine.runtime.buffers import Buffer
+from llamachat.engine.runtime.program import Launch, Program, Region, build
+
+
+@dataclass(frozen=True)
+class Nothing(KernelSpec):
+    """A kernel that does nothing with four regions."""
+
+    arguments: ClassVar = ("a", "b", "c", "d")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Returns."""
+
+
+COMPILER = Compiler(choose_isa("generic"), ObjectCache(None))
+ROWS, COLUMNS = ("items", "n_tokens", 1), ("units", 8)
+
+
+def launch(reads: list[Region], writes: list[Region], split: tuple[object, ...] = ()) -> Launch:
+    regions = [*reads, *writes][:4]
+    arguments = dict.fromkeys(Nothing.arguments, 0) | dict(zip(Nothing.arguments, regions, strict=False))
+    return Launch(Nothing(), arguments, tuple(reads), tuple(writes), split)
+
+
+def rows_of(program: Program) -> np.ndarray:
+    """The launches as native code sees them: kernel, arguments, barrier, spare."""
+    table = next(b for b in program._keep if isinstance(b, Buffer) and b.address == program.address)
+    return table.view(np.int64, (program.n_launches, LAUNCH_BYTES // 8))
+
+
+def barriers(*launches: Launch) -> list[int]:
+    """Which launches a barrier follows."""
+    return rows_of(build(launches, COMPILER))[:, 2].tolist()
+
+
+def places(launches: list[Launch]) -> list[list[int]]:
+    """The addresses that each launch gets."""
+    program = build(launches, COMPILER)
+    memory = {b.address: b for b in program._keep if isinstance(b, Buffer)}
+    arguments = memory[int(rows_of(program)[0, 1])].view(np.int64, (4 * len(launches),))
+    return arguments.reshape(-1, 4).tolist()
+
+
+def fixed(n_bytes: int = 64) -> Region:
+    """A region outside the program."""
+    return Region(n_bytes, fixed=1 << 40)
+
+
+@pytest.mark.parametrize("make", [lambda: Region(64), fixed], ids=["own memory", "fixed"])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        pytest.param("w", "r", id="a read after a write"),
+        pytest.param("r", "w", id="a write after a read"),
+        pytest.param("w", "w", id="a write after a write"),
+    ],
+)
+@pytest.mark.parametrize("splits", [((), ()), (ROWS, COLUMNS), (ROWS, ())], ids=["all", "other split", "one split"])
+def test_a_barrier_stands_between(make, first: str, second: str, splits: tuple) -> None:
+    region = make()
+
+    def touching(how: str, split: tuple[object, ...]) -> Launch:
+        return launch([region] if how == "r" else [], [region] if how == "w" else [], split)
+
+    assert barriers(touching(first, splits[0]), touching(second, splits[1])) == [1, 1]
+
+
+def test_readers_need_no_barrier_between_them() -> None:
+    region, outputs = fixed(), [Region(64), Region(64)]
+    readers = [launch([region], [output]) for output in outputs]
+    assert barriers(*readers, launch(outputs, [])) == [0, 1, 1]
+
+
+def test_the_same_split_needs_no_barrier() -> None:
+    a, b = Region(64), Region(64)
+    assert barriers(launch([], [a], ROWS), launch([a], [b], ROWS), launch([b, a], [b], ROWS)) == [0, 0, 1]
+
+
+def test_a_private_region_needs_no_barrier() -> None:
+    region = Region(64, private=True)
+    assert barriers(launch([], [region]), launch([region], [region])) == [0, 1]
+
+
+def test_a_barrier_serves_all_launches_before_it() -> None:
+    a, b = Region(64), Region(64)
+    assert barriers(launch([], [a]), launch([], [b]), launch([a], []), launch([b], [])) == [0, 1, 0, 1]
+
+
+def test_a_conflict_is_found_across_launches_between() -> None:
+    a, b = Region(64), Region(64)
+    assert barriers(launch([], [a], ROWS), launch([], [b], ROWS), launch([a], [], COLUMNS)) == [0, 1, 1]
+
+
+def test_memory_that_is_used_again_needs_a_barrier() -> None:
+    """The second region takes the place of the first, whose reader may still be at work on another thread."""
+    a, b = Region(64), Region(64)
+    launches = [launch([], [a], ROWS), launch([a], [], ROWS), launch([], [b], ROWS)]
+    assert places(launches)[0][0] == places(launches)[0][0]
+    assert barriers(*launches) == [0, 1, 1]
+
+
+def test_a_program_is_as_large_as_what_is_alive_at_once() -> None:
+    regions = [Region(1000) for _ in range(20)]
+    chain = [launch([before], [after]) for before, after in pairwise(regions)]
+    assert build(chain, COMPILER).n_bytes <= 3 * 1024
+
+
+def test_a_fixed_region_keeps_its_address() -> None:
+    assert places([launch([fixed()], [])])[0] == [1 << 40, 0, 0, 0]
+
+
+def test_a_program_without_launches_is_empty() -> None:
+    assert build([], COMPILER).n_launches == 0
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> list[Launch]:
+    """Launches that read and write a few regions each."""
+    sizes = draw(st.lists(st.integers(1, 5000), min_size=1, max_size=12))
+    regions = [Region(size, private=draw(st.booleans())) for size in sizes]
+    some = st.lists(st.sampled_from(regions), max_size=2, unique_by=id)
+    splits = st.sampled_from([(), ROWS, COLUMNS])
+    return draw(st.lists(st.builds(launch, some, some, splits), min_size=1, max_size=12))
+
+
+@given(programs())
+def test_regions_that_are_alive_together_never_overlap(launches: list[Launch]) -> None:
+    found: dict[int, tuple[Region, int, int, int]] = {}  # region, address, first and last launch
+    for i, (one, addresses) in enumerate(zip(launches, places(launches), strict=True)):
+        for region, address in zip([*one.reads, *one.writes], addresses, strict=False):
+            known = found.setdefault(id(region), (region, address, i, i))
+            assert known[1] == address
+            found[id(region)] = (region, address, known[2], i)
+    known = list(found.values())
+    for i, (a, at_a, first_a, last_a) in enumerate(known):
+        for b, at_b, first_b, last_b in known[i + 1 :]:
+            if first_a <= last_b and first_b <= last_a:
+                assert at_a + a.n_bytes <= at_b or at_b + b.n_bytes <= at_a
+
+
+@given(programs())
+def test_between_two_barriers_no_two_threads_meet(launches: list[Launch]) -> None:
+    """Checked on the bytes themselves: pairs of launches without a barrier between them."""
+    addresses, stands = places(launches), barriers(*launches)
+    for i, first in enumerate(launches):
+        for j in range(i + 1, len(launches)):
+            if any(stands[i:j]):
+                break
+            second = launches[j]
+            for a, at_a, writes_a in touched(first, addresses[i]):
+                for b, at_b, writes_b in touched(second, addresses[j]):
+                    overlap = at_a < at_b + b.n_bytes and at_b < at_a + a.n_bytes
+                    alone = a is b and (a.private or (first.split and first.split == second.split))
+                    assert alone or not overlap or not (writes_a or writes_b)
+
+
+def touched(one: Launch, addresses: list[int]) -> list[tuple[Region, int, bool]]:
+    regions = [(r, False) for r in one.reads] + [(r, True) for r in one.writes]
+    return [(region, at, writes) for (region, writes), at in zip(regions, addresses, strict=False)]

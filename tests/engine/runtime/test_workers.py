@@ -1,0 +1,186 @@
+"""The worker pool: every thread walks every launch, and all of them end."""
+
+import threading
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from machine import Array
+
+from llamachat.engine.jit.compiler import Compiler, KernelSpec, choose_isa
+from llamachat.engine.jit.isa.generic import Generic
+from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.runtime.program import Launch, Region, build
+from llamachat.engine.runtime.workers import Step, WorkerPool, default_threads
+
+N_LAUNCHES = 50
+
+
+@dataclass(frozen=True)
+class Chain(KernelSpec):
+    """Each thread adds 1 to what its neighbour wrote in the launch before: wrong unless barriers hold."""
+
+    arguments: ClassVar = ("before", "after")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """One i64 a thread."""
+        neighbour = (k.thread + 1) % k.n_threads
+        value = k.pointer("before")[neighbour * 8].load(k.thread.type, 8)
+        k.pointer("after")[k.thread * 8].store(value + 1, 8)
+
+
+@dataclass(frozen=True)
+class Cancel(KernelSpec):
+    """Sets the step's flag, as a person would from another thread."""
+
+    arguments: ClassVar = ("flag",)
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Written by every thread."""
+        k.pointer("flag").store_atomic(k.number(1))
+
+
+@pytest.fixture(scope="module")
+def compiler() -> Compiler:
+    return Compiler(choose_isa())
+
+
+def chain(a: Array, b: Array) -> list[Launch]:
+    """Launches that count from a to b and back."""
+    regions = [Region(array.values.nbytes, fixed=array.address) for array in (a, b)]
+    launches = []
+    for i in range(N_LAUNCHES):
+        before, after = regions[i % 2], regions[1 - i % 2]
+        launches.append(Launch(Chain(), {"before": before, "after": after}, (before,), (after,)))
+    return launches
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+def test_every_thread_walks_every_launch(compiler: Compiler, n_threads: int) -> None:
+    a, b = (Array(np.zeros(n_threads, np.int64)) for _ in range(2))
+    program, pool = build(chain(a, b), compiler), WorkerPool(compiler, n_threads)
+    for _ in range(20):
+        pool.run(program.address, program.n_launches, Step())
+    pool.close()
+    assert a.values.tolist() == [20 * N_LAUNCHES] * n_threads
+    assert a.intact()
+    assert b.intact()
+
+
+def test_a_pool_that_slept_works_again(compiler: Compiler) -> None:
+    """Workers sleep after a while; the second round must wake them. The first wait is made long by a busy caller."""
+    a, b = (Array(np.zeros(2, np.int64)) for _ in range(2))
+    program, pool = build(chain(a, b), compiler), WorkerPool(compiler, 2)
+    for _ in range(3):
+        np.sort(np.random.default_rng(0).random(1_000_000))
+        pool.run(program.address, program.n_launches, Step())
+    pool.close()
+    assert a.values.tolist() == [3 * N_LAUNCHES] * 2
+
+
+def test_several_threads_may_share_a_pool(compiler: Compiler) -> None:
+    pool, counts = WorkerPool(compiler, 2), [Array(np.zeros(2, np.int64)) for _ in range(6)]
+    programs = [build(chain(*counts[i : i + 2]), compiler) for i in (0, 2, 4)]
+
+    def work(i: int) -> None:
+        for _ in range(50):
+            pool.run(programs[i].address, programs[i].n_launches, Step())
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    pool.close()
+    assert [counts[i].values.tolist() for i in (0, 2, 4)] == [[50 * N_LAUNCHES] * 2] * 3
+
+
+def test_close_ends_the_threads_and_may_be_called_twice(compiler: Compiler) -> None:
+    before = set(threading.enumerate())
+    pool = WorkerPool(compiler, 4)
+    assert len(set(threading.enumerate()) - before) == 3
+    pool.close()
+    pool.close()
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_forgotten_pool_ends_its_threads(compiler: Compiler) -> None:
+    before = set(threading.enumerate())
+    pool = WorkerPool(compiler, 3)
+    del pool
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_a_cancelled_step_does_nothing(compiler: Compiler, n_threads: int) -> None:
+    a, b = (Array(np.zeros(n_threads, np.int64)) for _ in range(2))
+    program, pool, step = build(chain(a, b), compiler), WorkerPool(compiler, n_threads), Step()
+    step.set(cancel=1)
+    pool.run(program.address, program.n_launches, step)
+    assert a.values.tolist() == b.values.tolist() == [0] * n_threads
+    step.set(cancel=0)
+    pool.run(program.address, program.n_launches, step)
+    pool.close()
+    assert a.values.tolist() == [N_LAUNCHES] * n_threads
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_a_step_that_is_cancelled_halfway_skips_the_rest(compiler: Compiler, n_threads: int) -> None:
+    a, b = (Array(np.zeros(n_threads, np.int64)) for _ in range(2))
+    pool, step = WorkerPool(compiler, n_threads), Step()
+    flag = Region(8, fixed=step.field_address("cancel"))
+    everything = tuple(Region(array.values.nbytes, fixed=array.address) for array in (a, b))
+    launches = chain(a, b)
+    before = [Launch(x.spec, x.arguments, everything, everything) for x in launches[:10]]
+    after = [Launch(x.spec, x.arguments, (*everything, flag), everything) for x in launches[10:]]
+    program = build([*before, Launch(Cancel(), {"flag": flag}, everything, (*everything, flag)), *after], compiler)
+    pool.run(program.address, program.n_launches, step)
+    pool.close()
+    assert step.cancelled
+    assert a.values.tolist() == [10] * n_threads
+
+
+def test_a_step_keeps_its_fields_apart() -> None:
+    step = Step()
+    step.set(n_tokens=3, n_past=5)
+    step.set(n_past=7)
+    assert step.field_address("n_past") - step.field_address("n_tokens") == 8
+    assert not step.cancelled
+
+
+def test_the_default_is_a_thread_a_core_at_least_one() -> None:
+    assert default_threads() >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("900000 100000", 4), ("", 4)],
+)
+def test_a_container_s_quota_limits_the_threads(monkeypatch: pytest.MonkeyPatch, text: str, expected: int) -> None:
+    monkeypatch.setattr("llamachat.engine.runtime.workers._siblings", str)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr("pathlib.Path.read_text", lambda path: text)
+    assert default_threads() == expected
+
+
+def test_two_hardware_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamachat.engine.runtime.workers._siblings", lambda cpu: str(cpu % 2))
+    monkeypatch.setattr("llamachat.engine.runtime.workers._quota", lambda: 0)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    assert default_threads() == 2
+
+
+def test_limits_are_positive(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamachat.engine.runtime.limits.ROUNDS", 1000)
+    pool = WorkerPool(compiler, 2)
+    try:
+        assert read_bandwidth(compiler, pool, 1 << 20) > 0
+        assert read_bandwidth(compiler, pool, 1) > 0
+        assert dot_rate(compiler, pool) > 0
+        assert fused_rate(compiler, pool) > 0
+    finally:
+        pool.close()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.sampling.chain import Sampler
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.text import TextStream
@@ -38,7 +38,7 @@ class EvaluatingContext(Protocol):
 
     def eval(
         self, tokens: Sequence[int], logits: Literal["last"] = "last", progress: Progress | None = None
-    ) -> npt.NDArray[np.float32]:
+    ) -> NDArray[np.float32]:
         """Append `tokens`; float32 [n_vocab] logits after the last. Raises Cancelled, keeping a prefix of them."""
         ...
 
@@ -170,7 +170,7 @@ def _ending(stream: TextStream, is_last: bool, is_full: bool) -> StopReason | No
 
 def _evaluate_prompt(
     context: EvaluatingContext, prompt: Sequence[int], progress: Progress | None
-) -> npt.NDArray[np.float32]:
+) -> NDArray[np.float32]:
     """The logits after the prompt, evaluating only what the context does not hold, and at least the last token."""
     n_kept = min(common_prefix(context.tokens, prompt), len(prompt) - 1)
     if n_kept < len(context.tokens):

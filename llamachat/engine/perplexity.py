@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.errors import UsageError
 
 PIECE = 64
@@ -29,7 +29,7 @@ class ScoringContext(Protocol):
         """How many tokens it can hold."""
         ...
 
-    def eval(self, tokens: Sequence[int], logits: Literal["all"]) -> npt.NDArray[np.float32]:
+    def eval(self, tokens: Sequence[int], logits: Literal["all"]) -> NDArray[np.float32]:
         """Append tokens; float32 [n_tokens, n_vocab]."""
         ...
 
@@ -69,7 +69,7 @@ def score(
     stride = max(1, context.n_ctx // 2) if stride is None else stride
     if not 1 <= stride < context.n_ctx:
         raise UsageError(f"the stride must be from 1 to {context.n_ctx - 1} (less than the context), not {stride}")
-    found: list[npt.NDArray[np.float64]] = []
+    found: list[NDArray[np.float64]] = []
     done = 0
     for window, n_known in _windows(ids, context.n_ctx, stride, bos):
         context.truncate(0)
@@ -93,7 +93,7 @@ def _windows(ids: Sequence[int], n_ctx: int, stride: int, bos: int | None) -> It
         start += stride
 
 
-def _losses(context: ScoringContext, window: Sequence[int], n_known: int) -> Iterator[npt.NDArray[np.float64]]:
+def _losses(context: ScoringContext, window: Sequence[int], n_known: int) -> Iterator[NDArray[np.float64]]:
     """The negative log-probabilities of the window's tokens from n_known on, in pieces."""
     for first in range(0, len(window) - 1, PIECE):
         piece = window[first : min(first + PIECE, len(window) - 1)]
@@ -104,7 +104,7 @@ def _losses(context: ScoringContext, window: Sequence[int], n_known: int) -> Ite
             yield np.array([_loss(row, token) for row, token in zip(logits[skipped:], following, strict=True)])
 
 
-def _loss(logits: npt.NDArray[np.float32], token: int) -> float:
+def _loss(logits: NDArray[np.float32], token: int) -> float:
     """-ln softmax(logits)[token]. logits: float32 [n_vocab]."""
     shifted = logits.astype(np.float64) - float(logits.max())
     return float(np.log(np.exp(shifted).sum()) - shifted[token])

@@ -3,16 +3,16 @@
 import math
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.graph import RopeSpec
 from llamachat.errors import ModelFileError
 
-Floats = npt.NDArray[np.float64]
+Floats = NDArray[np.float64]
 
 
 def rope_angles(
-    spec: RopeSpec, factors: npt.NDArray[np.floating] | None, positions: npt.NDArray[np.integer]
+    spec: RopeSpec, factors: NDArray[np.floating] | None, positions: NDArray[np.integer]
 ) -> tuple[Floats, Floats]:
     """Cosines and sines [n, n_rot/2] of `positions` [n], times the spec's magnitude.
 

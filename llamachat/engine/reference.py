@@ -9,14 +9,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.graph import Add, Attention, Embed, Glu, Graph, Linear, Node, RmsNorm, Rope, Tensor
 from llamachat.engine.positions import rope_angles
 from llamachat.errors import UsageError
 
-Floats = npt.NDArray[np.float64]
-Load = Callable[[str], npt.NDArray[Any]]
+Floats = NDArray[np.float64]
+Load = Callable[[str], NDArray[Any]]
 
 ROWS_AT_ONCE: Final = 8192
 """Rows of a matrix that are float64 at the same time."""
@@ -29,7 +29,7 @@ class Evaluation:
     """One sequence on its way: tokens [n_tokens], the values that are still needed, and where weights come from."""
 
     load: Load
-    tokens: npt.NDArray[np.int64]
+    tokens: NDArray[np.int64]
     values: dict[Node, Floats] = field(default_factory=dict)
 
     def weight(self, tensor: Tensor) -> Floats:
@@ -37,7 +37,7 @@ class Evaluation:
         return np.asarray(self.load(tensor.name), np.float64).reshape(tensor.shape)
 
 
-def evaluate(graph: Graph, load: Load, tokens: Sequence[int] | npt.NDArray[np.integer]) -> Floats:
+def evaluate(graph: Graph, load: Load, tokens: Sequence[int] | NDArray[np.integer]) -> Floats:
     """The last node's value, the logits: float64 [n_tokens, n_vocab].
 
     load: gives the tensor of a name as floats, in any shape with as many values. Raises UsageError for no tokens or a

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.errors import ModelFileError
 
 # Limits far above every real model, so that a small file cannot ask for much memory or time.
@@ -191,7 +191,7 @@ class Metadata(Mapping[str, object]):
         inner = [self._array(key, depth + 1) for _ in range(count)]
         return [self._elements(one) if isinstance(one, LazyArray) else one for one in inner]
 
-    def _elements(self, array: LazyArray) -> list[str] | npt.NDArray[Any]:
+    def _elements(self, array: LazyArray) -> list[str] | NDArray[Any]:
         if array.kind == STRING:
             return self._strings(array)
         kind = np.dtype(SCALARS[array.kind][1])

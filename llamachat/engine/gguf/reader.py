@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.gguf.metadata import Cursor, Metadata, shown
 from llamachat.engine.gguf.types import TYPES, GgmlType
 from llamachat.errors import ModelFileError, Unsupported
@@ -42,7 +42,7 @@ class TensorInfo:
     type: GgmlType
     shape: tuple[int, ...]
     n_bytes: int
-    data: npt.NDArray[np.uint8]
+    data: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.gguf.metadata import ARRAY, SCALARS, STRING
 from llamachat.engine.gguf.reader import DEFAULT_ALIGNMENT, MAGIC
 from llamachat.engine.gguf.types import BY_NAME
@@ -19,7 +19,7 @@ from llamachat.errors import UsageError
 _NUMBER_OF = {np.dtype(kind): number for number, (_, kind) in SCALARS.items() if number != 7} | {np.dtype(bool): 7}
 
 # name, type name, shape with rows first, raw bytes
-Entry = tuple[str, str, Sequence[int], npt.NDArray[np.uint8]]
+Entry = tuple[str, str, Sequence[int], NDArray[np.uint8]]
 
 
 def write_gguf(path: str | Path, metadata: Mapping[str, object], tensors: Iterable[Entry]) -> None:
@@ -61,7 +61,7 @@ def _header(metadata: Mapping[str, object], entries: Sequence[Entry], alignment:
     return raw + bytes(-len(raw) % alignment)
 
 
-def _check_size(name: str, kind: str, shape: Sequence[int], data: npt.NDArray[np.uint8]) -> None:
+def _check_size(name: str, kind: str, shape: Sequence[int], data: NDArray[np.uint8]) -> None:
     if kind not in BY_NAME:
         raise UsageError(f"{name}: GGUF has no tensor type {kind}")
     if shape[-1] % BY_NAME[kind].block:

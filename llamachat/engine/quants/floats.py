@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.quants.format import Bytes, Floats
 
 
@@ -25,7 +25,7 @@ class FloatFormat:
             return (words.astype(np.uint32) << 16).view(np.float32)
         return words.astype(np.float32)
 
-    def encode(self, values: npt.NDArray[np.floating]) -> Bytes:
+    def encode(self, values: NDArray[np.floating]) -> Bytes:
         """Raw bytes of the values, rounded to nearest even."""
         wide = np.ascontiguousarray(values, np.float32).ravel()
         if self.name != "BF16":

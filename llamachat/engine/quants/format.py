@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.gguf.types import BY_NAME
 
-Bytes = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 _CHUNK_WEIGHTS = 1 << 20
 _APPLY: dict[str, Callable[[Any, Any], Any]] = {
@@ -171,7 +171,7 @@ class BlockFormat:
                 out[start * self.block : (start + len(part)) * self.block] = self._decode(part).ravel()
         return out
 
-    def _decode(self, blocks: npt.NDArray[np.void]) -> Floats:
+    def _decode(self, blocks: NDArray[np.void]) -> Floats:
         read = _reader(blocks)
         groups = (len(blocks), self.block // self.group, self.group)
         scale = self.scale.of(read).astype(np.float32)[:, :, None]
@@ -181,7 +181,7 @@ class BlockFormat:
         return weights
 
 
-def _reader(blocks: npt.NDArray[np.void]) -> Callable[[Expr], Any]:
+def _reader(blocks: NDArray[np.void]) -> Callable[[Expr], Any]:
     """Leaves of a structured array: integers as int32, halves as float32, [n_blocks, count]."""
 
     def read(leaf: Expr) -> Any:

@@ -1,13 +1,13 @@
 """The tokens that may come next, and how the largest of many logits are found without sorting them all."""
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.errors import LlamaChatError
 
-Logits = npt.NDArray[np.float32]
-Index = npt.NDArray[np.intp]
-Weights = npt.NDArray[np.float64]
+Logits = NDArray[np.float32]
+Index = NDArray[np.intp]
+Weights = NDArray[np.float64]
 
 GROUP = 64
 """Logits are first looked at in groups of this many (each group's maximum), where there are enough of them."""
@@ -42,13 +42,13 @@ class Candidates:
         self.logits, self._owned = logits, True
         self.largest = float(logits.max())
 
-    def keep(self, index: npt.NDArray[np.generic], best_first: bool) -> None:
+    def keep(self, index: NDArray[np.generic], best_first: bool) -> None:
         """Narrow to `index` (positions, or a mask), which must leave at least one."""
         self.ids = self.ids[index]
         self.best_first = best_first
         self._set(self.logits[index])
 
-    def positions(self, tokens: Index, n_vocab: int) -> tuple[Index, npt.NDArray[np.bool_]]:
+    def positions(self, tokens: Index, n_vocab: int) -> tuple[Index, NDArray[np.bool_]]:
         """Where `tokens` (rising) stand among the candidates, and which of them do: int [found], bool [n_tokens]."""
         if self.ids.size == n_vocab and not self.best_first:
             return tokens, np.ones(tokens.size, dtype=bool)

@@ -1,8 +1,8 @@
 """Top-p (nucleus): the most likely tokens that together reach a probability."""
 
 import numpy as np
-import numpy.typing as npt
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.sampling.candidates import Candidates, Index, Logits, best, largest
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
@@ -37,7 +37,7 @@ class TopP(Stage):
             candidates.keep(nucleus(candidates.logits, weights, need), best_first=False)
 
 
-def nucleus(logits: Logits, weights: npt.NDArray[np.float64], need: float) -> Index:
+def nucleus(logits: Logits, weights: NDArray[np.float64], need: float) -> Index:
     """Positions, rising, of the fewest largest logits whose weights sum to `need` or more (at least one).
 
     Splits off the largest sixteenth again and again, so only a remainder of at most 1024 is ever sorted.
@@ -58,6 +58,6 @@ def nucleus(logits: Logits, weights: npt.NDArray[np.float64], need: float) -> In
     return np.sort(np.concatenate(taken))
 
 
-def _reaching(weights: npt.NDArray[np.float64], need: float) -> int:
+def _reaching(weights: NDArray[np.float64], need: float) -> int:
     """How many of the weights, from the first on, it takes to reach `need`; at least one."""
     return min(int(np.searchsorted(np.cumsum(weights), need, side="left")) + 1, weights.size)

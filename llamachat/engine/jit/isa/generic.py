@@ -1,12 +1,12 @@
 """The plain-LLVM instruction set: right on every processor, and the definition of each word for the others.
 
-    rows          32-bit lanes of a register
-    columns       activations that the many-column product holds in registers at once
-    query_rows    rows of queries that attention holds in registers at once
-    dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
-    fma           a * b + c, rounded once
-    widen_half    float16 bits as float32
-    narrow_half   float32 as float16 bits, to nearest even
+rows          32-bit lanes of a register
+columns       activations that the many-column product holds in registers at once
+query_rows    rows of queries that attention holds in registers at once
+dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
+fma           a * b + c, rounded once
+widen_half    float16 bits as float32
+narrow_half   float32 as float16 bits, to nearest even
 """
 
 from __future__ import annotations

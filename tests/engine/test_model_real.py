@@ -11,6 +11,7 @@ import pytest
 
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import open_gguf, write_gguf
+from llamachat.engine.jit.compiler import usable_isas
 from llamachat.engine.model import Model
 from llamachat.engine.runtime.weights import decode
 
@@ -137,3 +138,13 @@ def test_neither_pieces_nor_threads_change_a_bit_of_a_real_model(real_model: Rea
     with Model(real_model.path, 1) as alone:
         for pieces in ((len(ids),), (2, 270, 2)):
             assert np.array_equal(evaluated_in(alone, ids, pieces), whole), pieces
+
+
+def test_instruction_sets_agree_on_a_real_model(real_model: RealModel, as_is: Model) -> None:
+    """Rounded activations make much of a little: only sums in one order on every instruction set keep this bound."""
+    ids = real_model.texts[0]["ids"][:100]
+    expected = evaluated_in(as_is, ids, (len(ids),))
+    for isa in usable_isas():
+        with Model(real_model.path, 2, isa=isa) as other:
+            difference = evaluated_in(other, ids, (len(ids),)) - expected
+        assert (difference**2).sum() <= 1e-5 * (expected**2).sum(), isa

@@ -140,11 +140,10 @@ def test_neither_pieces_nor_threads_change_a_bit_of_a_real_model(real_model: Rea
             assert np.array_equal(evaluated_in(alone, ids, pieces), whole), pieces
 
 
-def test_instruction_sets_agree_on_a_real_model(real_model: RealModel, as_is: Model) -> None:
-    """Rounded activations make much of a little: only sums in one order on every instruction set keep this bound."""
-    ids = real_model.texts[0]["ids"][:100]
+def test_every_instruction_set_gives_the_same_bits_for_a_real_model(real_model: RealModel, as_is: Model) -> None:
+    """Rounded activations make much of a little: only sums in one order agree at all."""
+    ids = real_model.texts[0]["ids"][:24]
     expected = evaluated_in(as_is, ids, (len(ids),))
     for isa in usable_isas():
         with Model(real_model.path, 2, isa=isa) as other:
-            difference = evaluated_in(other, ids, (len(ids),)) - expected
-        assert (difference**2).sum() <= 1e-5 * (expected**2).sum(), isa
+            assert np.array_equal(evaluated_in(other, ids, (len(ids),)), expected), isa

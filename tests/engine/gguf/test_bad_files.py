@@ -2,6 +2,8 @@
 
 import os
 import struct
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,7 @@ from gguf_bytes import (
 from llamachat.engine.gguf import open_gguf, parse
 from llamachat.errors import ExitCode, LlamaChatError, ModelFileError, Unsupported
 
+NOBODY = 65_534
 GOOD = gguf_bytes()
 A_PAIR = tuple(NAME.items())
 
@@ -216,13 +219,32 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
         open_gguf(tmp_path / "pipe.gguf")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
-def test_a_file_without_permission_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "secret.gguf"
-    path.write_bytes(GOOD)
-    path.chmod(0)
-    with pytest.raises(ModelFileError, match="no permission to read it"):
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that every user may enter (those above `tmp_path` are closed), for a user who is not root."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("this system has no users to become")
+    with tempfile.TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        folder.chmod(0o755)
+        (folder / "secret.gguf").write_bytes(GOOD)
+        (folder / "secret.gguf").chmod(0)
+        if user == 0:
+            try:
+                os.seteuid(NOBODY)
+            except OSError:
+                pytest.skip("root may read everything, and cannot become nobody here")
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+
+
+def test_a_file_without_permission_is_named(open_folder: Path) -> None:
+    path = open_folder / "secret.gguf"
+    with pytest.raises(ModelFileError) as caught:
         open_gguf(path)
+    assert str(caught.value) == f"{path}: no permission to read it"
 
 
 @pytest.mark.parametrize("name", ["null\0byte.gguf", "long" * 2_000], ids=["null byte", "too long"])

@@ -197,6 +197,11 @@ def test_a_golden_vocabulary_reads_as_in_the_gguf_package(golden: Path) -> None:
     assert_agreement(golden / "tokenizers" / "ggml-vocab-bert-bge.gguf")
 
 
+@pytest.mark.real
+def test_a_real_model_reads_as_in_the_gguf_package(smollm2: Path) -> None:
+    assert_agreement(smollm2)
+
+
 def test_a_golden_model_written_again_is_the_same_model(golden: Path, tmp_path: Path) -> None:
     first = open_gguf(golden / "archs" / "gemma3.gguf")
     entries = [(t.name, t.type.name, t.shape, t.data) for t in first.tensors.values()]

@@ -54,11 +54,12 @@ class Context:
         self._engine = engine
         self._memory = _CacheMemory(engine, -(-n_ctx // CHUNK) * CHUNK, cache_type)
         self._step = Step()
-        self._ids = Buffer(4 * BATCH)
+        self._ids_buffer = Buffer(4 * BATCH)
+        self._ids = self._ids_buffer.view(np.int32, (BATCH,))
         self._crossing: dict[g.Node, Region] = {}
         self._keep: list[Buffer] = []
         self._bodies: dict[int, Program] = {}
-        self._heads: dict[int, tuple[Program, Buffer]] = {}
+        self._heads: dict[int, tuple[Program, np.ndarray]] = {}
 
     @property
     def n_past(self) -> int:
@@ -107,8 +108,8 @@ class Context:
     def _checked(self, tokens: Sequence[int]) -> np.ndarray:
         if not len(tokens):
             raise UsageError("nothing to evaluate: the list of tokens is empty")
-        ids = np.asarray(tokens, np.int64)
-        if ids.ndim != 1 or ids.min() < 0 or ids.max() >= self._engine.n_vocab:
+        ids = np.asarray(tokens)
+        if ids.ndim != 1 or ids.dtype.kind not in "iu" or min(tokens) < 0 or max(tokens) >= self._engine.n_vocab:
             raise UsageError(f"token ids must be between 0 and {self._engine.n_vocab - 1}")
         if len(self.tokens) + len(ids) > self.n_ctx:
             raise ContextFull(
@@ -120,19 +121,16 @@ class Context:
     def _run(self, batch: np.ndarray, n_outputs: int) -> list[np.ndarray]:
         """One step; returns the logits of its last n_outputs tokens as a list of at most one array."""
         n_tokens, n_past = len(batch), len(self.tokens)
-        self._ids.view(np.int32, (n_tokens,))[:] = batch
+        self._ids[:n_tokens] = batch
         self._memory.fill_rope_tables(n_past + n_tokens)
         body = self._body(n_tokens)
-        self._step.set(n_tokens=n_tokens, n_past=n_past, n_outputs=n_outputs, tokens=self._ids.address)
+        self._step.set(n_tokens=n_tokens, n_past=n_past, n_outputs=n_outputs, tokens=self._ids_buffer.address)
         self._launch(body)
         found = []
         if n_outputs:
             head, logits = self._head(n_outputs)
             self._launch(head)
-            stride = logits.n_bytes // (4 * self._padded(n_outputs))
-            found = [
-                logits.view(np.float32, (self._padded(n_outputs), stride))[:n_outputs, : self._engine.n_vocab].copy()
-            ]
+            found = [logits[:n_outputs, : self._engine.n_vocab].copy()]
         self.tokens += batch.tolist()
         return found
 
@@ -175,14 +173,18 @@ class Context:
             self._bodies[columns] = build(lowering.body(self._crossing_regions()), self._engine.compiler)
         return self._bodies[columns]
 
-    def _head(self, n_outputs: int) -> tuple[Program, Buffer]:
+    def _head(self, n_outputs: int) -> tuple[Program, np.ndarray]:
+        """The program from the rows that are wanted to their logits, and where they will be: float32 [rows, padded]."""
         columns = self._columns(n_outputs)
         if columns not in self._heads:
             lowering = self._lowering(columns, self._padded(n_outputs))
             launches, logits = lowering.head(self._crossing_regions())
             buffer = Buffer(logits.n_bytes)
             logits.fixed = buffer.address
-            self._heads[columns] = build(launches, self._engine.compiler), buffer
+            self._keep.append(buffer)
+            rows = self._padded(n_outputs)
+            view = buffer.view(np.float32, (rows, buffer.n_bytes // (4 * rows)))
+            self._heads[columns] = build(launches, self._engine.compiler), view
         return self._heads[columns]
 
 

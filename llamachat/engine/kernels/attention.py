@@ -104,9 +104,9 @@ class _Item:
         self.outputs = self.scores[4 * n * CHUNK]
         self.maxima = self.outputs[4 * n * dim]
         self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
-        # As many independent sums as registers hold beside the operands, enough to hide an addition's latency.
-        sums = 2 * isa.query_rows // (self.rows.block * (LANES // isa.rows))
-        self.keys_per_load = next(n for n in (8, 4, 2, 1) if n <= max(1, sums))
+        # Registers: one query's value, and for every load its keys and a sum for each row; many sums hide the latency.
+        loads = (isa.registers - 1) // ((self.rows.block + 1) * (LANES // isa.rows))
+        self.keys_per_load = next(n for n in (8, 4, 2, 1) if n <= max(1, loads))
 
     def place(self, token: Vec, head_kv: Vec, part: Vec) -> None:
         """Where the item lies: first token, key/value head, which of the group's heads."""

@@ -224,7 +224,10 @@ class Lowering:
         split = ("items", self.count_name, heads)
         self._emit(StoreCache(dim, m.cache_type), arguments, [k, v], [keys, values], split)
         group = node.n_head // heads
-        tokens, parts = (max(1, QUERY_ROWS // group), group) if self.shape.columns > 1 else (1, 1)
+        if self.shape.columns > 1:
+            tokens, parts = max(1, QUERY_ROWS // group), group
+        else:
+            tokens, parts = 1, heads_of_an_item(group, heads, self.shape.n_threads)
         spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts, self.isa.query_rows)
         y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads, private=True)
         self.regions[node] = y
@@ -266,6 +269,18 @@ class Lowering:
         if arguments.get("scratch") is self._scratch:
             writes = [*writes, self._scratch]
         self.launches.append(Launch(spec, arguments, tuple(reads), tuple(writes), split))
+
+
+def heads_of_an_item(n_group: int, n_head_kv: int, n_threads: int) -> int:
+    """How many of the heads that share keys one thread takes when there is one token: fewest rounds of work.
+
+    An item costs about two parts for reading keys and values, whatever their number of heads, and one for each head.
+    """
+
+    def rounds(heads: int) -> int:
+        return -(-n_head_kv * (n_group // heads) // n_threads) * (2 + heads)
+
+    return min((heads for heads in range(1, n_group + 1) if n_group % heads == 0), key=rounds)
 
 
 LOWER: dict[type[g.Node], Callable[[Lowering, Any], None]] = {

@@ -24,6 +24,9 @@ _NATIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}  # SYS_futex
 
 
+_STEP_INDEX = {name: i for i, name in enumerate(STEP)}
+
+
 class Step:
     """What changes from step to step, in memory that launches read; fields are those of `kernel.STEP`."""
 
@@ -35,7 +38,7 @@ class Step:
     def set(self, **values: int) -> None:
         """Writes fields by name."""
         for name, value in values.items():
-            self._values[STEP.index(name)] = value
+            self._values[_STEP_INDEX[name]] = value
 
     def field_address(self, name: str) -> int:
         """Where a field lies."""
@@ -44,7 +47,7 @@ class Step:
     @property
     def cancelled(self) -> bool:
         """Whether the step was asked to stop."""
-        return bool(self._values[STEP.index("cancel")])
+        return bool(self._values[_STEP_INDEX["cancel"]])
 
 
 class WorkerPool:

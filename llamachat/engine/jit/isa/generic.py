@@ -1,5 +1,6 @@
 """The plain-LLVM instruction set: right on every processor, and the definition of each word for the others.
 
+registers     how many there are
 rows          32-bit lanes of a register
 columns       activations that the many-column product holds in registers at once
 query_rows    rows of queries that attention holds in registers at once
@@ -22,6 +23,7 @@ class Generic:
     cpu = ""
     features = ""
     needs: tuple[str, ...] = ()
+    registers = 16
     rows = 4
     columns = 4
     query_rows = 3

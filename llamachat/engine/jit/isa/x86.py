@@ -69,6 +69,7 @@ class Avx512(Avx2):
     cpu = "x86-64-v4"
     features = "-prefer-256-bit"
     needs: tuple[str, ...] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
+    registers = 32
     rows = 16
     columns = 8
     query_rows = 12

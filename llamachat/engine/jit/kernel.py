@@ -12,7 +12,9 @@ from typing import Any
 
 import llvmlite.ir as ir
 
-from llamachat.engine.jit.values import I32, I64, Ptr, Var, Vec, constant, lanes
+from llamachat.engine.jit.values import I8, I32, I64, Ptr, Var, Vec, constant, lanes
+
+CACHE_LINE = 64
 
 STEP = ("cancel", "n_tokens", "n_past", "n_outputs", "tokens")
 
@@ -114,6 +116,15 @@ class Kernel:
         return Vec(
             self.b, self.b.call(self.declare(name, result, *(o.type for o in operands)), [o.v for o in operands])
         )
+
+    def prefetch(self, p: Ptr, n_bytes: int) -> None:
+        """Asks for the cache lines of n_bytes from p on; harmless where nothing is."""
+        pointer = I8.as_pointer()
+        hint = self.declare(f"llvm.prefetch.{pointer.intrinsic_name}", None, pointer, I32, I32, I32)
+        read, keep, data = (Vec(self.b, I32(value)) for value in (0, 3, 1))
+        for at in range(0, n_bytes, CACHE_LINE):
+            address = self.b.inttoptr(p[at].address.v, pointer)
+            self.b.call(hint, [address, read.v, keep.v, data.v])
 
     def call_address(self, address: Vec, result: Any | None, *operands: Vec) -> Vec:
         """A call of a function by its address."""

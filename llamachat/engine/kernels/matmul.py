@@ -23,6 +23,9 @@ from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
 # Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
 UNIT = 2
 
+# How far before its use a tile is asked for when every byte is read once: memory is a quarter faster so, caches little.
+AHEAD = 4096
+
 
 # What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
 MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(ACTIVATIONS)}}
@@ -59,6 +62,7 @@ def _one_column(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -
     groups = tile.format.block // GROUP
     with k.loop(0, blocks) as block:
         base = tiles[(unit * blocks + block) * (UNIT * tile.bytes)]
+        k.prefetch(base[AHEAD], UNIT * tile.bytes)
         for r, total in enumerate(totals):
             for g in range(groups):
                 record = x[(block * groups + g) * Record(1).bytes]
@@ -198,6 +202,8 @@ class FloatProduct(KernelSpec):
             tiles = k.pointer("tiles")[unit * k.args.blocks * (UNIT * self.item * isa.rows)]
             totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(UNIT)]
             with k.loop(0, k.args.blocks) as i:
+                if columns == 1:
+                    k.prefetch(tiles[i * (UNIT * self.item * isa.rows) + AHEAD], UNIT * self.item * isa.rows)
                 for r in range(UNIT):
                     w = read_floats(k, isa, self.format, tiles[(i * UNIT + r) * (self.item * isa.rows)], isa.rows)
                     for c in range(columns):

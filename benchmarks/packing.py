@@ -26,22 +26,22 @@ from llamachat.errors import LlamaChatError
 
 
 def pack(path: Path, n_threads: int) -> dict[str, tuple[int, float]]:
-    """{block type: (bytes of the file, seconds)} of one load; "all" is everything."""
+    """{block type: (bytes of the file, seconds)} of loads of one type each; "all" is everything."""
     file = open_gguf(path)
     matrices, _ = roles(describe(file.metadata, file.tensors, path).graph().nodes)
     compiler = Compiler(choose_isa())
     pool = WorkerPool(compiler, n_threads)
-    weights = Weights(file, compiler, pool)
-    found: defaultdict[str, list[float]] = defaultdict(lambda: [0, 0.0])
+    by_type: defaultdict[str, list[str]] = defaultdict(list)
     for name in matrices:
+        by_type[file.tensors[name].type.name].append(name)
+    found = {}
+    for kind, names in {**by_type, "all": matrices}.items():
+        weights = Weights(file, compiler, pool)
         start = time.perf_counter()
-        weights.load([name], [], lambda done, total: None)
-        seconds = time.perf_counter() - start
-        for kind in (file.tensors[name].type.name, "all"):
-            found[kind][0] += file.tensors[name].n_bytes
-            found[kind][1] += seconds
+        weights.load(names, [], lambda done, total: None)
+        found[kind] = sum(file.tensors[name].n_bytes for name in names), time.perf_counter() - start
     pool.close()
-    return {kind: (int(n_bytes), seconds) for kind, (n_bytes, seconds) in found.items()}
+    return found
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """Contexts: what is refused before anything is evaluated, going back, cancelling, and the memory plan of a model."""
 
+import gc
 import re
 import threading
 from collections.abc import Iterator
@@ -225,3 +226,22 @@ def test_a_closed_model_leaves_no_threads(path: Path) -> None:
         assert model.n_threads == 3
         assert len(set(threading.enumerate()) - before) == 2
     assert set(threading.enumerate()) <= before
+
+
+def test_a_closed_model_evaluates_nothing(golden: Path) -> None:
+    model = Model(golden / "archs" / "llama.gguf", threads=2)
+    context = model.context(64)
+    context.eval([1])
+    model.close()
+    with pytest.raises(UsageError, match="closed"):
+        context.eval([2])
+
+
+def test_a_model_that_is_forgotten_ends_its_threads_before_its_code(golden: Path) -> None:
+    before = threading.active_count()
+    for _ in range(5):
+        model = Model(golden / "archs" / "llama.gguf", threads=3)
+        model.context(64).eval([1, 2, 3])
+        del model
+        gc.collect()
+    assert threading.active_count() == before

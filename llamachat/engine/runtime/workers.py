@@ -19,6 +19,7 @@ from llamachat.engine.jit.compiler import Compiler
 from llamachat.engine.jit.kernel import STEP
 from llamachat.engine.kernels.walker import CONTROL, LINE, Lead, Work
 from llamachat.engine.runtime.buffers import Buffer
+from llamachat.errors import UsageError
 
 _NATIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}  # SYS_futex
@@ -74,11 +75,18 @@ class WorkerPool:
         for thread in self._threads:
             thread.start()
         lead, address = self._lead, self._arguments.address
-        self.close = weakref.finalize(self, _stop, lead, address, self._fields, self._threads, self._control)
+        # The threads run the compiler's code in these buffers: all of it must outlive them.
+        kept = (compiler, self._control, self._arguments)
+        self.close = weakref.finalize(self, _stop, lead, address, self._fields, self._threads, kept)
 
     def run(self, launches: int, n_launches: int, step: Step) -> None:
-        """Runs the launches at that address to the end, or until the step is cancelled."""
+        """Runs the launches at that address to the end, or until the step is cancelled.
+
+        Raises UsageError after `close`.
+        """
         with self._lock:
+            if not self.close.alive:
+                raise UsageError("the model is closed: nothing can be evaluated with it any more")
             self._set("launches", launches)
             self._set("n_launches", n_launches)
             self._set("step", step.address)
@@ -93,9 +101,9 @@ def _stop(
     arguments: int,
     fields: np.ndarray,
     threads: list[threading.Thread],
-    control: Buffer,
+    kept: tuple[object, ...],
 ) -> None:
-    """Ends the workers; the control block must outlive them."""
+    """Ends the workers; only then may what they run, `kept`, be freed."""
     fields[CONTROL.index("stop"), 0] = 1
     lead(arguments, 0, 0, 1)
     for thread in threads:

@@ -12,7 +12,7 @@ from typing import Any
 
 import llvmlite.ir as ir
 
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 HALF, F32, F64 = ir.HalfType(), ir.FloatType(), ir.DoubleType()
 
 
@@ -117,10 +117,6 @@ class Vec:
     def to_single(self) -> Vec:
         """float64 as float32, to nearest even."""
         return Vec(self.b, self.b.fptrunc(self.v, lanes(F32, self.count)))
-
-    def to_int(self, element: Any = I32) -> Vec:
-        """Floats cut to signed integers."""
-        return Vec(self.b, self.b.fptosi(self.v, lanes(element, self.count)))
 
     def signed(self, element: Any) -> Vec:
         """Integers widened with their sign."""

@@ -1,4 +1,4 @@
-"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864) in place, and the cache's rows for keys and values.
+"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864), in place.
 
 Tables hold cos and sin of every position, written by NumPy in float64 and rounded: [position][n_rot/2] cos, then the
 same of sin.

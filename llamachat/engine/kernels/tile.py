@@ -143,11 +143,6 @@ def leaves(tree: Expr) -> list[Expr]:
     return [tree]
 
 
-def tiles_bytes(tile: Tile, n_rows: int, n_columns: int, unit: int) -> int:
-    """Bytes of a packed matrix; the number of tile rows is a multiple of `unit`."""
-    return tile_rows(n_rows, tile.rows, unit) * (n_columns // tile.format.block) * tile.bytes
-
-
 def tile_rows(n_rows: int, rows: int, unit: int) -> int:
     """Tile rows of a matrix, rounded up to a multiple of `unit`."""
     return -(-n_rows // (rows * unit)) * unit

@@ -13,7 +13,7 @@ narrow_half   float32 as float16 bits, to nearest even
 from __future__ import annotations
 
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I8, I16, I32, I64, Vec, lanes
+from llamachat.engine.jit.values import F32, I16, I32, I64, Vec, lanes
 
 
 class Generic:
@@ -76,7 +76,3 @@ class Generic:
 
     def pause(self, k: Kernel) -> None:
         """A hint that this is a waiting loop."""
-
-    def bytes_type(self) -> object:
-        """A register of bytes."""
-        return lanes(I8, 4 * self.rows)

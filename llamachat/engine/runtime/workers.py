@@ -23,8 +23,6 @@ from llamachat.errors import UsageError
 
 _NATIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}  # SYS_futex
-
-
 _STEP_INDEX = {name: i for i, name in enumerate(STEP)}
 
 
@@ -43,7 +41,7 @@ class Step:
 
     def field_address(self, name: str) -> int:
         """Where a field lies."""
-        return self.address + 8 * STEP.index(name)
+        return self.address + 8 * _STEP_INDEX[name]
 
     @property
     def cancelled(self) -> bool:

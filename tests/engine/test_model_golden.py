@@ -5,27 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_models import NAMES, nmse
 
 from llamachat.engine.jit.compiler import usable_isas
 from llamachat.engine.model import Model
 
-NAMES = (
-    "llama",
-    "llama-tied",
-    "llama-bias",
-    "llama-hd",
-    "llama-linear",
-    "llama-rope-llama3",
-    "llama-yarn",
-    "gemma3",
-    "gemma3-27b",
-)
 PIECES = (1, 7, 30, 1, 25)
-
-
-def nmse(found: np.ndarray, expected: np.ndarray) -> float:
-    difference = found.astype(np.float64) - expected
-    return float((difference**2).sum() / (expected.astype(np.float64) ** 2).sum())
 
 
 def evaluate(model: Model, tokens: list[int], pieces: tuple[int, ...], cache_type: str = "f32") -> np.ndarray:

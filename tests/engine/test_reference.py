@@ -7,6 +7,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 import pytest
+from golden_models import NAMES, nmse
 
 from llamachat.engine import graph as operations
 from llamachat.engine.graph import Graph, Layer, Node, RopeSpec, Tensor
@@ -14,24 +15,8 @@ from llamachat.engine.models import describe
 from llamachat.engine.reference import OPERATIONS, evaluate
 from llamachat.errors import UsageError
 
-GOLDEN = (
-    "llama",
-    "llama-tied",
-    "llama-bias",
-    "llama-hd",
-    "llama-linear",
-    "llama-rope-llama3",
-    "llama-yarn",
-    "gemma3",
-    "gemma3-27b",
-)
 
-
-def nmse(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
-    return float(((found - wanted) ** 2).sum() / (wanted**2).sum())
-
-
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_reference_gives_the_golden_logits(golden: Path, name: str) -> None:
     reader = gguf.GGUFReader(golden / "archs" / f"{name}.gguf")
     metadata = {key: entry.contents() for key, entry in reader.fields.items()}

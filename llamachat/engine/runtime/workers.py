@@ -75,7 +75,7 @@ class WorkerPool:
         lead, address = self._lead, self._arguments.address
         # The threads run the compiler's code in these buffers: all of it must outlive them.
         kept = (compiler, self._control, self._arguments)
-        self.close = weakref.finalize(self, _stop, lead, address, self._fields, self._threads, kept)
+        self.close = weakref.finalize(self, _stop, self._lock, lead, address, self._fields, self._threads, kept)
 
     def run(self, launches: int, n_launches: int, step: Step) -> None:
         """Runs the launches at that address to the end, or until the step is cancelled.
@@ -95,15 +95,17 @@ class WorkerPool:
 
 
 def _stop(
+    lock: threading.Lock,
     lead: ctypes._FuncPointer,
     arguments: int,
     fields: np.ndarray,
     threads: list[threading.Thread],
     kept: tuple[object, ...],
 ) -> None:
-    """Ends the workers; only then may what they run, `kept`, be freed."""
-    fields[CONTROL.index("stop"), 0] = 1
-    lead(arguments, 0, 0, 1)
+    """Ends the workers after the list that runs; only then may what they run, `kept`, be freed."""
+    with lock:
+        fields[CONTROL.index("stop"), 0] = 1
+        lead(arguments, 0, 0, 1)
     for thread in threads:
         thread.join()
 

@@ -11,6 +11,7 @@ from machine import Array
 from llamachat.engine.jit.compiler import Compiler, KernelSpec, choose_isa
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.kernels.limits import DotRate
 from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.engine.runtime.program import Launch, Region, build
 from llamachat.engine.runtime.workers import Step, WorkerPool, default_threads
@@ -104,6 +105,25 @@ def test_close_ends_the_threads_and_may_be_called_twice(compiler: Compiler) -> N
     pool.close()
     pool.close()
     assert set(threading.enumerate()) <= before
+
+
+def test_close_waits_for_the_list_that_runs(compiler: Compiler) -> None:
+    pool, out = WorkerPool(compiler, 1), Array(np.ones(16, np.int32))
+    program = build([Launch(DotRate(), {"rounds": 20_000_000, "out": out.address})], compiler)
+    begun = threading.Event()
+
+    def work() -> None:
+        begun.set()
+        pool.run(program.address, program.n_launches, Step())
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    while not pool._lock.locked():
+        pass
+    pool.close()
+    assert (out.values[: compiler.isa.rows] != 1).all()
+    thread.join()
 
 
 def test_a_forgotten_pool_ends_its_threads(compiler: Compiler) -> None:

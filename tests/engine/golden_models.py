@@ -1,0 +1,24 @@
+"""The tiny models of ../shared/golden/archs that the engine knows, and how far logits are from theirs."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+NAMES = (
+    "llama",
+    "llama-tied",
+    "llama-bias",
+    "llama-hd",
+    "llama-linear",
+    "llama-rope-llama3",
+    "llama-yarn",
+    "gemma3",
+    "gemma3-27b",
+)
+
+
+def nmse(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    """Squared differences over squared values."""
+    difference, size = found.astype(np.float64) - wanted, wanted.astype(np.float64)
+    return float((difference**2).sum() / (size**2).sum())

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 
 from llamachat import __version__
-from llamachat.engine.context import BATCH, Context, cache_bytes_per_token
+from llamachat.engine.context import Context
 from llamachat.engine.model import Model, roles
+from llamachat.engine.runtime.cache import cache_bytes_per_token
+from llamachat.engine.runtime.forward import BATCH
 from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.errors import UsageError
 
@@ -45,7 +47,7 @@ class Work:
         sizes = [int(np.prod(t.shape)) for t in tensors]
         return cls(
             weight_bytes=sum(t.n_bytes for t in tensors),
-            cache_bytes=cache_bytes_per_token(model.nodes, "f16"),
+            cache_bytes=cache_bytes_per_token(model.nodes, *model.cache_types),
             operations=2 * sum(sizes),
             head_operations=2 * sizes[-1],
             quantised=not any(t.type.block == 1 for t in tensors),
@@ -141,8 +143,8 @@ def _row(
         "model_n_params": sum(int(np.prod(t.shape)) for t in model.file.tensors.values()),
         "n_batch": BATCH,
         "n_threads": model.n_threads,
-        "type_k": "f16",
-        "type_v": "f16",
+        "type_k": model.cache_types[0],
+        "type_v": model.cache_types[1],
         "n_prompt": n_prompt,
         "n_gen": n_gen,
         "test": f"pp{n}" if n_prompt else f"tg{n}",

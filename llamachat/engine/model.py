@@ -8,13 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from weakref import WeakValueDictionary
 
 from llamachat.engine import graph as g
-from llamachat.engine.context import BATCH, CacheType, Context, Engine, cache_bytes_per_token
+from llamachat.engine.context import CacheType, Context
 from llamachat.engine.gguf import GgufFile, open_gguf
 from llamachat.engine.jit.compiler import Compiler, choose_isa
 from llamachat.engine.memory import MemoryPlan, available_memory, plan_memory
 from llamachat.engine.models import ModelSpec, describe
+from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
+from llamachat.engine.runtime.forward import BATCH, Engine, Forward
 from llamachat.engine.runtime.weights import Weights, format_of
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.tokenizers import Tokenizer
@@ -28,9 +31,9 @@ class Model:
     """A GGUF model, ready to evaluate.
 
     path: the file (the first part of a split one). threads: default is one per physical core. isa: the instruction
-    set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type: what the memory plan reserves for a context;
-    n_ctx None is the model's own up to 8192, less if memory asks for it. progress(what, done, total) is called while
-    weights are packed.
+    set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory plan reserves for a
+    context, see `context`; n_ctx None is the model's own up to 8192, less if memory asks for it. progress(what, done,
+    total) is called while weights are packed.
 
     Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa).
     """
@@ -43,6 +46,7 @@ class Model:
         isa: str | None = None,
         n_ctx: int | None = None,
         cache_type: CacheType = "f16",
+        cache_type_v: CacheType | None = None,
         progress: LoadProgress | None = None,
     ) -> None:
         if threads is not None and not 1 <= threads <= MAX_THREADS:
@@ -53,7 +57,7 @@ class Model:
         matrices, vectors = roles(nodes)
         self.plan: MemoryPlan = plan_memory(
             weight_bytes=sum(self.file.tensors[name].n_bytes for name in matrices),
-            cache_bytes_per_token=cache_bytes_per_token(nodes, cache_type),
+            cache_bytes_per_token=cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type),
             scratch_bytes=_scratch_bytes(nodes),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
@@ -65,6 +69,8 @@ class Model:
         weights = Weights(self.file, compiler, pool)
         tell = progress or (lambda what, done, total: None)
         weights.load(matrices, vectors, lambda done, total: tell("packing weights", done, total))
+        self.cache_types: tuple[CacheType, CacheType] = (cache_type, cache_type_v or cache_type)
+        self._forwards: WeakValueDictionary[CacheShape, Forward] = WeakValueDictionary()
         self._engine = Engine(nodes, weights, compiler, pool, self.spec.params.n_vocab)
 
     def __enter__(self) -> Self:
@@ -133,9 +139,22 @@ class Model:
         """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
         return self.tokenizer.decode(list(ids))
 
-    def context(self, n_ctx: int | None = None, cache_type: CacheType = "f16") -> Context:
-        """An empty context of n_ctx tokens; None: what the memory plan found."""
-        return Context(self._engine, self.plan.n_ctx if n_ctx is None else n_ctx, cache_type)
+    def context(
+        self, n_ctx: int | None = None, cache_type: CacheType | None = None, cache_type_v: CacheType | None = None
+    ) -> Context:
+        """An empty context of n_ctx tokens; None: what the memory plan found.
+
+        cache_type: of keys and values, or of the keys alone where cache_type_v is given; None: those of the model's
+        constructor. Raises UsageError for a type that is not known or does not fit the model's heads.
+        """
+        types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
+        check_cache_types(self.nodes, *types)
+        n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
+        shape = CacheShape.of(n_ctx, *types)
+        forward = self._forwards.get(shape)
+        if forward is None:
+            forward = self._forwards[shape] = Forward(self._engine, shape)
+        return Context(forward, n_ctx)
 
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:

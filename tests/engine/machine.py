@@ -6,6 +6,7 @@ import numpy as np
 
 from llamachat.engine.jit.compiler import Compiler, KernelSpec
 from llamachat.engine.jit.isa import ISAS
+from llamachat.engine.jit.kernel import ROW
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.program import Launch, build
 from llamachat.engine.runtime.workers import Step, WorkerPool
@@ -33,6 +34,14 @@ class Array:
 def poisoned(*shape: int) -> Array:
     """An output: float32, all NaN."""
     return Array(np.full(shape, np.nan, np.float32))
+
+
+def rows_of(caches: int | np.ndarray, cells: np.ndarray, positions: np.ndarray, sources: np.ndarray | int = 0) -> Array:
+    """What a step says of its tokens: the table of ROW."""
+    table = np.zeros((len(cells), len(ROW)), np.int64)
+    for i, values in enumerate((caches, cells, positions, sources)):
+        table[:, i] = values
+    return Array(table)
 
 
 class Machine:

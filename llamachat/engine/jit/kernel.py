@@ -16,7 +16,12 @@ from llamachat.engine.jit.values import I8, I32, I64, Ptr, Var, Vec, constant, l
 
 CACHE_LINE = 64
 
-STEP = ("cancel", "n_tokens", "n_past", "n_outputs", "tokens")
+STEP = ("cancel", "n_tokens", "n_outputs", "tokens", "rows")
+
+ROW = ("cache", "cell", "position", "source")
+"""What the step says of each of its tokens: where its sequence's cache is, its cell there, its position; of `LoadKeys`
+also the cell to read."""
+ROW_BYTES = 8 * len(ROW)
 
 
 class Fields:
@@ -44,6 +49,14 @@ class Kernel:
     def pointer(self, name: str) -> Ptr:
         """The argument of that name as an address."""
         return Ptr(getattr(self.args, name))
+
+    def row(self, token: Vec) -> Fields:
+        """What the step says of one of its tokens: the fields of ROW."""
+        return Fields(self.step.rows + token * ROW_BYTES, ROW)
+
+    def count(self) -> Vec:
+        """How many items there are: the step's field at the offset that the argument `count` names."""
+        return Ptr(self.step.base)[self.args.count].load(I64, align=8)
 
     def number(self, value: int) -> Vec:
         """An i64."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I8, I32, I64, Ptr, Vec, lanes
+from llamachat.engine.jit.values import F32, I8, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.functions import ACTIVATIONS
 from llamachat.engine.kernels.panel import GROUP, Record
 
@@ -26,7 +26,7 @@ class Quantize(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Shared by tokens."""
         record, n_groups = Record(self.columns), k.args.width // GROUP
-        first, last = k.share(k.pointer("count").load(I64))
+        first, last = k.share(k.count())
         with k.loop(first, last) as token, k.loop(0, n_groups) as group:
             x = k.pointer("x")[token * k.args.stride + group * (4 * GROUP)]
             panel, column = token // self.columns, token % self.columns
@@ -82,7 +82,7 @@ class CopyPanels(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Shared by tokens."""
-        first, last = k.share(k.pointer("count").load(I64))
+        first, last = k.share(k.count())
         with k.loop(first, last) as token:
             x = k.pointer("x")[token * k.args.stride]
             panel = token // self.columns * (4 * self.columns) * k.args.width + token % self.columns * 4
@@ -116,7 +116,7 @@ class Elementwise(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Shared by rows."""
-        first, last = k.share(k.pointer("count").load(I64))
+        first, last = k.share(k.count())
         with k.loop(first * k.args.stride, last * k.args.stride, 4 * isa.rows) as at:
             a, b = (k.pointer(name)[at].load(lanes(F32, isa.rows), 4) for name in ("a", "b"))
             value = a + b if self.operation == "add" else ACTIVATIONS[self.operation](k, isa, a) * b

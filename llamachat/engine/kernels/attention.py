@@ -1,31 +1,44 @@
 """Causal attention with grouped heads over a cache, with an online softmax (Milakov & Gimelshein 2018; Dao et al.
-2022).
+2022), for runs of neighbouring tokens of one sequence (`Attention`) and for single tokens (`AttentionParts`).
 
-Cache of one layer: keys [n_head_kv][n_ctx/B][head_dim][B], so that a register holds one dimension of B = LANES keys;
-values [n_head_kv][n_ctx][head_dim]; n_ctx is a multiple of CHUNK; float32 or float16.
-
-Order of additions, whatever is evaluated together: the cache is walked from position 0 in chunks of CHUNK keys. In a
+Order of additions, whatever is evaluated together: the cache is walked from cell 0 in chunks of CHUNK keys. In a
 chunk a score adds dimensions from first to last, a sum adds lane by lane and then the lanes as a tree, an output
 adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came before. A masked key
-adds exact zeros.
+adds exact zeros. So threads may share chunks (`AttentionParts`), and their results are merged in order
+(`AttentionMerge`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.jit.values import F32, I32, Ptr, Vec, lanes
+from llamachat.engine.kernels.cache import key_group
+from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.kernels.functions import exp
 from llamachat.engine.kernels.norm import LANES, lanes_for
 
 CHUNK = 256
+AHEAD = 2048  # bytes of values that are asked for before their use
 MASKED = -1e30  # a score that no key has; finite, so that differences of two are numbers
-CACHE_BYTES = {"f32": 4, "f16": 2}
+Finish = Callable[[Vec, Vec, Vec], None]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head."""
+
+    head_dim: int
+    n_group: int
+    type_k: str
+    type_v: str
+    scale: float
+    window: int
 
 
 @dataclass(frozen=True)
@@ -53,126 +66,261 @@ class Rows:
 
 @dataclass(frozen=True)
 class Attention(KernelSpec):
-    """y = softmax(q k^T scale) v for every token of the step.
+    """y = softmax(q k^T scale) v for every token of the step, all of them neighbours in one sequence.
 
-    q, y: float32 rows of `stride` bytes; keys, values: the layer's cache with `n_ctx` positions; scratch:
-    `scratch_bytes` for each thread. An item of work is `tokens` tokens and `heads` of the n_group heads that share a
-    key/value head.
+    q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in a sequence's cache of `n_ctx` cells;
+    scratch: `room` bytes for each thread. An item of work is `tokens` tokens and the heads that share a key/value head.
     """
 
-    head_dim: int
-    n_group: int
-    cache_type: str
-    scale: float
-    window: int
+    heads: Heads
     tokens: int
-    heads: int
     block: int = 6
     arguments: ClassVar = ("q", "y", "keys", "values", "stride", "n_head_kv", "n_ctx", "scratch", "room")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Items go to threads in turn, because later tokens cost more."""
-        item = _Item(self, k, isa)
-        parts = self.n_group // self.heads
+        item = _Item(self.heads, self.rows, k, isa)
         n_blocks = (k.step.n_tokens + (self.tokens - 1)) // self.tokens
-        with k.loop(k.thread, n_blocks * k.args.n_head_kv * parts, k.n_threads) as i:
-            split = k.args.n_head_kv * parts
-            item.place(i // split * self.tokens, i % split // parts, i % parts)
+        with k.loop(k.thread, n_blocks * k.args.n_head_kv, k.n_threads) as i:
+            token = i // k.args.n_head_kv * self.tokens
+            item.place(token, i % k.args.n_head_kv, (token + self.tokens).min(k.step.n_tokens))
             item.read_queries()
-            item.walk_cache()
+            item.begin_sums()
+            first, end = item.seen()
+            with k.loop(first // CHUNK, (end + (CHUNK - 1)) // CHUNK) as chunk:
+                item.add_chunk(chunk, first, end)
             item.store_outputs()
 
     @property
     def rows(self) -> Rows:
         """The query rows of an item."""
-        return Rows(self.tokens * self.heads, self.block)
+        return Rows(self.tokens * self.heads.n_group, self.block)
 
     @property
     def scratch_bytes(self) -> int:
         """Room for one thread: queries, scores, outputs, maxima and sums of an item."""
-        return 4 * self.rows.padded * (2 * self.head_dim + CHUNK + 4)
+        return _scratch_bytes(self.heads, self.rows)
+
+
+@dataclass(frozen=True)
+class AttentionParts(KernelSpec):
+    """The part of every chunk in softmax(q k^T scale) v, for every token of the step; they may be of any sequences.
+
+    parts: for every token `part_room` bytes, a record of (maximum, sum, output) for each chunk and head; else as
+    `Attention`. An item is a chunk and the heads that share a key/value head.
+    """
+
+    heads: Heads
+    block: int = 6
+    arguments: ClassVar = (
+        *("q", "keys", "values", "stride", "n_head_kv", "n_ctx", "scratch", "room", "parts", "part_room"),
+    )
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Items go to threads in turn."""
+        item = _Item(self.heads, self.rows, k, isa)
+        with k.loop(0, k.step.n_tokens) as token:
+            item.place(token, k.number(0), token + 1)
+            first, end = item.seen()
+            first_chunk = first // CHUNK
+            n_chunks = (end + (CHUNK - 1)) // CHUNK - first_chunk
+            with k.loop(k.thread, n_chunks * k.args.n_head_kv, k.n_threads) as i:
+                head, chunk = i // n_chunks, i % n_chunks
+                item.place(token, head, token + 1)
+                item.read_queries()
+                record = part_bytes(self.heads.head_dim)
+                part = (chunk * k.args.n_head_kv + head) * (self.heads.n_group * record)
+                item.store_part(chunk + first_chunk, first, end, k.pointer("parts")[token * k.args.part_room][part])
+
+    @property
+    def rows(self) -> Rows:
+        """The query rows of an item."""
+        return Rows(self.heads.n_group, self.block)
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Room for one thread."""
+        return _scratch_bytes(self.heads, self.rows)
+
+
+@dataclass(frozen=True)
+class AttentionMerge(KernelSpec):
+    """y from the parts of `AttentionParts`, merged in the order of the chunks."""
+
+    heads: Heads
+    arguments: ClassVar = ("y", "stride", "n_head_kv", "parts", "part_room")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Shared by heads of tokens."""
+        heads, dim = self.heads, self.heads.head_dim
+        n_head, n = k.args.n_head_kv * heads.n_group, lanes_for(dim, isa.rows)
+        first, last = k.share(k.step.n_tokens * n_head)
+        with k.loop(first, last) as item:
+            token, head = item // n_head, item % n_head
+            y = k.pointer("y")[token * k.args.stride + head * (4 * dim)]
+            begin, end = seen(k, heads.window, token, token + 1)
+            n_chunks = (end + (CHUNK - 1)) // CHUNK - begin // CHUNK
+            parts = k.pointer("parts")[token * k.args.part_room][head * part_bytes(dim)]
+            top, total = k.var(k.constant(F32, MASKED)), k.var(k.constant(F32, 0.0))
+            with k.loop(0, dim, n) as column:
+                y[column * 4].store(k.zeros(lanes(F32, n)), 4)
+            with k.loop(0, n_chunks) as chunk:
+                part = parts[chunk * n_head * part_bytes(dim)]
+                taken = _take_in(k, isa, (top.get(), total.get()), (part.load(F32, 4), part[4].load(F32, 4)))
+                top.set(taken.top)
+                total.set(taken.total)
+                with k.loop(0, dim, n) as column:
+                    at = y[column * 4]
+                    value = part[8][column * 4].load(lanes(F32, n), 4)
+                    at.store(taken.merge(k, isa, at.load(lanes(F32, n), 4), value), 4)
+            with k.loop(0, dim, n) as column:
+                at = y[column * 4]
+                at.store(at.load(lanes(F32, n), 4) / total.get().splat(n), 4)
+
+
+def part_bytes(head_dim: int) -> int:
+    """Size of a part of one head: maximum, sum, output."""
+    return 4 * (2 + head_dim)
+
+
+def _scratch_bytes(heads: Heads, rows: Rows) -> int:
+    return 4 * rows.padded * (2 * heads.head_dim + CHUNK + 4)
+
+
+def seen(k: Kernel, window: int, token: Vec, end: Vec) -> tuple[Vec, Vec]:
+    """[first, last) of the cells that tokens token .. end - 1 of the step see, all of one sequence."""
+    first = (k.row(token).cell - (window - 1)).max(0) if window else k.number(0)
+    return first, k.row(end - 1).cell + 1
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """A running softmax after another chunk; factors bring what was and what is new to one maximum."""
+
+    top: Vec
+    total: Vec
+    old_factor: Vec
+    factor: Vec
+
+    def merge(self, k: Kernel, isa: Generic, old: Vec, new: Vec) -> Vec:
+        """The output after the chunk."""
+        n = old.count
+        return isa.fma(k, new, self.factor.splat(n), old * self.old_factor.splat(n))
+
+
+def _take_in(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) -> _Taken:
+    """(maximum, sum) of what came before and of a chunk, as one."""
+    top = old[0].max(new[0])
+    old_factor, factor = exp(k, isa, old[0] - top), exp(k, isa, new[0] - top)
+    return _Taken(top, isa.fma(k, old[1], old_factor, new[1] * factor), old_factor, factor)
 
 
 class _Item:
-    """Emits one item of work: the rows of some tokens and heads against one key/value head."""
+    """Emits one item of work: the rows of some tokens and the heads that share one key/value head."""
 
-    def __init__(self, spec: Attention, k: Kernel, isa: Generic) -> None:
-        self.spec, self.k, self.isa, self.rows = spec, k, isa, spec.rows
-        n, dim = self.rows.padded, spec.head_dim
+    def __init__(self, heads: Heads, rows: Rows, k: Kernel, isa: Generic) -> None:
+        self.heads, self.k, self.isa, self.rows = heads, k, isa, rows
+        self.type_k, self.type_v = CACHE_FORMATS[heads.type_k], CACHE_FORMATS[heads.type_v]
+        n, dim = rows.padded, heads.head_dim
         base = k.pointer("scratch")[k.thread * k.args.room]
         self.queries, self.scores = base, base[4 * n * dim]
         self.outputs = self.scores[4 * n * CHUNK]
         self.maxima = self.outputs[4 * n * dim]
         self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
         # Registers: one query's value, and for every load its keys and a sum for each row; many sums hide the latency.
-        loads = (isa.registers - 1) // ((self.rows.block + 1) * (LANES // isa.rows))
+        loads = (isa.registers - 1) // ((rows.block + 1) * (LANES // isa.rows))
         self.keys_per_load = next(n for n in (8, 4, 2, 1) if n <= max(1, loads))
 
-    def place(self, token: Vec, head_kv: Vec, part: Vec) -> None:
-        """Where the item lies: first token, key/value head, which of the group's heads."""
-        k, spec = self.k, self.spec
-        size = CACHE_BYTES[spec.cache_type] * spec.head_dim
-        self.token, self.head = token, head_kv * spec.n_group + part * spec.heads
-        self.position = k.step.n_past + token
-        self.keys = k.pointer("keys")[head_kv * k.args.n_ctx * size]
-        self.values = k.pointer("values")[head_kv * k.args.n_ctx * size]
+    def place(self, token: Vec, head_kv: Vec, end: Vec) -> None:
+        """Where the item lies: tokens token .. end - 1 of the step, and which key/value head."""
+        k, dim = self.k, self.heads.head_dim
+        self.token, self.end, self.head = token, end, head_kv * self.heads.n_group
+        row = k.row(token)
+        self.cell, cells = row.cell, head_kv * k.args.n_ctx
+        cache = Ptr(row.cache)
+        self.keys = cache[k.args.keys][cells * self.type_k.row_bytes(dim)]
+        self.values = cache[k.args.values][cells * self.type_v.row_bytes(dim)]
+
+    def seen(self) -> tuple[Vec, Vec]:
+        """[first, last) of the cells that one of the item's tokens sees."""
+        return seen(self.k, self.heads.window, self.token, self.end)
 
     def _real_rows(self) -> Iterator[tuple[int, Vec, Vec]]:
         """(row, its token in the batch, byte offset of its head) of the rows that are not padding."""
-        for row in range(self.spec.tokens * self.spec.heads):
-            token = self.token + row // self.spec.heads
-            yield row, token, (self.head + row % self.spec.heads) * (4 * self.spec.head_dim)
+        for row in range(self.rows.count):
+            token = self.token + row // self.heads.n_group
+            yield row, token, (self.head + row % self.heads.n_group) * (4 * self.heads.head_dim)
 
     def read_queries(self) -> None:
-        """Queries times scale, transposed to [dimension][row]; outputs, sums and maxima begin anew."""
-        k, dim, n = self.k, self.spec.head_dim, self.rows.padded
+        """Queries times scale, transposed to [dimension][row]."""
+        k, dim, n = self.k, self.heads.head_dim, self.rows.padded
         with k.loop(0, dim) as d:
             for row, token, head in self._real_rows():
                 known = token.min(k.step.n_tokens - 1)
                 q = k.pointer("q")[known * k.args.stride + head + d * 4].load(F32, 4)
-                self.queries[d * (4 * n) + 4 * row].store(q * self.spec.scale, 4)
-            for row in range(self.spec.tokens * self.spec.heads, n):
+                self.queries[d * (4 * n) + 4 * row].store(q * self.heads.scale, 4)
+            for row in range(self.rows.count, n):
                 self.queries[d * (4 * n) + 4 * row].store(k.constant(F32, 0.0), 4)
+
+    def begin_sums(self) -> None:
+        """Outputs, sums and maxima of nothing."""
+        k, dim, n = self.k, self.heads.head_dim, self.rows.padded
         with k.loop(0, 4 * n * dim, 4) as at:
             self.outputs[at].store(k.constant(F32, 0.0), 4)
         for row in range(n):
             self.maxima[4 * row].store(k.constant(F32, MASKED), 4)
             self.sums[4 * row].store(k.constant(F32, 0.0), 4)
 
-    def walk_cache(self) -> None:
-        """Every chunk that one of the tokens sees, in order."""
-        k, spec = self.k, self.spec
-        last = (self.position + spec.tokens).min(k.step.n_past + k.step.n_tokens)
-        first = (self.position - (spec.window - 1)).max(0) if spec.window else k.number(0)
-        with k.loop(first // CHUNK, (last + (CHUNK - 1)) // CHUNK) as chunk:
-            start = chunk * CHUNK
-            end = (last - start).min(CHUNK)
-            begin = (first - start).max(0)
-            with k.loop(0, self.rows.blocks) as block:
-                row = block * self.rows.block
-                for i, top in enumerate(self._score(start, begin, end, row)):
-                    self._softmax(begin, end, row + i, top)
-                self._add_values(start, begin, end, row)
+    def add_chunk(self, chunk: Vec, first: Vec, last: Vec) -> None:
+        """The softmax of a chunk's keys, merged into what came before."""
+        start, begin, end = _cells_of(chunk, first, last)
+        with self.k.loop(0, self.rows.blocks) as block:
+            row = block * self.rows.block
+            tops = self._score(start, begin, end, row)
+            for i, (top, total) in enumerate(zip(tops, self._weigh(begin, end, row, tops), strict=True)):
+                self._merge_sums(row + i, top, total)
+            self._add_values(start, begin, end, row, self._merge_outputs)
+
+    def store_part(self, chunk: Vec, first: Vec, last: Vec, to: Ptr) -> None:
+        """The softmax of a chunk's keys, on its own: a record for each head."""
+        start, begin, end = _cells_of(chunk, first, last)
+        record = part_bytes(self.heads.head_dim)
+
+        def store(row: Vec, at: Vec, value: Vec) -> None:
+            with self.k.when(row < self.rows.count):
+                to[row * record + 8][at].store(value, 4)
+
+        with self.k.loop(0, self.rows.blocks) as block:
+            row = block * self.rows.block
+            tops = self._score(start, begin, end, row)
+            for i, (top, total) in enumerate(zip(tops, self._weigh(begin, end, row, tops), strict=True)):
+                with self.k.when(row + i < self.rows.count):
+                    to[(row + i) * record].store(top, 4)
+                    to[(row + i) * record + 4].store(total, 4)
+            self._add_values(start, begin, end, row, store)
 
     def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> list[Vec]:
         """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them that are masked.
 
         Returns the maximum of each row of the block.
         """
-        k, isa, b, dim = self.k, self.isa, LANES, self.spec.head_dim
-        step, n, size = self.keys_per_load, self.rows.padded, CACHE_BYTES[self.spec.cache_type]
-        largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(self.rows.block)]
+        k, isa, b, dim, block = self.k, self.isa, LANES, self.heads.head_dim, self.rows.block
+        step, n = self.keys_per_load, self.rows.padded
+        largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
         with k.loop(begin // (b * step) * (b * step), end, b * step) as key:
-            totals = [[k.var(k.zeros(lanes(F32, b))) for _ in range(step)] for _ in range(self.rows.block)]
-            with k.loop(0, dim) as d:
-                at = self.keys[(start + key) * (size * dim) + d * (size * b)]
-                loaded = [self._read(at[i * b * size * dim], b) for i in range(step)]
+            totals = [[k.var(k.zeros(lanes(F32, b))) for _ in range(step)] for _ in range(block)]
+            groups = [key_group(self.keys, self.type_k, dim, start + key + i * b) for i in range(step)]
+
+            def add(d: Vec, keys: list[Vec]) -> None:
                 for r, sums in enumerate(totals):
                     q = self.queries[d * (4 * n) + (row + r) * 4].load(F32, 4).splat(b)
-                    for total, keys in zip(sums, loaded, strict=True):
-                        total.set(isa.fma(k, keys, q, total.get()))
+                    for total, one in zip(sums, keys, strict=True):
+                        total.set(isa.fma(k, one, q, total.get()))
+
+            self.type_k.each_dimension(k, isa, groups, dim, add)
             for r, sums in enumerate(totals):
-                distance = (self.position + (row + r) // self.spec.heads - start - key).cut(I32).splat(b) - k.ramp(b)
+                cell = self.cell + (row + r) // self.heads.n_group
+                distance = (cell - start - key).cut(I32).splat(b) - k.ramp(b)
                 for i, total in enumerate(sums):
                     value = self._masked(total.get(), distance - i * b)
                     self.scores[(row + r) * (4 * CHUNK) + (key + i * b) * 4].store(value, 4)
@@ -180,58 +328,62 @@ class _Item:
         return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
 
     def _masked(self, scores: Vec, distance: Vec) -> Vec:
-        """MASKED where a key is after the row's position, or a window's length before it; distance = position - key."""
+        """MASKED where a key is after the row's cell, or a window's length before it; distance = row's cell - key's."""
         masked = self.k.constant(scores.type, MASKED)
         value = (distance < 0).select(masked, scores)
-        return (distance >= self.spec.window).select(masked, value) if self.spec.window else value
+        return (distance >= self.heads.window).select(masked, value) if self.heads.window else value
 
-    def _softmax(self, begin: Vec, end: Vec, row: Vec, top: Vec) -> None:
-        """Scores of a row become weights; its maximum and sum take the chunk in; keeps the factors of both sides."""
+    def _weigh(self, begin: Vec, end: Vec, row: Vec, tops: list[Vec]) -> list[Vec]:
+        """Scores of a block of rows become weights; returns their sums. Rows go side by side to hide latencies."""
         k, isa, b = self.k, self.isa, LANES
-        scores = self.scores[row * (4 * CHUNK)]
-        total = k.var(k.zeros(lanes(F32, b)))
+        totals = [k.var(k.zeros(lanes(F32, b))) for _ in tops]
         with k.loop(begin // b * b, end, b) as key:
-            weight = exp(k, isa, scores[key * 4].load(lanes(F32, b), 4) - top.splat(b))
-            scores[key * 4].store(weight, 4)
-            total.set(total.get() + weight)
-        before = self.maxima[row * 4].load(F32, 4)
-        new = before.max(top)
-        old_factor, factor = exp(k, isa, before - new), exp(k, isa, top - new)
-        summed = self.sums[row * 4]
-        chunk_sum = total.get().reduce(lambda x, y: x + y)
-        summed.store(isa.fma(k, summed.load(F32, 4), old_factor, chunk_sum * factor), 4)
-        self.maxima[row * 4].store(new, 4)
-        self.old_factors[row * 4].store(old_factor, 4)
-        self.factors[row * 4].store(factor, 4)
+            for r, (top, total) in enumerate(zip(tops, totals, strict=True)):
+                at = self.scores[(row + r) * (4 * CHUNK) + key * 4]
+                weight = exp(k, isa, at.load(lanes(F32, b), 4) - top.splat(b))
+                at.store(weight, 4)
+                total.set(total.get() + weight)
+        return [total.get().reduce(lambda x, y: x + y) for total in totals]
 
-    def _add_values(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> None:
-        """outputs = outputs * old factor + (weights x values of the chunk) * factor, a few registers of columns at a
-        time.
-        """
-        k, isa, dim = self.k, self.isa, self.spec.head_dim
+    def _merge_sums(self, row: Vec, top: Vec, total: Vec) -> None:
+        """A row's maximum and sum take the chunk in; keeps the factors of both sides."""
+        before = self.maxima[row * 4], self.sums[row * 4]
+        taken = _take_in(self.k, self.isa, (before[0].load(F32, 4), before[1].load(F32, 4)), (top, total))
+        places = (*before, self.old_factors[row * 4], self.factors[row * 4])
+        values = (taken.top, taken.total, taken.old_factor, taken.factor)
+        for place, value in zip(places, values, strict=True):
+            place.store(value, 4)
+
+    def _merge_outputs(self, row: Vec, at: Vec, value: Vec) -> None:
+        """A register of a row's outputs takes the chunk in."""
+        old_factor, factor = (p[row * 4].load(F32, 4) for p in (self.old_factors, self.factors))
+        out = self.outputs[row * (4 * self.heads.head_dim)][at]
+        taken = _Taken(factor, factor, old_factor, factor)
+        out.store(taken.merge(self.k, self.isa, out.load(value.type, 4), value), 4)
+
+    def _add_values(self, start: Vec, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
+        """weights x values of the chunk, a few registers of columns at a time; finish(row, byte, register) keeps it."""
+        k, isa, dim, block = self.k, self.isa, self.heads.head_dim, self.rows.block
         n = lanes_for(dim, isa.rows)
-        wide = next(
-            w for w in (4, 2, 1) if dim // n % w == 0 and (w * self.rows.block <= 2 * self.spec.block or w == 1)
-        )
-        size = CACHE_BYTES[self.spec.cache_type]
+        most = 2 * isa.query_rows
+        wide = next(w for w in (4, 2, 1) if dim // n % w == 0 and (w * block <= most or w == 1))
         with k.loop(0, dim, n * wide) as column:
-            totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(self.rows.block)]
+            totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(block)]
             with k.loop(begin, end) as key:
-                at = self.values[(start + key) * (size * dim) + column * size]
-                loaded = [self._read(at[i * n * size], n) for i in range(wide)]
+                at = self.values[(start + key) * self.type_v.row_bytes(dim)]
+                k.prefetch(at[AHEAD], n * wide * self.type_v.row_bytes(dim) // dim)
+                loaded = [self.type_v.read_values(k, isa, at, column + i * n, n) for i in range(wide)]
                 for r, sums in enumerate(totals):
                     weight = self.scores[(row + r) * (4 * CHUNK) + key * 4].load(F32, 4).splat(n)
                     for total, values in zip(sums, loaded, strict=True):
                         total.set(isa.fma(k, values, weight, total.get()))
             for r, sums in enumerate(totals):
-                old, factor = (p[(row + r) * 4].load(F32, 4).splat(n) for p in (self.old_factors, self.factors))
                 for i, total in enumerate(sums):
-                    out = self.outputs[(row + r) * (4 * dim) + column * 4 + 4 * n * i]
-                    out.store(isa.fma(k, total.get(), factor, out.load(lanes(F32, n), 4) * old), 4)
+                    finish(row + r, column * 4 + 4 * n * i, total.get())
 
     def store_outputs(self) -> None:
         """outputs / sums of the tokens that exist."""
-        k, dim = self.k, self.spec.head_dim
+        k, dim = self.k, self.heads.head_dim
         n = lanes_for(dim, self.isa.rows)
         for row, token, head in self._real_rows():
             with k.when(token < k.step.n_tokens):
@@ -240,39 +392,8 @@ class _Item:
                     value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
                     k.pointer("y")[token * k.args.stride + head + at].store(value, 4)
 
-    def _read(self, at: Ptr, n: int) -> Vec:
-        if self.spec.cache_type == "f32":
-            return at.load(lanes(F32, n), 4)
-        return self.isa.widen_half(self.k, at.load(lanes(I16, n), 2))
 
-
-@dataclass(frozen=True)
-class StoreCache(KernelSpec):
-    """Keys and values of the step's tokens into the cache; k, v: float32 rows of `stride` bytes."""
-
-    head_dim: int
-    cache_type: str
-    arguments: ClassVar = ("k", "v", "keys", "values", "stride", "n_head_kv", "n_ctx")
-
-    def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by heads of tokens."""
-        size, dim, b = CACHE_BYTES[self.cache_type], self.head_dim, LANES
-        first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
-        with k.loop(first, last) as item:
-            token, head = item // k.args.n_head_kv, item % k.args.n_head_kv
-            position = k.step.n_past + token
-            source = token * k.args.stride + head * (4 * dim)
-            cached = head * k.args.n_ctx * (size * dim)
-            keys = k.pointer("keys")[cached + position // b * (b * dim * size) + position % b * size]
-            values = k.pointer("values")[cached + position * (size * dim)]
-            n = lanes_for(dim, isa.rows)
-            for column in range(0, dim, n):
-                key = self._narrow(k, isa, k.pointer("k")[source + 4 * column].load(lanes(F32, n), 4))
-                for i in range(n):
-                    keys[(column + i) * b * size].store(key.lane(i), size)
-                values[column * size].store(
-                    self._narrow(k, isa, k.pointer("v")[source + 4 * column].load(lanes(F32, n), 4)), size
-                )
-
-    def _narrow(self, k: Kernel, isa: Generic, x: Vec) -> Vec:
-        return x if self.cache_type == "f32" else isa.narrow_half(k, x)
+def _cells_of(chunk: Vec, first: Vec, last: Vec) -> tuple[Vec, Vec, Vec]:
+    """Where a chunk begins, and which of its keys, [begin, end), are among the cells first .. last - 1."""
+    start = chunk * CHUNK
+    return start, (first - start).max(0), (last - start).min(CHUNK)

@@ -14,7 +14,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I8, I16, I32, I64, Ptr, Var, Vec, lanes
+from llamachat.engine.jit.values import F32, I8, I16, I32, Ptr, Var, Vec, lanes
 from llamachat.engine.kernels.functions import ACTIVATIONS
 from llamachat.engine.kernels.panel import GROUP, Record
 from llamachat.engine.kernels.tile import Tile
@@ -36,12 +36,14 @@ class Product(KernelSpec):
     """y[c] = W x[c] for a quantised format, then bias and what `mode` says.
 
     tiles: W packed; x: quantised panels; y, other: float32 rows of `stride` bytes; bias: float32 [n_rows padded] or 0;
-    mode: one of MODES; count: where the number of tokens is; units: UNIT tile rows each; blocks: blocks in a row;
-    scratch: `room` bytes for each thread (many columns only, see `scratch_bytes`).
+    mode: one of MODES; count: see `Kernel.count`; units: UNIT tile rows each; blocks: blocks in a row;
+    direct: rows are unpacked in registers for every panel of columns, which is best for few panels; else once, into
+    scratch: `room` bytes for each thread (see `scratch_bytes`).
     """
 
     format: str
     columns: int
+    direct: bool
     arguments: ClassVar = (
         *("tiles", "x", "y", "bias", "other", "mode", "count", "units", "blocks", "stride", "scratch", "room"),
     )
@@ -49,40 +51,11 @@ class Product(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
         tile = Tile(BLOCK_FORMATS[self.format], isa.rows)
-        with k.when(k.pointer("count").load(I64) > 0):
-            emit_rows = _one_column if self.columns == 1 else _many_columns
+        with k.when(k.count() > 0):
+            emit_rows = _few_columns if self.direct else _many_columns
             first, last = k.share(k.args.units)
             with k.loop(first, last) as unit, k.when(not_cancelled(k)):
                 emit_rows(self, k, isa, tile, unit)
-
-
-def _one_column(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
-    totals = [k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(UNIT)]
-    tiles, x, blocks = k.pointer("tiles"), k.pointer("x"), k.args.blocks
-    groups = tile.format.block // GROUP
-    with k.loop(0, blocks) as block:
-        base = tiles[(unit * blocks + block) * (UNIT * tile.bytes)]
-        k.prefetch(base[AHEAD], UNIT * tile.bytes)
-        for r, total in enumerate(totals):
-            for g in range(groups):
-                record = x[(block * groups + g) * Record(1).bytes]
-                _one_group(k, isa, tile, base[r * tile.bytes], g, record, total)
-    _finish(k, isa, unit, k.number(0), [[t] for t in totals])
-
-
-def _one_group(k: Kernel, isa: Generic, tile: Tile, at: Ptr, g: int, record: Ptr, total: Var) -> None:
-    """Adds the product of 32 columns of one tile row with one column of activations."""
-    layout = Record(1)
-    for first in range(0, GROUP, tile.group):
-        dot = k.zeros(lanes(I32, isa.rows))
-        for quad in range(first // 4, (first + tile.group) // 4):
-            codes = tile.read_codes(k, at, g * GROUP + 4 * quad)
-            dot = isa.dot4(k, dot, codes, record[layout.code(quad, 0)].load(I32).splat(isa.rows), tile.code_bits)
-        group = (g * GROUP + first) // tile.format.group
-        scale = tile.read_scale(k, isa, at, group)
-        offset = tile.read_offset(k, isa, at, group, scale)
-        x_sum = record[layout.sum(0, tile.group, first)]
-        _accumulate(k, isa, total, dot, scale, offset, record[layout.scale(0)], x_sum)
 
 
 def _accumulate(
@@ -92,6 +65,41 @@ def _accumulate(
     if offset is not None:
         value = isa.fma(k, offset, x_sum.load(F32, 4).splat(isa.rows), value)
     total.set(value)
+
+
+def _few_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
+    """For every panel: the rows, unpacked in registers."""
+    groups, record = tile.format.block // GROUP, Record(spec.columns)
+    n_panels = (k.count() + (spec.columns - 1)) // spec.columns
+    with k.loop(0, n_panels) as panel:
+        totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(spec.columns)] for _ in range(UNIT)]
+        x = k.pointer("x")[panel * k.args.blocks * (groups * record.bytes)]
+        with k.loop(0, k.args.blocks) as block:
+            base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
+            k.prefetch(base[AHEAD], UNIT * tile.bytes)
+            for r, row in enumerate(totals):
+                for g in range(groups):
+                    at = x[(block * groups + g) * record.bytes]
+                    _group_of_columns(k, isa, tile, base[r * tile.bytes], g, at, row)
+        _finish(k, isa, unit, panel * spec.columns, totals)
+
+
+def _group_of_columns(k: Kernel, isa: Generic, tile: Tile, at: Ptr, g: int, record: Ptr, totals: list[Var]) -> None:
+    """Adds the products of 32 columns of one tile row with a panel's activations."""
+    layout = Record(len(totals))
+    for first in range(0, GROUP, tile.group):
+        dots = [k.zeros(lanes(I32, isa.rows)) for _ in totals]
+        for quad in range(first // 4, (first + tile.group) // 4):
+            codes = tile.read_codes(k, at, g * GROUP + 4 * quad)
+            for c in range(layout.columns):
+                four = record[layout.code(quad, c)].load(I32, 4).splat(isa.rows)
+                dots[c] = isa.dot4(k, dots[c], codes, four, tile.code_bits)
+        group = (g * GROUP + first) // tile.format.group
+        scale = tile.read_scale(k, isa, at, group)
+        offset = tile.read_offset(k, isa, at, group, scale)
+        for c, total in enumerate(totals):
+            x_sum = record[layout.sum(c, tile.group, first)]
+            _accumulate(k, isa, total, dots[c], scale, offset, record[layout.scale(c)], x_sum)
 
 
 class _Unpacked:
@@ -123,7 +131,7 @@ def _many_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec)
     groups = k.args.blocks * (tile.format.block // GROUP)
     has_offset = _unpack(k, isa, tile, unit, scratch)
     record = Record(spec.columns)
-    panels = (k.pointer("count").load(I64) + (spec.columns - 1)) // spec.columns
+    panels = (k.count() + (spec.columns - 1)) // spec.columns
     with k.loop(0, panels) as panel:
         x = k.pointer("x")[panel * groups * record.bytes]
         zero = k.zeros(lanes(F32, isa.rows))
@@ -194,7 +202,7 @@ class FloatProduct(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
-        count, columns = k.pointer("count").load(I64), self.columns
+        count, columns = k.count(), self.columns
         first, last = k.share(k.args.units)
         panels = (count + (columns - 1)) // columns
         with k.loop(first, last) as unit, k.loop(0, panels) as panel:

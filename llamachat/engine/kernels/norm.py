@@ -12,7 +12,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.values import F32, I64, Vec, lanes
+from llamachat.engine.jit.values import F32, Vec, lanes
 
 # Lanes of a sum, the same for every instruction set (LLVM makes several registers of it where it must): so that all of
 # them add in one order, and give the same bits. A rounded activation makes a large difference of a small one.
@@ -39,7 +39,7 @@ class RmsNorm(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The norm, shared by rows."""
         n = lanes_for(self.size)
-        first, last = k.share(k.pointer("count").load(I64) * k.args.groups)
+        first, last = k.share(k.count() * k.args.groups)
         with k.loop(first, last) as item:
             row, group = item // k.args.groups, item % k.args.groups * (4 * self.size)
             x = k.pointer("x")[row * k.args.x_stride + group]

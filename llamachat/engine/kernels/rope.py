@@ -35,7 +35,7 @@ class Rope(KernelSpec):
         with k.loop(first, last) as item:
             token, head = item // k.args.heads, item % k.args.heads
             x = k.pointer("x")[token * k.args.stride + head * (4 * self.head_dim)]
-            row = k.pointer("table")[(k.step.n_past + token) * (4 * self.n_rot)]
+            row = k.pointer("table")[k.row(token).position * (4 * self.n_rot)]
             turn(k, isa, self.n_rot, x, row)
 
 

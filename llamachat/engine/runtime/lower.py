@@ -8,60 +8,67 @@ logits are wanted go on: `TakeRows` divides a forward pass into body and head.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from llamachat.engine import graph as g
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
-from llamachat.engine.kernels.attention import Attention, StoreCache
+from llamachat.engine.kernels.attention import CHUNK, Attention, AttentionMerge, AttentionParts, Heads, part_bytes
+from llamachat.engine.kernels.cache import StoreKeys, StoreValues
 from llamachat.engine.kernels.embed import Embed
 from llamachat.engine.kernels.matmul import MODES, UNIT
 from llamachat.engine.kernels.norm import RmsNorm
 from llamachat.engine.kernels.panel import panel_bytes
 from llamachat.engine.kernels.rope import Rope
+from llamachat.engine.runtime.cache import CacheLayout
 from llamachat.engine.runtime.program import Arguments, Launch, Region
+from llamachat.engine.runtime.rope_tables import RopeTables
 from llamachat.engine.runtime.weights import Weights
 from llamachat.engine.runtime.workers import Step
 
+DIRECT_PANELS = 4
 # Query rows of an item of attention: enough for every instruction set's register block.
 QUERY_ROWS = 12
 
 
-class Memory(Protocol):
-    """What a context lends to its programs."""
-
-    n_ctx: int
-    cache_type: str
-
-    def keys(self, layer: int) -> Region:
-        """The layer's cached keys."""
-
-    def values(self, layer: int) -> Region:
-        """The layer's cached values."""
-
-    def rope_table(self, spec: g.RopeSpec) -> int:
-        """cos and sin of every position."""
-
-
 @dataclass(frozen=True)
 class Shape:
-    """How much a program computes at once: at most `max_tokens` tokens, `columns` of them in a product's registers."""
+    """How much a program computes at once: at most `max_tokens` tokens, `columns` of them in a product's registers.
+
+    run: they are neighbours of one sequence; else each may be of another.
+    """
 
     max_tokens: int
     columns: int
     n_threads: int
+    run: bool = False
+
+    @property
+    def direct(self) -> bool:
+        """Whether products unpack weights in registers: for so few tokens it does not pay to keep them unpacked."""
+        return self.max_tokens <= DIRECT_PANELS * self.columns
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What programs of a model are made from besides its nodes."""
+
+    weights: Weights
+    isa: Generic
+    cache: CacheLayout
+    tables: RopeTables
 
 
 class Lowering:
     """Turns nodes into launches, in their order."""
 
-    def __init__(self, nodes: list[g.Node], weights: Weights, memory: Memory, isa: Generic, step: Step, shape: Shape):
-        self.nodes, self.weights, self.memory, self.isa, self.shape = nodes, weights, memory, isa, shape
-        self.step = step
-        self.count, self.count_name = step.field_address("n_tokens"), "n_tokens"
+    def __init__(self, nodes: Sequence[g.Node], around: Surroundings, shape: Shape) -> None:
+        self.nodes, self.weights, self.isa, self.shape = nodes, around.weights, around.isa, shape
+        self.cache, self.tables = around.cache, around.tables
+        self.count_name = "n_tokens"
         self.launches: list[Launch] = []
         self.regions: dict[g.Node, Region] = {}
         self._uses = Counter(user_input for node in nodes for user_input in inputs(node))
@@ -80,11 +87,16 @@ class Lowering:
 
     def head(self, crossing: dict[g.Node, Region]) -> tuple[list[Launch], Region]:
         """From there to the logits; their region is kept until the next step."""
-        self.count, self.count_name = self.step.field_address("n_outputs"), "n_outputs"
+        self.count_name = "n_outputs"
         self.regions.update(crossing)
         for node in self.nodes[self._border() :]:
             self._lower(node)
         return self._finished(), self.regions[self.nodes[-1]]
+
+    @property
+    def count(self) -> int:
+        """Where the step says how many rows there are."""
+        return Step.offset(self.count_name)
 
     def crossing(self) -> list[g.Node]:
         """Values made before the border and read after it."""
@@ -171,8 +183,8 @@ class Lowering:
         panel = self._panel(node.x, matrix.quantised)
         y = self.regions[out or node] = self.region(node.width)
         beside = self.regions[other] if other is not None else 0
-        many = matrix.quantised and self.shape.columns > 1
-        if many:
+        unpacks = matrix.quantised and not self.shape.direct
+        if unpacks:
             self._scratch.n_bytes = max(self._scratch.n_bytes, matrix.scratch_bytes(self.isa.rows))
         arguments: Arguments = {
             "tiles": matrix.tiles,
@@ -185,12 +197,12 @@ class Lowering:
             "units": matrix.units,
             "blocks": matrix.blocks,
             "stride": self.stride(node.width),
-            "scratch": self._scratch if many else 0,
+            "scratch": self._scratch if unpacks else 0,
             "room": 0,
         }
         reads = [panel, *([beside] if isinstance(beside, Region) else [])]
         split = ("units", matrix.units)
-        self._emit(matrix.product(self.shape.columns), arguments, reads, [y], split)
+        self._emit(matrix.product(self.shape.columns, self.shape.direct), arguments, reads, [y], split)
 
     def _panel(self, x: g.Node, quantised: bool) -> Region:
         """The activations as products read them; made once for all products of x."""
@@ -211,29 +223,48 @@ class Lowering:
             raise AssertionError("rope works in place: its input must have no other reader")
         x = self.regions[node] = self.regions[node.x]
         spec, heads = node.spec, node.width // node.head_dim
-        table = self.memory.rope_table(spec)
+        table = self.tables.address(spec)
         arguments: Arguments = {"x": x, "table": table, "heads": heads, "stride": self.stride(node.width)}
         self._emit(Rope(node.head_dim, spec.n_rot, spec.order), arguments, [x], [x], ("items", self.count_name, heads))
 
     def _lower_attention(self, node: g.Attention) -> None:
-        m, dim, heads = self.memory, node.head_dim, node.n_head_kv
-        keys, values = m.keys(node.layer), m.values(node.layer)
-        cached: Arguments = {"keys": keys, "values": values, "n_head_kv": heads, "n_ctx": m.n_ctx}
-        q, k, v = (self.regions[n] for n in (node.q, node.k, node.v))
-        arguments: Arguments = {"k": k, "v": v, **cached, "stride": self.stride(node.k.width)}
-        split = ("items", self.count_name, heads)
-        self._emit(StoreCache(dim, m.cache_type), arguments, [k, v], [keys, values], split)
-        group = node.n_head // heads
-        if self.shape.columns > 1:
-            tokens, parts = max(1, QUERY_ROWS // group), group
-        else:
-            tokens, parts = 1, heads_of_an_item(group, heads, self.shape.n_threads)
-        spec = Attention(dim, group, m.cache_type, node.scale, node.window, tokens, parts, self.isa.query_rows)
-        y, scratch = self.region(node.width), Region(spec.scratch_bytes * self.shape.n_threads, private=True)
+        cache, places = self.cache.shape, self.cache.layers[node.layer]
+        cached: Arguments = {"n_head_kv": node.n_head_kv, "n_ctx": cache.n_ctx}
+        split = ("items", self.count_name, node.n_head_kv)
+        stored = []
+        for store, x, at, name in (
+            (StoreKeys, node.k, places.keys, cache.type_k),
+            (StoreValues, node.v, places.values, cache.type_v),
+        ):
+            source, region = self.regions[x], Region(0, outside=True)
+            arguments: Arguments = {"x": source, "at": at, **cached, "stride": self.stride(x.width)}
+            self._emit(store(node.head_dim, name), arguments, [source], [region], split)
+            stored.append(region)
+        heads = Heads(node.head_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v, node.scale, node.window)
+        q, y = self.regions[node.q], self.region(node.width)
         self.regions[node] = y
-        read: Arguments = {"q": q, "y": y, **cached, "stride": self.stride(node.width)}
-        read |= {"scratch": scratch, "room": spec.scratch_bytes}
-        self._emit(spec, read, [q, keys, values], [y, scratch], ())
+        read: Arguments = {"q": q, **cached, "stride": self.stride(node.width)}
+        read |= {"keys": places.keys, "values": places.values}
+        (self._attend_run if self.shape.run else self._attend_each)(node, heads, read, [q, *stored])
+
+    def _attend_run(self, node: g.Attention, heads: Heads, arguments: Arguments, reads: list[Region]) -> None:
+        """Neighbouring tokens share what they read of the cache."""
+        spec = Attention(heads, max(1, QUERY_ROWS // heads.n_group), self.isa.query_rows)
+        scratch, y = Region(spec.scratch_bytes * self.shape.n_threads, private=True), self.regions[node]
+        arguments |= {"y": y, "scratch": scratch, "room": spec.scratch_bytes}
+        self._emit(spec, arguments, reads, [y, scratch], ())
+
+    def _attend_each(self, node: g.Attention, heads: Heads, arguments: Arguments, reads: list[Region]) -> None:
+        """Every token on its own: threads share the chunks of the cache."""
+        spec, y = AttentionParts(heads, self.isa.query_rows), self.regions[node]
+        part_room = part_bytes(heads.head_dim) * node.n_head * (self.cache.shape.n_ctx // CHUNK)
+        parts = Region(part_room * self.shape.max_tokens)
+        scratch = Region(spec.scratch_bytes * self.shape.n_threads, private=True)
+        given: Arguments = {"parts": parts, "part_room": part_room}
+        arguments |= {"scratch": scratch, "room": spec.scratch_bytes, **given}
+        self._emit(spec, arguments, reads, [parts, scratch], ())
+        merged: Arguments = {"y": y, "stride": self.stride(node.width), "n_head_kv": node.n_head_kv, **given}
+        self._emit(AttentionMerge(heads), merged, [parts], [y], ("items", self.count_name, node.n_head))
 
     def _lower_glu(self, node: g.Glu) -> None:
         if node.up in self._deferred and isinstance(node.up, g.Linear):
@@ -269,18 +300,6 @@ class Lowering:
         if arguments.get("scratch") is self._scratch:
             writes = [*writes, self._scratch]
         self.launches.append(Launch(spec, arguments, tuple(reads), tuple(writes), split))
-
-
-def heads_of_an_item(n_group: int, n_head_kv: int, n_threads: int) -> int:
-    """How many of the heads that share keys one thread takes when there is one token: fewest rounds of work.
-
-    An item costs about two parts for reading keys and values, whatever their number of heads, and one for each head.
-    """
-
-    def rounds(heads: int) -> int:
-        return -(-n_head_kv * (n_group // heads) // n_threads) * (2 + heads)
-
-    return min((heads for heads in range(1, n_group + 1) if n_group % heads == 0), key=rounds)
 
 
 LOWER: dict[type[g.Node], Callable[[Lowering, Any], None]] = {

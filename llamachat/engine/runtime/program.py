@@ -23,12 +23,19 @@ ALIGN = 64
 class Region:
     """A piece of memory that launches share.
 
-    fixed: an address outside the program's own memory. private: each thread touches only a part of its own.
+    fixed: an address outside the program's own memory. outside: elsewhere, where only the kernels know. private: each
+    thread touches only a part of its own.
     """
 
     n_bytes: int
     fixed: int = 0
+    outside: bool = False
     private: bool = False
+
+    @property
+    def own(self) -> bool:
+        """Whether it is placed in the program's memory."""
+        return not (self.fixed or self.outside)
 
 
 # A launch's arguments by name: integers, or regions of which the address is meant.
@@ -103,7 +110,7 @@ def _place(launches: Sequence[Launch]) -> tuple[dict[Region, int], int]:
     for i, launch in enumerate(launches):
         live = [piece for piece in live if piece[2] >= i]
         for region in (access.region for access in launch.accesses):
-            if region.fixed or region in places:
+            if not region.own or region in places:
                 continue
             offset = _first_fit(live, region.n_bytes)
             places[region] = offset
@@ -141,7 +148,7 @@ def _conflict(a: Access, b: Access, places: dict[Region, int]) -> bool:
         return False
     if a.region is b.region:
         return not a.region.private and (not a.split or a.split != b.split)
-    if a.region.fixed or b.region.fixed:
+    if not (a.region.own and b.region.own):
         return False
     start_a, start_b = places[a.region], places[b.region]
     return start_a < start_b + b.region.n_bytes and start_b < start_a + a.region.n_bytes

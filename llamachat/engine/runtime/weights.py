@@ -39,9 +39,9 @@ class Matrix:
         """Whether it is multiplied with quantised activations."""
         return isinstance(FORMATS[self.format], BlockFormat)
 
-    def product(self, columns: int) -> Product | FloatProduct:
+    def product(self, columns: int, direct: bool) -> Product | FloatProduct:
         """The kernel that multiplies it with so many columns of activations."""
-        return (Product if self.quantised else FloatProduct)(self.format, columns)
+        return Product(self.format, columns, direct) if self.quantised else FloatProduct(self.format, columns)
 
     def scratch_bytes(self, rows: int) -> int:
         """What a thread of the many-column product needs."""

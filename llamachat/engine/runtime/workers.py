@@ -39,9 +39,10 @@ class Step:
         for name, value in values.items():
             self._values[_STEP_INDEX[name]] = value
 
-    def field_address(self, name: str) -> int:
-        """Where a field lies."""
-        return self.address + 8 * _STEP_INDEX[name]
+    @staticmethod
+    def offset(name: str) -> int:
+        """Where a field lies in a step."""
+        return 8 * _STEP_INDEX[name]
 
     @property
     def cancelled(self) -> bool:

@@ -11,6 +11,7 @@ from llamachat.engine.kernels.panel import panel_bytes
 from llamachat.engine.kernels.tile import tile_rows
 from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import BlockFormat
+from llamachat.engine.runtime.workers import Step
 
 SHAPES = [
     pytest.param(1, 256, 1, id="one row, one token"),
@@ -52,11 +53,17 @@ class Packed:
 
 
 def multiply(
-    machine: Machine, packed: Packed, x: np.ndarray, columns: int, threads: int = 1, **extra: int
+    machine: Machine,
+    packed: Packed,
+    x: np.ndarray,
+    columns: int,
+    threads: int = 1,
+    direct: bool = False,
+    **extra: int,
 ) -> np.ndarray:
     """y [n_tokens, n_rows] by the kernels: panels, then the product."""
     n_tokens = len(x)
-    source, count = Array(x), machine.step.field_address("n_tokens")
+    source, count = Array(x), Step.offset("n_tokens")
     panels = Array(np.zeros(panel_bytes(packed.n_columns, n_tokens, columns), np.uint8))
     prepare = Quantize(columns) if packed.quantised else CopyPanels(columns)
     layout = {"count": count, "width": packed.n_columns, "stride": 4 * packed.n_columns}
@@ -81,8 +88,9 @@ def multiply(
         "room": room,
     }
     arguments.update(extra)
-    kernel = Product if packed.quantised else FloatProduct
-    machine.run(kernel(packed.name, columns), arguments, threads, n_tokens=n_tokens)
+    direct = direct or columns == 1
+    kernel = Product(packed.name, columns, direct) if packed.quantised else FloatProduct(packed.name, columns)
+    machine.run(kernel, arguments, threads, n_tokens=n_tokens)
     assert y.intact()
     assert scratch.intact()
     return y.values[:n_tokens, : packed.n_rows]
@@ -121,6 +129,16 @@ def test_one_column_and_many_give_the_same_bits(machine: Machine, name: str) -> 
     many = multiply(machine, packed, x, machine.isa.columns, threads=2)
     single = np.concatenate([multiply(machine, packed, row[None], 1) for row in x])
     np.testing.assert_array_equal(many, single)
+
+
+@pytest.mark.parametrize("columns", [2, 3, 4])
+@pytest.mark.parametrize("name", FORMATS)
+def test_unpacking_in_registers_changes_no_bit(machine: Machine, name: str, columns: int) -> None:
+    rng = np.random.default_rng(9)
+    packed = Packed(machine, name, 40, 256, rng)
+    x = rng.standard_normal((5, 256)).astype(np.float32)
+    found = multiply(machine, packed, x, columns, threads=2, direct=True)
+    np.testing.assert_array_equal(found, multiply(machine, packed, x, machine.isa.columns))
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3])

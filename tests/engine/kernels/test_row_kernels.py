@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from machine import Array, Machine, poisoned
+from machine import Array, Machine, poisoned, rows_of
 from test_matmul import random_blocks
 
 from llamachat.engine.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
@@ -11,6 +11,7 @@ from llamachat.engine.kernels.norm import RmsNorm
 from llamachat.engine.kernels.panel import GROUP, Record, panel_bytes
 from llamachat.engine.kernels.rope import Rope
 from llamachat.engine.quants import FORMATS
+from llamachat.engine.runtime.workers import Step
 
 THREADS = [1, 2, 3]
 
@@ -31,7 +32,7 @@ def test_a_norm_equals_numpy(machine: Machine, size: int, groups: int, residual:
         "y": y.address,
         "other": other.address if residual else 0,
         "weight": weight.address,
-        "count": machine.step.field_address("n_tokens"),
+        "count": Step.offset("n_tokens"),
         "groups": groups,
         "x_stride": 4 * (width + 8),
         "y_stride": 4 * (width + 16),
@@ -55,7 +56,9 @@ def test_rope_turns_pairs(machine: Machine, head_dim: int, n_rot: int, order: st
     angles = np.random.default_rng(3).uniform(-7, 7, (n_past + n, half))
     table = Array(np.stack([np.cos(angles), np.sin(angles)], 1).astype(np.float32))
     arguments = {"x": x.address, "table": table.address, "heads": heads, "stride": 4 * x.values.shape[1]}
-    machine.run(Rope(head_dim, n_rot, order), arguments, threads, n_tokens=n, n_past=n_past)
+    positions = np.arange(n_past, n_past + n)
+    rows = rows_of(0, np.zeros(n), positions)
+    machine.run(Rope(head_dim, n_rot, order), arguments, threads, n_tokens=n, rows=rows.address)
     expected = before[:, : heads * head_dim].reshape(n, heads, head_dim).astype(np.float64)
     first, second = (
         (slice(0, n_rot, 2), slice(1, n_rot, 2)) if order == "adjacent" else (slice(half), slice(half, n_rot))
@@ -73,7 +76,7 @@ def prepare(machine: Machine, spec: Quantize | CopyPanels, x: np.ndarray, width:
     """The panels' bytes for rows of x, of which `width` values count."""
     source, panels = Array(x), Array(np.full(panel_bytes(width, len(x), spec.columns), 0xEE, np.uint8))
     arguments = {"x": source.address, "panels": panels.address, "width": width, "stride": x.strides[0]}
-    machine.run(spec, {**arguments, "count": machine.step.field_address("n_tokens")}, threads, n_tokens=len(x))
+    machine.run(spec, {**arguments, "count": Step.offset("n_tokens")}, threads, n_tokens=len(x))
     assert panels.intact()
     return panels.values
 
@@ -131,7 +134,7 @@ def test_the_last_rows_are_taken(machine: Machine, n_outputs: int, threads: int)
 @pytest.mark.parametrize("operation", ["add", "silu", "gelu"])
 def test_rows_are_combined(machine: Machine, operation: str, threads: int) -> None:
     a, b, y = Array(normal(5, 96)), Array(normal(5, 96, seed=1)), poisoned(6, 96)
-    count = machine.step.field_address("n_tokens")
+    count = Step.offset("n_tokens")
     arguments = {"a": a.address, "b": b.address, "y": y.address, "count": count, "stride": 4 * 96}
     machine.run(Elementwise(operation), arguments, threads, n_tokens=5)
     x = a.values.astype(np.float64)

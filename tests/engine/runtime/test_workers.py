@@ -150,7 +150,7 @@ def test_a_cancelled_step_does_nothing(compiler: Compiler, n_threads: int) -> No
 def test_a_step_that_is_cancelled_halfway_skips_the_rest(compiler: Compiler, n_threads: int) -> None:
     a, b = (Array(np.zeros(n_threads, np.int64)) for _ in range(2))
     pool, step = WorkerPool(compiler, n_threads), Step()
-    flag = Region(8, fixed=step.field_address("cancel"))
+    flag = Region(8, fixed=step.address + Step.offset("cancel"))
     everything = tuple(Region(array.values.nbytes, fixed=array.address) for array in (a, b))
     launches = chain(a, b)
     before = [Launch(x.spec, x.arguments, everything, everything) for x in launches[:10]]
@@ -164,9 +164,9 @@ def test_a_step_that_is_cancelled_halfway_skips_the_rest(compiler: Compiler, n_t
 
 def test_a_step_keeps_its_fields_apart() -> None:
     step = Step()
-    step.set(n_tokens=3, n_past=5)
-    step.set(n_past=7)
-    assert step.field_address("n_past") - step.field_address("n_tokens") == 8
+    step.set(n_tokens=3, n_outputs=5)
+    step.set(n_outputs=7)
+    assert Step.offset("n_outputs") - Step.offset("n_tokens") == 8
     assert not step.cancelled
 
 

@@ -8,9 +8,12 @@ dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
 fma           a * b + c, rounded once
 widen_half    float16 bits as float32
 narrow_half   float32 as float16 bits, to nearest even
+lookup        entries of a table of 16 numbers
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I16, I32, I64, Vec, lanes
@@ -73,6 +76,15 @@ class Generic:
         half = (magnitude >= 0x477FF000).select(k.constant(bits.type, 0x7C00), half)
         half = (magnitude > 0x7F800000).select(k.constant(bits.type, 0x7E00), half)
         return (half | ((bits >> 16) & 0x8000)).cut(I16)
+
+    def lookup(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
+        """float32 [n]: entry `code` of 16 numbers for each i32 code from 0 to 15."""
+        kind = lanes(F32, codes.count)
+        values = [k.constant(kind, float(entry)) for entry in table]
+        for bit in range(4):
+            upper = (codes & (1 << bit)) > 0
+            values = [upper.select(high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
+        return values[0]
 
     def pause(self, k: Kernel) -> None:
         """A hint that this is a waiting loop."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, HALF, I8, I16, I32, Vec, lanes
@@ -74,6 +76,13 @@ class Avx512(Avx2):
     columns = 8
     query_rows = 12
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"
+
+    def lookup(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
+        """vpermps, for whole registers."""
+        if codes.count != self.rows:
+            return super().lookup(k, codes, table)
+        kind = lanes(F32, self.rows)
+        return k.call("llvm.x86.avx512.permvar.sf.512", kind, k.constant(kind, [float(x) for x in table]), codes)
 
 
 class Avx512Vnni(Avx512):

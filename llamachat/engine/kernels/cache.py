@@ -1,0 +1,86 @@
+"""Keys and values of a step's tokens into the cache of their sequence, and keys out of it.
+
+The cache of a sequence is one piece of memory; `at` is where a layer's keys or values begin in it: keys
+[n_head_kv][n_ctx / LANES] groups of LANES keys, values [n_head_kv][n_ctx] rows, as their formats lay them out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llamachat.engine.jit.compiler import KernelSpec
+from llamachat.engine.jit.isa.generic import Generic
+from llamachat.engine.jit.kernel import Fields, Kernel
+from llamachat.engine.jit.values import I32, Ptr, Vec
+from llamachat.engine.kernels.cache_formats import CACHE_FORMATS, CacheFormat
+from llamachat.engine.kernels.norm import LANES
+
+
+@dataclass(frozen=True)
+class StoreValues(KernelSpec):
+    """x: float32 rows of `stride` bytes, n_head_kv heads each, into the cells of the step's rows."""
+
+    head_dim: int
+    cache_type: str
+    arguments: ClassVar = ("x", "at", "stride", "n_head_kv", "n_ctx")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Shared by heads of tokens."""
+        fmt, dim = CACHE_FORMATS[self.cache_type], self.head_dim
+        first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
+        with k.loop(first, last) as item:
+            row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
+            source = k.pointer("x")[item // k.args.n_head_kv * k.args.stride + head * (4 * dim)]
+            self.store(k, isa, source, head_cache(k, row, head, fmt.row_bytes(dim)), row.cell)
+
+    def store(self, k: Kernel, isa: Generic, source: Ptr, cache: Ptr, cell: Vec) -> None:
+        """One head of one token."""
+        fmt = CACHE_FORMATS[self.cache_type]
+        fmt.store_values(k, isa, source, cache[cell * fmt.row_bytes(self.head_dim)], self.head_dim)
+
+
+@dataclass(frozen=True)
+class StoreKeys(StoreValues):
+    """The same of keys."""
+
+    def store(self, k: Kernel, isa: Generic, source: Ptr, cache: Ptr, cell: Vec) -> None:
+        """One head of one token."""
+        fmt = CACHE_FORMATS[self.cache_type]
+        group = key_group(cache, fmt, self.head_dim, cell)
+        fmt.store_keys(k, isa, source, group, cell % LANES, self.head_dim)
+
+
+@dataclass(frozen=True)
+class LoadKeys(KernelSpec):
+    """The keys of the cells `source` of the step's rows as float32 rows of `stride` bytes, n_head_kv heads each."""
+
+    head_dim: int
+    cache_type: str
+    arguments: ClassVar = StoreValues.arguments
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Shared by heads of tokens; a register holds one dimension of all keys of a group, of which one is wanted."""
+        fmt, dim = CACHE_FORMATS[self.cache_type], self.head_dim
+        first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
+        with k.loop(first, last) as item:
+            row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
+            group = key_group(head_cache(k, row, head, fmt.row_bytes(dim)), fmt, dim, row.source)
+            x = k.pointer("x")[item // k.args.n_head_kv * k.args.stride + head * (4 * dim)]
+            wanted = k.ramp(LANES).equals((row.source % LANES).cut(I32))
+
+            def take(d: Vec, keys: list[Vec], x: Ptr = x, wanted: Vec = wanted) -> None:
+                value = wanted.select(keys[0], 0.0).reduce(lambda a, b: a + b)
+                x[d * 4].store(value, 4)
+
+            fmt.each_dimension(k, isa, [group], dim, take)
+
+
+def head_cache(k: Kernel, row: Fields, head: Vec, row_bytes: int) -> Ptr:
+    """Where the keys or values of a head begin, in the cache of a row's sequence."""
+    return Ptr(row.cache)[k.args.at][head * k.args.n_ctx * row_bytes]
+
+
+def key_group(cache: Ptr, fmt: CacheFormat, dim: int, cell: Vec) -> Ptr:
+    """Where the group of LANES keys begins to which a cell belongs."""
+    return cache[cell // LANES * (fmt.row_bytes(dim) * LANES)]

@@ -1,0 +1,91 @@
+"""Several sequences in one step: forks, and contexts evaluated together, give the bits that they give alone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llamachat.engine.context import Context, Together
+from llamachat.engine.model import Model
+from llamachat.engine.runtime.forward import APART
+from llamachat.errors import Cancelled, ContextFull, UsageError
+
+PROMPT = [int(t) for t in np.random.default_rng(3).integers(0, 80, 200)]
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma3-27b"])
+def model(request: pytest.FixtureRequest, golden: Path) -> Iterator[Model]:
+    with Model(golden / "archs" / f"{request.param}.gguf", 2) as model:
+        yield model
+
+
+def contexts(model: Model, lengths: list[int]) -> list[Context]:
+    """Contexts with so many tokens evaluated; different ones in each."""
+    made = [model.context(300) for _ in lengths]
+    for i, (context, n) in enumerate(zip(made, lengths, strict=True)):
+        context.eval(PROMPT[i : i + n])
+    return made
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 13, APART + 2])
+def test_together_is_as_alone(model: Model, n: int) -> None:
+    some = contexts(model, [1 + 17 * i % 150 for i in range(n)])
+    forks = [context.fork() for context in some]
+    together = Together()
+    for token in (5, 70):
+        tokens = [(token + i) % 80 for i in range(n)]
+        found = together.eval(some, tokens)
+        alone = np.stack([fork.eval([t]) for fork, t in zip(forks, tokens, strict=True)])
+        np.testing.assert_array_equal(found, alone)
+    assert [context.tokens for context in some] == [fork.tokens for fork in forks]
+
+
+def test_a_fork_goes_its_own_way(model: Model) -> None:
+    (first,) = contexts(model, [40])
+    fork = first.fork()
+    expected = fork.fork().eval([7, 8, 9])
+    first.eval([1] * 50)
+    np.testing.assert_array_equal(fork.eval([7, 8, 9]), expected)
+    assert first.tokens != fork.tokens
+
+
+def test_all_of_a_full_context_is_copied(model: Model) -> None:
+    (first,) = contexts(model, [199])
+    np.testing.assert_array_equal(first.fork().eval([4]), first.eval([4]))
+
+
+def test_what_cannot_be_evaluated_together_is_refused(model: Model) -> None:
+    first, second = contexts(model, [3, 4])
+    other = model.context(600)
+    together = Together()
+    for some, tokens, why in (
+        ([], [], "0 contexts cannot take 0 tokens"),
+        ([first, second], [1], "2 contexts cannot take 1 tokens"),
+        ([first, other], [1, 1], "of one model, one size and one cache type"),
+        ([first, first], [1, 1], "together with itself"),
+        ([first, second], [1, 10**6], "token ids must be between"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            together.eval(some, tokens)
+    assert (first.n_past, second.n_past) == (3, 4)
+
+
+def test_a_full_context_stops_all_before_anything_is_evaluated(model: Model) -> None:
+    first, second = contexts(model, [10, 10])
+    second.eval([1] * 290)
+    with pytest.raises(ContextFull):
+        Together().eval([first, second], [1, 1])
+    assert first.n_past == 10
+
+
+def test_a_cancelled_step_leaves_all_as_they_were(model: Model) -> None:
+    some = contexts(model, [10, 12])
+    together = Together()
+    together.cancel()
+    with pytest.raises(Cancelled):
+        together.eval(some, [1, 2])
+    assert [context.n_past for context in some] == [10, 12]
+    together.cancel()
+    together.resume()
+    assert together.eval(some, [1, 2]).shape == (2, model.n_vocab)

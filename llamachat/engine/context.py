@@ -7,13 +7,16 @@ what other sequences are evaluated beside them, nor on the number of threads: lo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from typing import Literal
 
 import numpy as np
 
 from llamachat.engine.runtime.buffers import Buffer
-from llamachat.engine.runtime.forward import APART, BATCH, Forward, Rows
+from llamachat.engine.runtime.engine import BATCH
+from llamachat.engine.runtime.forward import APART, Forward, Rows
 from llamachat.engine.runtime.workers import Step
+from llamachat.engine.self_extend import GroupedPositions
 from llamachat.errors import Cancelled, ContextFull, UsageError
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -23,11 +26,12 @@ Progress = Callable[[int, int], None]
 class Context:
     """The tokens evaluated so far and their keys and values; made by `Model.context`. Not for two threads at once."""
 
-    def __init__(self, forward: Forward, n_ctx: int) -> None:
+    def __init__(self, forward: Forward, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
         if n_ctx < 1:
             raise UsageError(f"a context needs at least one token, not {n_ctx}")
         self.n_ctx = n_ctx
         self.tokens: list[int] = []
+        self._grouped = grouped
         self._forward = forward
         self._cache = Buffer(forward.layout.n_bytes)
         self._step = Step()
@@ -53,13 +57,13 @@ class Context:
         ids = self._checked(tokens)
         whole = logits == "all"
         results: list[np.ndarray] = []
-        size = self._forward.most_logits if whole else BATCH
-        for start in range(0, len(ids), size):
-            batch = ids[start : start + size]
-            last = start + size >= len(ids)
-            results.append(self._run(batch, len(batch) if whole else int(last)))
+        size, done = self._forward.most_logits if whole else BATCH, 0
+        while done < len(ids):
+            batch = ids[done : done + min(size, self._room())]
+            done += len(batch)
+            results.append(self._run(batch, len(batch) if whole else int(done == len(ids))))
             if progress is not None:
-                progress(start + len(batch), len(ids))
+                progress(done, len(ids))
         return np.concatenate(results) if whole else results[-1][0]
 
     def truncate(self, n_past: int) -> None:
@@ -67,10 +71,29 @@ class Context:
         if not 0 <= n_past <= len(self.tokens):
             raise UsageError(f"cannot go back to {n_past} tokens: {len(self.tokens)} are evaluated")
         del self.tokens[n_past:]
+        if self._grouped is not None:
+            self._grouped.truncate(n_past)
+
+    def remove(self, first: int, last: int) -> None:
+        """Forgets the tokens first .. last - 1; those after them move down, their keys turned to the new positions.
+
+        What they know of the forgotten ones stays in them. Raises UsageError for tokens that are not there, and where
+        positions are grouped (Self-Extend).
+        """
+        if not 0 <= first <= last <= len(self.tokens):
+            raise UsageError(f"cannot forget tokens {first} to {last}: {len(self.tokens)} are evaluated")
+        if self._grouped is not None:
+            raise UsageError("a context with grouped positions (Self-Extend) cannot be shifted")
+        sources = np.arange(last, len(self.tokens))
+        if first < last and len(sources):
+            gap = last - first
+            self._forward.turn_keys(self._cache, sources, sources - gap, np.full(len(sources), -gap))
+            self._forward.layout.move_values(self._cache, last, len(self.tokens), first)
+        del self.tokens[first:last]
 
     def fork(self) -> Context:
         """Another context with the same tokens evaluated: its cache is a copy."""
-        other = Context(self._forward, self.n_ctx)
+        other = Context(self._forward, self.n_ctx, deepcopy(self._grouped))
         self._forward.layout.copy(self._cache, other._cache, len(self.tokens))
         other.tokens = list(self.tokens)
         return other
@@ -97,11 +120,26 @@ class Context:
             )
         return ids.astype(np.int32)
 
+    def _room(self) -> int:
+        """How many tokens may be evaluated at once; groups positions first where that is due."""
+        if self._grouped is None:
+            return BATCH
+        cells = np.arange(len(self.tokens))
+        while self._grouped.room(len(cells)) <= 0:
+            self._forward.turn_keys(self._cache, cells, cells, self._grouped.regroup(len(cells)))
+        return self._grouped.room(len(cells))
+
+    def _positions(self, n_tokens: int) -> np.ndarray:
+        """Positions of the next tokens."""
+        n_past = len(self.tokens)
+        return self._grouped.append(n_past, n_tokens) if self._grouped else np.arange(n_past, n_past + n_tokens)
+
     def _run(self, batch: np.ndarray, n_outputs: int) -> np.ndarray:
         """One step; returns the logits of its last n_outputs tokens."""
         cells = np.arange(len(self.tokens), len(self.tokens) + len(batch))
+        rows = Rows(batch, self._cache.address, cells, self._positions(len(batch)))
         try:
-            logits = self._forward.step(self._step, Rows(batch, self._cache.address, cells, cells), n_outputs)
+            logits = self._forward.step(self._step, rows, n_outputs)
         except Cancelled:
             raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
         self.tokens += batch.tolist()
@@ -135,9 +173,12 @@ class Together:
         self._step.set(cancel=0)
 
     def _run(self, contexts: Sequence[Context], ids: np.ndarray) -> np.ndarray:
+        for context in contexts:
+            context._room()
         caches = np.array([context._cache.address for context in contexts])
         cells = np.array([len(context.tokens) for context in contexts])
-        rows = Rows(ids, caches, cells, cells, run=False)
+        positions = np.concatenate([context._positions(1) for context in contexts])
+        rows = Rows(ids, caches, cells, positions, run=False)
         logits = contexts[0]._forward.step(self._step, rows, len(ids))
         for context, token in zip(contexts, ids.tolist(), strict=True):
             context.tokens.append(token)

@@ -22,7 +22,7 @@ from llamachat import __version__
 from llamachat.engine.context import Context
 from llamachat.engine.model import Model, roles
 from llamachat.engine.runtime.cache import cache_bytes_per_token
-from llamachat.engine.runtime.forward import BATCH
+from llamachat.engine.runtime.engine import BATCH
 from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.errors import UsageError
 

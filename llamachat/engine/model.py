@@ -17,9 +17,11 @@ from llamachat.engine.jit.compiler import Compiler, choose_isa
 from llamachat.engine.memory import MemoryPlan, available_memory, plan_memory
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
-from llamachat.engine.runtime.forward import BATCH, Engine, Forward
+from llamachat.engine.runtime.engine import BATCH, Engine
+from llamachat.engine.runtime.forward import Forward
 from llamachat.engine.runtime.weights import Weights, format_of
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
+from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import UsageError
 
@@ -140,12 +142,17 @@ class Model:
         return self.tokenizer.decode(list(ids))
 
     def context(
-        self, n_ctx: int | None = None, cache_type: CacheType | None = None, cache_type_v: CacheType | None = None
+        self,
+        n_ctx: int | None = None,
+        cache_type: CacheType | None = None,
+        cache_type_v: CacheType | None = None,
+        self_extend: tuple[int, int] | None = None,
     ) -> Context:
         """An empty context of n_ctx tokens; None: what the memory plan found.
 
         cache_type: of keys and values, or of the keys alone where cache_type_v is given; None: those of the model's
-        constructor. Raises UsageError for a type that is not known or does not fit the model's heads.
+        constructor. self_extend: (group, width) of `GroupedPositions`. Raises UsageError for a type that is not known
+        or does not fit the model's heads.
         """
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
         check_cache_types(self.nodes, *types)
@@ -154,7 +161,7 @@ class Model:
         forward = self._forwards.get(shape)
         if forward is None:
             forward = self._forwards[shape] = Forward(self._engine, shape)
-        return Context(forward, n_ctx)
+        return Context(forward, n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:

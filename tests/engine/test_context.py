@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llamachat.engine.model import Model
-from llamachat.engine.runtime.forward import BATCH
+from llamachat.engine.runtime.engine import BATCH
 from llamachat.errors import Cancelled, ContextFull, ExitCode, NotEnoughMemory, UsageError
 
 PROMPT = [int(t) for t in np.random.default_rng(0).integers(0, 80, 2 * BATCH + 60)]

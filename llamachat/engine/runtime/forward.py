@@ -8,35 +8,24 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from llamachat.engine import graph as g
-from llamachat.engine.jit.compiler import Compiler
 from llamachat.engine.jit.kernel import ROW, ROW_BYTES
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.cache import CacheLayout, CacheShape
+from llamachat.engine.runtime.engine import BATCH, Engine
 from llamachat.engine.runtime.lower import DIRECT_PANELS, Lowering, Shape, Surroundings
 from llamachat.engine.runtime.program import Program, Region, build
 from llamachat.engine.runtime.rope_tables import RopeTables
-from llamachat.engine.runtime.weights import Weights
-from llamachat.engine.runtime.workers import Step, WorkerPool
+from llamachat.engine.runtime.turn import KeyTurner
+from llamachat.engine.runtime.workers import Step
 from llamachat.errors import Cancelled
 
-BATCH = 512
 APART = 64  # at most so many tokens of different sequences in a step
 ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked for
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What the contexts of a model share: the forward pass, the packed weights, the compiler, the threads."""
-
-    nodes: list[g.Node]
-    weights: Weights
-    compiler: Compiler
-    pool: WorkerPool
-    n_vocab: int
 
 
 @dataclass(frozen=True)
@@ -90,6 +79,15 @@ class Forward:
             head, logits = self._head(n_outputs)
             self._launch(head, step)
             return logits[:n_outputs, : self.engine.n_vocab].copy()
+
+    def turn_keys(self, cache: Buffer, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+        """See `KeyTurner.turn`."""
+        with self._lock:
+            self._turner.turn(cache.address, sources, targets, differences)
+
+    @cached_property
+    def _turner(self) -> KeyTurner:
+        return KeyTurner(self.engine, self.layout)
 
     def _write(self, rows: Rows) -> None:
         n_tokens = len(rows.ids)

@@ -1,0 +1,23 @@
+"""What the contexts of a model share: its operations and weights, and what runs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llamachat.engine import graph as g
+from llamachat.engine.jit.compiler import Compiler
+from llamachat.engine.runtime.weights import Weights
+from llamachat.engine.runtime.workers import WorkerPool
+
+BATCH = 512  # at most so many tokens in a step
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The forward pass, the packed weights, the compiler, the threads."""
+
+    nodes: list[g.Node]
+    weights: Weights
+    compiler: Compiler
+    pool: WorkerPool
+    n_vocab: int

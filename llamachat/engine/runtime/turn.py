@@ -1,0 +1,76 @@
+"""Keys that change their place: cached keys are read, turned to their new positions and stored in other cells.
+
+A key in the cache has been turned by its position already. Turning it again by the difference of two positions moves
+it, because rotations add up (Su et al. 2021, arXiv 2104.09864); keys of a layer without rope are only moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from llamachat.engine import graph as g
+from llamachat.engine.jit.kernel import ROW, ROW_BYTES
+from llamachat.engine.kernels.cache import LoadKeys, StoreKeys
+from llamachat.engine.kernels.rope import Rope
+from llamachat.engine.runtime.buffers import Buffer
+from llamachat.engine.runtime.cache import CacheLayout
+from llamachat.engine.runtime.engine import BATCH, Engine
+from llamachat.engine.runtime.program import Arguments, Launch, Region, build
+from llamachat.engine.runtime.rope_tables import write_angles
+from llamachat.engine.runtime.workers import Step
+
+
+class KeyTurner:
+    """Moves and turns the keys of all layers, for the caches of one layout."""
+
+    def __init__(self, engine: Engine, layout: CacheLayout) -> None:
+        self._engine, self._layout = engine, layout
+        layers = [node for node in engine.nodes if isinstance(node, g.Attention)]
+        self._rows = Buffer(ROW_BYTES * BATCH)
+        # A table of differences: one row for each token of a step. YaRN's magnitude is in the keys already.
+        self._tables = {spec: Buffer(4 * spec.n_rot * BATCH) for spec in map(_rope, layers) if spec is not None}
+        self._program = build([launch for node in layers for launch in self._launches(node)], engine.compiler)
+
+    def turn(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+        """Keys of the cells `sources` go to the cells `targets`, `differences` positions on; all int [n].
+
+        Both rise, and targets[i] <= sources[i]: no key is overwritten before it is read.
+        """
+        for start in range(0, len(sources), BATCH):
+            some = slice(start, start + BATCH)
+            self._turn(cache, sources[some], targets[some], differences[some])
+
+    def _turn(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+        n = len(sources)
+        rows = self._rows.view(np.int64, (BATCH, len(ROW)))
+        for i, values in enumerate((cache, targets, np.arange(n), sources)):
+            rows[:n, i] = values
+        for spec, table in self._tables.items():
+            angles = table.view(np.float32, (BATCH, 2, spec.n_rot // 2))[:n]
+            write_angles(angles, replace(spec, magnitude=1.0), self._engine.weights.values, differences)
+        step = Step()
+        step.set(n_tokens=n, rows=self._rows.address)
+        self._engine.pool.run(self._program.address, self._program.n_launches, step)
+
+    def _launches(self, node: g.Attention) -> Sequence[Launch]:
+        shape, place = self._layout.shape, self._layout.layers[node.layer]
+        stride = 4 * node.n_head_kv * node.head_dim
+        x, cache = Region(stride * BATCH), Region(0, outside=True)
+        split = ("items", "n_tokens", node.n_head_kv)
+        cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": node.n_head_kv}
+        cached |= {"n_ctx": shape.n_ctx}
+        launches = [Launch(LoadKeys(node.head_dim, shape.type_k), cached, (cache,), (x,), split)]
+        spec = _rope(node)
+        if spec is not None:
+            turned: Arguments = {"x": x, "table": self._tables[spec].address, "heads": node.n_head_kv}
+            kernel = Rope(node.head_dim, spec.n_rot, spec.order)
+            launches.append(Launch(kernel, {**turned, "stride": stride}, (x,), (x,), split))
+        # Split otherwise than the reading: so that a barrier stands between, because other cells are written.
+        return [*launches, Launch(StoreKeys(node.head_dim, shape.type_k), cached, (x,), (cache,))]
+
+
+def _rope(node: g.Attention) -> g.RopeSpec | None:
+    return node.k.spec if isinstance(node.k, g.Rope) else None

@@ -1,0 +1,56 @@
+"""Self-Extend: old tokens share positions in groups, so that a context may be longer than the model was trained for.
+
+Jin et al. 2024 (arXiv 2401.01325), in the incremental form of llama.cpp (`--grp-attn-n`, `--grp-attn-w`): whenever
+`width` positions have been filled, they are divided by `group`, and what follows moves down to close the gap.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llamachat.errors import UsageError
+
+
+class GroupedPositions:
+    """The positions of a context's tokens; `positions` int64 [n_ctx], valid for those that are evaluated."""
+
+    def __init__(self, n_ctx: int, group: int, width: int) -> None:
+        if group < 1 or width < 1 or width % group:
+            raise UsageError(
+                f"--grp-attn-w {width} must be a multiple of --grp-attn-n {group}, both 1 or more (Self-Extend)"
+            )
+        self.group, self.width = group, width
+        self.positions = np.arange(n_ctx)
+        self._grouped = 0  # positions below this one are shared already
+
+    def next(self, n_past: int) -> int:
+        """The position of the token that follows n_past others."""
+        return int(self.positions[n_past - 1]) + 1 if n_past else 0
+
+    def room(self, n_past: int) -> int:
+        """How many tokens may follow before the positions must be grouped anew."""
+        return self._grouped + self.width - self.next(n_past)
+
+    def append(self, n_past: int, n_tokens: int) -> np.ndarray:
+        """Positions of n_tokens after n_past others."""
+        first = self.next(n_past)
+        self.positions[n_past : n_past + n_tokens] = np.arange(first, first + n_tokens)
+        return self.positions[n_past : n_past + n_tokens]
+
+    def regroup(self, n_past: int) -> np.ndarray:
+        """Groups the oldest positions that are not shared yet; the differences, new - old, of n_past tokens."""
+        old = self.positions[:n_past].copy()
+        first, last = self._grouped, self._grouped + self.width
+        # Positions of one group become one, counted on from those before.
+        new = np.where(old < first, old, first + (old - first) // self.group)
+        beyond = old >= last
+        new[beyond] = old[beyond] - (self.width - self.width // self.group)
+        self.positions[:n_past] = new
+        self._grouped += self.width // self.group
+        return new - old
+
+    def truncate(self, n_past: int) -> None:
+        """Forgets what follows n_past tokens: positions that are shared stay so."""
+        step = self.width // self.group
+        while self._grouped > max(0, self.next(n_past)):
+            self._grouped = max(0, self._grouped - step)

@@ -8,6 +8,7 @@ LlamaChatError        1   anything that went wrong and has a sentence for it
 ├── ContextFull       4   the prompt does not fit the context
 ├── EndedByLength     5   only with --fail-on-length
 ├── SchemaFailed      6   the output failed its schema or grammar
+├── GrammarError      6   a grammar cannot guide the generation any further
 ├── NotEnoughMemory   7   the plan (weights + cache + scratch) exceeds what is free
 └── Cancelled       130   a person pressed Ctrl+C
 """
@@ -76,6 +77,12 @@ class EndedByLength(LlamaChatError):
 
 class SchemaFailed(LlamaChatError):
     """The output does not satisfy its grammar or schema."""
+
+    exit_code = ExitCode.SCHEMA
+
+
+class GrammarError(LlamaChatError):
+    """A grammar cannot guide the generation: it is too complex, or the text left it; the session is as it was."""
 
     exit_code = ExitCode.SCHEMA
 

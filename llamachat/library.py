@@ -13,8 +13,10 @@ from functools import cached_property
 from typing import Any
 
 from llamachat.engine.context import Context
-from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, generate
+from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
+from llamachat.engine.grammar import GrammarSource
 from llamachat.engine.model import Model as EngineModel
+from llamachat.engine.sampling.file_defaults import with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.templates.encode import encode_parts
@@ -32,26 +34,32 @@ class Model(EngineModel):
         *,
         max_tokens: int = UNLIMITED,
         stop: Sequence[str] = (),
+        grammar: GrammarSource | None = None,
+        n_keep: int | None = None,
         context: Context | None = None,
+        speculation: Speculation | None = None,
         **sampling: Any,
     ) -> Iterator[Event]:
         """Continues a text, or token ids: an iterator of `Token` events and one `Stop`.
 
-        context: where to evaluate; the default is one context of the model, whose common prefix with the prompt is not
-        evaluated again. sampling: fields of `SamplingOptions`, as temp=0 or seed=1. Raises UsageError, ContextFull.
+        grammar, n_keep: see `GenerationOptions`. context: where to evaluate; the default is one context of the model,
+        whose common prefix with the prompt is not evaluated again. sampling: fields of `SamplingOptions`, as temp=0 or
+        seed=1; for others the file's own defaults hold. Raises UsageError, ContextFull.
         """
         tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
-        options = GenerationOptions(max_tokens=max_tokens, stop=tuple(stop), sampling=SamplingOptions(**sampling))
-        return generate(context or self._own_context, self.tokenizer, tokens, options)
+        given = SamplingOptions(**sampling, given=frozenset(sampling))
+        settings, _ = with_file_defaults(given, self.file.metadata)
+        options = GenerationOptions(
+            max_tokens=max_tokens, stop=tuple(stop), sampling=settings, grammar=grammar, n_keep=n_keep
+        )
+        return generate(context or self._own_context, self.tokenizer, tokens, options, speculation=speculation)
 
     def chat(
         self,
         messages: Sequence[Message],
         *,
-        max_tokens: int = UNLIMITED,
         stop: Sequence[str] = (),
-        context: Context | None = None,
-        **sampling: Any,
+        **settings: Any,
     ) -> Iterator[Event]:
         """Answers a conversation of {"role", "content"} messages through the model's chat template.
 
@@ -59,7 +67,8 @@ class Model(EngineModel):
         is text. Arguments and errors as in `generate`; ModelFileError for a template that cannot be used.
         """
         tokens = chat_tokens(self.tokenizer, self.template, messages)
-        return self.generate(tokens, max_tokens=max_tokens, stop=stop, context=context, **sampling)
+        stops = (*stop, *self.template.end_texts)
+        return self.generate(tokens, stop=stops, **settings)
 
     @cached_property
     def template(self) -> ChatTemplate:

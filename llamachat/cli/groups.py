@@ -12,10 +12,8 @@ from typing import Annotated, Any, get_origin
 
 from typer import Option
 
-SHORT = {"seed": ("-s",)}
-"""Short names for fields that the engine declares."""
-
 METAVARS: dict[Any, str] = {int: "N", float: "X"}
+"""What a number is called in --help."""
 
 
 def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,7 +26,7 @@ def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(command)
     def call(**values: Any) -> Any:
         for name, group in groups.items():
-            values[name] = group(**{item.name: values.pop(item.name) for item in _options(group)})
+            values[name] = _made(group, {item.name: values.pop(item.name) for item in _options(group)})
         return command(**values)
 
     parameters = [made for p in signature.parameters.values() for made in _parameters(p)]
@@ -36,6 +34,15 @@ def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
     call.__annotations__ = {}
     vars(call)["__signature__"] = inspect.Signature(parameters)
     return call
+
+
+def _made(group: Any, values: dict[str, Any]) -> Any:
+    """The group from what was given. One with a field `given` learns which of its options were; None is not given."""
+    names = {item.name for item in fields(group)}
+    if "given" not in names:
+        return group(**values)
+    given = {name: value for name, value in values.items() if value is not None}
+    return group(**given, given=frozenset(given))
 
 
 def _parameters(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
@@ -57,8 +64,24 @@ def _options(group: Any) -> list[Field[Any]]:
 def _annotation(item: Field[Any]) -> Any:
     if "help" not in item.metadata:
         return item.type
-    names = [f"--{item.name.replace('_', '-')}", *SHORT.get(item.name, ())]
-    return Annotated[item.type, Option(*names, metavar=METAVARS.get(item.type), help=_sentence(item.metadata["help"]))]
+    # None where nothing was given, so that this can be told from a value that equals the default.
+    data = item.metadata
+    names = [f"--{item.name.replace('_', '-')}", *([data["short"]] if "short" in data else [])]
+    metavar = data.get("metavar") or METAVARS.get(item.type)
+    several = not (item.type in (int, float, bool) or data.get("single"))
+    single: Any = str if data.get("single") else item.type
+    kind: Any = list[str] | None if several else single | None
+    more = " May be given several times." if several else ""
+    text = _sentence(data["help"]) + more + _default_text(item)
+    return Annotated[kind, Option(*names, metavar=metavar, help=text, show_default=False)]
+
+
+def _default_text(item: Field[Any]) -> str:
+    """The default, as it stands in --help."""
+    if item.type in (int, float):
+        return f" [default: {item.default}]"
+    order = item.default if item.metadata.get("single") and isinstance(item.default, tuple) else ()
+    return f" [default: {';'.join(order)}]" if order else ""
 
 
 def _sentence(text: str) -> str:
@@ -66,4 +89,6 @@ def _sentence(text: str) -> str:
 
 
 def _default(item: Field[Any]) -> object:
+    if "help" in item.metadata:
+        return None
     return inspect.Parameter.empty if item.default is MISSING else item.default

@@ -6,8 +6,10 @@ from typing import Annotated
 from typer import Option
 
 from llamachat.cli import loading
+from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, PromptChoice
 from llamachat.cli.prompt import STDIN, optional_prompt
+from llamachat.cli.speculation import SpeculationChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
 
@@ -35,6 +37,8 @@ def interactive(
     prompt: PromptChoice,
     length: LengthChoice,
     sampling: SamplingOptions,
+    constraint: ConstraintChoice,
+    speculation: SpeculationChoice,
     turns: Turns,
 ) -> None:
     r"""Write a text in turns with a model.
@@ -46,8 +50,8 @@ def interactive(
     """
     if STDIN in (prompt.file or ()):
         raise UsageError("-f -: standard input is where the person types in this mode; give the prompt in a file")
-    text, options = optional_prompt(prompt, stdin=False), length.options(sampling)
-    with loading.open_speaker(model, options) as speaker:
+    text, options = optional_prompt(prompt, stdin=False), length.options(sampling, constraint)
+    with loading.open_speaker(model, options, speculation) as speaker:
         from llamachat.terminal.interactive import Interactive, Wording  # the engine, which --help does without
 
         wording = Wording(tuple(turns.reverse_prompt or ()), turns.in_prefix, turns.in_suffix)

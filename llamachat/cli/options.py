@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from llamachat.cli.constraint import ConstraintChoice
+from llamachat.errors import UsageError
+
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.sampling.options import SamplingOptions
 
 
+CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 Verbose = Annotated[bool, Option("--verbose", "-v", help="Say on standard error what is done and how fast.")]
 System = Annotated[str | None, Option("--system", metavar="TEXT", help="What the model is told before the talk.")]
 Threads = Annotated[
@@ -39,6 +43,30 @@ class ModelChoice(ModelFile):
                "[default: the model's own, up to 8192, less if memory asks for it]"),
     ] = None  # fmt: skip
     threads: Threads = None
+    cache_type_k: Annotated[
+        str, Option("--cache-type-k", "-ctk", metavar="TYPE", help=f"Type of cached keys: {', '.join(CACHE_TYPES)}.")
+    ] = "f16"
+    cache_type_v: Annotated[
+        str, Option("--cache-type-v", "-ctv", metavar="TYPE", help="Type of cached values: the same.")
+    ] = "f16"
+    grp_attn_n: Annotated[
+        int, Option("--grp-attn-n", "-gan", min=1, metavar="N", help="Self-Extend: N old tokens share a position.")
+    ] = 1
+    grp_attn_w: Annotated[
+        int, Option("--grp-attn-w", "-gaw", min=1, metavar="N", help="Self-Extend: positions not shared at the end.")
+    ] = 512
+
+    def __post_init__(self) -> None:
+        for name in (self.cache_type_k, self.cache_type_v):
+            if name not in CACHE_TYPES:
+                raise UsageError(f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}")
+        if self.grp_attn_w % self.grp_attn_n:
+            raise UsageError(f"--grp-attn-w {self.grp_attn_w} must be a multiple of --grp-attn-n {self.grp_attn_n}")
+
+    @property
+    def self_extend(self) -> tuple[int, int] | None:
+        """Group and width, if positions are to be shared."""
+        return (self.grp_attn_n, self.grp_attn_w) if self.grp_attn_n > 1 else None
 
 
 @dataclass(frozen=True)
@@ -46,17 +74,33 @@ class LengthChoice:
     """Where an answer ends."""
 
     n_predict: Annotated[
-        int, Option("--n-predict", "-n", min=-1, metavar="N", help="At most N tokens; -1 = until the model ends.")
-    ] = -1
+        int,
+        Option("--n-predict", "--predict", "-n", min=-2, metavar="N", help="At most N tokens; -1 = until the model "
+               "ends, -2 = until the context is full."),
+    ] = -1  # fmt: skip
     stop: Annotated[
         list[str] | None, Option("--stop", metavar="TEXT", help="End before TEXT. May be given several times.")
     ] = None
+    keep: Annotated[
+        int,
+        Option("--keep", min=-1, metavar="N", help="Of a full context keep the first N tokens, forget half of the "
+               "others, and go on; -1 = the whole prompt."),
+    ] = 0  # fmt: skip
+    context_shift: Annotated[
+        bool, Option("--context-shift/--no-context-shift", help="Whether to go on when the context is full.")
+    ] = True
 
-    def options(self, sampling: "SamplingOptions") -> "GenerationOptions":
+    def options(self, sampling: "SamplingOptions", constraint: ConstraintChoice | None = None) -> "GenerationOptions":
         """The engine's options for one answer. Raises UsageError for an empty stop text."""
         from llamachat.engine.generate import GenerationOptions  # numpy, which --help does without
 
-        return GenerationOptions(sampling=sampling, max_tokens=self.n_predict, stop=tuple(self.stop or ()))
+        return GenerationOptions(
+            sampling=sampling,
+            max_tokens=self.n_predict,
+            stop=tuple(self.stop or ()),
+            grammar=constraint.source() if constraint is not None else None,
+            n_keep=self.keep if self.context_shift else None,
+        )
 
 
 @dataclass(frozen=True)

@@ -1,28 +1,54 @@
-"""`llamachat run`: one completion, for scripts and pipes."""
+"""`llamachat run`: completions, for scripts and pipes."""
 
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
 from llamachat.cli import loading
-from llamachat.cli.options import LengthChoice, ModelChoice, PromptChoice, System, Verbose
+from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.options import LengthChoice, ModelChoice, PromptChoice, System
 from llamachat.cli.prompt import prompt_text
+from llamachat.cli.report import Format, ReportChoice
+from llamachat.cli.speculation import SpeculationChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import EndedByLength, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.generate import GenerationOptions
+    from llamachat.terminal.speaker import Answer, Speaker
+
+
+SIDE_BY_SIDE = 8
 
 
 @dataclass(frozen=True)
 class Manner:
-    """Whether the prompt is continued or answered, and what a cut answer means."""
+    """Whether the prompt is continued or answered, how often, and what a cut answer means."""
 
     chat: Annotated[bool, Option("--chat", help="Answer the prompt, through the model's chat template.")] = False
     system: System = None
+    parallel: Annotated[
+        int | None,
+        Option("--parallel", "-np", min=1, max=64, metavar="N", help="N answers side by side: that many of one prompt, "
+               "or of --prompts at a time."),
+    ] = None  # fmt: skip
+    prompts: Annotated[
+        Path | None,
+        Option("--prompts", metavar="FILE", help='Prompts from a file: on each line a JSON string, or an object with '
+               '"prompt" and maybe "seed", "n_predict".'),
+    ] = None  # fmt: skip
     fail_on_length: Annotated[bool, Option("--fail-on-length", help="Exit with 5 if the text was cut short.")] = False
 
     def __post_init__(self) -> None:
         if self.system is not None and not self.chat:
             raise UsageError("--system is part of a chat: give --chat too, or put the text into the prompt")
+
+    @property
+    def many(self) -> bool:
+        """Whether there are several answers."""
+        return self.parallel is not None or self.prompts is not None
 
 
 def run(
@@ -30,8 +56,10 @@ def run(
     prompt: PromptChoice,
     length: LengthChoice,
     sampling: SamplingOptions,
+    constraint: ConstraintChoice,
+    speculation: SpeculationChoice,
     manner: Manner,
-    verbose: Verbose = False,
+    report: ReportChoice,
 ) -> int:
     """Complete a prompt, for scripts and pipes.
 
@@ -39,13 +67,62 @@ def run(
     lines between. It is continued as it stands; a model that was trained to answer wants --chat, as in
     `cat notes.txt | llamachat run --chat -p "Summarise:"`.
     """
-    text, options = prompt_text(prompt), length.options(sampling)
-    with loading.open_speaker(model, options) as speaker:
+    options = length.options(report.sampling(sampling), constraint)
+    if manner.many:
+        return _run_many(model, prompt, options, speculation, manner, report)
+    text = prompt_text(prompt)
+    with loading.open_speaker(model, options, speculation) as opened:
+        speaker = opened.answering() if manner.chat else opened
         ids = speaker.conversation(manner.system).tokens(text) if manner.chat else speaker.model.tokenize(text)
+        speaker = replace(speaker, output=report.printer(speaker))
         answer = speaker.speak(ids)
         speaker.output.end_line()
-        if verbose or speaker.status.enabled:
-            speaker.report(answer)
+        _tell(speaker, answer, report)
+    return _code(answer, manner)
+
+
+def _run_many(
+    model: ModelChoice,
+    prompt: PromptChoice,
+    options: "GenerationOptions",
+    speculation: SpeculationChoice,
+    manner: Manner,
+    report: ReportChoice,
+) -> int:
+    """Several answers at once; the exit code is that of the worst of them."""
+    from llamachat.terminal.batch import read_prompts, repeated, requests, run_batch
+
+    if speculation.lookup or speculation.model_draft or model.self_extend:
+        raise UsageError("--parallel and --prompts cannot be combined with --lookup, --model-draft or --grp-attn-n")
+    if manner.prompts is not None:
+        lines = read_prompts(manner.prompts, options)
+    else:
+        lines = repeated(prompt_text(prompt), options, manner.parallel or 1)
+    with loading.open_batch(model, min(manner.parallel or SIDE_BY_SIDE, len(lines)), report) as job:
+        lines = [(text, loading.with_defaults(job.model, one)) for text, one in lines]
+        stops = run_batch(job, requests(job, lines, manner.chat, manner.system))
+    for stop in stops:
+        if stop.error is not None:
+            raise stop.error
+    reasons = {stop.reason for stop in stops}
+    if "cancelled" in reasons:
+        return ExitCode.INTERRUPT
+    if manner.fail_on_length and reasons & {"length", "context"}:
+        raise EndedByLength("a text was cut short (--fail-on-length)")
+    return ExitCode.DONE
+
+
+def _tell(speaker: "Speaker", answer: "Answer", report: ReportChoice) -> None:
+    """The figures, on standard error."""
+    wanted = report.verbose or report.timings
+    if wanted or (speaker.status.enabled and report.output is Format.TEXT):
+        speaker.report(answer, wanted)
+
+
+def _code(answer: "Answer", manner: Manner) -> int:
+    """The exit code. Raises what the grammar or --fail-on-length have to say."""
+    if answer.error is not None:
+        raise answer.error
     if answer.reason == "cancelled":
         return ExitCode.INTERRUPT
     if manner.fail_on_length and answer.reason in ("length", "context"):

@@ -33,9 +33,9 @@ class Model:
     """A GGUF model, ready to evaluate.
 
     path: the file (the first part of a split one). threads: default is one per physical core. isa: the instruction
-    set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory plan reserves for a
-    context, see `context`; n_ctx None is the model's own up to 8192, less if memory asks for it. progress(what, done,
-    total) is called while weights are packed.
+    set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory plan reserves for
+    each of n_contexts contexts, see `context`; n_ctx None is the model's own up to 8192, less if memory asks for it.
+    progress(what, done, total) is called while weights are packed.
 
     Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa).
     """
@@ -49,6 +49,7 @@ class Model:
         n_ctx: int | None = None,
         cache_type: CacheType = "f16",
         cache_type_v: CacheType | None = None,
+        n_contexts: int = 1,
         progress: LoadProgress | None = None,
     ) -> None:
         if threads is not None and not 1 <= threads <= MAX_THREADS:
@@ -59,7 +60,7 @@ class Model:
         matrices, vectors = roles(nodes)
         self.plan: MemoryPlan = plan_memory(
             weight_bytes=sum(self.file.tensors[name].n_bytes for name in matrices),
-            cache_bytes_per_token=cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type),
+            cache_bytes_per_token=n_contexts * cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type),
             scratch_bytes=_scratch_bytes(nodes),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
@@ -91,6 +92,11 @@ class Model:
     def name(self) -> str:
         """The model's own name, else the file's."""
         return str(self.file.metadata.get("general.name") or Path(self.file.path).stem)
+
+    @property
+    def title(self) -> str:
+        """What a person calls the model: its file without the ending."""
+        return Path(self.file.path).stem
 
     @property
     def n_vocab(self) -> int:

@@ -36,6 +36,8 @@ def builtin_template(name: str) -> str:
 class ChatTemplate:
     """Renders conversations; `source` None is ChatML. `now` is the clock for templates that print the date.
 
+    end_texts: what ends an answer where the model has no token for it, because the template is not its own.
+
     A message is a mapping with "role" and "content" (a text, or a list of {"type": "text", "text": ...}) and whatever
     else the template knows ("tool_calls", "reasoning_content"). Note that most templates print `bos_token`
     themselves: tokenise their text without adding special tokens.
@@ -50,6 +52,7 @@ class ChatTemplate:
     ) -> None:
         self.is_builtin = source is None
         self.source = builtin_template("chatml") if source is None else source
+        self.end_texts = ("<|im_end|>",) if self.is_builtin else ()
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         self._now = now
 

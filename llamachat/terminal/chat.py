@@ -21,9 +21,8 @@ class ChatLoop:
 
     def run(self) -> None:
         """Talks until the person leaves."""
-        self._say(
-            f"{self._speaker.model.name}, a context of {self._speaker.context.n_ctx} tokens. /help, Ctrl+D leaves."
-        )
+        self._say(f"{self._speaker.model.title}, a context of {self._speaker.context.n_ctx} tokens.")
+        self._say("/help lists the commands, Ctrl+D leaves.")
         while (line := self._read()) is not None:
             if not line.strip():
                 continue

@@ -42,7 +42,8 @@ class Interactive:
         """Shows the prompt and continues it; an empty prompt begins with the person. Ends at the end of the input."""
         self._ids = self._tokenizer.encode(prompt, add_special=True, parse_special=True)
         self._speaker.output.write(prompt)
-        goes_on = bool(prompt) or self._listen()
+        asks = not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
+        goes_on = not asks or self._listen()
         while goes_on:
             self._continue()
             goes_on = self._listen()
@@ -51,6 +52,7 @@ class Interactive:
     def _continue(self) -> None:
         """The model's turn: its text, then the reverse prompt that ended it."""
         answer = self._speaker.speak(self._ids)
+        del self._ids[answer.timings.n_keep : answer.timings.n_keep + answer.timings.n_forgotten]
         if answer.reason == "stop":
             reverse = self._reverse_after(answer)
             self._speaker.output.write(reverse)

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from llamachat.engine.events import Event
 from llamachat.terminal.sanitize import clean
 
 
@@ -15,6 +16,10 @@ class Output:
     def __init__(self) -> None:
         self.is_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._ends_line = True
+
+    def event(self, event: Event) -> None:
+        """Writes the text that an event sets free."""
+        self.write(event.text)
 
     def write(self, text: str) -> None:
         """Writes a piece at once."""

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llamachat.engine.generate import Event, GenerationOptions, Stop, StopReason, Token, common_prefix, generate
+from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
+from llamachat.errors import GrammarError
 from llamachat.library import chat_template
+from llamachat.terminal import statistics
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output, note
-from llamachat.terminal.statistics import Statistics
 from llamachat.terminal.status import Status
-from llamachat.terminal.stream import Stream
+from llamachat.terminal.stream import Cancellable, Stream
 
 if TYPE_CHECKING:
     from llamachat.engine.context import Context
@@ -20,6 +21,7 @@ REMARKS: dict[StopReason, str] = {
     "length": "cut short: the number of tokens that -n allows is reached",
     "context": "cut short: the context is full (--ctx-size)",
     "cancelled": "interrupted",
+    "grammar": "cut short: the grammar failed",
 }
 
 
@@ -30,37 +32,71 @@ class Answer:
     text: str
     ids: list[int]
     reason: StopReason
-    statistics: Statistics
+    timings: Timings
+    error: GrammarError | None = None
+
+
+@dataclass(frozen=True)
+class Both:
+    """The context of an answer and the draft's, stopped together."""
+
+    engines: Sequence[Cancellable]
+
+    def cancel(self) -> None:
+        """Stops all."""
+        for engine in self.engines:
+            engine.cancel()
+
+    def resume(self) -> None:
+        """Takes it back."""
+        for engine in self.engines:
+            engine.resume()
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """What an answer needs besides its prompt: where it is computed, how, and where it is shown."""
+    """What an answer needs besides its prompt: where it is computed, how, and where it is shown.
+
+    load_s: how long it took to load the model.
+    """
 
     model: "Model"
     context: "Context"
     options: GenerationOptions
     output: Output
     status: Status
+    speculation: Speculation | None = None
+    load_s: float = 0.0
 
     def speak(self, prompt: Sequence[int]) -> Answer:
         """Writes the continuation of the prompt's tokens to the output, piece by piece, and returns it.
 
         Raises what `generate` raises, and BrokenPipeError; the first Ctrl+C ends the answer, a second one raises.
         """
-        statistics = Statistics(len(prompt), min(common_prefix(self.context.tokens, prompt), len(prompt) - 1))
         said: list[Event] = []
-        events = generate(self.context, self.model.tokenizer, prompt, self.options, self._progress)
-        with Stream(statistics.watch(events), self.context) as stream:
+        events = generate(
+            self.context, self.model.tokenizer, prompt, self.options, self._progress, speculation=self.speculation
+        )
+        with Stream(events, self._engines()) as stream:
             for event in stream:
                 if not said:
                     self.status.clear()
                 said.append(event)
-                self.output.write(event.text)
+                self.output.event(event)
         self.status.clear()
-        reason: StopReason = next((event.reason for event in said if isinstance(event, Stop)), "cancelled")
         ids = [event.id for event in said if isinstance(event, Token)]
-        return Answer("".join(event.text for event in said), ids, reason, statistics)
+        text = "".join(event.text for event in said)
+        for event in said:
+            if isinstance(event, Stop):
+                return Answer(text, ids, event.reason, event.timings, event.error)
+        return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids)))
+
+    def answering(self) -> "Speaker":
+        """The same speaker in a conversation; says so if the model has no chat template of its own."""
+        template = chat_template(self.model)
+        if template.is_builtin:
+            note("this model has no chat template, so ChatML is used: if it only continues texts, it may not follow it")
+        return self.stopping_at(template.end_texts)
 
     def stopping_at(self, stop: Sequence[str]) -> "Speaker":
         """The same speaker, who also stops at these texts."""
@@ -70,10 +106,17 @@ class Speaker:
         """A new conversation through the model's own chat template, or ChatML where the file has none."""
         return Conversation(self.model.tokenizer, chat_template(self.model), system)
 
-    def report(self, answer: Answer) -> None:
+    def report(self, answer: Answer, everything: bool = False) -> None:
         """Says on standard error how fast the answer came, and why it ended if not by itself."""
         remark = REMARKS.get(answer.reason)
-        note(f"{answer.statistics}" + (f" {remark}" if remark else ""))
+        figures = statistics.line(answer.timings)
+        note(figures + (f" {remark}" if remark else ""))
+        if everything:
+            note(statistics.report(answer.timings, self.load_s, self.context.n_ctx))
+
+    def _engines(self) -> Cancellable:
+        draft = self.speculation.proposer if self.speculation is not None else None
+        return Both([self.context, draft] if isinstance(draft, Cancellable) else [self.context])
 
     def _progress(self, done: int, total: int) -> None:
         self.status.progress("reading the prompt", done, total)

@@ -1,46 +1,58 @@
-"""How fast an answer came: measured where its events arrive."""
+"""What an answer took, for a person (a line, or a table of all figures) and for a program (a mapping)."""
 
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict
 
-from llamachat.engine.generate import Event, Token
+from llamachat.engine.events import Timings
 
 
-@dataclass
-class Statistics:
-    """Tokens and seconds of one answer: the prompt until the first event, the rest from there.
+def line(timings: Timings) -> str:
+    """The figures that one looks at after every answer, in one line."""
+    known = f" ({timings.n_known} known)" if timings.n_known else ""
+    prompt = f"prompt {timings.n_prompt} tokens{known} in {timings.prompt_s:.2f} s"
+    if not timings.n_generated:
+        return f"[{prompt}; no answer]"
+    prompt += _rate(timings.n_prompt - timings.n_known, timings.prompt_s)
+    rate = _rate(timings.n_generated - 1, timings.generation_s)
+    guessed = f", {timings.n_accepted} of {timings.n_drafted} guesses right" if timings.n_drafted else ""
+    return f"[{prompt}; answer {timings.n_generated} tokens in {timings.generation_s:.2f} s{rate}{guessed}]"
 
-    n_known: tokens of the prompt that the context held already, so that they took no time.
-    """
 
-    n_prompt: int
-    n_known: int = 0
-    n_generated: int = 0
-    prompt_s: float = 0.0
-    generation_s: float = 0.0
-    started: float = field(default_factory=time.perf_counter)
+def report(timings: Timings, load_s: float, n_ctx: int) -> str:
+    """All figures, one to a line."""
+    return "\n".join(f"{name:12}{value}" for name, value in _rows(timings, load_s, n_ctx))
 
-    def watch(self, events: Iterator[Event]) -> Iterator[Event]:
-        """The same events, counted and timed."""
-        first = 0.0
-        for event in events:
-            now = time.perf_counter()
-            first = first or now
-            self.prompt_s = first - self.started
-            self.generation_s = now - first
-            self.n_generated += isinstance(event, Token)
-            yield event
 
-    def __str__(self) -> str:
-        known = f" ({self.n_known} known)" if self.n_known else ""
-        prompt = f"prompt {self.n_prompt} tokens{known} in {self.prompt_s:.2f} s"
-        if not self.n_generated:
-            return f"[{prompt}; no answer]"
-        prompt += _rate(self.n_prompt - self.n_known, self.prompt_s)
-        rate = _rate(self.n_generated - 1, self.generation_s)
-        return f"[{prompt}; answer {self.n_generated} tokens in {self.generation_s:.2f} s{rate}]"
+def record(timings: Timings, load_s: float, n_ctx: int) -> dict[str, float]:
+    """All figures by name: tokens, seconds (`_s`), tokens a second (`_per_s`)."""
+    return {
+        "load_s": load_s,
+        **asdict(timings),
+        "prompt_per_s": _per_second(timings.n_prompt - timings.n_known, timings.prompt_s),
+        "generation_per_s": _per_second(timings.n_generated - 1, timings.generation_s),
+        "n_ctx": n_ctx,
+    }
+
+
+def _rows(timings: Timings, load_s: float, n_ctx: int) -> Iterator[tuple[str, str]]:
+    n_read, n_made = timings.n_prompt - timings.n_known, timings.n_generated
+    known = f", {timings.n_known} known already" if timings.n_known else ""
+    yield "load", f"{load_s:.2f} s"
+    yield "prompt", f"{n_read} tokens in {timings.prompt_s:.2f} s{_rate(n_read, timings.prompt_s)}{known}"
+    yield "generation", f"{n_made} tokens in {timings.generation_s:.2f} s{_rate(n_made - 1, timings.generation_s)}"
+    each = f", {1e3 * timings.sampling_s / n_made:.2f} ms a token" if n_made else ""
+    yield "sampling", f"{timings.sampling_s:.2f} s of it{each}"
+    if timings.n_drafted:
+        share = timings.n_accepted / timings.n_drafted
+        yield "guesses", f"{timings.n_accepted} of {timings.n_drafted} right ({share:.0%})"
+    forgotten = f", {timings.n_forgotten} older ones forgotten" if timings.n_forgotten else ""
+    yield "context", f"{timings.n_past} of {n_ctx} tokens{forgotten}"
+
+
+def _per_second(tokens: int, seconds: float) -> float:
+    return tokens / seconds if tokens > 0 and seconds > 0 else 0.0
 
 
 def _rate(tokens: int, seconds: float) -> str:
-    return f", {tokens / seconds:.0f} tokens/s" if tokens > 0 and seconds > 0 else ""
+    rate = _per_second(tokens, seconds)
+    return f", {rate:.0f} tokens/s" if rate else ""

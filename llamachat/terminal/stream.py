@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread, current_thread, main_thread
 from types import FrameType, TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from llamachat.errors import Cancelled
 
@@ -24,6 +24,7 @@ class _End:
     error: BaseException | None
 
 
+@runtime_checkable
 class Cancellable(Protocol):
     """What works for the producer, and can be told to give up: a Context."""
 

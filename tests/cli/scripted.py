@@ -9,11 +9,12 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from types import TracebackType
+from types import SimpleNamespace, TracebackType
 
 import numpy as np
 
 from llamachat.errors import Cancelled, ContextFull
+from llamachat.templates.renderer import builtin_template
 
 STUCK = "\0"
 BOS, EOS, IM_START, IM_END = range(256, 260)
@@ -38,8 +39,8 @@ class ScriptedTokenizer:
     def piece(self, token: int) -> str:
         return NAMES.get(token) or bytes([token]).decode("latin-1")
 
-    def piece_bytes(self, token: int) -> bytes:
-        return b"" if token in NAMES else bytes([token])
+    def piece_bytes(self, token: int, special: bool = False) -> bytes:
+        return NAMES[token].encode() if special and token in NAMES else b"" if token in NAMES else bytes([token])
 
     def decode(self, ids: Sequence[int]) -> str:
         return b"".join(map(self.piece_bytes, ids)).decode("utf-8", "replace")
@@ -82,6 +83,9 @@ class ScriptedContext:
     def truncate(self, n_past: int) -> None:
         del self.tokens[n_past:]
 
+    def remove(self, first: int, last: int) -> None:
+        del self.tokens[first:last]
+
     def cancel(self) -> None:
         self._cancelled.set()
 
@@ -90,7 +94,9 @@ class ScriptedContext:
 
 
 class ScriptedModel:
-    name, n_vocab, n_ctx_train, chat_template = "scripted \x1b]0;evil\x07model", N_VOCAB, 4096, None
+    title, n_vocab, n_ctx_train = "scripted \x1b]0;evil\x07model", N_VOCAB, 4096
+    chat_template = builtin_template("chatml")
+    file = SimpleNamespace(metadata={})
 
     def __init__(self, answers: Sequence[str], n_ctx: int = 4096) -> None:
         self.tokenizer = ScriptedTokenizer()
@@ -107,7 +113,7 @@ class ScriptedModel:
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         return self.tokenizer.encode(text, add_special, parse_special)
 
-    def context(self, n_ctx: int | None = None, cache_type: str = "f16") -> ScriptedContext:
+    def context(self, n_ctx: int | None = None, self_extend: tuple[int, int] | None = None) -> ScriptedContext:
         self.contexts.append(ScriptedContext(self._answers, n_ctx or self._n_ctx))
         return self.contexts[-1]
 
@@ -117,7 +123,7 @@ if __name__ == "__main__":
     from llamachat.cli import loading
 
     model = ScriptedModel(json.loads(os.environ["SCRIPTED_ANSWERS"]))
-    loading.load_model = lambda choice, status: model
+    loading.load_model = lambda choice, status, n_contexts=1: model
     loading.open_tokenizer = lambda choice: model.tokenizer
     sys.argv[0] = "llamachat"
     main()

@@ -17,7 +17,7 @@ from llamachat.errors import ExitCode
         pytest.param(["run", "-p"], "-p", id="option without its value"),
         pytest.param(["run", "extra", "-p", "x"], "extra", id="argument too many"),
         pytest.param(["run", "-n", "x", "-p", "a"], "--n-predict", id="no number"),
-        pytest.param(["run", "-n", "-2", "-p", "a"], "--n-predict", id="number out of range"),
+        pytest.param(["run", "-n", "-3", "-p", "a"], "--n-predict", id="number out of range"),
         pytest.param(["run", "-c", "0", "-p", "a"], "--ctx-size", id="context of nothing"),
         pytest.param(["run", "-t", "0", "-p", "a"], "--threads", id="no thread"),
         pytest.param(["run", "--top-p", "3", "-p", "a"], "top_p", id="sampling option out of range"),

@@ -19,7 +19,10 @@ class Size:
 @dataclass(frozen=True, kw_only=True)
 class Declared:
     top_k: int = field(default=40, metadata={"help": "keep the best"})
+    samplers: tuple[str, ...] = field(default=("a", "b"), metadata={"help": "in order", "single": True})
+    texts: tuple[str, ...] = field(default=(), metadata={"help": "what ends it", "metavar": "TEXT"})
     hidden: bool = False
+    given: frozenset[str] = frozenset()
 
 
 def test_the_fields_of_a_group_are_parameters_and_come_back_as_the_group():
@@ -37,8 +40,18 @@ def sample(sampling: Declared) -> Declared:
 
 
 def test_a_field_with_an_explanation_is_an_option_with_its_name():
-    [parameter] = inspect.signature(flattened(sample)).parameters.values()
-    [option] = parameter.annotation.__metadata__
-    assert option.default == "--top-k"
-    assert option.help == "Keep the best."
-    assert flattened(sample)(top_k=7) == Declared(top_k=7)
+    top_k, samplers, texts = inspect.signature(flattened(sample)).parameters.values()
+    assert [p.annotation.__metadata__[0].default for p in (top_k, samplers, texts)] == [
+        "--top-k",
+        "--samplers",
+        "--texts",
+    ]
+    assert top_k.annotation.__metadata__[0].help == "Keep the best. [default: 40]"
+    assert samplers.annotation.__metadata__[0].help == "In order. [default: a;b]"
+    assert texts.annotation.__metadata__[0].help == "What ends it. May be given several times."
+
+
+def test_a_group_learns_which_options_were_given():
+    found = flattened(sample)(top_k=40, samplers=None, texts=None)
+    assert found == Declared(given=frozenset({"top_k"}))
+    assert flattened(sample)(top_k=None, samplers="c", texts=["x"]).given == {"samplers", "texts"}

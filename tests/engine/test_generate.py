@@ -6,7 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from llamachat.engine.generate import Event, GenerationOptions, Stop, Token, common_prefix, generate
+from llamachat.engine.generate import (
+    Event,
+    GenerationOptions,
+    Speculation,
+    Stop,
+    Token,
+    common_prefix,
+    generate,
+)
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import Cancelled, ContextFull, LlamaChatError, UsageError
 
@@ -18,6 +26,11 @@ class Words:
     """A tokenizer of ten tokens."""
 
     eog = frozenset({EOS})
+    n_vocab = len(PIECES)
+    add_bos = False
+
+    def encode(self, text: str, add_special: bool = True) -> list[int]:
+        return []
 
     def piece_bytes(self, token: int) -> bytes:
         return PIECES[token]
@@ -32,22 +45,33 @@ class Scripted:
     cancel_at: int = -1
     tokens: list[int] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
+    n_removed: int = 0
 
     def eval(
         self, tokens: Sequence[int], logits: str = "last", progress: Callable[[int, int], None] | None = None
     ) -> np.ndarray:
-        assert logits == "last"
         assert len(self.tokens) + len(tokens) <= self.n_ctx
+        rows: list[np.ndarray] = []
         for done, token in enumerate(tokens, 1):
             if len(self.tokens) == self.cancel_at:
                 raise Cancelled("stopped")
             self.tokens.append(token)
             self.evaluated.append(token)
+            rows.append(self.logits())
             if progress:
                 progress(done, len(tokens))
+        return np.array(rows) if logits == "all" else rows[-1]
+
+    def logits(self) -> np.ndarray:
         result = np.zeros(len(PIECES), dtype=np.float32)
-        result[self.script[min(len(self.tokens), len(self.script)) - 1]] = 9
+        place = len(self.tokens) + self.n_removed
+        result[self.script[min(place, len(self.script)) - 1]] = 9
         return result
+
+    def remove(self, first: int, last: int) -> None:
+        assert 0 <= first < last <= len(self.tokens)
+        self.n_removed += last - first
+        del self.tokens[first:last]
 
     def truncate(self, n_past: int) -> None:
         assert n_past <= len(self.tokens)
@@ -181,7 +205,7 @@ def test_an_empty_prompt_is_refused() -> None:
         generate(Scripted([0]), Words(), [])
 
 
-@pytest.mark.parametrize("max_tokens", [-2, 1.5, True, None])
+@pytest.mark.parametrize("max_tokens", [-3, 1.5, True, None])
 def test_a_senseless_limit_is_refused_by_name(max_tokens: object) -> None:
     with pytest.raises(UsageError, match="max_tokens"):
         GenerationOptions(max_tokens=max_tokens)  # type: ignore[arg-type]
@@ -206,7 +230,7 @@ def test_the_same_seed_gives_the_same_tokens() -> None:
 
 
 def test_log_probabilities_come_when_asked_for() -> None:
-    event = run(Scripted([0]), [9], max_tokens=1, sampling=SamplingOptions(temp=0, logprobs=True))[0]
+    event = run(Scripted([0]), [9], max_tokens=1, sampling=SamplingOptions(temp=0, logprobs=0))[0]
     assert isinstance(event, Token)
     assert event.logprob == pytest.approx(9 - np.log(np.exp(9) + len(PIECES) - 1), abs=1e-6)
 
@@ -220,6 +244,116 @@ def test_unusable_logits_end_in_a_clear_error_and_a_valid_context() -> None:
     with pytest.raises(LlamaChatError, match="NaN"):
         run(context, [9, 9])
     assert context.tokens == [9, 9]
+
+
+@pytest.mark.parametrize(
+    ("n_keep", "kept"),
+    [
+        pytest.param(0, [1, 2, 0, 1, 2], id="nothing kept"),
+        pytest.param(1, [9, 1, 2, 0, 1, 2], id="one token kept"),
+        pytest.param(-1, [9, 9, 2, 0, 1, 2], id="the prompt kept"),
+        pytest.param(99, [9, 9, 2, 0, 1, 2], id="more than the prompt is the prompt"),
+    ],
+)
+def test_a_full_context_forgets_half_of_what_is_not_kept(n_keep: int, kept: list[int]) -> None:
+    context = Scripted([9, 0, 1, 2, 0, 1, 2, EOS], n_ctx=6)
+    events = run(context, [9, 9], n_keep=n_keep)
+    assert text(events) == "abcabc"
+    assert isinstance(events[-1], Stop)
+    assert events[-1].reason == "eos"
+    assert context.tokens == kept
+    assert events[-1].timings.n_forgotten == context.n_removed > 0
+
+
+def test_without_a_number_of_tokens_to_keep_a_full_context_ends_the_answer() -> None:
+    for options in ({}, {"n_keep": 1, "max_tokens": -2}):
+        context = Scripted([0] * 20, n_ctx=5)
+        assert run(context, [9, 9], **options)[-1] == Stop("", "context")
+        assert context.n_removed == 0
+
+
+def test_an_endless_text_goes_on_in_a_small_context() -> None:
+    context = Scripted([0, 1, 2] * 200, n_ctx=7)
+    events = run(context, [9], n_keep=0, max_tokens=500)
+    assert len(events) == 501
+    assert events[-1] == Stop("", "length")
+    assert len(context.tokens) <= 7
+
+
+def test_a_prompt_that_goes_on_in_a_full_context_makes_room() -> None:
+    context = Scripted([0] * 30, n_ctx=8, tokens=[9] * 7)
+    events = run(context, [9] * 7 + [1, 1], n_keep=2, max_tokens=1)
+    assert events[-1] == Stop("", "length")
+    assert context.tokens[-2:] == [1, 1]
+    assert context.n_removed == 2
+
+
+@dataclass
+class Oracle:
+    """Guesses the script, wrong at some places."""
+
+    script: Sequence[int]
+    wrong: frozenset[int] = frozenset()
+    asked: list[int] = field(default_factory=list)
+
+    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
+        self.asked.append(most)
+        places = range(len(tokens), len(tokens) + most)
+        return [9 if place in self.wrong else self.script[min(place, len(self.script)) - 1] for place in places]
+
+
+LONG = [*([0, 1, 2] * 10), EOS]
+
+
+@pytest.mark.parametrize("wrong", [frozenset(), frozenset({3}), frozenset({4, 9, 10}), frozenset(range(99))])
+@pytest.mark.parametrize("options", [{}, {"max_tokens": 7}, {"stop": ("cab",)}, {"n_keep": 0}])
+@pytest.mark.parametrize("n_ctx", [64, 12])
+def test_guesses_change_nothing_but_the_number_of_steps(
+    wrong: frozenset[int], options: dict[str, object], n_ctx: int
+) -> None:
+    plain, guessed = Scripted(LONG, n_ctx=n_ctx), Scripted(LONG, n_ctx=n_ctx)
+    expected = run(plain, [9], **options)
+    settings = GenerationOptions(sampling=GREEDY, **options)  # type: ignore[arg-type]
+    found = list(generate(guessed, Words(), [9], settings, speculation=Speculation(Oracle(LONG, wrong), 4)))
+    assert found == expected
+    assert guessed.tokens == plain.tokens
+
+
+def test_guesses_are_counted() -> None:
+    context = Scripted(LONG)
+    oracle = Oracle(LONG, frozenset({3}))
+    options = GenerationOptions(sampling=GREEDY, max_tokens=8)
+    *_, stop = generate(context, Words(), [9], options, speculation=Speculation(oracle, 4))
+    assert isinstance(stop, Stop)
+    # Of 2 .. 5 the third is wrong; then, from 4 on, all four are right.
+    assert (stop.timings.n_accepted, stop.timings.n_drafted) == (5, 8)
+    assert max(oracle.asked) == 4
+
+
+def test_a_cancelled_step_leaves_no_guesses_behind() -> None:
+    context = Scripted(LONG, cancel_at=4)
+    options = GenerationOptions(sampling=GREEDY)
+    *_, stop = generate(context, Words(), [9], options, speculation=Speculation(Oracle(LONG), 4))
+    assert stop == Stop("", "cancelled")
+    assert context.tokens == [9, 0]
+
+
+def test_closing_the_iterator_early_leaves_no_guesses_behind() -> None:
+    context = Scripted(LONG)
+    events = generate(context, Words(), [9], GenerationOptions(sampling=GREEDY), speculation=Speculation(Oracle(LONG)))
+    assert [next(events).text, next(events).text] == ["a", "b"]
+    events.close()  # type: ignore[attr-defined]
+    assert context.tokens == [9, 0]
+
+
+def test_what_an_answer_took_is_told_at_its_end() -> None:
+    context = Scripted([0, 0, 0, 1, EOS], tokens=[9])
+    stop = run(context, [9, 9, 9])[-1]
+    assert isinstance(stop, Stop)
+    timings = stop.timings
+    assert (timings.n_prompt, timings.n_known, timings.n_generated, timings.n_past) == (3, 1, 2, 5)
+    assert 0 < timings.sampling_s <= timings.generation_s
+    assert timings.prompt_s > 0
 
 
 def test_the_common_prefix_is_counted() -> None:

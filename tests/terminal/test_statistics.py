@@ -1,46 +1,45 @@
-"""How fast an answer came."""
+"""What an answer took, as a line, as a table and as a mapping."""
+
+from dataclasses import asdict, replace
 
 import pytest
 
-from llamachat.engine.generate import Stop, Token
-from llamachat.terminal import statistics
-from llamachat.terminal.statistics import Statistics
+from llamachat.engine.events import Timings
+from llamachat.terminal.statistics import line, record, report
+
+PLAIN = Timings(n_prompt=100, prompt_s=2.0, n_generated=3, generation_s=1.0, sampling_s=0.006, n_past=102)
 
 
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [0.0]
-    monkeypatch.setattr(statistics.time, "perf_counter", lambda: now[0])
-    return now
+@pytest.mark.parametrize(
+    ("timings", "expected"),
+    [
+        (PLAIN, "[prompt 100 tokens in 2.00 s, 50 tokens/s; answer 3 tokens in 1.00 s, 2 tokens/s]"),
+        (replace(PLAIN, n_known=60), "[prompt 100 tokens (60 known) in 2.00 s, 20 tokens/s; answer 3 tokens in 1.00 s, "
+                                     "2 tokens/s]"),
+        (replace(PLAIN, n_drafted=8, n_accepted=5), "[prompt 100 tokens in 2.00 s, 50 tokens/s; answer 3 tokens in "
+                                                    "1.00 s, 2 tokens/s, 5 of 8 guesses right]"),
+        (Timings(n_prompt=4), "[prompt 4 tokens in 0.00 s; no answer]"),
+        (Timings(n_prompt=4, n_generated=1), "[prompt 4 tokens in 0.00 s; answer 1 tokens in 0.00 s]"),
+    ],
+)  # fmt: skip
+def test_a_line_says_what_one_looks_at(timings: Timings, expected: str) -> None:
+    assert line(timings) == expected
 
 
-def watched(clock: list[float], **counts: int) -> Statistics:
-    """An answer of three tokens: two seconds for the prompt, then half a second each."""
-
-    def events():
-        for seconds, event in (
-            (2.0, Token("a", 1)),
-            (0.5, Token("b", 2)),
-            (0.5, Token("c", 3)),
-            (0.0, Stop("", "eos")),
-        ):
-            clock[0] += seconds
-            yield event
-
-    found = Statistics(started=0.0, **counts)
-    assert "".join(event.text for event in found.watch(events())) == "abc"
-    return found
+def test_a_report_has_a_line_for_each_part() -> None:
+    timings = replace(PLAIN, n_known=60, n_drafted=8, n_accepted=6, n_forgotten=40)
+    assert report(timings, 0.4, 512).splitlines() == [
+        "load        0.40 s",
+        "prompt      40 tokens in 2.00 s, 20 tokens/s, 60 known already",
+        "generation  3 tokens in 1.00 s, 2 tokens/s",
+        "sampling    0.01 s of it, 2.00 ms a token",
+        "guesses     6 of 8 right (75%)",
+        "context     102 of 512 tokens, 40 older ones forgotten",
+    ]
 
 
-def test_the_prompt_lasts_until_the_first_event(clock):
-    assert str(watched(clock, n_prompt=100)) == (
-        "[prompt 100 tokens in 2.00 s, 50 tokens/s; answer 3 tokens in 1.00 s, 2 tokens/s]"
-    )
-
-
-def test_tokens_that_were_known_count_for_no_speed(clock):
-    assert "prompt 100 tokens (90 known) in 2.00 s, 5 tokens/s" in str(watched(clock, n_prompt=100, n_known=90))
-
-
-def test_an_answer_that_never_began_has_no_speed():
-    assert str(Statistics(7, started=0.0)) == "[prompt 7 tokens in 0.00 s; no answer]"
+def test_a_record_has_every_figure() -> None:
+    found = record(PLAIN, 0.4, 512)
+    assert found.items() >= asdict(PLAIN).items()
+    assert (found["prompt_per_s"], found["generation_per_s"], found["load_s"], found["n_ctx"]) == (50, 2, 0.4, 512)
+    assert record(Timings(), 0, 1)["generation_per_s"] == 0

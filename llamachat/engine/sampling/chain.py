@@ -5,47 +5,66 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llamachat.engine.sampling.candidates import Candidates, Logits
+from llamachat.engine.sampling.bias import LogitBias
+from llamachat.engine.sampling.candidates import Candidates, Logits, best
+from llamachat.engine.sampling.choosers import chooser
+from llamachat.engine.sampling.dry import Dry
 from llamachat.engine.sampling.min_p import MinP
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.penalties import Penalties
 from llamachat.engine.sampling.stage import Stage
+from llamachat.engine.sampling.tail_free import TailFree
 from llamachat.engine.sampling.temperature import Greedy, Temperature
 from llamachat.engine.sampling.top_k import TopK
+from llamachat.engine.sampling.top_n_sigma import TopNSigma
 from llamachat.engine.sampling.top_p import TopP
+from llamachat.engine.sampling.typical import Typical
+from llamachat.engine.sampling.vocabulary import Vocabulary
+from llamachat.engine.sampling.xtc import Xtc
 from llamachat.errors import UsageError
 
-STAGES: dict[str, Callable[[SamplingOptions, int], Stage | None]] = {
+STAGES: dict[str, Callable[[SamplingOptions, Vocabulary], Stage | None]] = {
     "penalties": Penalties.of,
+    "dry": Dry.of,
+    "top_n_sigma": TopNSigma.of,
     "top_k": TopK.of,
+    "tfs_z": TailFree.of,
+    "typ_p": Typical.of,
     "top_p": TopP.of,
     "min_p": MinP.of,
+    "xtc": Xtc.of,
     "temperature": Temperature.of,
 }
+BESIDE_MIROSTAT = ("penalties", "dry", "temperature")
+"""Mirostat cuts for itself: what else narrows the candidates is left out, as in llama.cpp."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A chosen token; `logprob`, if asked for, is ln of its probability in the unmodified distribution of the model."""
+    """A chosen token. logprob: ln of its probability in the unmodified distribution of the model, if asked for.
+
+    top: the likeliest tokens with theirs, best first.
+    """
 
     token: int
-    logprob: float | None
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
 
 
 class Sampler:
     """Chooses tokens: `sample` draws one, `accept` tells it what the text consists of (prompt, input and choices).
 
-    `sample` does not accept by itself. `seed` is the one in use, also where the options left it to chance.
-    Two samplers with the same seed and options, asked the same, choose the same.
+    `sample` does not accept by itself. `seed` is the one in use, also where the options left it to chance. constraint:
+    comes before all samplers and after the biases. Two samplers with the same seed and options, asked the same, choose
+    the same. Raises UsageError for a bias of a token that does not exist.
     """
 
-    def __init__(self, options: SamplingOptions, n_vocab: int) -> None:
-        if n_vocab < 1:
-            raise UsageError(f"n_vocab must be 1 or more, not {n_vocab}")
+    def __init__(self, options: SamplingOptions, vocabulary: Vocabulary, constraint: Stage | None = None) -> None:
         self.options = options.seeded()
         self.seed = self.options.seed
-        self._ids = np.arange(n_vocab)
-        self._stages = build_chain(self.options, n_vocab)
+        self._ids = np.arange(vocabulary.n_vocab)
+        self._stages = build_chain(self.options, vocabulary, constraint)
+        self._chooser = chooser(self.options, vocabulary.n_vocab)
         self._random = np.random.Generator(np.random.PCG64(self.seed))
 
     def accept(self, token: int) -> None:
@@ -54,34 +73,29 @@ class Sampler:
             stage.accept(token)
 
     def sample(self, logits: Logits) -> Choice:
-        """One token for float32 [n_vocab] logits, which stay as they are.
+        """One token for float32 [n_vocab or more] logits, which stay as they are; what is beyond n_vocab never counts.
 
         NaN counts as impossible; +inf excludes everything else. Raises UsageError for another shape,
         LlamaChatError if no logit is usable.
         """
-        if logits.shape != self._ids.shape:
+        if logits.ndim != 1 or logits.size < self._ids.size:
             raise UsageError(
                 f"the sampler was made for {self._ids.size} logits, not for an array of shape {logits.shape}"
             )
+        logits = logits[: self._ids.size]
         candidates = Candidates(self._ids, logits)
         largest = candidates.largest
         for stage in self._stages:
             stage.apply(candidates)
-        token = int(candidates.ids[self._draw(candidates)])
-        return Choice(token, log_probability(logits, token, largest) if self.options.logprobs else None)
-
-    def _draw(self, candidates: Candidates) -> int:
-        """A position by probability: the first whose cumulative weight exceeds a uniform number."""
-        if candidates.ids.size == 1:
-            return 0
-        sums = np.cumsum(candidates.weights())
-        point = min(self._random.random() * sums[-1], np.nextafter(sums[-1], 0))
-        return int(np.searchsorted(sums, point, side="right"))
+        token = self._chooser.choose(candidates, self._random)
+        wanted = self.options.logprobs
+        return Choice(token) if wanted is None else described(logits, token, largest, wanted)
 
 
-def build_chain(options: SamplingOptions, n_vocab: int) -> Sequence[Stage]:
+def build_chain(options: SamplingOptions, vocabulary: Vocabulary, constraint: Stage | None = None) -> Sequence[Stage]:
     """The samplers that the options turn on, in their order; what cannot change a greedy choice is left out."""
-    built = (STAGES[name](options, n_vocab) for name in options.samplers)
+    names = [name for name in options.samplers if not options.mirostat or name in BESIDE_MIROSTAT]
+    built = [LogitBias.of(options, vocabulary), constraint, *(STAGES[name](options, vocabulary) for name in names)]
     chain: list[Stage] = []
     for stage in built:
         if stage is None:
@@ -93,10 +107,15 @@ def build_chain(options: SamplingOptions, n_vocab: int) -> Sequence[Stage]:
     return tuple(chain)
 
 
-def log_probability(logits: Logits, token: int, largest: float) -> float:
-    """ln of the token's softmax probability among all logits, of which `largest` is the largest that is a number."""
+def described(logits: Logits, token: int, largest: float, n_top: int) -> Choice:
+    """The choice with ln of softmax probabilities among all logits, of which `largest` is the largest number."""
     if largest == np.inf:
-        ties = np.count_nonzero(logits == np.inf)
-        return float(-np.log(ties)) if logits[token] == np.inf else -np.inf
+        certain = np.flatnonzero(logits == np.inf)
+        share = float(-np.log(certain.size))
+        top = tuple((int(i), share) for i in certain[:n_top])
+        return Choice(token, share if logits[token] == np.inf else -np.inf, top)
     total = float(np.nansum(np.exp(logits - np.float32(largest)), dtype=np.float64))
-    return float(logits[token]) - largest - float(np.log(total))
+    base = largest + float(np.log(total))
+    usable = np.where(np.isnan(logits), np.float32(-np.inf), logits)
+    places = best(usable, min(n_top, logits.size)) if n_top else ()
+    return Choice(token, float(logits[token]) - base, tuple((int(i), float(logits[i]) - base) for i in places))

@@ -7,6 +7,7 @@ import numpy as np
 from llamachat.engine.sampling.candidates import Candidates
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
+from llamachat.engine.sampling.vocabulary import Vocabulary
 
 
 class MinP(Stage):
@@ -18,7 +19,7 @@ class MinP(Stage):
         self._log_p = math.log(p)
 
     @classmethod
-    def of(cls, options: SamplingOptions, n_vocab: int) -> "MinP | None":
+    def of(cls, options: SamplingOptions, vocabulary: Vocabulary) -> "MinP | None":
         """The sampler, or None where it would keep everything."""
         return cls(options.min_p) if options.min_p > 0 else None
 

@@ -6,16 +6,17 @@ It imports no NumPy, so that the command line can read names, defaults, ranges a
 import math
 import os
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
+from llamachat.engine.sampling.names import DEFAULT_ORDER, order_of_letters, parse_bias, parse_order
 from llamachat.errors import UsageError
-
-SAMPLERS = ("penalties", "top_k", "top_p", "min_p", "temperature")
-"""Every sampler's name, in the usual order (llama.cpp's default `--samplers`, without those not written yet)."""
 
 RANDOM_SEED = -1
 LARGEST_SEED = 2**64 - 1
+BREAKERS = ("\n", ":", '"', "*")
+NO_BREAKERS = "none"
+LONGEST_BREAKER = 40
+MOST_LOGPROBS = 100
 
 
 @dataclass(frozen=True)
@@ -35,44 +36,76 @@ class Bounds:
         return f"from {self.least:g} to {self.most}"
 
 
-def _option(default: float, bounds: Bounds, explanation: str) -> Any:
-    return field(default=default, metadata={"bounds": bounds, "help": explanation})
+def _option(default: Any, bounds: Bounds | None, explanation: str, **more: Any) -> Any:
+    metadata = {"help": explanation, **({"bounds": bounds} if bounds else {}), **more}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """Settings of the sampler chain; defaults are llama.cpp's. `field.metadata` has "bounds" and "help" of each number.
+    """Settings of the sampler chain; defaults are llama.cpp's. `field.metadata` has "help", and "bounds" of numbers.
 
-    samplers: the chain, in order; a name left out is a sampler left out. logprobs: also compute each choice's
-    log-probability (a pass over the whole vocabulary). Raises UsageError with the option's name and what it admits.
+    samplers, logit_bias and dry_sequence_breaker may be given as on the command line. logprobs: None, or how many
+    alternatives to tell of each token besides its own log-probability (a pass over the whole vocabulary). given: which
+    settings were made, so that a file's own defaults do not replace them. Raises UsageError with the option's name and
+    what it admits.
     """
 
     temp: float = _option(0.8, Bounds(0, 1000), "divides the logits; 0 always takes the most likely token")
     top_k: int = _option(40, Bounds(-1), "keep the k most likely tokens; 0 or -1 keeps all")
     top_p: float = _option(0.95, Bounds(0, 1), "keep the likeliest tokens that reach this probability together")
     min_p: float = _option(0.05, Bounds(0, 1), "keep tokens at least this likely, relative to the likeliest")
+    typical: float = _option(1.0, Bounds(0, 1), "keep tokens of typical surprise up to this probability; 1 is off")
+    tfs: float = _option(1.0, Bounds(0, 1), "tail-free sampling, kept for scripts of 2024; 1 is off")
+    top_nsigma: float = _option(
+        -1.0, Bounds(-1, 1000), "keep logits within so many standard deviations of the largest; 0 or less is off"
+    )
+    xtc_probability: float = _option(0.0, Bounds(0, 1), "how often the likeliest tokens are left out; 0 is off")
+    xtc_threshold: float = _option(0.1, Bounds(0, 1), "of the tokens this likely only the least likely stays")
+    dynatemp_range: float = _option(0.0, Bounds(0, 1000), "temperature follows the entropy within temp -+ range")
+    dynatemp_exp: float = _option(1.0, Bounds(0, 100), "how the entropy becomes a temperature")
     repeat_penalty: float = _option(1.0, Bounds(0.01, 100), "make tokens of the recent past less likely; 1 is off")
     repeat_last_n: int = _option(64, Bounds(-1), "how many tokens the penalties look back; 0 is off, -1 is everything")
     frequency_penalty: float = _option(
         0.0, Bounds(-100, 100), "subtracted from a token's logit for each time it occurred"
     )
     presence_penalty: float = _option(0.0, Bounds(-100, 100), "subtracted from a token's logit if it occurred")
-    seed: int = _option(RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random")
-    samplers: tuple[str, ...] = SAMPLERS
-    logprobs: bool = False
+    penalize_nl: bool = _option(False, None, "penalties count for the newline token, too")
+    dry_multiplier: float = _option(0.0, Bounds(0, 1000), "penalty for going on as the text did before; 0 is off")
+    dry_base: float = _option(1.75, Bounds(1, 100), "the penalty grows by this for every token of the repetition")
+    dry_allowed_length: int = _option(2, Bounds(1), "repetitions shorter than this are free")
+    dry_penalty_last_n: int = _option(64, Bounds(-1), "how many tokens DRY looks back; 0 is off, -1 is everything")
+    dry_sequence_breaker: tuple[str, ...] = _option(
+        BREAKERS, None, "repetitions end at this text; `none` for no such texts", metavar="TEXT"
+    )
+    mirostat: int = _option(0, Bounds(0, 2), "keep the surprise constant: version 1 or 2 of Mirostat; 0 is off")
+    mirostat_lr: float = _option(0.1, Bounds(0, 1), "how fast Mirostat learns")
+    mirostat_ent: float = _option(5.0, Bounds(0, 100), "the surprise in bits that Mirostat aims at")
+    logit_bias: tuple[tuple[int, float], ...] = _option(
+        (), None, "add to a token's logit: 15043+1, 15043-0.5; 15043-inf bans it", metavar="ID+X", short="-l"
+    )
+    ignore_eos: bool = _option(False, None, "never end by itself: end tokens are banned")
+    seed: int = _option(
+        RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random", short="-s"
+    )
+    samplers: tuple[str, ...] = _option(
+        DEFAULT_ORDER, None, "the samplers in their order, with ; between", metavar="A;B", single=True
+    )
+    sampling_seq: str = _option("", None, "the samplers as letters, as edkypmxt", metavar="LETTERS", single=True)
+    logprobs: int | None = None
+    given: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         for item in fields(self):
             bounds = item.metadata.get("bounds")
             if bounds is not None:
                 _check(item.name, getattr(self, item.name), bounds, whole=item.type is int)
-        for name in self.samplers:
-            if name not in SAMPLERS:
-                close = get_close_matches(name, SAMPLERS, 1)
-                hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(SAMPLERS)}"
-                raise UsageError(f"samplers: there is no sampler named {name!r}; {hint}")
-        if len(set(self.samplers)) < len(self.samplers):
-            raise UsageError(f"samplers: a name stands twice in {';'.join(self.samplers)}")
+        if self.logprobs is not None:
+            _check("logprobs", self.logprobs, Bounds(0, MOST_LOGPROBS), whole=True)
+        order = order_of_letters(self.sampling_seq) if self.sampling_seq else parse_order(self.samplers)
+        object.__setattr__(self, "samplers", order)
+        object.__setattr__(self, "logit_bias", parse_bias(self.logit_bias))
+        object.__setattr__(self, "dry_sequence_breaker", _breakers(self.dry_sequence_breaker))
 
     def seeded(self) -> "SamplingOptions":
         """The same with a number for a seed: itself, or a copy with a fresh 32-bit seed where it is -1."""
@@ -86,3 +119,13 @@ def _check(name: str, value: object, bounds: Bounds, whole: bool) -> None:
         raise UsageError(f"{name} must be {'a whole number' if whole else 'a number'}, not {value!r}")
     if not bounds.admits(value):
         raise UsageError(f"{name} must be {bounds}, not {value!r}")
+
+
+def _breakers(given: Any) -> tuple[str, ...]:
+    texts: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
+    if texts == (NO_BREAKERS,):
+        return ()
+    for text in texts:
+        if not isinstance(text, str) or not 0 < len(text) <= LONGEST_BREAKER:
+            raise UsageError(f"dry_sequence_breaker must be 1 to {LONGEST_BREAKER} characters, not {text!r}")
+    return texts

@@ -7,6 +7,7 @@ import numpy as np
 from llamachat.engine.sampling.candidates import Candidates
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
+from llamachat.engine.sampling.vocabulary import Vocabulary
 
 
 class Penalties(Stage):
@@ -15,20 +16,21 @@ class Penalties(Stage):
     Source: Keskar et al. 2019 (arXiv 1909.05858) with the sign rule of llama.cpp's `llama_sampler_penalties_apply`.
     """
 
-    def __init__(self, options: SamplingOptions, n_vocab: int) -> None:
+    def __init__(self, options: SamplingOptions, vocabulary: Vocabulary) -> None:
         self._repeat = np.float32(options.repeat_penalty)
         self._frequency = np.float32(options.frequency_penalty)
         self._presence = np.float32(options.presence_penalty)
         self._last_n = options.repeat_last_n
-        self._n_vocab = n_vocab
+        self._n_vocab = vocabulary.n_vocab
+        self._spared = set() if options.penalize_nl else newlines(vocabulary)
         self._recent: deque[int] = deque()
         self._counts: Counter[int] = Counter()
 
     @classmethod
-    def of(cls, options: SamplingOptions, n_vocab: int) -> "Penalties | None":
+    def of(cls, options: SamplingOptions, vocabulary: Vocabulary) -> "Penalties | None":
         """The sampler, or None where the options turn it off."""
         off = options.repeat_penalty == 1 and options.frequency_penalty == 0 and options.presence_penalty == 0
-        return None if off or options.repeat_last_n == 0 else cls(options, n_vocab)
+        return None if off or options.repeat_last_n == 0 else cls(options, vocabulary)
 
     def accept(self, token: int) -> None:
         """Count `token`; forget the one that is now too far back."""
@@ -44,7 +46,7 @@ class Penalties(Stage):
 
     def apply(self, candidates: Candidates) -> None:
         """Penalise the candidates that were seen."""
-        seen = sorted(token for token in self._counts if 0 <= token < self._n_vocab)
+        seen = sorted(t for t in self._counts if 0 <= t < self._n_vocab and t not in self._spared)
         if not seen:
             return
         counts = np.array([self._counts[token] for token in seen], dtype=np.float32)
@@ -52,3 +54,9 @@ class Penalties(Stage):
         logits = candidates.logits[positions]
         logits = np.where(logits > 0, logits / self._repeat, logits * self._repeat)
         candidates.change(positions, logits - counts[found] * self._frequency - self._presence)
+
+
+def newlines(vocabulary: Vocabulary) -> set[int]:
+    """The token of a line break, which has to come again and again; none where it takes several."""
+    ids = list(vocabulary.encode("\n", add_special=False))
+    return {ids[-1]} if ids and vocabulary.piece_bytes(ids[-1]) == b"\n" else set()

@@ -3,6 +3,7 @@
 from llamachat.engine.sampling.candidates import Candidates, best
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
+from llamachat.engine.sampling.vocabulary import Vocabulary
 
 
 class TopK(Stage):
@@ -14,9 +15,9 @@ class TopK(Stage):
         self._k = k
 
     @classmethod
-    def of(cls, options: SamplingOptions, n_vocab: int) -> "TopK | None":
+    def of(cls, options: SamplingOptions, vocabulary: Vocabulary) -> "TopK | None":
         """The sampler, or None where it would keep everything."""
-        return cls(options.top_k) if 0 < options.top_k < n_vocab else None
+        return cls(options.top_k) if 0 < options.top_k < vocabulary.n_vocab else None
 
     def apply(self, candidates: Candidates) -> None:
         """Narrow to the k best."""

@@ -6,6 +6,7 @@ from llamachat.engine.arrays import NDArray
 from llamachat.engine.sampling.candidates import Candidates, Index, Logits, best, largest
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
+from llamachat.engine.sampling.vocabulary import Vocabulary
 
 SORTED_AT_ONCE = 1024
 SHARE = 16
@@ -23,7 +24,7 @@ class TopP(Stage):
         self._p = p
 
     @classmethod
-    def of(cls, options: SamplingOptions, n_vocab: int) -> "TopP | None":
+    def of(cls, options: SamplingOptions, vocabulary: Vocabulary) -> "TopP | None":
         """The sampler, or None where it would keep everything."""
         return cls(options.top_p) if options.top_p < 1 else None
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from letters import Letters
 
+from llamachat.engine.sampling.candidates import Candidates
 from llamachat.engine.sampling.chain import Sampler, build_chain
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.penalties import Penalties
+from llamachat.engine.sampling.stage import Stage
 from llamachat.engine.sampling.temperature import Greedy
 from llamachat.errors import LlamaChatError, UsageError
 
@@ -14,7 +17,7 @@ OPEN = {"temp": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0}
 
 
 def sampler(n_vocab: int = 5, **settings: object) -> Sampler:
-    return Sampler(SamplingOptions(**{"seed": 11, **settings}), n_vocab)  # type: ignore[arg-type]
+    return Sampler(SamplingOptions(**{"seed": 11, **settings}), Letters(n_vocab))  # type: ignore[arg-type]
 
 
 def logits_of(*probabilities: float) -> np.ndarray:
@@ -34,6 +37,10 @@ CHI2_999 = [0, 10.83, 13.82, 16.27, 18.47]
         pytest.param({"top_k": 2}, [0, 0.4, 0, 0, 0.25], id="top 2"),
         pytest.param({"top_p": 0.8}, [0, 0.4, 0.2, 0, 0.25], id="top 0.8"),
         pytest.param({"min_p": 0.2}, [0.1, 0.4, 0.2, 0, 0.25], id="min 0.2"),
+        pytest.param({"typical": 0.4}, [0, 0, 0.2, 0, 0.25], id="typical: surprise nearest the entropy of 1.42"),
+        pytest.param({"top_nsigma": 1.0}, [0, 0.4, 0.2, 0, 0.25], id="within one standard deviation of 0.705"),
+        pytest.param({"xtc_probability": 1, "xtc_threshold": 0.19}, [0.1, 0, 0.2, 0.05, 0], id="without top choices"),
+        pytest.param({"logit_bias": ("1-inf", "0+0.6931472")}, [0.2, 0, 0.2, 0.05, 0.25], id="banned, and doubled"),
         pytest.param({"top_k": 3, "top_p": 0.7}, [0, 0.4, 0, 0, 0.25], id="top p counts what top k left: 65 / 85"),
     ],
 )
@@ -70,7 +77,7 @@ def test_temperature_zero_takes_the_largest_and_of_equals_the_lowest_id() -> Non
 
 
 def test_a_greedy_chain_leaves_out_what_cannot_change_it() -> None:
-    stages = build_chain(SamplingOptions(temp=0, repeat_penalty=1.5), 100)
+    stages = build_chain(SamplingOptions(temp=0, repeat_penalty=1.5), Letters(100))
     assert [type(stage) for stage in stages] == [Penalties, Greedy]
 
 
@@ -106,7 +113,7 @@ def test_the_logits_are_left_as_they_were() -> None:
 
 
 def test_log_probabilities_are_of_the_models_own_distribution() -> None:
-    choice = sampler(temp=0.1, top_k=1, logprobs=True).sample(logits_of(0.1, 0.4, 0.2, 0.05, 0.25))
+    choice = sampler(temp=0.1, top_k=1, logprobs=0).sample(logits_of(0.1, 0.4, 0.2, 0.05, 0.25))
     assert choice.logprob == pytest.approx(np.log(0.4), abs=1e-6)
 
 
@@ -125,7 +132,7 @@ def test_log_probabilities_are_not_computed_unless_asked_for() -> None:
 def test_strange_logits_give_the_usable_token(
     logits: list[float], token: int, logprob: float, settings: dict[str, float]
 ) -> None:
-    chosen = sampler(**settings, logprobs=True)
+    chosen = sampler(**settings, logprobs=0)
     chosen.accept(0)
     choice = chosen.sample(np.array(logits, dtype=np.float32))
     assert (choice.token, choice.logprob) == (token, logprob)
@@ -137,5 +144,29 @@ def test_logits_of_nan_only_are_an_error() -> None:
 
 
 def test_logits_of_another_size_are_refused_with_both() -> None:
-    with pytest.raises(UsageError, match=r"5 logits, not for an array of shape \(6,\)"):
-        sampler().sample(np.zeros(6, dtype=np.float32))
+    with pytest.raises(UsageError, match=r"5 logits, not for an array of shape \(4,\)"):
+        sampler().sample(np.zeros(4, dtype=np.float32))
+
+
+def test_logits_beyond_the_vocabulary_never_count() -> None:
+    logits = np.array([0, 1, 0, 0, 0, 99, np.inf], dtype=np.float32)
+    choice = sampler(temp=0, logprobs=7).sample(logits)
+    assert (choice.token, len(choice.top)) == (1, 5)
+
+
+def test_alternatives_are_the_likeliest_with_their_log_probabilities() -> None:
+    choice = sampler(logprobs=3, seed=2).sample(logits_of(0.1, 0.4, 0.2, 0.05, 0.25))
+    assert [token for token, _ in choice.top] == [1, 4, 2]
+    np.testing.assert_allclose(np.exp([share for _, share in choice.top]), [0.4, 0.25, 0.2], rtol=1e-5)
+
+
+class Only(Stage):
+    """A constraint that admits one token."""
+
+    def apply(self, candidates: Candidates) -> None:
+        candidates.keep(np.array([3]), best_first=False)
+
+
+def test_a_constraint_comes_before_the_samplers() -> None:
+    chosen = Sampler(SamplingOptions(top_k=1), Letters(5), Only())
+    assert chosen.sample(logits_of(0.1, 0.4, 0.2, 0.05, 0.25)).token == 3

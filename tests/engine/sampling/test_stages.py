@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from letters import Letters
 
 from llamachat.engine.sampling.candidates import Candidates
 from llamachat.engine.sampling.chain import STAGES
@@ -14,7 +15,7 @@ HALVES = np.log([0.1, 0.4, 0.2, 0.05, 0.25])
 def left(name: str, logits: object, history: tuple[int, ...] = (), **settings: object) -> dict[int, float]:
     """Which tokens one sampler leaves, and with which logits."""
     values = np.array(logits, dtype=np.float32)
-    stage = STAGES[name](SamplingOptions(**settings), values.size)  # type: ignore[arg-type]
+    stage = STAGES[name](SamplingOptions(**settings), Letters(values.size))  # type: ignore[arg-type]
     assert stage is not None
     for token in history:
         stage.accept(token)
@@ -113,7 +114,15 @@ def test_penalties_change_the_tokens_seen(
         ("top_p", {"top_p": 1}),
         ("min_p", {"min_p": 0}),
         ("temperature", {"temp": 1}),
+        ("typ_p", {}),
+        ("tfs_z", {}),
+        ("top_n_sigma", {}),
+        ("top_n_sigma", {"top_nsigma": 0}),
+        ("xtc", {}),
+        ("xtc", {"xtc_probability": 1, "xtc_threshold": 0.51}),
+        ("dry", {}),
+        ("dry", {"dry_multiplier": 1, "dry_penalty_last_n": 0}),
     ],
 )
 def test_a_sampler_that_would_do_nothing_is_left_out(name: str, settings: dict[str, float]) -> None:
-    assert STAGES[name](SamplingOptions(**settings), 5) is None  # type: ignore[arg-type]
+    assert STAGES[name](SamplingOptions(**settings), Letters(5)) is None  # type: ignore[arg-type]

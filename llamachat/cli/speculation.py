@@ -1,0 +1,79 @@
+"""Options for guessing tokens ahead."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from llamachat.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamachat.cli.options import ModelChoice
+    from llamachat.engine.generate import Speculation
+    from llamachat.terminal.status import Status
+
+
+@dataclass(frozen=True)
+class SpeculationChoice:
+    """Who guesses tokens ahead, and how many. The text is the same with and without."""
+
+    lookup: Annotated[
+        bool, Option("--lookup", help="Guess that the text repeats itself: faster where it quotes its prompt.")
+    ] = False
+    lookup_cache_static: Annotated[
+        Path | None,
+        Option("--lookup-cache-static", "-lcs", metavar="FILE", help="With --lookup, also ask this file of n-grams."),
+    ] = None
+    model_draft: Annotated[
+        str | None,
+        Option("--model-draft", "-md", metavar="MODEL", help="A smaller model of the same vocabulary that guesses."),
+    ] = None
+    draft_max: Annotated[int, Option("--draft-max", "--draft", min=1, max=64, metavar="N", help="Guess at most N.")] = (
+        16
+    )
+    draft_min: Annotated[
+        int, Option("--draft-min", min=0, max=64, metavar="N", help="A draft model's fewer guesses are not used.")
+    ] = 0
+    draft_p_min: Annotated[
+        float,
+        Option("--draft-p-min", min=0, max=1, metavar="X", help="A draft model stops where it is less sure than this."),
+    ] = 0.75
+
+    def __post_init__(self) -> None:
+        if self.lookup and self.model_draft:
+            raise UsageError("--lookup and --model-draft: only one of them can guess")
+        if self.lookup_cache_static is not None and not self.lookup:
+            raise UsageError("--lookup-cache-static is asked by --lookup: give that too")
+        if self.draft_min > self.draft_max:
+            raise UsageError(f"--draft-min {self.draft_min} is more than --draft-max {self.draft_max}")
+
+    def open(
+        self, choice: "ModelChoice", model: Callable[[], Path], stack: ExitStack, status: "Status"
+    ) -> "Speculation | None":
+        """What guesses for the model of that file; a draft model is loaded, and closed by the stack."""
+        from llamachat.engine.generate import Speculation
+        from llamachat.engine.speculation.lookup import Lookup, StaticNgrams
+
+        if self.lookup:
+            static = StaticNgrams.of_file(self.lookup_cache_static) if self.lookup_cache_static is not None else None
+            return Speculation(Lookup(static), self.draft_max)
+        if self.model_draft is None:
+            return None
+        return self._open_draft(choice, model(), stack, status)
+
+    def _open_draft(self, choice: "ModelChoice", model: Path, stack: ExitStack, status: "Status") -> "Speculation":
+        """Compares the vocabularies before any weight is read."""
+        from llamachat.catalog import resolve
+        from llamachat.engine.generate import Speculation
+        from llamachat.engine.model import Model
+        from llamachat.engine.speculation.draft import DraftModel, check_vocabularies
+        from llamachat.engine.tokenizers import Tokenizer
+
+        path = resolve(self.model_draft)
+        check_vocabularies(Tokenizer(model), Tokenizer(path))
+        with status.during(f"loading {path.name} ..."):
+            draft = stack.enter_context(Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress))
+        return Speculation(DraftModel(draft.context(), self.draft_min, self.draft_p_min), self.draft_max)

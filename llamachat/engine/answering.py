@@ -1,0 +1,112 @@
+"""One answer while it grows: chooses its tokens, frees its text, and knows when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llamachat.engine.events import Stop, StopReason, Timings, Token
+from llamachat.engine.sampling.chain import Sampler
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.engine.text import TextStream
+from llamachat.errors import GrammarError, UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.grammar import GrammarSource
+    from llamachat.engine.sampling.candidates import Logits
+    from llamachat.engine.sampling.vocabulary import Vocabulary
+
+UNLIMITED, FILL = -1, -2
+"""`max_tokens` for: until the model ends, and: until that or until the context is full."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerationOptions:
+    """How to generate: max_tokens -1 is no limit, -2 stops where the context is full, 0 evaluates the prompt only.
+
+    `stop` strings end the text. grammar: what the text must be. n_keep: with a context that is full, this many first
+    tokens stay, half of the others are dropped and generation goes on; -1 keeps the whole prompt; None: it ends.
+    Raises UsageError with the option's name.
+    """
+
+    max_tokens: int = UNLIMITED
+    stop: tuple[str, ...] = ()
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    grammar: GrammarSource | None = None
+    n_keep: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_tokens", FILL), ("n_keep", -1)):
+            value = getattr(self, name)
+            wrong = isinstance(value, bool) or not isinstance(value, int) or value < least
+            if wrong and not (value is None and name == "n_keep"):
+                raise UsageError(f"{name} must be a whole number, {least} or more, not {value!r}")
+        TextStream(self.stop)
+
+    def kept(self, n_prompt: int, has_bos: bool) -> int | None:
+        """How many tokens stay in a full context; the beginning-of-text token always does."""
+        if self.n_keep is None or self.max_tokens == FILL:
+            return None
+        if not 0 <= self.n_keep <= n_prompt:
+            return n_prompt
+        return min(n_prompt, self.n_keep + has_bos)
+
+
+class Answering:
+    """The samplers, the grammar and the text of one answer. `reason` is why it ended, None while it goes on."""
+
+    def __init__(self, vocabulary: Vocabulary, options: GenerationOptions, prompt: Sequence[int]) -> None:
+        constraint = options.grammar.constraint(vocabulary) if options.grammar is not None else None
+        self.reason: StopReason | None = "length" if options.max_tokens == 0 else None
+        self.token = -1
+        self._vocabulary, self._constraint = vocabulary, constraint
+        self._stream = TextStream(options.stop)
+        self._sampler = Sampler(options.sampling, vocabulary, constraint)
+        self._n_left = options.max_tokens if options.max_tokens >= 0 else None
+        self._error: GrammarError | None = None
+        self.timings = Timings()
+        for token in prompt:
+            self._sampler.accept(token)
+        if constraint is not None:
+            constraint.begin()
+
+    @property
+    def n_left(self) -> int | None:
+        """How many tokens may still be chosen; None for no limit."""
+        return self._n_left
+
+    def choose(self, logits: Logits) -> Token | None:
+        """The next token, from the logits after the text; None where the answer ends instead."""
+        start = time.perf_counter()
+        try:
+            choice = self._sampler.sample(logits)
+            if choice.token in self._vocabulary.eog:
+                self.reason = "eos"
+                return None
+            self._sampler.accept(choice.token)
+            text = self._stream.feed(self._vocabulary.piece_bytes(choice.token))
+            self._note_end()
+        except GrammarError as error:
+            self.reason, self._error = "grammar", error
+            return None
+        finally:
+            self.timings.sampling_s += time.perf_counter() - start
+        self.token = choice.token
+        self.timings.n_generated += 1
+        return Token(text, choice.token, choice.logprob, choice.top)
+
+    def stop(self, reason: StopReason | None = None) -> Stop:
+        """The end; its text is what was still held back."""
+        return Stop(self._stream.finish(), reason or self.reason or "cancelled", self.timings, self._error)
+
+    def _note_end(self) -> None:
+        if self._n_left is not None:
+            self._n_left -= 1
+        if self._stream.stopped:
+            self.reason = "stop"
+        elif self._constraint is not None and self._constraint.finished:
+            self.reason = "eos"
+        elif self._n_left == 0:
+            self.reason = "length"

@@ -1,0 +1,98 @@
+"""What generating tells: tokens, and how it ended; and what generating needs of others."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+
+from llamachat.engine.arrays import NDArray
+from llamachat.errors import GrammarError
+
+StopReason = Literal["eos", "length", "stop", "context", "cancelled", "grammar"]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened while generating; `text` is the text it set free, maybe ""; joined, the answer."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Token(Event):
+    """A token was chosen. Its own text may be freed by a later event.
+
+    logprob: ln of its probability, if `SamplingOptions.logprobs` asks for it; top: the likeliest tokens with theirs,
+    best first. Both in the model's own distribution, before any sampler.
+    """
+
+    id: int
+    logprob: float | None = None
+    top: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass
+class Timings:
+    """What an answer took: tokens, and seconds.
+
+    n_known: tokens of the prompt that the context held already. sampling_s: choosing tokens, part of generation_s.
+    n_drafted, n_accepted: tokens guessed ahead, and those of them that the model would have chosen. n_past: tokens in
+    the context at the end; n_forgotten: how many were dropped from it, after the first n_keep, to make room.
+    """
+
+    n_prompt: int = 0
+    n_known: int = 0
+    prompt_s: float = 0.0
+    n_generated: int = 0
+    generation_s: float = 0.0
+    sampling_s: float = 0.0
+    n_drafted: int = 0
+    n_accepted: int = 0
+    n_keep: int = 0
+    n_forgotten: int = 0
+    n_past: int = 0
+
+
+@dataclass(frozen=True)
+class Stop(Event):
+    """The last event. reason: "eos" (an end token, for which there is no Token event, or the end of a grammar's text),
+    "length" (max_tokens), "stop" (a stop string, not part of any text), "context" (it is full), "cancelled"
+    (Context.cancel), "grammar" (the grammar failed: `error` says how).
+    """
+
+    reason: StopReason
+    timings: Timings = field(default_factory=Timings, compare=False)
+    error: GrammarError | None = field(default=None, compare=False)
+
+
+class EvaluatingContext(Protocol):
+    """What generating needs of a context."""
+
+    @property
+    def n_ctx(self) -> int:
+        """How many tokens it can hold."""
+        ...
+
+    @property
+    def tokens(self) -> Sequence[int]:
+        """The tokens evaluated so far."""
+        ...
+
+    def eval(
+        self, tokens: Sequence[int], logits: Literal["last", "all"] = "last", progress: Progress | None = None
+    ) -> NDArray[np.float32]:
+        """Append `tokens`; float32 [n_vocab] logits after the last, or [n, n_vocab] after each.
+
+        Raises Cancelled, keeping a prefix of them.
+        """
+        ...
+
+    def truncate(self, n_past: int) -> None:
+        """Forget everything after the first `n_past` tokens."""
+        ...
+
+    def remove(self, first: int, last: int) -> None:
+        """Forget the tokens first .. last - 1 and move those after them down."""
+        ...

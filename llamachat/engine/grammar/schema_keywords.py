@@ -1,0 +1,240 @@
+"""The keywords of JSON schema that are enforced, what their values may be, and where subschemas stand in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from llamachat.engine.grammar.schema_places import Json, child_pointer
+
+ANNOTATIONS = frozenset(
+    (
+        "$schema",
+        "$id",
+        "$comment",
+        "$anchor",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "contentMediaType",
+        "contentEncoding",
+    )
+)
+"""Keywords that say nothing about which values are valid."""
+
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+FORMATS = ("date", "date-time", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
+LARGEST_NUMBER = 2**53
+LARGEST_LENGTH = 100_000
+LARGEST_COUNT = 1_000
+
+Refuse = Callable[[str, str], NoReturn]
+
+
+@dataclass(frozen=True)
+class Place:
+    """One subschema: its pointer, itself, whether it is intersected with others, and how to complain."""
+
+    pointer: str
+    schema: dict[str, Json]
+    combined: bool
+    complain: Refuse
+
+    def refuse(self, keyword: str, message: str) -> NoReturn:
+        """Raises UsageError about one keyword of this subschema."""
+        self.complain(child_pointer(self.pointer, keyword), f"{keyword} {message}")
+
+
+Check = Callable[[str, Any, Place], None]
+
+
+def check_keyword(keyword: str, value: Json, place: Place) -> None:
+    """Raises UsageError where a keyword's value is malformed, or is one that is not enforced exactly."""
+    KEYWORDS[keyword](keyword, value, place)
+
+
+def _number(keyword: str, value: Any, place: Place) -> None:
+    if isinstance(value, bool):
+        place.refuse(keyword, "as true or false is the form of draft 4: give the number itself")
+    if not isinstance(value, int | float):
+        place.refuse(keyword, "must be a number")
+    if abs(value) > LARGEST_NUMBER:
+        place.refuse(keyword, "is beyond 2^53, up to which numbers are enforced exactly")
+
+
+def _multiple(keyword: str, value: Any, place: Place) -> None:
+    _number(keyword, value, place)
+    if value <= 0:
+        place.refuse(keyword, "must be above 0")
+
+
+def _up_to(most: int) -> Check:
+    def check(keyword: str, value: Any, place: Place) -> None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            place.refuse(keyword, "must be a whole number, 0 or more")
+        if value > most:
+            place.refuse(keyword, f"is supported up to {most}")
+
+    return check
+
+
+def _min_properties(keyword: str, value: Any, place: Place) -> None:
+    _up_to(LARGEST_COUNT)(keyword, value, place)
+    if value > 1:
+        place.refuse(keyword, "above 1 is not supported: a name may come twice, which counts once")
+
+
+def _pattern(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, str):
+        place.refuse(keyword, "must be a regular expression")
+
+
+def _format(keyword: str, value: Any, place: Place) -> None:
+    if value not in FORMATS:
+        place.refuse(keyword, f"{value!r:.60} is not supported; supported are {', '.join(FORMATS)}")
+
+
+def _type(keyword: str, value: Any, place: Place) -> None:
+    names = value if isinstance(value, list) else [value]
+    if not names or any(name not in TYPES for name in names):
+        place.refuse(keyword, f"must be one or more of {', '.join(TYPES)}")
+
+
+def _reference(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, str):
+        place.refuse(keyword, "must be a text")
+    if not value.startswith("#"):
+        place.refuse(keyword, f"to another document is not supported, only to this one (#/...): {value!r:.60}")
+    if value != "#" and not value.startswith("#/"):
+        place.refuse(keyword, f"to a named anchor is not supported, only to a place (#/...): {value!r:.60}")
+
+
+def _schema(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, dict | bool):
+        place.refuse(keyword, "must be a schema")
+
+
+def _schemas(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, list) or not value:
+        place.refuse(keyword, "must be a list of schemas, not empty")
+
+
+def _named_schemas(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, dict):
+        place.refuse(keyword, "must be an object of schemas")
+
+
+def _pattern_properties(keyword: str, value: Any, place: Place) -> None:
+    _named_schemas(keyword, value, place)
+    if place.combined or any(key in place.schema for key in ("allOf", "anyOf", "oneOf", "$ref")):
+        place.refuse(keyword, "together with allOf, anyOf, oneOf or $ref is not supported")
+    names = {*_keys(place.schema.get("properties")), *_keys(place.schema.get("required"))}
+    for pattern in value:
+        for name in sorted(names):
+            if _may_match(pattern, name):
+                place.refuse(keyword, f"{pattern!r:.60} also matches the property {name!r:.60}, which is not supported")
+
+
+def _keys(value: Any) -> list[str]:
+    return [one for one in value if isinstance(one, str)] if isinstance(value, dict | list) else []
+
+
+def _may_match(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return True
+
+
+def _items(keyword: str, value: Any, place: Place) -> None:
+    if isinstance(value, list):
+        _schemas(keyword, value, place)
+        if "prefixItems" in place.schema:
+            place.refuse(keyword, "as a list is the older form of prefixItems: give one of them")
+    else:
+        _schema(keyword, value, place)
+
+
+def _additional_items(keyword: str, value: Any, place: Place) -> None:
+    _schema(keyword, value, place)
+    if not isinstance(place.schema.get("items"), list):
+        place.refuse(keyword, "means something only beside a list of items")
+
+
+def _required(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        place.refuse(keyword, "must be a list of names")
+
+
+def _constant(keyword: str, value: Any, place: Place) -> None:
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict | list):
+            pending += one.values() if isinstance(one, dict) else one
+        elif isinstance(one, int | float) and abs(one) > LARGEST_NUMBER:
+            place.refuse(keyword, "has a number beyond 2^53, up to which numbers are enforced exactly")
+
+
+def _enum(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, list) or not value:
+        place.refuse(keyword, "must be a list of values, not empty")
+    _constant(keyword, value, place)
+
+
+KEYWORDS: dict[str, Check] = {
+    "$ref": _reference,
+    "$defs": _named_schemas,
+    "definitions": _named_schemas,
+    "type": _type,
+    "const": _constant,
+    "enum": _enum,
+    "allOf": _schemas,
+    "anyOf": _schemas,
+    "oneOf": _schemas,
+    "items": _items,
+    "prefixItems": _schemas,
+    "additionalItems": _additional_items,
+    "minItems": _up_to(LARGEST_COUNT),
+    "maxItems": _up_to(LARGEST_COUNT),
+    "properties": _named_schemas,
+    "patternProperties": _pattern_properties,
+    "additionalProperties": _schema,
+    "required": _required,
+    "minProperties": _min_properties,
+    "maxProperties": _up_to(LARGEST_COUNT),
+    "minLength": _up_to(LARGEST_LENGTH),
+    "maxLength": _up_to(LARGEST_LENGTH),
+    "pattern": _pattern,
+    "format": _format,
+    "minimum": _number,
+    "maximum": _number,
+    "exclusiveMinimum": _number,
+    "exclusiveMaximum": _number,
+    "multipleOf": _multiple,
+}
+"""Every keyword that is enforced, with the check of its value."""
+
+ONE = ("additionalProperties", "additionalItems")
+MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
+NAMED = ("$defs", "definitions", "properties", "patternProperties")
+
+Visit = Callable[[Json, str], Json]
+
+
+def mapped(keyword: str, value: Any, pointer: str, visit: Visit) -> Json:
+    """A keyword's value with each subschema in it replaced by what `visit(subschema, its pointer)` makes of it."""
+    if keyword in ONE or (keyword == "items" and not isinstance(value, list)):
+        return visit(value, pointer)
+    if keyword in MANY or keyword == "items":
+        return [visit(one, child_pointer(pointer, str(i))) for i, one in enumerate(value)]
+    if keyword in NAMED:
+        return {name: visit(one, child_pointer(pointer, name)) for name, one in value.items()}
+    result: Json = value
+    return result

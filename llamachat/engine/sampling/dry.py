@@ -1,0 +1,112 @@
+"""DRY, "don't repeat yourself": a penalty for going on as the text did before."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from llamachat.engine.arrays import NDArray
+from llamachat.engine.sampling.candidates import Candidates
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.engine.sampling.stage import Stage
+from llamachat.engine.sampling.vocabulary import Vocabulary
+
+LARGEST_EXPONENT = 88.7228391
+"""ln of the largest float32: the penalty's power never exceeds it."""
+LONGEST_TAIL = 20
+
+Tails = dict[int, list[tuple[int, ...]]]
+
+
+class Dry(Stage):
+    """Token t that would continue a repetition of length n: l -= multiplier * base^(n - allowed), for n >= allowed.
+
+    n is the longest match between the end of the text and an earlier place that t followed, within the last tokens and
+    not across a sequence breaker. Source: p-e-w 2024 (text-generation-webui, pull request 5677), as llama.cpp's
+    `llama_sampler_dry`.
+    """
+
+    def __init__(self, options: SamplingOptions, vocabulary: Vocabulary) -> None:
+        self._multiplier, self._base = options.dry_multiplier, options.dry_base
+        self._allowed, self._last_n = options.dry_allowed_length, options.dry_penalty_last_n
+        self._n_vocab = vocabulary.n_vocab
+        self._breakers = breaker_tokens(options.dry_sequence_breaker, vocabulary)
+        self._text: list[int] = []
+        self._largest_exponent = int(LARGEST_EXPONENT / np.log(self._base)) if self._base > 1.000001 else 0
+
+    @classmethod
+    def of(cls, options: SamplingOptions, vocabulary: Vocabulary) -> "Dry | None":
+        """The sampler, or None where the options turn it off."""
+        off = options.dry_multiplier == 0 or options.dry_penalty_last_n == 0
+        return None if off else cls(options, vocabulary)
+
+    def accept(self, token: int) -> None:
+        """Remember the token."""
+        self._text.append(token)
+        if self._last_n > 0 and len(self._text) > 2 * self._last_n:
+            del self._text[: -self._last_n]
+
+    def apply(self, candidates: Candidates) -> None:
+        """Penalise the candidates that would go on with a repetition."""
+        recent = self._text[-self._last_n :] if self._last_n > 0 else self._text
+        limit = min(self._unbroken(recent), self._allowed + self._largest_exponent)
+        if limit < self._allowed:
+            return
+        lengths = repetitions(np.array(recent), limit)
+        single = {token for token, tails in self._breakers.items() if () in tails}
+        found = {t: n for t, n in lengths.items() if n >= self._allowed and t not in single and t < self._n_vocab}
+        if not found:
+            return
+        tokens = np.array(sorted(found), dtype=np.intp)
+        powers = np.array([self._base ** (found[t] - self._allowed) for t in tokens.tolist()])
+        positions, here = candidates.positions(tokens, self._n_vocab)
+        penalties = (self._multiplier * powers[here]).astype(np.float32)
+        candidates.change(positions, candidates.logits[positions] - penalties)
+
+    def _unbroken(self, text: Sequence[int]) -> int:
+        """How many tokens at the end hold no sequence breaker."""
+        for back in range(len(text)):
+            tails = self._breakers.get(text[len(text) - 1 - back])
+            if tails is None:
+                continue
+            following = tuple(text[len(text) - back :])
+            matched = [len(tail) for tail in tails if tail == following[: len(tail)]]
+            if matched:
+                return back - max(matched)
+        return len(text)
+
+
+def repetitions(text: NDArray[np.integer], limit: int) -> dict[int, int]:
+    """For tokens that followed an earlier occurrence of the text's end: its greatest length, at most `limit`."""
+    longest: dict[int, int] = {}
+    n = text.size
+    ends = np.flatnonzero(text[:-1] == text[-1]) if n > 1 else np.empty(0, np.intp)
+    length = 1
+    while ends.size and length <= limit:
+        longest |= dict.fromkeys(np.unique(text[ends + 1]).tolist(), length)
+        ends = ends[ends >= length]
+        ends = ends[text[ends - length] == text[n - 1 - length]]
+        length += 1
+    return longest
+
+
+def breaker_tokens(breakers: Sequence[str], vocabulary: Vocabulary) -> Tails:
+    """The tokens at which a breaker begins, and the tokens that must follow; () where the token holds it whole."""
+    found: Tails = {}
+    wanted = [(text, text.encode()) for text in breakers]
+    for token in range(vocabulary.n_vocab if wanted else 0):
+        piece = vocabulary.piece_bytes(token)
+        for text, raw in wanted:
+            for tail in _tails(piece, text, raw, vocabulary):
+                found.setdefault(token, []).append(tail)
+    return found
+
+
+def _tails(piece: bytes, text: str, raw: bytes, vocabulary: Vocabulary) -> Iterator[tuple[int, ...]]:
+    if raw in piece:
+        yield ()
+        return
+    for n in range(1, len(raw)):
+        if piece.endswith(raw[:n]):
+            rest = raw[n:].decode("utf-8", "ignore")
+            if rest:
+                yield tuple(vocabulary.encode(rest, add_special=False))[:LONGEST_TAIL]

@@ -1,0 +1,54 @@
+"""What a model's file suggests: `general.sampling.*`, for settings that nobody made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from llamachat.engine.sampling.names import order_of_letters
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.errors import UsageError
+
+PREFIX = "general.sampling."
+KEYS = {
+    "sequence": "samplers",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "xtc_probability": "xtc_probability",
+    "xtc_threshold": "xtc_threshold",
+    "temp": "temp",
+    "penalty_last_n": "repeat_last_n",
+    "penalty_repeat": "repeat_penalty",
+    "mirostat": "mirostat",
+    "mirostat_tau": "mirostat_ent",
+    "mirostat_eta": "mirostat_lr",
+}
+"""The file's names, and the settings that they are (llama.cpp reads the same)."""
+
+
+def with_file_defaults(options: SamplingOptions, metadata: Mapping[str, object]) -> tuple[SamplingOptions, list[str]]:
+    """The options with the file's defaults for what was not given, and a sentence for each default that is no use."""
+    refused: list[str] = []
+    for key, name in KEYS.items():
+        value = metadata.get(PREFIX + key)
+        given = name in options.given or (name == "samplers" and options.sampling_seq)
+        if value is None or given:
+            continue
+        try:
+            setting: dict[str, Any] = {name: _converted(key, value)}
+            options = replace(options, **setting)
+        except (UsageError, TypeError, ValueError) as error:
+            refused.append(f"the file's default {PREFIX}{key} is not used: {error}")
+    return options, refused
+
+
+def _converted(key: str, value: object) -> Any:
+    if key == "sequence":
+        text = str(value)
+        return text if ";" in text or "_" in text else order_of_letters(text)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"a number is needed, not {str(value)[:40]!r}")
+    # Float32 of the file, as a person would have written it: 0.6, not 0.6000000238418579.
+    return value if isinstance(value, int) else float(f"{value:.6g}")

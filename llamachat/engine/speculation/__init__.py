@@ -1,0 +1,1 @@
+"""Guessing tokens ahead, so that one step of the model verifies several."""

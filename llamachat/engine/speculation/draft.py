@@ -1,0 +1,89 @@
+"""A smaller model of the same vocabulary that guesses (Leviathan et al. 2023, arXiv 2211.17192; greedy drafts)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llamachat.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.context import Context
+    from llamachat.engine.tokenizers import Tokenizer
+
+MOST_UNLIKE = 128
+"""Vocabularies may differ by so many tokens at their ends (padding), as in llama.cpp."""
+
+
+class DraftModel:
+    """Guesses the draft's likeliest tokens, as long as it gives each at least the probability p_min.
+
+    least: fewer guesses than these are not worth a step. `context` is the draft's own.
+    """
+
+    def __init__(self, context: Context, least: int = 0, p_min: float = 0.0) -> None:
+        self._context, self._least, self._p_min = context, least, p_min
+
+    def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
+        """The draft's greedy continuation."""
+        context = self._context
+        room = context.n_ctx - len(tokens)
+        if room < 1:
+            return ()
+        logits = self._read(tokens)
+        found: list[int] = []
+        while len(found) < min(most, room):
+            token = int(logits.argmax())
+            if self._p_min > 0 and _share(logits, token) < self._p_min:
+                break
+            found.append(token)
+            if len(found) < min(most, room):
+                logits = context.eval([token])
+        return found if len(found) >= self._least else ()
+
+    def _read(self, tokens: Sequence[int]) -> np.ndarray:
+        """The logits after the text; what the context holds of it is kept."""
+        held = self._context.tokens
+        known = min(_common(held, tokens), len(tokens) - 1)
+        self._context.truncate(known)
+        return self._context.eval(tokens[known:])
+
+    def cancel(self) -> None:
+        """Stops the evaluation that runs."""
+        self._context.cancel()
+
+    def resume(self) -> None:
+        """Takes a `cancel` back that no evaluation has seen."""
+        self._context.resume()
+
+
+def _common(first: Sequence[int], second: Sequence[int]) -> int:
+    n = min(len(first), len(second))
+    unlike = np.flatnonzero(np.asarray(first[:n]) != np.asarray(second[:n]))
+    return int(unlike[0]) if unlike.size else n
+
+
+def _share(logits: np.ndarray, token: int) -> float:
+    """The token's probability."""
+    return float(1 / np.exp(logits.astype(np.float64) - float(logits[token])).sum())
+
+
+def check_vocabularies(target: Tokenizer, draft: Tokenizer) -> None:
+    """Raises UsageError unless both have the same tokens, but for a few at the end, and the same special ones."""
+    n = min(target.n_vocab, draft.n_vocab)
+    if max(target.n_vocab, draft.n_vocab) - n > MOST_UNLIKE:
+        raise UsageError(
+            f"the draft model has {draft.n_vocab} tokens and the model {target.n_vocab}: a draft must have the same "
+            "vocabulary (--model-draft)"
+        )
+    for what in ("bos", "eos"):
+        if getattr(target, what) != getattr(draft, what):
+            raise UsageError(f"the draft model has another {what} token than the model (--model-draft)")
+    for token in range(n):
+        if target.piece_bytes(token, special=True) != draft.piece_bytes(token, special=True):
+            raise UsageError(
+                f"token {token} is {draft.piece(token)!r} for the draft model, but {target.piece(token)!r} for the "
+                "model: a draft must have the same vocabulary (--model-draft)"
+            )

@@ -1,0 +1,135 @@
+"""A context as a window on a text that may be longer: what is evaluated, what is dropped to make room, what is guessed.
+
+When it is full, the first `n_keep` tokens stay, half of the others are forgotten, and the rest moves down.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from llamachat.engine.arrays import NDArray
+from llamachat.engine.events import EvaluatingContext, Progress, Timings
+from llamachat.engine.speculation.proposer import Proposer
+from llamachat.errors import Cancelled
+
+Logits = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A token that was evaluated before it was chosen, and the logits after it."""
+
+    token: int
+    logits: Logits
+
+
+class Window:
+    """Evaluates the tokens of one text in a context.
+
+    n_keep: how many of the first tokens always stay; None: nothing is ever dropped. proposer: guesses tokens, at most
+    `most` at a time. `timings` counts what happens.
+    """
+
+    def __init__(
+        self,
+        context: EvaluatingContext,
+        n_keep: int | None,
+        timings: Timings,
+        proposer: Proposer | None = None,
+        most: int = 0,
+    ) -> None:
+        self._context, self._n_keep, self._timings = context, n_keep, timings
+        self._proposer, self._most = proposer, most
+        self._guesses: deque[Guess] = deque()
+        self._text: list[int] = []
+
+    def begin(self, prompt: Sequence[int], progress: Progress | None = None) -> Logits:
+        """The logits after the prompt; evaluates only what the context does not hold, and at least the last token."""
+        context, self._text = self._context, list(prompt)
+        n_known = self.known(prompt)
+        if n_known < len(context.tokens):
+            context.truncate(n_known)
+        self._timings.n_prompt, self._timings.n_known = len(prompt), n_known
+        while len(context.tokens) + len(prompt) - n_known > context.n_ctx:
+            self._drop()
+        return context.eval(prompt[n_known:], progress=progress)
+
+    def known(self, prompt: Sequence[int]) -> int:
+        """How many tokens of a prompt need not be evaluated."""
+        return min(common_prefix(self._context.tokens, prompt), len(prompt) - 1)
+
+    def fits(self, prompt: Sequence[int]) -> bool:
+        """Whether a prompt can be evaluated, with old tokens dropped where that is allowed."""
+        if len(prompt) <= self._context.n_ctx:
+            return True
+        kept = self._n_keep
+        return kept is not None and kept + len(prompt) - self.known(prompt) < self._context.n_ctx
+
+    def can_go_on(self) -> bool:
+        """Whether another token may be evaluated; drops old ones where that is allowed."""
+        if self._guesses or len(self._context.tokens) < self._context.n_ctx:
+            return True
+        if self._n_keep is None or not self._droppable():
+            return False
+        self._drop()
+        return True
+
+    def after(self, token: int, n_left: int | None = None) -> Logits:
+        """The logits after the next token of the text; n_left: at most so many tokens are wanted after it."""
+        self._text.append(token)
+        if self._guesses:
+            guess = self._guesses.popleft()
+            if guess.token == token:
+                self._timings.n_accepted += 1
+                return guess.logits
+            self._forget_guesses(1)
+        guesses = self._propose(n_left)
+        if not guesses:
+            return self._context.eval([token])
+        n_past = len(self._context.tokens)
+        try:
+            rows = self._context.eval([token, *guesses], "all")
+        except Cancelled:
+            self._context.truncate(min(n_past + 1, len(self._context.tokens)))
+            raise
+        self._timings.n_drafted += len(guesses)
+        self._guesses.extend(Guess(one, row) for one, row in zip(guesses, rows[1:], strict=True))
+        first: Logits = rows[0]
+        return first
+
+    def end(self) -> None:
+        """Forgets guesses that nobody asked for: the context holds the text and nothing else."""
+        self._forget_guesses(0)
+        self._timings.n_past = len(self._context.tokens)
+
+    def _forget_guesses(self, extra: int) -> None:
+        n_wrong = len(self._guesses) + extra
+        if n_wrong:
+            self._guesses.clear()
+            self._context.truncate(len(self._context.tokens) - n_wrong)
+
+    def _propose(self, n_left: int | None) -> Sequence[int]:
+        if self._proposer is None:
+            return ()
+        room = self._context.n_ctx - len(self._context.tokens) - 1
+        most = min(self._most, room, room if n_left is None else n_left - 1)
+        return self._proposer.propose(self._text, most) if most > 0 else ()
+
+    def _droppable(self) -> int:
+        """How many tokens would be dropped."""
+        return (len(self._context.tokens) - min(self._n_keep or 0, len(self._context.tokens))) // 2
+
+    def _drop(self) -> None:
+        n, first = self._droppable(), self._n_keep or 0
+        self._context.remove(first, first + n)
+        self._timings.n_forgotten += n
+
+
+def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    """How many tokens at their beginning are the same."""
+    pairs = zip(first, second, strict=False)
+    return next((index for index, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second)))

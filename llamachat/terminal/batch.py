@@ -1,0 +1,149 @@
+"""Several answers side by side: prompts from a file, and how their answers are printed."""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llamachat.engine.events import Event, Stop
+from llamachat.engine.generate import GenerationOptions
+from llamachat.engine.parallel import Batch, Request
+from llamachat.errors import UsageError
+from llamachat.library import chat_template
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.output import Output, note
+from llamachat.terminal.records import records
+from llamachat.terminal.status import Status
+from llamachat.terminal.stream import Stream
+
+if TYPE_CHECKING:
+    from llamachat.engine.model import Model
+
+SEPARATOR = "---"
+Line = tuple[str, GenerationOptions]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What several answers need besides their prompts.
+
+    form: "text", "json" (a line for each answer) or "jsonl" (a line for each event).
+    """
+
+    model: "Model"
+    batch: Batch
+    status: Status
+    n_ctx: int
+    load_s: float
+    form: str = "text"
+    verbose: bool = False
+
+
+def read_prompts(path: Path, options: GenerationOptions) -> list[Line]:
+    """The prompts of a file of JSON lines with their options. Raises UsageError with the number of a faulty line."""
+    try:
+        content = path.read_text("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"--prompts {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--prompts {path} is not UTF-8 text (byte {error.start})") from error
+    numbered = [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+    if not numbered:
+        raise UsageError(f"--prompts {path} holds no prompts: each line is a JSON string or an object")
+    return [_line(line, f"--prompts {path}, line {n}", options) for n, line in numbered]
+
+
+def _line(line: str, where: str, options: GenerationOptions) -> Line:
+    try:
+        given = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{where}: not JSON ({error})") from error
+    fields: dict[str, Any] = {"prompt": given} if isinstance(given, str) else given
+    if not isinstance(fields, dict) or not isinstance(fields.get("prompt"), str) or not fields["prompt"]:
+        raise UsageError(f'{where}: a JSON string, or an object with "prompt", is needed')
+    unknown = sorted(set(fields) - {"prompt", "seed", "n_predict"})
+    if unknown:
+        raise UsageError(f"{where}: unknown key {unknown[0]!r}; known are prompt, seed, n_predict")
+    try:
+        sampling = replace(options.sampling, seed=fields.get("seed", options.sampling.seed))
+        n_predict = fields.get("n_predict", options.max_tokens)
+        return fields["prompt"], replace(options, sampling=sampling, max_tokens=n_predict)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def repeated(text: str, options: GenerationOptions, n: int) -> list[Line]:
+    """The same prompt n times; a seed counts on."""
+    seed = options.sampling.seed
+    seeds = [seed if seed < 0 else seed + i for i in range(n)]
+    return [(text, replace(options, sampling=replace(options.sampling, seed=one))) for one in seeds]
+
+
+def requests(job: Job, lines: Sequence[Line], chat: bool, system: str | None) -> list[Request]:
+    """The prompts as tokens, each through the chat template if wanted."""
+    tokenizer, template = job.model.tokenizer, chat_template(job.model)
+    made = []
+    for text, options in lines:
+        ids = Conversation(tokenizer, template, system).tokens(text) if chat else job.model.tokenize(text)
+        stop = (*options.stop, *template.end_texts) if chat else options.stop
+        made.append(Request(ids, replace(options, stop=stop)))
+    return made
+
+
+def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
+    """Writes the answers in the order of their prompts, and returns how they ended."""
+    started, printer = time.perf_counter(), _Printer(job, len(wanted))
+    events = job.batch.answers(wanted, lambda done, total: job.status.progress("reading a prompt", done, total))
+    with Stream(events, job.batch) as stream:
+        for index, event in stream:
+            job.status.clear()
+            printer.event(index, event)
+    job.status.clear()
+    if job.verbose or (job.status.enabled and job.form == "text"):
+        n, seconds = printer.n_tokens, time.perf_counter() - started
+        note(f"[{len(wanted)} answers, {n} tokens in {seconds:.2f} s, {n / seconds:.0f} tokens/s]")
+    return printer.stops
+
+
+class _Printer:
+    """Keeps the events of each answer until it is its turn."""
+
+    def __init__(self, job: Job, n_answers: int) -> None:
+        self._form, self._output = job.form, Output()
+        self._records = records(job.model.tokenizer, job.load_s, job.n_ctx)
+        self._events: list[list[Event]] = [[] for _ in range(n_answers)]
+        self._next = 0
+
+    def event(self, index: int, event: Event) -> None:
+        """Takes an event, and writes what can be written."""
+        self._events[index].append(event)
+        if self._form == "jsonl":
+            self._write({"index": index, **self._records.of(event)})
+            return
+        while self._next < len(self._events) and any(isinstance(e, Stop) for e in self._events[self._next][-1:]):
+            self._answer(self._next, self._events[self._next])
+            self._next += 1
+
+    @property
+    def stops(self) -> list[Stop]:
+        """How the answers ended."""
+        return [event for events in self._events for event in events[-1:] if isinstance(event, Stop)]
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens were generated."""
+        return sum(stop.timings.n_generated for stop in self.stops)
+
+    def _answer(self, index: int, events: list[Event]) -> None:
+        if self._form == "json":
+            self._write({"index": index, **self._records.whole(events)})
+            return
+        if index:
+            self._output.write(f"{SEPARATOR}\n")
+        self._output.write("".join(event.text for event in events))
+        self._output.end_line()
+
+    def _write(self, record: dict[str, Any]) -> None:
+        self._output.write(json.dumps(record, ensure_ascii=False) + "\n")

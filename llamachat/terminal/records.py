@@ -1,0 +1,88 @@
+"""Answers as JSON, for programs: a line for every event, or one object at the end."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from llamachat.engine.events import Event, Stop, Timings, Token
+from llamachat.terminal.output import Output
+from llamachat.terminal.statistics import record
+
+
+class Pieces(Protocol):
+    """What telling of tokens needs of a tokenizer."""
+
+    def piece_bytes(self, token: int, special: bool = ...) -> bytes:
+        """What a token prints, with `special` also a control token."""
+        ...
+
+
+class Records:
+    """Turns events into mappings. summary: figures of an answer from its timings."""
+
+    def __init__(self, pieces: Pieces, summary: Callable[[Timings], dict[str, Any]]) -> None:
+        self._pieces, self._summary = pieces, summary
+
+    def of(self, event: Event) -> dict[str, Any]:
+        """One event."""
+        if isinstance(event, Token):
+            return {"event": "token", "text": event.text, **self._token(event)}
+        if isinstance(event, Stop):
+            error = {"error": str(event.error)} if event.error is not None else {}
+            return {"event": "stop", "text": event.text, "reason": event.reason, **error, **self.summary(event)}
+        return {"event": "text", "text": event.text}
+
+    def whole(self, events: list[Event]) -> dict[str, Any]:
+        """A whole answer, whose last event is its Stop."""
+        stop = events[-1]
+        assert isinstance(stop, Stop)
+        tokens = [self._token(event) for event in events if isinstance(event, Token)]
+        told = {"tokens": tokens} if any("logprob" in token for token in tokens) else {}
+        text = "".join(event.text for event in events)
+        return {"text": text, **told, **{k: v for k, v in self.of(stop).items() if k not in ("event", "text")}}
+
+    def summary(self, stop: Stop) -> dict[str, Any]:
+        """The figures of an answer."""
+        return {"timings": self._summary(stop.timings)}
+
+    def _token(self, token: Token) -> dict[str, Any]:
+        if token.logprob is None:
+            return {"id": token.id}
+        top = [{"id": i, "text": self._text(i), "logprob": share} for i, share in token.top]
+        return {"id": token.id, "logprob": token.logprob, **({"top": top} if top else {})}
+
+    def _text(self, token: int) -> str:
+        return self._pieces.piece_bytes(token, special=True).decode("utf-8", "replace")
+
+
+def records(pieces: Pieces, load_s: float, n_ctx: int) -> Records:
+    """Records with all figures."""
+    return Records(pieces, lambda timings: record(timings, load_s, n_ctx))
+
+
+class JsonLines(Output):
+    """A line of JSON for every event."""
+
+    def __init__(self, made: Records) -> None:
+        super().__init__()
+        self._records = made
+
+    def event(self, event: Event) -> None:
+        """Writes it at once."""
+        self.write(json.dumps(self._records.of(event), ensure_ascii=False) + "\n")
+
+
+class JsonObject(Output):
+    """One object, when the answer has ended."""
+
+    def __init__(self, made: Records) -> None:
+        super().__init__()
+        self._records = made
+        self._events: list[Event] = []
+
+    def event(self, event: Event) -> None:
+        """Keeps it; the last one writes all."""
+        self._events.append(event)
+        if isinstance(event, Stop):
+            self.write(json.dumps(self._records.whole(self._events), ensure_ascii=False) + "\n")
+            self._events = []

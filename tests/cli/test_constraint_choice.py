@@ -1,0 +1,72 @@
+"""The options of grammars: one at a time, and checked before there is a model."""
+
+from dataclasses import fields
+
+import pytest
+
+from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.groups import flattened
+from llamachat.errors import UsageError
+
+
+def test_without_an_option_there_is_no_grammar():
+    assert ConstraintChoice().source() is None
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "accepted"),
+    [
+        pytest.param({"grammar": 'root ::= "a"'}, "gbnf", 'root ::= "a"', id="grammar"),
+        pytest.param({"json_schema": '{"type": "null"}'}, "json-schema", '{"type": "null"}', id="schema"),
+        pytest.param({"json": True}, "json-schema", "{}", id="json"),
+    ],
+)
+def test_an_option_becomes_a_source(options, kind, accepted):
+    source = ConstraintChoice(**options).source()
+    assert (source.kind, source.text) == (kind, accepted)
+
+
+@pytest.mark.parametrize(
+    ("option", "kind", "text"), [("grammar_file", "gbnf", 'root ::= "a"'), ("json_schema_file", "json-schema", "{}")]
+)
+def test_a_file_becomes_a_source(tmp_path, option, kind, text):
+    path = tmp_path / "file"
+    path.write_text(text)
+    source = ConstraintChoice(**{option: path}).source()
+    assert (source.kind, source.text, source.name) == (kind, text, "file")
+
+
+def test_two_of_them_exclude_one_another():
+    with pytest.raises(UsageError, match="--grammar and --json-schema and --json exclude one another"):
+        ConstraintChoice(grammar="json", json_schema="{}", json=True)
+
+
+def test_a_fault_names_the_option():
+    with pytest.raises(UsageError, match=r"^--grammar:1:10: this literal is never closed"):
+        ConstraintChoice(grammar='root ::= "a').source()
+    with pytest.raises(UsageError, match=r"^--json-schema: at #/not: the keyword 'not' is not supported"):
+        ConstraintChoice(json_schema='{"not": {}}').source()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["-j", "{}"], {"json_schema": "{}"}),
+        (["-jf", "x.json"], {"json_schema_file": "x.json"}),
+        (["--json"], {"json": True}),
+        (["--grammar", "list"], {"grammar": "list"}),
+    ],
+)
+def test_the_options_have_the_names_of_llama_cpp(arguments, expected):
+    import typer
+
+    seen = []
+    app = typer.Typer()
+
+    def command(constraint: ConstraintChoice) -> None:
+        seen.append(constraint)
+
+    app.command()(flattened(command))
+    app(arguments, standalone_mode=False)
+    given = {item.name: getattr(seen[0], item.name) for item in fields(seen[0])}
+    assert {name: str(value) if name.endswith("file") else value for name, value in given.items() if value} == expected

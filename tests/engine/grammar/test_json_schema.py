@@ -1,0 +1,178 @@
+"""Every keyword that is accepted is enforced; every other one, and every value that is not enforced, is refused."""
+
+import json
+
+import pytest
+
+from llamachat.engine.grammar import GrammarSource
+from llamachat.engine.grammar.json_schema import schema_grammar
+from llamachat.engine.grammar.schema_keywords import ANNOTATIONS, FORMATS, KEYWORDS
+from llamachat.errors import UsageError
+
+# keyword: (schema, texts that satisfy it, texts that do not).
+ENFORCED = {
+    "$ref": ({"$ref": "#/$defs/a~1b%25", "$defs": {"a/b%": {"type": "null"}}}, ["null"], ["1", "{}"]),
+    "$defs": ({"items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"const": 1}}}, ["[1,1]", "[]"], ["[2]"]),
+    "definitions": ({"items": {"$ref": "#/definitions/n"}, "definitions": {"n": {"const": 1}}}, ["[1]"], ["[2]"]),
+    "type": ({"type": ["integer", "null"]}, ["1", "-7", "null"], ["1.5", '"1"', "true", "[]", "{}"]),
+    "const": ({"const": {"a": [1, "x"]}}, ['{"a": [1, "x"]}'], ['{"a": [1]}', '{"a": [1, "y"]}', "{}"]),
+    "enum": ({"enum": [1, 12, "a", None]}, ["1", "12", '"a"', "null"], ["2", '"b"', "121", "true"]),
+    "allOf": ({"allOf": [{"minimum": 3}, {"maximum": 5, "type": "integer"}]}, ["3", "5"], ["2", "6", "null"]),
+    "anyOf": ({"anyOf": [{"type": "null"}, {"maxLength": 1, "type": "string"}]}, ["null", '"a"'], ['"ab"', "1"]),
+    "oneOf": ({"oneOf": [{"type": "null"}, {"maxLength": 1, "type": "string"}]}, ["null", '"a"'], ['"ab"', "1"]),
+    "items": ({"items": {"type": "integer"}}, ["[]", "[1, 2]", "null"], ['["a"]', "[1, null]"]),
+    "prefixItems": ({"prefixItems": [{"type": "null"}], "items": False}, ["[]", "[null]"], ["[1]", "[null, 1]"]),
+    "additionalItems": ({"items": [{"type": "null"}], "additionalItems": {"const": 1}}, ["[null, 1]"], ["[null, 2]", "[1]"]),
+    "minItems": ({"minItems": 2, "type": "array"}, ["[1, 2]", "[1, 2, 3]"], ["[]", "[1]"]),
+    "maxItems": ({"maxItems": 1, "type": "array"}, ["[]", "[1]"], ["[1, 2]"]),
+    "properties": ({"properties": {"a": {"type": "null"}}}, ["{}", '{"a": null}', '{"b": 1}'], ['{"a": 1}', r'{"\u0061": 1}']),
+    "patternProperties": ({"patternProperties": {"^a": {"type": "null"}}}, ['{"ab": null}', '{"b": 1}'], ['{"ab": 1}']),
+    "additionalProperties": (
+        {"properties": {"a": {}}, "additionalProperties": {"type": "null"}}, ['{"a": 1, "b": null}'], ['{"b": 1}'],
+    ),
+    "required": ({"required": ["a"], "type": "object"}, ['{"a": 1}'], ["{}", '{"b": 1}']),
+    "minProperties": ({"minProperties": 1, "type": "object"}, ['{"a": 1}'], ["{}"]),
+    "maxProperties": ({"maxProperties": 1, "type": "object"}, ["{}", '{"a": 1}'], ['{"a": 1, "b": 2}']),
+    "minLength": ({"minLength": 2, "type": "string"}, ['"éé"', '"\\n\\n"'], ['"a"', '""', '"é"']),
+    "maxLength": ({"maxLength": 2, "type": "string"}, ['"😀é"', '""'], ['"abc"']),
+    "pattern": ({"pattern": "^a|b$", "type": "string"}, ['"ax"', '"xb"'], ['"xa"', '"bx"', '""']),
+    "format": ({"format": "date", "type": "string"}, ['"2024-02-29"'], ['"2024-02-30"', '"24-01-01"', '""']),
+    "minimum": ({"minimum": -1.5, "type": "number"}, ["-1.5", "0", "7"], ["-1.51", "-2"]),
+    "maximum": ({"maximum": 10, "type": "integer"}, ["10", "-99"], ["11", "100"]),
+    "exclusiveMinimum": ({"exclusiveMinimum": 0, "type": "number"}, ["0.1", "1"], ["0", "0.0", "-1"]),
+    "exclusiveMaximum": ({"exclusiveMaximum": 10, "type": "integer"}, ["9"], ["10", "11"]),
+    "multipleOf": ({"multipleOf": 0.25, "type": "number"}, ["0.75", "2", "-0.25"], ["0.3", "1.1"]),
+}  # fmt: skip
+
+
+def test_every_accepted_keyword_has_a_case():
+    assert set(ENFORCED) == set(KEYWORDS)
+
+
+@pytest.mark.parametrize("keyword", ENFORCED)
+def test_an_accepted_keyword_is_enforced(schema, keyword):
+    document, good, bad = ENFORCED[keyword]
+    assert keyword in json.dumps(document)
+    constraint = schema(json.dumps(document))
+    assert [text for text in good if not constraint.accepts(text)] == []
+    assert [text for text in bad if constraint.accepts(text)] == []
+
+
+EXAMPLES = {
+    "date": ("2024-12-31", "2024-13-01"),
+    "date-time": ("2024-12-31T23:59:59Z", "2024-12-31 23:59"),
+    "time": ("23:59:59+01:00", "24:00:00Z"),
+    "duration": ("P1DT2H", "1D"),
+    "email": ("a.b@c.de", "a@"),
+    "hostname": ("a-b.example", "-a"),
+    "ipv4": ("192.168.0.1", "256.0.0.1"),
+    "ipv6": ("fe80::1", "fe80:::1"),
+    "uuid": ("01234567-89ab-cdef-0123-456789abcdef", "01234567"),
+    "uri": ("https://a.b/c?d#e", "no scheme"),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_accepted_format_is_enforced(schema, name):
+    good, bad = EXAMPLES[name]
+    constraint = schema(json.dumps({"type": "string", "format": name}))
+    assert constraint.accepts(f'"{good}"')
+    assert not constraint.accepts(f'"{bad}"')
+
+
+def test_annotations_change_nothing():
+    plain = schema_grammar('{"type": "null"}', "schema")
+    notes = dict.fromkeys(ANNOTATIONS, "whatever")
+    assert schema_grammar(json.dumps({**notes, "type": "null", "x-order": [1]}), "schema") == plain
+
+
+REFUSED = [
+    *(
+        pytest.param({"properties": {"a/b": {keyword: 1}}}, f"at #/properties/a~1b/{keyword}: the keyword {keyword!r} is not", id=keyword)
+        for keyword in ("not", "if", "uniqueItems", "contains", "propertyNames", "dependentRequired", "dependentSchemas",
+                        "unevaluatedProperties", "unevaluatedItems", "nullable", "minlength", "$dynamicRef", "x-guidance")
+    ),
+    pytest.param({"items": {"$ref": "http://example.com/a"}}, "at #/items/$ref: $ref to another document is not", id="remote"),
+    pytest.param({"$ref": "other.json#/a"}, "$ref to another document", id="other file"),
+    pytest.param({"$ref": "#name"}, "$ref to a named anchor", id="anchor"),
+    pytest.param({"$ref": "#/$defs/a"}, "at #/$defs/a: nothing stands where a $ref leads to", id="nowhere"),
+    pytest.param({"$ref": "#/$defs/a", "$defs": {"a": 5}}, "at #/$defs/a: a schema is an object", id="no schema"),
+    pytest.param({"$ref": "#/$defs/a", "$defs": {"a": {"not": {}}}}, "at #/$defs/a/not: the keyword 'not'", id="in a definition"),
+    pytest.param({"$ref": "#"}, "at #: nothing finite satisfies", id="itself"),
+    pytest.param(
+        {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}],
+         "$defs": {"a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/a"}}, "required": ["b"]}}},
+        "at #/$defs/a: nothing finite satisfies", id="endless",
+    ),
+    pytest.param({"type": "strng"}, "at #/type: type must be one or more of null", id="type"),
+    pytest.param({"type": []}, "at #/type: type must be one or more", id="no type"),
+    pytest.param({"enum": []}, "at #/enum: enum must be a list of values", id="empty enum"),
+    pytest.param({"minLength": -1}, "at #/minLength: minLength must be a whole number", id="negative length"),
+    pytest.param({"maxLength": 10**9}, "at #/maxLength: maxLength is supported up to 100000", id="huge length"),
+    pytest.param({"maxItems": 10**9}, "at #/maxItems: maxItems is supported up to 1000", id="huge count"),
+    pytest.param({"minProperties": 2}, "at #/minProperties: minProperties above 1", id="names may come twice"),
+    pytest.param({"minimum": "1"}, "at #/minimum: minimum must be a number", id="text for a number"),
+    pytest.param({"maximum": 10**20}, "at #/maximum: maximum is beyond 2^53", id="huge bound"),
+    pytest.param({"minimum": 1, "exclusiveMinimum": True}, "at #/exclusiveMinimum: exclusiveMinimum as true or false", id="draft 4"),
+    pytest.param({"enum": [1, [{"a": 10**20}]]}, "at #/enum: enum has a number beyond 2^53", id="huge constant"),
+    pytest.param({"multipleOf": 0}, "at #/multipleOf: multipleOf must be above 0", id="multiple of nothing"),
+    pytest.param({"format": "regex"}, "at #/format: format 'regex' is not supported; supported are date,", id="format"),
+    pytest.param({"items": [{}], "prefixItems": [{}]}, "at #/items: items as a list is the older form", id="two forms"),
+    pytest.param({"additionalItems": {}}, "at #/additionalItems: additionalItems means something only", id="no tuple"),
+    pytest.param({"properties": {"ab": {}}, "patternProperties": {"^a": {}}}, "'^a' also matches the property 'ab'", id="both"),
+    pytest.param({"allOf": [{"patternProperties": {"a": {}}}, {}]}, "at #/allOf/0/patternProperties: patternProperties together", id="combined"),
+    pytest.param({"items": {"pattern": "(?=a)"}}, "at #/items: regex parse error", id="look-around"),
+    pytest.param({"items": {"oneOf": [{"type": "number"}, {"type": "integer"}]}}, "at #/items: oneOf is supported only where", id="overlap"),
+    pytest.param({"items": {"type": "integer", "minimum": 5, "maximum": 4}, "minItems": 1, "type": "array"}, "at #/items: ", id="nothing"),
+    pytest.param(False, "at #: Unsatisfiable schema", id="false"),
+    pytest.param([1], "at #: a schema is an object, true or false", id="list"),
+    pytest.param(
+        {"$ref": "#/$defs/0", "$defs": {str(i): {"items": {"$ref": f"#/$defs/{i + 1}"}} for i in range(900)} | {"900": {}}},
+        "more than 400 levels", id="long chain",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "message"), REFUSED)
+def test_what_is_not_enforced_is_refused_with_its_name_and_place(document, message):
+    with pytest.raises(UsageError) as caught:
+        schema_grammar(json.dumps(document), "my.json")
+    assert str(caught.value).startswith("my.json: at #")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        pytest.param('{"a": }', 'my.json:1:7: this is not JSON: Expecting value\n  {"a": }\n        ^', id="syntax"),
+        pytest.param("", "my.json:1:1: this is not JSON", id="empty"),
+        pytest.param('{"type": "null", "type": "string"}', "the name 'type' stands twice", id="twice"),
+        pytest.param('{"minimum": NaN}', "NaN is not a JSON number", id="NaN"),
+        pytest.param('{"not":' * 100_000, "it nests too deep", id="deep"),
+        pytest.param('{"items":' * 100 + "{}" + "}" * 100, "schemas nest deeper than 64", id="deep schema"),
+        pytest.param(" " * 1_000_001, "at most 1000000 characters", id="long"),
+    ],
+)
+def test_a_text_that_is_no_schema_is_told(text, message):
+    with pytest.raises(UsageError) as caught:
+        schema_grammar(text, "my.json")
+    assert message in str(caught.value)
+
+
+def test_any_json_is_the_default(vocabulary):
+    constraint = GrammarSource.json_schema().constraint(vocabulary)
+    assert all(constraint.accepts(text) for text in ("null", "-0.5e3", '"é"', "[]", '{"a": [{}]}', '{\n  "a": 1\n}'))
+    assert not any(constraint.accepts(text) for text in ("", "nul", "01", "[1,]", "{} ", "'a'"))
+
+
+def test_white_space_is_one_blank_or_one_new_line_with_indentation(schema):
+    constraint = schema('{"type": "array"}')
+    assert all(constraint.accepts(text) for text in ("[1,2]", "[ 1, 2 ]", "[\n    1,\n    2\n]"))
+    assert not any(constraint.is_prefix(text) for text in ("[  ", "[\n\n", "[\t", " [", "[1] ", "[\n" + " " * 33))
+
+
+def test_a_tree_of_references_is_followed(schema):
+    tree = {"$ref": "#/$defs/node", "$defs": {"node": {"type": "array", "items": {"$ref": "#/$defs/node"}}}}
+    constraint = schema(json.dumps(tree))
+    assert constraint.accepts("[[],[[],[]]]")
+    assert not constraint.accepts("[1]")

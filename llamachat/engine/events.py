@@ -1,13 +1,17 @@
 """What generating tells: tokens, and how it ended; and what generating needs of others."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-import numpy as np
-
-from llamachat.engine.arrays import NDArray
 from llamachat.errors import GrammarError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from llamachat.engine.arrays import NDArray
 
 StopReason = Literal["eos", "length", "stop", "context", "cancelled", "grammar"]
 Progress = Callable[[int, int], None]

@@ -9,8 +9,26 @@ from llamachat.engine.grammar.source import builtin_names
 
 CASES = {
     "json": (
-        ["{}", '{"a":1}', '{ "a": [1, -2.5e+7, true, null, "x\\n\\u00e9é😀"] }', '{\n  "a": {},\n  "b": []\n}', '{"":""}'],
-        ["", "[]", "1", '{"a":01}', '{"a" 1}', '{"a":1,}', "{'a':1}", '{"a":"\n"}', '{"a":"\\x"}', "{}  ", '{"a":   1}'],
+        [
+            "{}",
+            '{"a":1}',
+            '{ "a": [1, -2.5e+7, true, null, "x\\n\\u00e9é😀"] }',
+            '{\n  "a": {},\n  "b": []\n}',
+            '{"":""}',
+        ],
+        [
+            "",
+            "[]",
+            "1",
+            '{"a":01}',
+            '{"a" 1}',
+            '{"a":1,}',
+            "{'a':1}",
+            '{"a":"\n"}',
+            '{"a":"\\x"}',
+            "{}  ",
+            '{"a":   1}',
+        ],
     ),
     "json_array": (
         ["[]", "[1]", '[1, "a", {"b": [true]}]', "[\n  1,\n  2\n]", "[[[]]]"],
@@ -31,13 +49,22 @@ CASES = {
     "c": (
         [
             "int main() {\n    return 0;\n}",
-            "float twice(float x, int n) {\n  int iffy = 2;\n  if (x < 1.5) {\n    x = x * f(n, \"a\\n\");\n  } else {\n    g();\n  }\n  return x;\n}\n",
-            "void f() {\n  while (i != 10) {\n    i = i + 1;\n    break;\n  }\n  for (i = 0; i < n; i = i + 1) {\n  }\n}\n\nint g(char c) {\n}",
+            'float twice(float x, int n) {\n  int iffy = 2;\n  if (x < 1.5) {\n    x = x * f(n, "a\\n");\n'
+            "  } else {\n    g();\n  }\n  return x;\n}\n",
+            "void f() {\n  while (i != 10) {\n    i = i + 1;\n    break;\n  }\n"
+            "  for (i = 0; i < n; i = i + 1) {\n  }\n}\n\nint g(char c) {\n}",
             "int f() {\n  x == y;\n  return1 = 2;\n}",
         ],
-        ["int main()", "main() {\n}", "int f() {\n  return 0\n}", "int f() {\n  x = ;\n}", "int f() {\n  if x {\n  }\n}", "int 1f() {\n}"],
+        [
+            "int main()",
+            "main() {\n}",
+            "int f() {\n  return 0\n}",
+            "int f() {\n  x = ;\n}",
+            "int f() {\n  if x {\n  }\n}",
+            "int 1f() {\n}",
+        ],
     ),
-}  # fmt: skip
+}
 
 
 def test_every_grammar_that_comes_along_has_cases():

@@ -85,7 +85,7 @@ FAULTS = [
     pytest.param('root ::= "a"{1', "1:13", "a repetition is {m}", id="open bounds"),
     pytest.param('root ::= "a"{1000000000}', "1:14", "repetitions count to 2000", id="huge count"),
     pytest.param('root ::= "a"*+', "1:14", "one repetition directly after another", id="two operators"),
-    pytest.param('root ::= *', "1:10", "'*' cannot stand here", id="operator of nothing"),
+    pytest.param("root ::= *", "1:10", "'*' cannot stand here", id="operator of nothing"),
     pytest.param('x ::= "a"\nroot = "a"', "2:6", "'::=' must follow the name of the rule 'root'", id="wrong sign"),
     pytest.param('::= "a"', "1:1", "a rule begins with its name", id="no name"),
     pytest.param('root ::= "a"\nroot ::= "b"', "2:1", "the rule 'root' is already defined", id="twice"),
@@ -93,19 +93,23 @@ FAULTS = [
     pytest.param("root ::= <think>", "1:10", "tokens (<...>) cannot be named", id="token"),
     pytest.param('start ::= "a"', "1:1", "there is no rule 'root'", id="no root"),
     pytest.param("", "1:1", "there is no rule 'root'", id="nothing at all"),
-    pytest.param('root ::= "a" |\n  numbr\nnumber ::= "1"', "2:3", "no rule 'numbr' (did you mean 'number'?)", id="undefined"),
+    pytest.param(
+        'root ::= "a" |\n  numbr\nnumber ::= "1"', "2:3", "no rule 'numbr' (did you mean 'number'?)", id="undefined"
+    ),
     pytest.param('root ::= "a"\nunused ::= missing', "2:12", "there is no rule 'missing'", id="undefined in an unused"),
     pytest.param('root ::= root "a" | "b"', "1:1", "left recursion: root → root;", id="direct left recursion"),
     pytest.param('root ::= x\nx ::= y "a"\ny ::= "b" | x', "2:1", "left recursion: x → y → x;", id="indirect"),
     pytest.param('root ::= "a"? ("b"* root)', "1:1", "left recursion: root → root;", id="behind what may be empty"),
-    pytest.param('root ::= e root "a" | "b"\ne ::= f f\nf ::= "x" |', "1:1", "left recursion: root → root;", id="empty rule"),
+    pytest.param(
+        'root ::= e root "a" | "b"\ne ::= f f\nf ::= "x" |', "1:1", "left recursion: root → root;", id="empty rule"
+    ),
     pytest.param('root ::= "a" root', "1:1", "the rule 'root' has no end", id="endless"),
     pytest.param('root ::= "a" | x\nx ::= "(" y ")"\ny ::= "b" x', "2:1", "the rule 'x' has no end", id="endless pair"),
     pytest.param("root ::= " + "(" * 100_000 + '"a"' + ")" * 100_000, "1:74", "nest deeper than 64", id="deep"),
     pytest.param('root ::= "a"' + "?" * 100_000, "1:14", "one repetition directly", id="many operators"),
     pytest.param("#" * 300_000, "1:1", "at most 250000 characters", id="long"),
     pytest.param("\n".join(f'r{i} ::= "a"' for i in range(700)), "601:1", "at most 600 rules", id="many rules"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("text", "place", "message"), FAULTS)

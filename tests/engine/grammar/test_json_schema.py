@@ -22,13 +22,23 @@ ENFORCED = {
     "oneOf": ({"oneOf": [{"type": "null"}, {"maxLength": 1, "type": "string"}]}, ["null", '"a"'], ['"ab"', "1"]),
     "items": ({"items": {"type": "integer"}}, ["[]", "[1, 2]", "null"], ['["a"]', "[1, null]"]),
     "prefixItems": ({"prefixItems": [{"type": "null"}], "items": False}, ["[]", "[null]"], ["[1]", "[null, 1]"]),
-    "additionalItems": ({"items": [{"type": "null"}], "additionalItems": {"const": 1}}, ["[null, 1]"], ["[null, 2]", "[1]"]),
+    "additionalItems": (
+        {"items": [{"type": "null"}], "additionalItems": {"const": 1}},
+        ["[null, 1]"],
+        ["[null, 2]", "[1]"],
+    ),
     "minItems": ({"minItems": 2, "type": "array"}, ["[1, 2]", "[1, 2, 3]"], ["[]", "[1]"]),
     "maxItems": ({"maxItems": 1, "type": "array"}, ["[]", "[1]"], ["[1, 2]"]),
-    "properties": ({"properties": {"a": {"type": "null"}}}, ["{}", '{"a": null}', '{"b": 1}'], ['{"a": 1}', r'{"\u0061": 1}']),
+    "properties": (
+        {"properties": {"a": {"type": "null"}}},
+        ["{}", '{"a": null}', '{"b": 1}'],
+        ['{"a": 1}', r'{"\u0061": 1}'],
+    ),
     "patternProperties": ({"patternProperties": {"^a": {"type": "null"}}}, ['{"ab": null}', '{"b": 1}'], ['{"ab": 1}']),
     "additionalProperties": (
-        {"properties": {"a": {}}, "additionalProperties": {"type": "null"}}, ['{"a": 1, "b": null}'], ['{"b": 1}'],
+        {"properties": {"a": {}}, "additionalProperties": {"type": "null"}},
+        ['{"a": 1, "b": null}'],
+        ['{"b": 1}'],
     ),
     "required": ({"required": ["a"], "type": "object"}, ['{"a": 1}'], ["{}", '{"b": 1}']),
     "minProperties": ({"minProperties": 1, "type": "object"}, ['{"a": 1}'], ["{}"]),
@@ -42,7 +52,7 @@ ENFORCED = {
     "exclusiveMinimum": ({"exclusiveMinimum": 0, "type": "number"}, ["0.1", "1"], ["0", "0.0", "-1"]),
     "exclusiveMaximum": ({"exclusiveMaximum": 10, "type": "integer"}, ["9"], ["10", "11"]),
     "multipleOf": ({"multipleOf": 0.25, "type": "number"}, ["0.75", "2", "-0.25"], ["0.3", "1.1"]),
-}  # fmt: skip
+}
 
 
 def test_every_accepted_keyword_has_a_case():
@@ -88,21 +98,45 @@ def test_annotations_change_nothing():
 
 REFUSED = [
     *(
-        pytest.param({"properties": {"a/b": {keyword: 1}}}, f"at #/properties/a~1b/{keyword}: the keyword {keyword!r} is not", id=keyword)
-        for keyword in ("not", "if", "uniqueItems", "contains", "propertyNames", "dependentRequired", "dependentSchemas",
-                        "unevaluatedProperties", "unevaluatedItems", "nullable", "minlength", "$dynamicRef", "x-guidance")
+        pytest.param(
+            {"properties": {"a/b": {keyword: 1}}},
+            f"at #/properties/a~1b/{keyword}: the keyword {keyword!r} is not",
+            id=keyword,
+        )
+        for keyword in (
+            "not",
+            "if",
+            "uniqueItems",
+            "contains",
+            "propertyNames",
+            "dependentRequired",
+            "dependentSchemas",
+            "unevaluatedProperties",
+            "unevaluatedItems",
+            "nullable",
+            "minlength",
+            "$dynamicRef",
+            "x-guidance",
+        )
     ),
-    pytest.param({"items": {"$ref": "http://example.com/a"}}, "at #/items/$ref: $ref to another document is not", id="remote"),
+    pytest.param(
+        {"items": {"$ref": "http://example.com/a"}}, "at #/items/$ref: $ref to another document is not", id="remote"
+    ),
     pytest.param({"$ref": "other.json#/a"}, "$ref to another document", id="other file"),
     pytest.param({"$ref": "#name"}, "$ref to a named anchor", id="anchor"),
     pytest.param({"$ref": "#/$defs/a"}, "at #/$defs/a: nothing stands where a $ref leads to", id="nowhere"),
     pytest.param({"$ref": "#/$defs/a", "$defs": {"a": 5}}, "at #/$defs/a: a schema is an object", id="no schema"),
-    pytest.param({"$ref": "#/$defs/a", "$defs": {"a": {"not": {}}}}, "at #/$defs/a/not: the keyword 'not'", id="in a definition"),
+    pytest.param(
+        {"$ref": "#/$defs/a", "$defs": {"a": {"not": {}}}}, "at #/$defs/a/not: the keyword 'not'", id="in a definition"
+    ),
     pytest.param({"$ref": "#"}, "at #: nothing finite satisfies", id="itself"),
     pytest.param(
-        {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}],
-         "$defs": {"a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/a"}}, "required": ["b"]}}},
-        "at #/$defs/a: nothing finite satisfies", id="endless",
+        {
+            "anyOf": [{"type": "null"}, {"$ref": "#/$defs/a"}],
+            "$defs": {"a": {"type": "object", "properties": {"b": {"$ref": "#/$defs/a"}}, "required": ["b"]}},
+        },
+        "at #/$defs/a: nothing finite satisfies",
+        id="endless",
     ),
     pytest.param({"type": "strng"}, "at #/type: type must be one or more of null", id="type"),
     pytest.param({"type": []}, "at #/type: type must be one or more", id="no type"),
@@ -113,24 +147,46 @@ REFUSED = [
     pytest.param({"minProperties": 2}, "at #/minProperties: minProperties above 1", id="names may come twice"),
     pytest.param({"minimum": "1"}, "at #/minimum: minimum must be a number", id="text for a number"),
     pytest.param({"maximum": 10**20}, "at #/maximum: maximum is beyond 2^53", id="huge bound"),
-    pytest.param({"minimum": 1, "exclusiveMinimum": True}, "at #/exclusiveMinimum: exclusiveMinimum as true or false", id="draft 4"),
+    pytest.param(
+        {"minimum": 1, "exclusiveMinimum": True},
+        "at #/exclusiveMinimum: exclusiveMinimum as true or false",
+        id="draft 4",
+    ),
     pytest.param({"enum": [1, [{"a": 10**20}]]}, "at #/enum: enum has a number beyond 2^53", id="huge constant"),
     pytest.param({"multipleOf": 0}, "at #/multipleOf: multipleOf must be above 0", id="multiple of nothing"),
     pytest.param({"format": "regex"}, "at #/format: format 'regex' is not supported; supported are date,", id="format"),
     pytest.param({"items": [{}], "prefixItems": [{}]}, "at #/items: items as a list is the older form", id="two forms"),
     pytest.param({"additionalItems": {}}, "at #/additionalItems: additionalItems means something only", id="no tuple"),
-    pytest.param({"properties": {"ab": {}}, "patternProperties": {"^a": {}}}, "'^a' also matches the property 'ab'", id="both"),
-    pytest.param({"allOf": [{"patternProperties": {"a": {}}}, {}]}, "at #/allOf/0/patternProperties: patternProperties together", id="combined"),
+    pytest.param(
+        {"properties": {"ab": {}}, "patternProperties": {"^a": {}}}, "'^a' also matches the property 'ab'", id="both"
+    ),
+    pytest.param(
+        {"allOf": [{"patternProperties": {"a": {}}}, {}]},
+        "at #/allOf/0/patternProperties: patternProperties together",
+        id="combined",
+    ),
     pytest.param({"items": {"pattern": "(?=a)"}}, "at #/items: regex parse error", id="look-around"),
-    pytest.param({"items": {"oneOf": [{"type": "number"}, {"type": "integer"}]}}, "at #/items: oneOf is supported only where", id="overlap"),
-    pytest.param({"items": {"type": "integer", "minimum": 5, "maximum": 4}, "minItems": 1, "type": "array"}, "at #/items: ", id="nothing"),
+    pytest.param(
+        {"items": {"oneOf": [{"type": "number"}, {"type": "integer"}]}},
+        "at #/items: oneOf is supported only where",
+        id="overlap",
+    ),
+    pytest.param(
+        {"items": {"type": "integer", "minimum": 5, "maximum": 4}, "minItems": 1, "type": "array"},
+        "at #/items: ",
+        id="nothing",
+    ),
     pytest.param(False, "at #: Unsatisfiable schema", id="false"),
     pytest.param([1], "at #: a schema is an object, true or false", id="list"),
     pytest.param(
-        {"$ref": "#/$defs/0", "$defs": {str(i): {"items": {"$ref": f"#/$defs/{i + 1}"}} for i in range(900)} | {"900": {}}},
-        "more than 400 levels", id="long chain",
+        {
+            "$ref": "#/$defs/0",
+            "$defs": {str(i): {"items": {"$ref": f"#/$defs/{i + 1}"}} for i in range(900)} | {"900": {}},
+        },
+        "more than 400 levels",
+        id="long chain",
     ),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("document", "message"), REFUSED)

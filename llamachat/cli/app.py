@@ -38,7 +38,8 @@ def run_app(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; an empty one shows the help. Errors are raised."""
     stdout = sys.stdout
     try:
-        code = make_app()(arguments or ["--help"], prog_name="llamachat", standalone_mode=False)
+        words = [dashed(word) for word in arguments] or ["--help"]
+        code = make_app()(words, prog_name="llamachat", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
             raise
@@ -46,6 +47,12 @@ def run_app(arguments: list[str]) -> int:
         sys.stdout = stdout
         return ExitCode.BROKEN_PIPE
     return code if isinstance(code, int) else ExitCode.DONE
+
+
+def dashed(word: str) -> str:
+    """`--repeat_penalty=1.1` as `--repeat-penalty=1.1`: llama.cpp takes both."""
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") and " " not in name else word
 
 
 def make_app() -> typer.Typer:

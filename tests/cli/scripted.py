@@ -61,7 +61,9 @@ class ScriptedContext:
             raise ContextFull(f"{len(tokens)} tokens do not fit")
         if len(tokens) > 1 and logits == "last":
             self.prompts.append([*self.tokens, *tokens])
-        following = self._following(len(self.tokens) + len(tokens))
+        n_past = len(self.tokens)
+        followings = [self._following(n_past + n) for n in range(1, len(tokens) + 1)]
+        following = followings[-1]
         if following == ord(STUCK):
             for done in (1, 2) if progress is not None else ():
                 progress(done, 10**9)  # so slow that a terminal shows the bar
@@ -70,15 +72,15 @@ class ScriptedContext:
             self._cancelled.clear()
             raise Cancelled("stopped")
         self.tokens += tokens
-        row = np.zeros(N_VOCAB, np.float32)
-        row[following] = 100.0
-        return np.tile(row, (len(tokens), 1)) if logits == "all" else row
+        rows = np.zeros((len(tokens), N_VOCAB), np.float32)
+        rows[np.arange(len(tokens)), followings] = 100.0
+        return rows if logits == "all" else rows[-1]
 
     def _following(self, n_past: int) -> int:
         if not self.prompts:
             return EOS
         answer = self._answers[min(len(self.prompts), len(self._answers)) - 1]
-        return answer[min(n_past - len(self.prompts[-1]), len(answer) - 1)]
+        return answer[max(0, min(n_past - len(self.prompts[-1]), len(answer) - 1))]
 
     def truncate(self, n_past: int) -> None:
         del self.tokens[n_past:]

@@ -22,7 +22,7 @@ class Generation:
         constraint.begin()
 
     def run(self, n_tokens: int, pushed: Iterable[int] = (), closing: bool = False) -> None:
-        """Choose up to so many tokens. pushed: tokens that are taken wherever they are admitted; closing: make an end."""
+        """Choose up to so many tokens. pushed: those taken wherever they are admitted; closing: make an end."""
         push = np.zeros(self._ids.size, np.float32)
         push[list(pushed)] = 30
         if closing:

@@ -135,7 +135,7 @@ def test_a_model_that_makes_everything_impossible_is_told(gbnf, text):
 
 def test_a_token_that_is_not_admitted_fails_and_the_constraint_can_begin_again(gbnf):
     constraint = begun(gbnf('root ::= "ab"'))
-    with pytest.raises(GrammarError, match="the grammar failed at token 98: .*satisfy the grammar"):
+    with pytest.raises(GrammarError, match=r"the grammar failed at token 98: .*satisfy the grammar"):
         constraint.accept(98)
     with pytest.raises(GrammarError):
         admitted(constraint)
@@ -180,9 +180,7 @@ def test_a_panic_of_the_library_becomes_an_error_and_an_interrupt_does_not():
 
 
 def test_a_grammar_that_outgrows_the_limits_fails_and_nothing_else_does(gbnf):
-    constraint = begun(gbnf('root ::= x{2000}\nx ::= ("a" | "a" x "b" | "a" x "c" | x2 "d"){0,3}\nx2 ::= "a" x?'))
-    with pytest.raises(GrammarError, match="the grammar failed"):
-        for _ in range(400):
-            admitted(constraint)
-            constraint.accept(97)
-    assert constraint.is_prefix("a")
+    constraint = gbnf('root ::= x{300}\nx ::= "a" x "b" | "a" x "c" | "a"{0,300}')
+    with pytest.raises(GrammarError, match=r"the grammar failed at token 97: .*max is 2000"):
+        begun(constraint, b"a" * 300)
+    assert ord("a") in admitted(begun(constraint, b"aa"))

@@ -83,7 +83,7 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 SCHEMAS = st.recursive(LEAVES, containers, max_leaves=6)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(SCHEMAS, LEAVES, st.integers(0, 2**32 - 1), st.integers(0, 60), ADVERSARIAL)
 def test_a_finished_text_satisfies_its_schema_and_a_cut_one_begins_a_text_that_does(schema, leaf, seed, n, pushed):
     tree = {"type": "array", "items": {"$ref": "#/$defs/tree"}, "maxItems": 2}

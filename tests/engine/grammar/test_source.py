@@ -74,17 +74,22 @@ def test_a_grammar_too_large_for_the_library_is_refused_before_there_is_a_model(
         GrammarSource.gbnf(text)
 
 
+DOUBLING = "root ::= r0\n" + "".join(f"r{i} ::= r{i + 1} r{i + 1}\n" for i in range(60)) + 'r60 ::= "b"'
+CHAIN = "root ::= r0\n" + "".join(f'r{i} ::= "(" r{i + 1} ")" | "[" root "]"\n' for i in range(500)) + 'r500 ::= "b"'
+CLASS = "".join(map(chr, range(0x4E00, 0x9FFF, 2)))
+
+
 @pytest.mark.parametrize(
     "text",
     [
         pytest.param('root ::= ((("a"{2000}){2000}){2000}){2000}', id="counts of counts"),
-        pytest.param(" ".join(["root ::= r0\n", *(f"r{i} ::= r{i + 1} r{i + 1}\n" for i in range(60)), 'r60 ::= "b"']), id="doubling"),
-        pytest.param('root ::= r0\n' + "".join(f'r{i} ::= "(" r{i + 1} ")" | "[" root "]"\n' for i in range(500)) + 'r500 ::= "b"', id="a chain"),
-        pytest.param('root ::= "(" root ")" | [' + "".join(map(chr, range(0x4E00, 0x9FFF, 2))) + "]", id="a huge class"),
+        pytest.param(DOUBLING, id="doubling"),
+        pytest.param(CHAIN, id="a chain"),
+        pytest.param(f'root ::= "(" root ")" | [{CLASS}]', id="a huge class"),
         pytest.param('root ::= [ab]* "a" [ab]{300}', id="many states"),
         pytest.param('root ::= (("a"?)*)* "b"', id="empty rounds"),
     ],
-)  # fmt: skip
+)
 def test_a_large_grammar_works(vocabulary, text):
     constraint = GrammarSource.gbnf(text).constraint(vocabulary)
     constraint.begin()

@@ -46,12 +46,16 @@ class GenerationOptions:
         TextStream(self.stop)
 
     def kept(self, n_prompt: int, has_bos: bool) -> int | None:
-        """How many tokens stay in a full context; the beginning-of-text token always does."""
+        """How many tokens stay in a full context; the beginning-of-text token does not count.
+
+        The first token always stays: models put the attention there that they need nowhere else (Xiao et al. 2023,
+        arXiv 2309.17453), and lose the thread without it.
+        """
         if self.n_keep is None or self.max_tokens == FILL:
             return None
         if not 0 <= self.n_keep <= n_prompt:
             return n_prompt
-        return min(n_prompt, self.n_keep + has_bos)
+        return min(n_prompt, max(1, self.n_keep + has_bos))
 
 
 class Answering:

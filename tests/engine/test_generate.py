@@ -249,7 +249,7 @@ def test_unusable_logits_end_in_a_clear_error_and_a_valid_context() -> None:
 @pytest.mark.parametrize(
     ("n_keep", "kept"),
     [
-        pytest.param(0, [1, 2, 0, 1, 2], id="nothing kept"),
+        pytest.param(0, [9, 1, 2, 0, 1, 2], id="the first token always stays"),
         pytest.param(1, [9, 1, 2, 0, 1, 2], id="one token kept"),
         pytest.param(-1, [9, 9, 2, 0, 1, 2], id="the prompt kept"),
         pytest.param(99, [9, 9, 2, 0, 1, 2], id="more than the prompt is the prompt"),

@@ -24,7 +24,7 @@ from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
 UNIT = 2
 
 # How far before its use a tile is asked for when every byte is read once: memory is a quarter faster so, caches little.
-AHEAD = 4096
+AHEAD = 8192
 
 
 # What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
@@ -68,19 +68,22 @@ def _accumulate(
 
 
 def _few_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
-    """For every panel: the rows, unpacked in registers."""
+    """For every panel: the rows, unpacked in registers. Many columns take one tile row after the other."""
     groups, record = tile.format.block // GROUP, Record(spec.columns)
     n_panels = (k.count() + (spec.columns - 1)) // spec.columns
+    passes = [range(UNIT)] if 4 * UNIT * spec.columns < isa.registers else [range(r, r + 1) for r in range(UNIT)]
     with k.loop(0, n_panels) as panel:
         totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(spec.columns)] for _ in range(UNIT)]
         x = k.pointer("x")[panel * k.args.blocks * (groups * record.bytes)]
-        with k.loop(0, k.args.blocks) as block:
-            base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
-            k.prefetch(base[AHEAD], UNIT * tile.bytes)
-            for r, row in enumerate(totals):
-                for g in range(groups):
-                    at = x[(block * groups + g) * record.bytes]
-                    _group_of_columns(k, isa, tile, base[r * tile.bytes], g, at, row)
+        for rows in passes:
+            with k.loop(0, k.args.blocks) as block:
+                base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
+                if rows[0] == 0:
+                    k.prefetch(base[AHEAD], UNIT * tile.bytes)
+                for r in rows:
+                    for g in range(groups):
+                        at = x[(block * groups + g) * record.bytes]
+                        _group_of_columns(k, isa, tile, base[r * tile.bytes], g, at, totals[r])
         _finish(k, isa, unit, panel * spec.columns, totals)
 
 

@@ -56,10 +56,13 @@ class SpeculationChoice:
         """What guesses for the model of that file; a draft model is loaded, and closed by the stack."""
         from llamachat.engine.generate import Speculation
         from llamachat.engine.speculation.lookup import Lookup, StaticNgrams
+        from llamachat.engine.tokenizers import Tokenizer
 
-        if self.lookup:
-            static = StaticNgrams.of_file(self.lookup_cache_static) if self.lookup_cache_static is not None else None
+        if self.lookup_cache_static is not None:
+            static = StaticNgrams.of_file(self.lookup_cache_static, Tokenizer(model()).n_vocab)
             return Speculation(Lookup(static), self.draft_max)
+        if self.lookup:
+            return Speculation(Lookup(), self.draft_max)
         if self.model_draft is None:
             return None
         return self._open_draft(choice, model(), stack, status)
@@ -73,7 +76,10 @@ class SpeculationChoice:
         from llamachat.engine.tokenizers import Tokenizer
 
         path = resolve(self.model_draft)
-        check_vocabularies(Tokenizer(model), Tokenizer(path))
+        vocabulary = Tokenizer(model)
+        check_vocabularies(vocabulary, Tokenizer(path))
         with status.during(f"loading {path.name} ..."):
             draft = stack.enter_context(Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress))
-        return Speculation(DraftModel(draft.context(), self.draft_min, self.draft_p_min), self.draft_max)
+        return Speculation(
+            DraftModel(draft.context(), vocabulary.n_vocab, self.draft_min, self.draft_p_min), self.draft_max
+        )

@@ -20,11 +20,12 @@ MOST_UNLIKE = 128
 class DraftModel:
     """Guesses the draft's likeliest tokens, as long as it gives each at least the probability p_min.
 
-    least: fewer guesses than these are not worth a step. `context` is the draft's own.
+    `context` is the draft's own; n_vocab: of the model that is guessed for. least: fewer guesses than these are not
+    worth a step.
     """
 
-    def __init__(self, context: Context, least: int = 0, p_min: float = 0.0) -> None:
-        self._context, self._least, self._p_min = context, least, p_min
+    def __init__(self, context: Context, n_vocab: int, least: int = 0, p_min: float = 0.0) -> None:
+        self._context, self._n_vocab, self._least, self._p_min = context, n_vocab, least, p_min
 
     def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
         """The draft's greedy continuation."""
@@ -35,7 +36,7 @@ class DraftModel:
         logits = self._read(tokens)
         found: list[int] = []
         while len(found) < min(most, room):
-            token = int(logits.argmax())
+            token = int(logits[: self._n_vocab].argmax())
             if self._p_min > 0 and _share(logits, token) < self._p_min:
                 break
             found.append(token)

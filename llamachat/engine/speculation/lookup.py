@@ -57,16 +57,21 @@ class StaticNgrams:
         self._next = {tuple(row[:-1]): row[-1] for row in rows.tolist()}
 
     @classmethod
-    def of_file(cls, path: Path) -> StaticNgrams:
-        """Reads a file that `write` made. Raises UsageError for one that is none."""
+    def of_file(cls, path: Path, n_vocab: int) -> StaticNgrams:
+        """Reads a file that `write_ngrams` made. Raises UsageError for one that is none, or of a larger vocabulary."""
         try:
             data = path.read_bytes()
         except OSError as error:
             raise UsageError(f"--lookup-cache-static {path}: {error.strerror or error}") from error
         rows = data[len(MAGIC) :]
         if not data.startswith(MAGIC) or len(rows) % (4 * (STATIC_SIZE + 1)):
-            raise UsageError(f"--lookup-cache-static {path}: not a file of n-grams")
-        return cls(np.frombuffer(rows, "<i4").reshape(-1, STATIC_SIZE + 1))
+            raise UsageError(
+                f"--lookup-cache-static {path}: not a file of n-grams (`llamachat tokenize --ngrams` makes one)"
+            )
+        table = np.frombuffer(rows, "<i4").reshape(-1, STATIC_SIZE + 1)
+        if table.size and not 0 <= table.min() <= table.max() < n_vocab:
+            raise UsageError(f"--lookup-cache-static {path}: made with the vocabulary of another model")
+        return cls(table)
 
     def propose(self, text: Sequence[int], most: int) -> Sequence[int]:
         """A chain of the likeliest successors."""
@@ -79,12 +84,20 @@ class StaticNgrams:
 
 
 def write_ngrams(path: Path, text: Sequence[int]) -> None:
-    """Writes the n-grams of a text, each with its most frequent successor, for `StaticNgrams.of_file`."""
+    """Writes the n-grams of a text, each with its most frequent successor, for `StaticNgrams.of_file`.
+
+    Raises UsageError for a text that is too short, or a file that cannot be written.
+    """
     width = STATIC_SIZE + 1
+    if len(text) < width:
+        raise UsageError(f"n-grams need a text of at least {width} tokens, not {len(text)}")
     windows = np.lib.stride_tricks.sliding_window_view(np.asarray(text, "<i4"), width)
     rows, counts = np.unique(windows, axis=0, return_counts=True)
     order = np.lexsort((-counts, *rows.T[:STATIC_SIZE][::-1]))
     rows = rows[order]
     first = np.ones(len(rows), bool)
     first[1:] = (rows[1:, :STATIC_SIZE] != rows[:-1, :STATIC_SIZE]).any(1)
-    path.write_bytes(MAGIC + np.ascontiguousarray(rows[first], "<i4").tobytes())
+    try:
+        path.write_bytes(MAGIC + np.ascontiguousarray(rows[first], "<i4").tobytes())
+    except OSError as error:
+        raise UsageError(f"the n-grams cannot be written to {path}: {error.strerror or error}") from error

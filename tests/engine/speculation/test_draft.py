@@ -59,7 +59,11 @@ def run(context: Context, speculation: Speculation | None, **settings: Any) -> l
 def test_guesses_change_no_token(model: Model, other: Model, settings: dict[str, Any], n_ctx: int) -> None:
     plain = model.context(n_ctx)
     expected = run(plain, None, **settings)
-    proposers: list[Proposer] = [Lookup(), DraftModel(model.context(200)), DraftModel(other.context(200), p_min=0.01)]
+    proposers: list[Proposer] = [
+        Lookup(),
+        DraftModel(model.context(200), 80),
+        DraftModel(other.context(200), 80, p_min=0.01),
+    ]
     for proposer in proposers:
         context = model.context(n_ctx)
         assert run(context, Speculation(proposer, 5), **settings) == expected
@@ -68,21 +72,21 @@ def test_guesses_change_no_token(model: Model, other: Model, settings: dict[str,
 
 
 def test_a_draft_that_is_the_model_is_always_right(model: Model) -> None:
-    stop = run(model.context(100), Speculation(DraftModel(model.context(100)), 5))[-1]
+    stop = run(model.context(100), Speculation(DraftModel(model.context(100), 80), 5))[-1]
     assert isinstance(stop, Stop)
     assert stop.timings.n_drafted == stop.timings.n_accepted > 40
 
 
 def test_a_draft_that_is_not_sure_guesses_nothing(model: Model) -> None:
-    stop = run(model.context(100), Speculation(DraftModel(model.context(100), p_min=1.0), 5))[-1]
+    stop = run(model.context(100), Speculation(DraftModel(model.context(100), 80, p_min=1.0), 5))[-1]
     assert isinstance(stop, Stop)
     assert stop.timings.n_drafted == 0
-    guesses = DraftModel(model.context(100), least=4).propose(PROMPT, 3)
+    guesses = DraftModel(model.context(100), 80, least=4).propose(PROMPT, 3)
     assert list(guesses) == []
 
 
 def test_a_draft_with_a_smaller_context_just_stops_guessing(model: Model) -> None:
-    events = run(model.context(100), Speculation(DraftModel(model.context(12)), 5))
+    events = run(model.context(100), Speculation(DraftModel(model.context(12), 80), 5))
     assert sum(isinstance(event, Token) for event in events) == 60
 
 

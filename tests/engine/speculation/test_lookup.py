@@ -37,7 +37,7 @@ def test_another_text_begins_anew() -> None:
 def test_a_file_of_n_grams_is_asked_last(tmp_path: Path) -> None:
     path = tmp_path / "ngrams"
     write_ngrams(path, [1, 2, 3, 4, 1, 2, 5, 1, 2, 5, 6])
-    lookup = Lookup(StaticNgrams.of_file(path))
+    lookup = Lookup(StaticNgrams.of_file(path, 10))
     assert list(lookup.propose([9, 1, 2], 4)) == [5, 1, 2, 5]
     assert list(lookup.propose([9, 1, 2, 7, 1, 2], 2)) == [7, 1]
     assert list(lookup.propose([8, 8], 3)) == []
@@ -48,6 +48,20 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, data: bytes) -> Non
     path = tmp_path / "other"
     path.write_bytes(data)
     with pytest.raises(UsageError, match="not a file of n-grams"):
-        StaticNgrams.of_file(path)
+        StaticNgrams.of_file(path, 10)
     with pytest.raises(UsageError, match="No such file"):
-        StaticNgrams.of_file(tmp_path / "none")
+        StaticNgrams.of_file(tmp_path / "none", 10)
+
+
+def test_a_file_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ngrams"
+    write_ngrams(path, [1, 2, 30, 4])
+    with pytest.raises(UsageError, match="of another model"):
+        StaticNgrams.of_file(path, 30)
+
+
+def test_n_grams_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="at least 3 tokens, not 2"):
+        write_ngrams(tmp_path / "ngrams", [1, 2])
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_ngrams(tmp_path / "no" / "folder", [1, 2, 3])

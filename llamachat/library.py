@@ -33,7 +33,7 @@ class Model(EngineModel):
         prompt: str | Sequence[int],
         *,
         max_tokens: int = UNLIMITED,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         grammar: GrammarSource | None = None,
         n_keep: int | None = None,
         context: Context | None = None,
@@ -47,6 +47,7 @@ class Model(EngineModel):
         seed=1; for others the file's own defaults hold. Raises UsageError, ContextFull.
         """
         tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
+        stop = (stop,) if isinstance(stop, str) else stop
         given = SamplingOptions(**sampling, given=frozenset(sampling))
         settings, _ = with_file_defaults(given, self.file.metadata)
         options = GenerationOptions(
@@ -58,7 +59,7 @@ class Model(EngineModel):
         self,
         messages: Sequence[Message],
         *,
-        stop: Sequence[str] = (),
+        stop: str | Sequence[str] = (),
         **settings: Any,
     ) -> Iterator[Event]:
         """Answers a conversation of {"role", "content"} messages through the model's chat template.
@@ -67,7 +68,7 @@ class Model(EngineModel):
         is text. Arguments and errors as in `generate`; ModelFileError for a template that cannot be used.
         """
         tokens = chat_tokens(self.tokenizer, self.template, messages)
-        stops = (*stop, *self.template.end_texts)
+        stops = (*((stop,) if isinstance(stop, str) else stop), *self.template.end_texts)
         return self.generate(tokens, stop=stops, **settings)
 
     @cached_property

@@ -75,6 +75,8 @@ class Answering:
             self._sampler.accept(token)
         if constraint is not None:
             constraint.begin()
+            if constraint.finished:
+                self.reason = "eos"
 
     @property
     def n_left(self) -> int | None:

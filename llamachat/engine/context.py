@@ -24,13 +24,19 @@ Progress = Callable[[int, int], None]
 
 
 class Context:
-    """The tokens evaluated so far and their keys and values; made by `Model.context`. Not for two threads at once."""
+    """The tokens evaluated so far and their keys and values; made by `Model.context`. Not for two threads at once.
+
+    n_reusable: so many of the first tokens have the keys and values that evaluating them anew would give; those after
+    them know of tokens that are forgotten. owner: who generates in it, so that two cannot mix their texts.
+    """
 
     def __init__(self, forward: Forward, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
         if n_ctx < 1:
             raise UsageError(f"a context needs at least one token, not {n_ctx}")
         self.n_ctx = n_ctx
         self.tokens: list[int] = []
+        self.n_reusable = 0
+        self.owner: object = None
         self._grouped = grouped
         self._forward = forward
         self._cache = Buffer(forward.layout.n_bytes)
@@ -54,6 +60,8 @@ class Context:
         progress(done, total) is called after each batch. Raises ContextFull before anything is evaluated, UsageError
         for ids that are not in the vocabulary, Cancelled when `cancel` was called: finished batches stay evaluated.
         """
+        if logits not in ("last", "all"):
+            raise UsageError(f'logits are wanted "last" or "all", not {logits!r}')
         ids = self._checked(tokens)
         whole = logits == "all"
         results: list[np.ndarray] = []
@@ -71,8 +79,9 @@ class Context:
         if not 0 <= n_past <= len(self.tokens):
             raise UsageError(f"cannot go back to {n_past} tokens: {len(self.tokens)} are evaluated")
         del self.tokens[n_past:]
-        if self._grouped is not None:
-            self._grouped.truncate(n_past)
+        self.n_reusable = min(self.n_reusable, n_past)
+        if self._grouped is not None and not self._grouped.truncate(n_past):
+            self.n_reusable = 0
 
     def remove(self, first: int, last: int) -> None:
         """Forgets the tokens first .. last - 1; those after them move down, their keys turned to the new positions.
@@ -84,18 +93,23 @@ class Context:
             raise UsageError(f"cannot forget tokens {first} to {last}: {len(self.tokens)} are evaluated")
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be shifted")
-        sources = np.arange(last, len(self.tokens))
-        if first < last and len(sources):
+        n_reusable = self.n_reusable
+        sources, moved = np.arange(last, len(self.tokens)), self.tokens[last:]
+        # An interruption leaves a shorter context, never one that claims what is half moved.
+        self.truncate(first)
+        if first < last and moved:
             gap = last - first
             self._forward.turn_keys(self._cache, sources, sources - gap, np.full(len(sources), -gap))
-            self._forward.layout.move_values(self._cache, last, len(self.tokens), first)
-        del self.tokens[first:last]
+            self._forward.layout.move_values(self._cache, last, last + len(moved), first)
+        elif moved:
+            self.n_reusable = n_reusable
+        self.tokens += moved
 
     def fork(self) -> Context:
         """Another context with the same tokens evaluated: its cache is a copy."""
         other = Context(self._forward, self.n_ctx, deepcopy(self._grouped))
         self._forward.layout.copy(self._cache, other._cache, len(self.tokens))
-        other.tokens = list(self.tokens)
+        other.tokens, other.n_reusable = list(self.tokens), self.n_reusable
         return other
 
     def cancel(self) -> None:
@@ -142,8 +156,14 @@ class Context:
             logits = self._forward.step(self._step, rows, n_outputs)
         except Cancelled:
             raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
-        self.tokens += batch.tolist()
+        self._append(batch.tolist())
         return logits
+
+    def _append(self, tokens: list[int]) -> None:
+        """Tokens that have been evaluated."""
+        if self.n_reusable == len(self.tokens):
+            self.n_reusable += len(tokens)
+        self.tokens += tokens
 
 
 class Together:
@@ -181,7 +201,7 @@ class Together:
         rows = Rows(ids, caches, cells, positions, run=False)
         logits = contexts[0]._forward.step(self._step, rows, len(ids))
         for context, token in zip(contexts, ids.tolist(), strict=True):
-            context.tokens.append(token)
+            context._append([token])
         return logits
 
 

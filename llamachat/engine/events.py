@@ -72,7 +72,9 @@ class Stop(Event):
 
 
 class EvaluatingContext(Protocol):
-    """What generating needs of a context."""
+    """What generating needs of a context. owner: who generates in it."""
+
+    owner: object
 
     @property
     def n_ctx(self) -> int:
@@ -82,6 +84,11 @@ class EvaluatingContext(Protocol):
     @property
     def tokens(self) -> Sequence[int]:
         """The tokens evaluated so far."""
+        ...
+
+    @property
+    def n_reusable(self) -> int:
+        """How many of the first ones are as if evaluated anew; the others know of tokens that are forgotten."""
         ...
 
     def eval(

@@ -51,7 +51,7 @@ def plan_memory(
     NotEnoughMemory with the numbers and the context that would fit, UsageError for a context below one token.
     """
     if requested_n_ctx is not None and requested_n_ctx < 1:
-        raise UsageError(f"a context of {requested_n_ctx} tokens makes no sense: --ctx must be 1 or more")
+        raise UsageError(f"a context of {requested_n_ctx} tokens makes no sense: --ctx-size must be 1 or more")
     fixed = weight_bytes + scratch_bytes
     n_ctx, note = requested_n_ctx or min(trained_n_ctx, DEFAULT_N_CTX), ""
     fitting = max(0, available - fixed) // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
@@ -65,8 +65,19 @@ def plan_memory(
     return MemoryPlan(n_ctx, weight_bytes, n_ctx * cache_bytes_per_token, scratch_bytes, note)
 
 
+def check_cache_fits(n_ctx: int, cache_bytes_per_token: int) -> None:
+    """Raises NotEnoughMemory for a context that does not fit the memory that is free, with the one that would."""
+    free = available_memory()
+    if n_ctx * cache_bytes_per_token > free:
+        fitting = free // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
+        needed = size_text(n_ctx * cache_bytes_per_token)
+        raise NotEnoughMemory(
+            f"a context of {n_ctx} tokens takes {needed}, {size_text(free)} are free; {fitting} tokens would fit"
+        )
+
+
 def _refusal(fixed: int, needed: int, fitting: int, available: int) -> str:
-    advice = f"--ctx {fitting} would fit" if fitting else f"not even {CTX_STEP} tokens fit, choose a smaller model"
+    advice = f"--ctx-size {fitting} would fit" if fitting else f"not even {CTX_STEP} tokens fit, choose a smaller model"
     share = "" if fitting else f" ({size_text(fixed)} of it without any context)"
     return f"the model needs {size_text(needed)}{share}, {size_text(available)} are free; {advice}"
 

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
+import numpy as np
+
 from llamachat.engine import graph as g
 from llamachat.engine.context import CacheType, Context
 from llamachat.engine.gguf import GgufFile, open_gguf
 from llamachat.engine.jit.compiler import Compiler, choose_isa
-from llamachat.engine.memory import MemoryPlan, available_memory, plan_memory
+from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
+from llamachat.engine.positions import rope_angles
 from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
 from llamachat.engine.runtime.engine import BATCH, Engine
-from llamachat.engine.runtime.forward import Forward
-from llamachat.engine.runtime.weights import Weights, format_of
+from llamachat.engine.runtime.forward import Forward, scratch_bytes_per_token
+from llamachat.engine.runtime.weights import Weights, decode, format_of
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.tokenizers import Tokenizer
-from llamachat.errors import UsageError
+from llamachat.errors import ModelFileError, UsageError
 
 MAX_THREADS = 256
 LoadProgress = Callable[[str, int, int], None]
@@ -60,13 +63,15 @@ class Model:
         matrices, vectors = roles(nodes)
         self.plan: MemoryPlan = plan_memory(
             weight_bytes=sum(self.file.tensors[name].n_bytes for name in matrices),
-            cache_bytes_per_token=n_contexts * cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type),
+            cache_bytes_per_token=n_contexts * cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type)
+            + scratch_bytes_per_token(nodes),
             scratch_bytes=_scratch_bytes(nodes),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(),
         )
-        self._check_formats([*matrices, *vectors])
+        self._check_formats([*matrices, *vectors, *looked_up(nodes)])
+        self._check_rope(nodes)
         compiler = Compiler(choose_isa(isa))
         pool = WorkerPool(compiler, threads or default_threads())
         weights = Weights(self.file, compiler, pool)
@@ -136,8 +141,14 @@ class Model:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """The file's tokenizer; ModelFileError where it has none."""
-        return Tokenizer.from_metadata(self.file.metadata)
+        """The file's tokenizer; ModelFileError where it has none, or one with more tokens than the model knows."""
+        tokenizer = Tokenizer.from_metadata(self.file.metadata)
+        if tokenizer.n_vocab > self.n_vocab:
+            raise ModelFileError(
+                f"the tokenizer has {tokenizer.n_vocab} tokens, the model only {self.n_vocab}",
+                where=str(self.file.path),
+            )
+        return tokenizer
 
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """Token ids of a text; add_special adds what the model expects at the borders, parse_special reads <|...|>."""
@@ -158,20 +169,36 @@ class Model:
 
         cache_type: of keys and values, or of the keys alone where cache_type_v is given; None: those of the model's
         constructor. self_extend: (group, width) of `GroupedPositions`. Raises UsageError for a type that is not known
-        or does not fit the model's heads.
+        or does not fit the model's heads, NotEnoughMemory for more than was planned if it does not fit what is free.
         """
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
         check_cache_types(self.nodes, *types)
         n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
         shape = CacheShape.of(n_ctx, *types)
+        if n_ctx > self.plan.n_ctx or types != self.cache_types:
+            check_cache_fits(n_ctx, cache_bytes_per_token(self.nodes, *types))
         forward = self._forwards.get(shape)
         if forward is None:
             forward = self._forwards[shape] = Forward(self._engine, shape)
         return Context(forward, n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 
+    def _check_rope(self, nodes: Sequence[g.Node]) -> None:
+        """Raises ModelFileError for factors of angles that are no positive numbers, before anything is packed."""
+        for spec in {node.spec for node in nodes if isinstance(node, g.Rope)}:
+            if spec.factors is not None:
+                tensor = self.file.tensors[spec.factors.name]
+                rope_angles(spec, decode(tensor).reshape(tensor.shape), np.zeros(1, np.int64))
+
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:
             format_of(self.file.tensors[name])
+
+
+def looked_up(nodes: Sequence[g.Node]) -> list[str]:
+    """Names of the tensors that are read otherwise: embedding tables, and factors of rotary angles."""
+    tables = [node.table.name for node in nodes if isinstance(node, g.Embed)]
+    factors = [node.spec.factors.name for node in nodes if isinstance(node, g.Rope) and node.spec.factors is not None]
+    return list(dict.fromkeys([*tables, *factors]))
 
 
 def roles(nodes: Sequence[g.Node]) -> tuple[list[str], list[str]]:
@@ -189,6 +216,8 @@ def roles(nodes: Sequence[g.Node]) -> tuple[list[str], list[str]]:
 
 
 def _scratch_bytes(nodes: Sequence[g.Node]) -> int:
-    """About what a batch of activations takes: the widest values that live side by side, and their quantised panels."""
-    widths: Mapping[type[g.Node], int] = {type(node): node.width for node in nodes[:-1]}
-    return 4 * BATCH * 3 * sum(widths.values()) + 8 * nodes[-1].width * 4
+    """About what a batch of activations takes: the widest values that live side by side, their panels, logits."""
+    widths: dict[type[g.Node], int] = {}
+    for node in nodes[:-1]:
+        widths[type(node)] = max(node.width, widths.get(type(node), 0))
+    return 4 * BATCH * 2 * sum(widths.values()) + 8 * nodes[-1].width * 4

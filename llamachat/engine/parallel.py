@@ -101,7 +101,7 @@ class Batch:
         n_keep = request.options.kept(len(request.prompt), self._vocabulary.add_bos)
         window = Window(context, n_keep, answering.timings)
         if same is not None:
-            answering.timings.n_prompt = answering.timings.n_known = len(request.prompt)
+            window.take_over(request.prompt)
             return _Slot(index, context, window, answering, same.logits, time.perf_counter())
         logits = window.begin(request.prompt, progress)
         answering.timings.prompt_s = time.perf_counter() - started

@@ -49,8 +49,13 @@ class GroupedPositions:
         self._grouped += self.width // self.group
         return new - old
 
-    def truncate(self, n_past: int) -> None:
-        """Forgets what follows n_past tokens: positions that are shared stay so."""
+    def truncate(self, n_past: int) -> bool:
+        """Forgets what follows n_past tokens; False if positions are shared that these alone would not share."""
         step = self.width // self.group
-        while self._grouped > max(0, self.next(n_past)):
-            self._grouped = max(0, self._grouped - step)
+        windows = max(0, n_past - 1) // self.width
+        as_anew = self._grouped == windows * step
+        while self._grouped > self.next(n_past):
+            self._grouped -= step
+        if not n_past:
+            self._grouped = 0
+        return as_anew or not n_past

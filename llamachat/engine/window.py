@@ -14,7 +14,7 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.events import EvaluatingContext, Progress, Timings
 from llamachat.engine.speculation.proposer import Proposer
-from llamachat.errors import Cancelled
+from llamachat.errors import Cancelled, UsageError
 
 Logits = NDArray[np.float32]
 
@@ -50,6 +50,7 @@ class Window:
     def begin(self, prompt: Sequence[int], progress: Progress | None = None) -> Logits:
         """The logits after the prompt; evaluates only what the context does not hold, and at least the last token."""
         context, self._text = self._context, list(prompt)
+        context.owner = self
         n_known = self.known(prompt)
         if n_known < len(context.tokens):
             context.truncate(n_known)
@@ -58,9 +59,19 @@ class Window:
             self._drop()
         return context.eval(prompt[n_known:], progress=progress)
 
+    def take_over(self, prompt: Sequence[int]) -> None:
+        """Goes on in a context that holds exactly the prompt."""
+        self._text, self._context.owner = list(prompt), self
+        self._timings.n_prompt = self._timings.n_known = len(prompt)
+
     def known(self, prompt: Sequence[int]) -> int:
-        """How many tokens of a prompt need not be evaluated."""
-        return min(common_prefix(self._context.tokens, prompt), len(prompt) - 1)
+        """How many tokens of a prompt need not be evaluated: a text that goes on keeps what its context holds.
+
+        Another text takes from it only what is as if evaluated anew.
+        """
+        held = self._context.tokens
+        same = common_prefix(held, prompt)
+        return min(same if same == len(held) else min(same, self._context.n_reusable), len(prompt) - 1)
 
     def fits(self, prompt: Sequence[int]) -> bool:
         """Whether a prompt can be evaluated, with old tokens dropped where that is allowed."""
@@ -70,7 +81,12 @@ class Window:
         return kept is not None and kept + len(prompt) - self.known(prompt) < self._context.n_ctx
 
     def can_go_on(self) -> bool:
-        """Whether another token may be evaluated; drops old ones where that is allowed."""
+        """Whether another token may be evaluated; drops old ones where that is allowed.
+
+        Raises UsageError where another text has been begun in the context.
+        """
+        if self._context.owner is not self:
+            raise UsageError("another text has been begun in this context: give each its own, model.context()")
         if self._guesses or len(self._context.tokens) < self._context.n_ctx:
             return True
         if self._n_keep is None or not self._droppable():
@@ -103,7 +119,9 @@ class Window:
 
     def end(self) -> None:
         """Forgets guesses that nobody asked for: the context holds the text and nothing else."""
-        self._forget_guesses(0)
+        if self._context.owner is self:
+            self._forget_guesses(0)
+            self._context.owner = None
         self._timings.n_past = len(self._context.tokens)
 
     def _forget_guesses(self, extra: int) -> None:

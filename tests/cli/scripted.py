@@ -50,6 +50,7 @@ class ScriptedContext:
     def __init__(self, answers: Sequence[str], n_ctx: int) -> None:
         self.n_ctx = n_ctx
         self.tokens: list[int] = []
+        self.owner: object = None
         self.prompts: list[list[int]] = []
         self._answers = [[*answer.encode(), EOS] for answer in answers]
         self._cancelled = threading.Event()
@@ -84,6 +85,10 @@ class ScriptedContext:
 
     def truncate(self, n_past: int) -> None:
         del self.tokens[n_past:]
+
+    @property
+    def n_reusable(self) -> int:
+        return len(self.tokens)
 
     def remove(self, first: int, last: int) -> None:
         del self.tokens[first:last]

@@ -9,9 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.model import Model
 from llamachat.engine.runtime.engine import BATCH
-from llamachat.errors import Cancelled, ContextFull, ExitCode, NotEnoughMemory, UsageError
+from llamachat.errors import (
+    Cancelled,
+    ContextFull,
+    ExitCode,
+    ModelFileError,
+    NotEnoughMemory,
+    Unsupported,
+    UsageError,
+)
 
 PROMPT = [int(t) for t in np.random.default_rng(0).integers(0, 80, 2 * BATCH + 60)]
 
@@ -245,3 +254,39 @@ def test_a_model_that_is_forgotten_ends_its_threads_before_its_code(golden: Path
         del model
         gc.collect()
     assert threading.active_count() == before
+
+
+def test_a_context_that_does_not_fit_what_is_free_is_refused(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMACHAT_MEMORY", "1M")
+    with pytest.raises(NotEnoughMemory, match=r"3000000 tokens takes .*, 1 MB are free; \d+ tokens would"):
+        model.context(3_000_000)
+    assert model.context(100).n_ctx == 100
+
+
+def test_logits_of_something_else_are_refused(model: Model) -> None:
+    with pytest.raises(UsageError, match="'All'"):
+        model.context(20).eval([1], "All")  # type: ignore[arg-type]
+
+
+def test_a_table_that_cannot_be_looked_up_is_refused_before_anything_is_packed(golden: Path, tmp_path: Path) -> None:
+    file = open_gguf(golden / "archs" / "llama.gguf")
+    rows = [(t.name, t.type.name, t.shape, np.asarray(t.data)) for t in file.tensors.values()]
+    wrong = [(n, "I32" if n == "token_embd.weight" else kind, shape, data) for n, kind, shape, data in rows]
+    write_gguf(tmp_path / "a.gguf", dict(file.metadata.items()), wrong)
+    with pytest.raises(Unsupported, match="I32") as refused:
+        Model(tmp_path / "a.gguf", 1)
+    assert refused.value.exit_code == ExitCode.MODEL
+
+
+def test_more_tokens_than_the_model_knows_are_the_file_s_fault(golden: Path, tmp_path: Path) -> None:
+    file = open_gguf(golden / "archs" / "llama.gguf")
+    rows = [(t.name, t.type.name, t.shape, np.asarray(t.data)) for t in file.tensors.values()]
+    vocabulary = {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": [f"t{i}" for i in range(500)],
+        "tokenizer.ggml.scores": np.zeros(500, np.float32),
+        "tokenizer.ggml.token_type": np.ones(500, np.int32),
+    }
+    write_gguf(tmp_path / "a.gguf", {**dict(file.metadata.items()), **vocabulary}, rows)
+    with Model(tmp_path / "a.gguf", 1) as model, pytest.raises(ModelFileError, match="500 tokens, the model only"):
+        _ = model.tokenizer

@@ -133,3 +133,43 @@ def test_grouped_positions_stay_below_their_number(shallow: Model) -> None:
 def test_groups_that_do_not_fit_their_window_are_refused(shallow: Model, sizes: tuple[int, int]) -> None:
     with pytest.raises(UsageError, match=r"--grp-attn-w .* must be a multiple of --grp-attn-n"):
         shallow.context(100, self_extend=sizes)
+
+
+def test_only_what_knows_of_nothing_forgotten_is_reusable(shallow: Model) -> None:
+    context = shallow.context(200)
+    context.eval(PROMPT[:50])
+    assert context.n_reusable == 50
+    context.remove(10, 20)
+    context.eval(PROMPT[:5])
+    assert (context.n_past, context.n_reusable, context.fork().n_reusable) == (45, 10, 10)
+    context.truncate(8)
+    context.eval(PROMPT[:3])
+    assert context.n_reusable == 11
+
+
+def test_an_interrupted_shift_leaves_a_shorter_true_context(shallow: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, fresh = shallow.context(200), shallow.context(200)
+    context.eval(PROMPT[:50])
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(context._forward.layout, "move_values", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            context.remove(10, 20)
+    assert context.tokens == PROMPT[:10]
+    fresh.eval(PROMPT[:10])
+    np.testing.assert_array_equal(context.eval([4, 5]), fresh.eval([4, 5]))
+
+
+@pytest.mark.parametrize("n_past", [0, 20, 64, 65, 128, 129, 200])
+def test_grouped_positions_are_reusable_where_they_are_as_if_evaluated_anew(shallow: Model, n_past: int) -> None:
+    context, fresh = (shallow.context(400, "f32", self_extend=(4, 64)) for _ in range(2))
+    context.eval(PROMPT[:200])
+    context.truncate(n_past)
+    assert context.n_reusable == (n_past if n_past in (0, 200) else 0)
+    assert np.isfinite(context.eval([3])).all()
+    if n_past in (0, 200):
+        fresh.eval([*PROMPT[:n_past], 3])
+        assert context._grouped.positions[: n_past + 1].tolist() == fresh._grouped.positions[: n_past + 1].tolist()

@@ -46,6 +46,12 @@ class Scripted:
     tokens: list[int] = field(default_factory=list)
     evaluated: list[int] = field(default_factory=list)
     n_removed: int = 0
+    owner: object = None
+    reusable: int | None = None
+
+    @property
+    def n_reusable(self) -> int:
+        return len(self.tokens) if self.reusable is None else self.reusable
 
     def eval(
         self, tokens: Sequence[int], logits: str = "last", progress: Callable[[int, int], None] | None = None
@@ -354,6 +360,29 @@ def test_what_an_answer_took_is_told_at_its_end() -> None:
     assert (timings.n_prompt, timings.n_known, timings.n_generated, timings.n_past) == (3, 1, 2, 5)
     assert 0 < timings.sampling_s <= timings.generation_s
     assert timings.prompt_s > 0
+
+
+def test_what_knows_of_forgotten_tokens_is_not_used_for_another_text() -> None:
+    context = Scripted([EOS] * 9, tokens=[1, 2, 3, 4], reusable=2)
+    run(context, [1, 2, 3, 9])
+    assert context.evaluated == [3, 9]
+
+
+def test_a_text_that_goes_on_keeps_all_that_its_context_holds() -> None:
+    context = Scripted([EOS] * 9, tokens=[1, 2, 3, 4], reusable=2)
+    run(context, [1, 2, 3, 4, 9])
+    assert context.evaluated == [9]
+
+
+def test_two_texts_in_one_context_do_not_mix() -> None:
+    context = Scripted([0] * 60)
+    first, second = (generate(context, Words(), prompt, GenerationOptions(sampling=GREEDY)) for prompt in ([9], [1]))
+    next(first)
+    assert [next(second).text for _ in range(2)] == ["a", "a"]
+    with pytest.raises(UsageError, match="another text has been begun"):
+        list(first)
+    assert [next(second).text for _ in range(2)] == ["a", "a"]
+    assert context.tokens == [1, 0, 0, 0]
 
 
 def test_the_common_prefix_is_counted() -> None:

@@ -58,6 +58,10 @@ class Kernel:
         """How many items there are: the step's field at the offset that the argument `count` names."""
         return Ptr(self.step.base)[self.args.count].load(I64, align=8)
 
+    def not_cancelled(self) -> Vec:
+        """Whether the person still waits for this step: large launches look, so that Ctrl+C stops them early."""
+        return Ptr(self.step.base)[8 * STEP.index("cancel")].load_atomic().equals(0)
+
     def number(self, value: int) -> Vec:
         """An i64."""
         return Vec(self.b, I64(value))

@@ -81,7 +81,7 @@ class Attention(KernelSpec):
         """Items go to threads in turn, because later tokens cost more."""
         item = _Item(self.heads, self.rows, k, isa)
         n_blocks = (k.step.n_tokens + (self.tokens - 1)) // self.tokens
-        with k.loop(k.thread, n_blocks * k.args.n_head_kv, k.n_threads) as i:
+        with k.loop(k.thread, n_blocks * k.args.n_head_kv, k.n_threads) as i, k.when(k.not_cancelled()):
             token = i // k.args.n_head_kv * self.tokens
             item.place(token, i % k.args.n_head_kv, (token + self.tokens).min(k.step.n_tokens))
             item.read_queries()

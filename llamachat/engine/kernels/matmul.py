@@ -54,7 +54,7 @@ class Product(KernelSpec):
         with k.when(k.count() > 0):
             emit_rows = _few_columns if self.direct else _many_columns
             first, last = k.share(k.args.units)
-            with k.loop(first, last) as unit, k.when(not_cancelled(k)):
+            with k.loop(first, last) as unit, k.when(k.not_cancelled()):
                 emit_rows(self, k, isa, tile, unit)
 
 
@@ -208,7 +208,7 @@ class FloatProduct(KernelSpec):
         count, columns = k.count(), self.columns
         first, last = k.share(k.args.units)
         panels = (count + (columns - 1)) // columns
-        with k.loop(first, last) as unit, k.loop(0, panels) as panel:
+        with k.loop(first, last) as unit, k.when(k.not_cancelled()), k.loop(0, panels) as panel:
             x = k.pointer("x")[panel * k.args.blocks * (4 * columns)]
             tiles = k.pointer("tiles")[unit * k.args.blocks * (UNIT * self.item * isa.rows)]
             totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(UNIT)]
@@ -246,11 +246,6 @@ READ_FLOATS: dict[str, Callable[[Kernel, Generic, Ptr, int], Vec]] = {
     "F16": _read_half,
     "BF16": _read_bfloat,
 }
-
-
-def not_cancelled(k: Kernel) -> Vec:
-    """Whether the person still waits for this step: large launches look, so that Ctrl+C stops them early."""
-    return Ptr(k.step.base)[0].load_atomic().equals(0)
 
 
 def _finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Var]]) -> None:

@@ -7,6 +7,7 @@ a shape share the programs and their memory; one step at a time.
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from llamachat.engine import graph as g
 from llamachat.engine.jit.kernel import ROW, ROW_BYTES
+from llamachat.engine.kernels.attention import CHUNK, part_bytes
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.cache import CacheLayout, CacheShape
 from llamachat.engine.runtime.engine import BATCH, Engine
@@ -26,6 +28,13 @@ from llamachat.errors import Cancelled
 
 APART = 64  # at most so many tokens of different sequences in a step
 ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked for
+
+
+def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:
+    """Memory beside the cache that grows with the context: parts of attention, and tables of rope angles."""
+    parts = [part_bytes(node.head_dim) * node.n_head for node in nodes if isinstance(node, g.Attention)]
+    tables = {node.spec for node in nodes if isinstance(node, g.Rope)}
+    return -(-max(parts, default=0) // CHUNK) + sum(4 * spec.n_rot for spec in tables)
 
 
 @dataclass(frozen=True)
@@ -126,10 +135,9 @@ class Forward:
         """Where bodies leave the rows that heads begin with; the same for all."""
         if not self._crossing:
             widest = self._lowering(self._shape(BATCH, BATCH, True))
-            for node in widest.crossing():
-                buffer = Buffer(widest.region(node.width).n_bytes)
-                self._keep.append(buffer)
-                self._crossing[node] = Region(buffer.n_bytes, buffer.address)
+            buffers = {node: Buffer(widest.region(node.width).n_bytes) for node in widest.crossing()}
+            self._keep += buffers.values()
+            self._crossing = {node: Region(b.n_bytes, b.address) for node, b in buffers.items()}
         return self._crossing
 
     def _body(self, n_tokens: int, run: bool) -> Program:

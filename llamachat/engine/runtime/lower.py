@@ -129,15 +129,20 @@ class Lowering:
         ]
 
     def _find_deferred(self) -> set[g.Node]:
-        """Nodes computed together with their only user: a product or norm that is added, a product that is gated."""
+        """Nodes computed together with their only user: a product or norm that is added, a product that is gated.
+
+        Both must stand on the same side of the border between body and head.
+        """
         deferred: set[g.Node] = set()
+        before = set(self.nodes[: self._border()])
         for node in self.nodes:
-            if isinstance(node, g.Add):
-                parts = [n for n in (node.b, node.a) if isinstance(n, g.Linear | g.RmsNorm) and self._uses[n] == 1]
-                parts = [n for n in parts if not isinstance(n, g.RmsNorm) or n.size == n.width]
-                deferred.update(parts[:1])
-            if isinstance(node, g.Glu) and isinstance(node.up, g.Linear) and self._uses[node.up] == 1:
-                deferred.add(node.up)
+            if not isinstance(node, g.Add | g.Glu):
+                continue
+            kinds = (g.Linear, g.RmsNorm) if isinstance(node, g.Add) else (g.Linear,)
+            candidates = (node.b, node.a) if isinstance(node, g.Add) else (node.up,)
+            parts = [n for n in candidates if isinstance(n, kinds) and self._uses[n] == 1]
+            parts = [n for n in parts if not isinstance(n, g.RmsNorm) or n.size == n.width]
+            deferred.update(n for n in parts[:1] if (n in before) == (node in before))
         return deferred
 
     def _lower(self, node: g.Node) -> None:

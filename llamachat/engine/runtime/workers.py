@@ -65,24 +65,24 @@ class WorkerPool:
         self._lead = _NATIVE(compiler.address(Lead(futex)))
         work = _NATIVE(compiler.address(Work(futex)))
         self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(
-                target=work, args=(self._arguments.address, 0, thread, n_threads), daemon=True, name=f"worker-{thread}"
-            )
-            for thread in range(1, n_threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._process = os.getpid()
+        self._threads: list[threading.Thread] = []  # those that have been started
         lead, address = self._lead, self._arguments.address
         # The threads run the compiler's code in these buffers: all of it must outlive them.
         kept = (compiler, self._control, self._arguments)
         self.close = weakref.finalize(self, _stop, self._lock, lead, address, self._fields, self._threads, kept)
+        for number in range(1, n_threads):
+            self._start(threading.Thread(target=work, args=(address, 0, number, n_threads), daemon=True), number)
 
     def run(self, launches: int, n_launches: int, step: Step) -> None:
         """Runs the launches at that address to the end, or until the step is cancelled.
 
-        Raises UsageError after `close`.
+        Raises UsageError after `close`, and in a process that was forked from the one that made the pool.
         """
+        if os.getpid() != self._process:
+            raise UsageError("threads do not survive a fork: load the model in the process that uses it")
+        if not n_launches:
+            return
         with self._lock:
             if not self.close.alive:
                 raise UsageError("the model is closed: nothing can be evaluated with it any more")
@@ -90,6 +90,16 @@ class WorkerPool:
             self._set("n_launches", n_launches)
             self._set("step", step.address)
             self._lead(self._arguments.address, step.address, 0, self.n_threads)
+
+    def _start(self, thread: threading.Thread, number: int) -> None:
+        """Starts worker `number`; where the system has no thread for it, ends the others and says so."""
+        thread.name = f"worker-{number}"
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self.close()
+            raise UsageError(f"only {number} of {self.n_threads} threads can be started: use -t {number}") from error
+        self._threads.append(thread)
 
     def _set(self, name: str, value: int) -> None:
         self._fields[CONTROL.index(name), 0] = value

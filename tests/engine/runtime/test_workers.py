@@ -1,5 +1,6 @@
 """The worker pool: every thread walks every launch, and all of them end."""
 
+import os
 import threading
 from dataclasses import dataclass
 from typing import ClassVar
@@ -15,6 +16,7 @@ from llamachat.engine.kernels.limits import DotRate
 from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.engine.runtime.program import Launch, Region, build
 from llamachat.engine.runtime.workers import Step, WorkerPool, default_threads
+from llamachat.errors import UsageError
 
 N_LAUNCHES = 50
 
@@ -124,6 +126,39 @@ def test_close_waits_for_the_list_that_runs(compiler: Compiler) -> None:
     pool.close()
     assert (out.values[: compiler.isa.rows] != 1).all()
     thread.join()
+
+
+def test_a_thread_that_cannot_be_started_ends_the_others(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, start = set(threading.enumerate()), threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if thread.name == "worker-2":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    with pytest.raises(UsageError, match="only 2 of 4 threads can be started: use -t 2"):
+        WorkerPool(compiler, 4)
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_pool_does_not_work_in_a_forked_process(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = WorkerPool(compiler, 2)
+    here = os.getpid()
+    monkeypatch.setattr(os, "getpid", lambda: here + 1)
+    with pytest.raises(UsageError, match="do not survive a fork"):
+        pool.run(0, 1, Step())
+    monkeypatch.undo()
+    pool.close()
+
+
+def test_an_empty_list_of_launches_ends_at_once(compiler: Compiler) -> None:
+    a, b = (Array(np.zeros(2, np.int64)) for _ in range(2))
+    program, pool = build(chain(a, b), compiler), WorkerPool(compiler, 2)
+    pool.run(0, 0, Step())
+    pool.run(program.address, program.n_launches, Step())
+    pool.close()
+    assert a.values.tolist() == [N_LAUNCHES] * 2
 
 
 def test_a_forgotten_pool_ends_its_threads(compiler: Compiler) -> None:

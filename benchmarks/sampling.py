@@ -34,6 +34,14 @@ ON = {
     "xtc": {"xtc_probability": 1.0},
     "temperature": {},
 }
+CHAINS: dict[str, dict[str, object]] = {
+    "default chain": {},
+    "greedy": {"temp": 0},
+    "top-p first": {"top_k": 0},
+    "mirostat 1": {"mirostat": 1},
+    "mirostat 2": {"mirostat": 2},
+    "nothing on": {"temp": 1, "top_k": 0, "top_p": 1, "min_p": 0},
+}
 
 
 class Words:
@@ -80,6 +88,11 @@ def apply(stage: Stage, ids: np.ndarray, logits: np.ndarray) -> None:
     stage.apply(Candidates(ids, logits))
 
 
+def tell(label: str, cost: float, step: float) -> None:
+    """One row."""
+    print(f"  {label:14}{cost:8.0f} us" + (f"  {cost / step:6.1%} of a step" if step else ""))
+
+
 def main() -> None:
     """Prints a table for each vocabulary."""
     parser = argparse.ArgumentParser(description="what choosing a token costs")
@@ -94,13 +107,10 @@ def main() -> None:
             assert stage is not None
             for token in range(64):
                 stage.accept(token)
-            cost = microseconds(partial(apply, stage, ids, logits), repetitions)
-            print(f"  {stage_name:14}{cost:8.0f} us")
-        for label, settings in (("default chain", {}), ("greedy", {"temp": 0}), ("mirostat 2", {"mirostat": 2})):
+            tell(stage_name, microseconds(partial(apply, stage, ids, logits), repetitions), step)
+        for label, settings in CHAINS.items():
             sampler = Sampler(SamplingOptions(seed=1, **settings), Words(n_vocab))
-            cost = microseconds(partial(sampler.sample, logits), repetitions)
-            share = f"  {cost / step:.1%} of a step" if step else ""
-            print(f"  {label:14}{cost:8.0f} us{share}")
+            tell(label, microseconds(partial(sampler.sample, logits), repetitions), step)
 
 
 if __name__ == "__main__":

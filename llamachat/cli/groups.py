@@ -66,7 +66,7 @@ def _annotation(item: Field[Any]) -> Any:
         return item.type
     # None where nothing was given, so that this can be told from a value that equals the default.
     data = item.metadata
-    names = [f"--{item.name.replace('_', '-')}", *([data["short"]] if "short" in data else [])]
+    names = [f"--{item.name.replace('_', '-')}", *data.get("also", ())]
     metavar = data.get("metavar") or METAVARS.get(item.type)
     several = not (item.type in (int, float, bool) or data.get("single"))
     single: Any = str if data.get("single") else item.type

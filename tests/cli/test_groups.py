@@ -7,6 +7,7 @@ from typing import Annotated
 from typer import Option
 
 from llamachat.cli.groups import flattened
+from llamachat.engine.sampling.options import SamplingOptions
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,22 @@ def test_a_field_with_an_explanation_is_an_option_with_its_name():
     assert top_k.annotation.__metadata__[0].help == "Keep the best. [default: 40]"
     assert samplers.annotation.__metadata__[0].help == "In order. [default: a;b]"
     assert texts.annotation.__metadata__[0].help == "What ends it. May be given several times."
+
+
+def test_llama_cpp_s_other_names_of_an_option_are_known():
+    parameters = inspect.signature(flattened(settings)).parameters
+    named = {name: p.annotation.__metadata__[0] for name, p in parameters.items()}
+    spellings = {name: [option.default, *option.param_decls] for name, option in named.items()}
+    assert spellings["temp"] == ["--temp", "--temperature"]
+    assert spellings["top_nsigma"] == ["--top-nsigma", "--top-n-sigma"]
+    assert spellings["typical"] == ["--typical", "--typical-p"]
+    assert spellings["sampling_seq"] == ["--sampling-seq", "--sampler-seq"]
+    assert spellings["logit_bias"] == ["--logit-bias", "-l"]
+    assert spellings["seed"] == ["--seed", "-s"]
+
+
+def settings(sampling: SamplingOptions) -> SamplingOptions:
+    return sampling
 
 
 def test_a_group_learns_which_options_were_given():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llamachat.engine.sampling.bias import LogitBias
-from llamachat.engine.sampling.candidates import Candidates, Logits, best
+from llamachat.engine.sampling.candidates import Candidates, Logits, best, weights_of
 from llamachat.engine.sampling.choosers import chooser
 from llamachat.engine.sampling.dry import Dry
 from llamachat.engine.sampling.min_p import MinP
@@ -21,7 +21,7 @@ from llamachat.engine.sampling.top_p import TopP
 from llamachat.engine.sampling.typical import Typical
 from llamachat.engine.sampling.vocabulary import Vocabulary
 from llamachat.engine.sampling.xtc import Xtc
-from llamachat.errors import UsageError
+from llamachat.errors import LlamaChatError, UsageError
 
 STAGES: dict[str, Callable[[SamplingOptions, Vocabulary], Stage | None]] = {
     "penalties": Penalties.of,
@@ -36,7 +36,11 @@ STAGES: dict[str, Callable[[SamplingOptions, Vocabulary], Stage | None]] = {
     "temperature": Temperature.of,
 }
 BESIDE_MIROSTAT = ("penalties", "dry", "temperature")
-"""Mirostat cuts for itself: what else narrows the candidates is left out, as in llama.cpp."""
+"""Mirostat cuts for itself: what else narrows the candidates is left out. llama.cpp leaves out penalties, too."""
+NOTHING_LEFT = (
+    "every token that could come next was made impossible (-inf) by the sampling options; ban fewer tokens "
+    "(--logit-bias, --ignore-eos)"
+)
 
 
 @dataclass(frozen=True)
@@ -84,18 +88,21 @@ class Sampler:
             )
         logits = logits[: self._ids.size]
         candidates = Candidates(self._ids, logits)
-        largest = candidates.largest
-        for stage in self._stages:
-            stage.apply(candidates)
-        token = self._chooser.choose(candidates, self._random)
-        wanted = self.options.logprobs
-        return Choice(token) if wanted is None else described(logits, token, largest, wanted)
+        usable, largest = candidates.logits, candidates.largest
+        with np.errstate(over="ignore"):  # logits near the end of float32: -inf is what is meant
+            for stage in self._stages:
+                stage.apply(candidates)
+                if candidates.largest == -np.inf:
+                    raise LlamaChatError(NOTHING_LEFT)
+            token = self._chooser.choose(candidates, self._random)
+            wanted = self.options.logprobs
+            return Choice(token) if wanted is None else described(usable, token, largest, wanted)
 
 
 def build_chain(options: SamplingOptions, vocabulary: Vocabulary, constraint: Stage | None = None) -> Sequence[Stage]:
     """The samplers that the options turn on, in their order; what cannot change a greedy choice is left out."""
-    names = [name for name in options.samplers if not options.mirostat or name in BESIDE_MIROSTAT]
-    built = [LogitBias.of(options, vocabulary), constraint, *(STAGES[name](options, vocabulary) for name in names)]
+    samplers = [STAGES[name](options, vocabulary) for name in names_of(options)]
+    built = [LogitBias.of(options, vocabulary), constraint, *samplers]
     chain: list[Stage] = []
     for stage in built:
         if stage is None:
@@ -104,18 +111,22 @@ def build_chain(options: SamplingOptions, vocabulary: Vocabulary, constraint: St
             while chain and chain[-1].keeps_best:
                 chain.pop()
         chain.append(stage)
+    if options.temp == 0 and not any(isinstance(stage, Greedy) for stage in chain):
+        chain.append(Greedy())
     return tuple(chain)
 
 
+def names_of(options: SamplingOptions) -> Sequence[str]:
+    """The samplers by name; beside Mirostat those that it leaves room for, and always a temperature."""
+    if not options.mirostat:
+        return options.samplers
+    kept = [name for name in options.samplers if name in BESIDE_MIROSTAT]
+    return kept if "temperature" in kept else [*kept, "temperature"]
+
+
 def described(logits: Logits, token: int, largest: float, n_top: int) -> Choice:
-    """The choice with ln of softmax probabilities among all logits, of which `largest` is the largest number."""
-    if largest == np.inf:
-        certain = np.flatnonzero(logits == np.inf)
-        share = float(-np.log(certain.size))
-        top = tuple((int(i), share) for i in certain[:n_top])
-        return Choice(token, share if logits[token] == np.inf else -np.inf, top)
-    total = float(np.nansum(np.exp(logits - np.float32(largest)), dtype=np.float64))
-    base = largest + float(np.log(total))
-    usable = np.where(np.isnan(logits), np.float32(-np.inf), logits)
-    places = best(usable, min(n_top, logits.size)) if n_top else ()
-    return Choice(token, float(logits[token]) - base, tuple((int(i), float(logits[i]) - base) for i in places))
+    """The choice with ln of softmax probabilities among all logits (no NaN, no +inf), the largest of which is given."""
+    log_total = float(np.log(weights_of(logits, largest).sum()))
+    places = best(logits, min(n_top, logits.size)) if n_top else ()
+    told, *top = (float(logits[i]) - largest - log_total for i in (token, *places))
+    return Choice(token, told, tuple(zip(map(int, places), top, strict=True)))

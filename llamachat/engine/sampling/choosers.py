@@ -4,11 +4,13 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from llamachat.engine.sampling.candidates import Candidates, best
+from llamachat.engine.sampling.candidates import Candidates, Index, best, exceeded_at, largest
 from llamachat.engine.sampling.options import SamplingOptions
 
 MIROSTAT_TOP = 100
 """So many of the likeliest tokens tell Mirostat 1 how steep the distribution is."""
+MOST_BITS = 1000.0
+"""2 to this is still a float64."""
 
 
 class Chooser(ABC):
@@ -27,9 +29,7 @@ class Draw(Chooser):
         point = random.random()
         if candidates.ids.size == 1:
             return int(candidates.ids[0])
-        sums = np.cumsum(candidates.weights())
-        position = np.searchsorted(sums, min(point * sums[-1], np.nextafter(sums[-1], 0)), side="right")
-        return int(candidates.ids[position])
+        return int(candidates.ids[exceeded_at(candidates.weights(), point)])
 
 
 class Mirostat(Chooser):
@@ -44,18 +44,18 @@ class Mirostat(Chooser):
 
     def choose(self, candidates: Candidates, random: np.random.Generator) -> int:
         """Draws among the tokens that are not too surprising, and learns from the draw."""
-        candidates.keep(best(candidates.logits, self._count(candidates)), best_first=True)
+        candidates.keep(self._admitted(candidates), best_first=candidates.best_first)
         weights = candidates.weights()
         token = Draw().choose(candidates, random)
         share = weights[candidates.ids == token][0] / weights.sum()
         self._mu -= self._rate * (-float(np.log2(share)) - self._target)
         return token
 
-    def _count(self, candidates: Candidates) -> int:
-        """How many of the likeliest are left to draw from."""
+    def _admitted(self, candidates: Candidates) -> Index:
+        """Positions of those that are left to draw from, rising; at least one."""
         weights = candidates.weights()
-        admitted = np.count_nonzero(weights >= weights.sum() * 2.0 ** -min(self._mu, 1000.0))
-        return max(1, int(admitted))
+        admitted = np.flatnonzero(weights >= weights.sum() * 2.0 ** -min(self._mu, MOST_BITS))
+        return admitted if admitted.size else best(candidates.logits, 1)
 
 
 class Mirostat1(Mirostat):
@@ -64,12 +64,15 @@ class Mirostat1(Mirostat):
     s = sum t b / sum t^2, t = ln((i+2) / (i+1)), b = ln(p[i] / p[i+1]).
     """
 
-    def _count(self, candidates: Candidates) -> int:
-        """The k of the distribution."""
+    def _admitted(self, candidates: Candidates) -> Index:
+        """The k likeliest."""
+        return largest(candidates.logits, self._k(candidates))
+
+    def _k(self, candidates: Candidates) -> int:
         n = min(MIROSTAT_TOP, candidates.ids.size)
-        logits = np.sort(candidates.logits[best(candidates.logits, n)].astype(np.float64))[::-1]
+        logits = candidates.logits[best(candidates.logits, n)].astype(np.float64)
         logits = logits[logits > -np.inf]
-        if logits.size < 2 or candidates.largest == np.inf:
+        if logits.size < 2:
             return 1
         i = np.arange(logits.size - 1)
         t, b = np.log((i + 2) / (i + 1)), -np.diff(logits)
@@ -78,7 +81,8 @@ class Mirostat1(Mirostat):
         if s <= 0 or excess == 0:
             return candidates.ids.size
         with np.errstate(all="ignore"):
-            k = float((excess * 2.0 ** min(self._mu, 1000.0) / (1 - float(self._n_vocab) ** -excess)) ** (1 / s))
+            room = 1 - np.float64(self._n_vocab) ** -excess
+            k = float((excess * 2.0 ** min(self._mu, MOST_BITS) / room) ** (1 / s))
         return candidates.ids.size if not np.isfinite(k) else max(1, min(candidates.ids.size, int(k)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from llamachat.engine.sampling.names import order_of_letters
+from llamachat.engine.sampling.names import order_of
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
 
@@ -46,8 +46,7 @@ def with_file_defaults(options: SamplingOptions, metadata: Mapping[str, object])
 
 def _converted(key: str, value: object) -> Any:
     if key == "sequence":
-        text = str(value)
-        return text if ";" in text or "_" in text else order_of_letters(text)
+        return order_of(str(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"a number is needed, not {str(value)[:40]!r}")
     # Float32 of the file, as a person would have written it: 0.6, not 0.6000000238418579.

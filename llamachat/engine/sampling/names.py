@@ -44,6 +44,9 @@ LETTERS = {
 }
 """The letters of `--sampling-seq`."""
 
+LARGEST_BIAS = 1e9
+"""Far beyond any logit, and float32 still adds it up."""
+
 
 def parse_order(order: str | Iterable[str]) -> tuple[str, ...]:
     """Names of samplers in order, from "top_k;temp" or from single names. Raises UsageError for unknown ones."""
@@ -54,6 +57,12 @@ def parse_order(order: str | Iterable[str]) -> tuple[str, ...]:
     return names
 
 
+def order_of(text: str) -> tuple[str, ...]:
+    """The samplers of a text that is either names with ; between or letters, as model files have it."""
+    spelled_out = ";" in text or "_" in text or "-" in text or _known(text)
+    return parse_order(text) if spelled_out else order_of_letters(text)
+
+
 def order_of_letters(letters: str) -> tuple[str, ...]:
     """The samplers of `--sampling-seq`. Raises UsageError for a letter that none has."""
     for letter in letters:
@@ -62,14 +71,21 @@ def order_of_letters(letters: str) -> tuple[str, ...]:
     return parse_order(LETTERS[letter] for letter in letters)
 
 
-def _sampler(text: str) -> str:
+def _known(text: str) -> str | None:
+    """The sampler with this name, in any of its spellings."""
     name = text.strip().lower().replace("-", "_")
     name = ALIASES.get(name, name)
-    if name not in DEFAULT_ORDER:
+    return name if name in DEFAULT_ORDER else None
+
+
+def _sampler(text: str) -> str:
+    found = _known(text)
+    if found is None:
+        name = text.strip().lower().replace("-", "_")
         close = get_close_matches(name, [*DEFAULT_ORDER, *ALIASES], 1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DEFAULT_ORDER)}"
         raise UsageError(f"samplers: there is no sampler named {text.strip()!r}; {hint}")
-    return name
+    return found
 
 
 def parse_bias(given: Any) -> tuple[tuple[int, float], ...]:
@@ -82,9 +98,13 @@ def parse_bias(given: Any) -> tuple[tuple[int, float], ...]:
 
 def _bias(text: str) -> tuple[int, float]:
     match = re.fullmatch(r"\s*(\d{1,9})([+-])(\d+(?:\.\d*)?|\.\d+|inf)\s*", text, re.ASCII | re.IGNORECASE)
-    if match is None or (match[3].lower() == "inf" and match[2] == "+"):
+    if match is None or not _is_bias(float(match[2] + match[3])):
         raise UsageError(f"logit_bias {text!r}: write TOKEN+BIAS or TOKEN-BIAS, as 15043+1; 15043-inf bans it")
     return int(match[1]), float(match[2] + match[3])
+
+
+def _is_bias(value: float) -> bool:
+    return abs(value) <= LARGEST_BIAS or value == -math.inf
 
 
 def _pair(item: Any) -> tuple[int, float]:
@@ -93,6 +113,6 @@ def _pair(item: Any) -> tuple[int, float]:
         pair = int(token), float(bias)
     except (TypeError, ValueError):
         raise UsageError(f"logit_bias must be pairs of a token and a number, not {item!r}") from None
-    if pair[0] < 0 or math.isnan(pair[1]) or pair[1] == math.inf:
-        raise UsageError(f"logit_bias must be a token and a number or -inf, not {item!r}")
+    if pair[0] < 0 or not _is_bias(pair[1]):
+        raise UsageError(f"logit_bias must be a token and a number up to {LARGEST_BIAS:g} or -inf, not {item!r}")
     return pair

@@ -16,6 +16,7 @@ LARGEST_SEED = 2**64 - 1
 BREAKERS = ("\n", ":", '"', "*")
 NO_BREAKERS = "none"
 LONGEST_BREAKER = 40
+ESCAPES = {"\\n": "\n", "\\r": "\r", "\\t": "\t"}
 MOST_LOGPROBS = 100
 
 
@@ -51,14 +52,21 @@ class SamplingOptions:
     what it admits.
     """
 
-    temp: float = _option(0.8, Bounds(0, 1000), "divides the logits; 0 always takes the most likely token")
+    temp: float = _option(
+        0.8, Bounds(0, 1000), "divides the logits; 0 always takes the most likely token", also=("--temperature",)
+    )
     top_k: int = _option(40, Bounds(-1), "keep the k most likely tokens; 0 or -1 keeps all")
     top_p: float = _option(0.95, Bounds(0, 1), "keep the likeliest tokens that reach this probability together")
     min_p: float = _option(0.05, Bounds(0, 1), "keep tokens at least this likely, relative to the likeliest")
-    typical: float = _option(1.0, Bounds(0, 1), "keep tokens of typical surprise up to this probability; 1 is off")
+    typical: float = _option(
+        1.0, Bounds(0, 1), "keep tokens of typical surprise up to this probability; 1 is off", also=("--typical-p",)
+    )
     tfs: float = _option(1.0, Bounds(0, 1), "tail-free sampling, kept for scripts of 2024; 1 is off")
     top_nsigma: float = _option(
-        -1.0, Bounds(-1, 1000), "keep logits within so many standard deviations of the largest; 0 or less is off"
+        -1.0,
+        Bounds(-1, 1000),
+        "keep logits within so many standard deviations of the largest; 0 or less is off",
+        also=("--top-n-sigma",),
     )
     xtc_probability: float = _option(0.0, Bounds(0, 1), "how often the likeliest tokens are left out; 0 is off")
     xtc_threshold: float = _option(0.1, Bounds(0, 1), "of the tokens this likely only the least likely stays")
@@ -76,22 +84,27 @@ class SamplingOptions:
     dry_allowed_length: int = _option(2, Bounds(1), "repetitions shorter than this are free")
     dry_penalty_last_n: int = _option(64, Bounds(-1), "how many tokens DRY looks back; 0 is off, -1 is everything")
     dry_sequence_breaker: tuple[str, ...] = _option(
-        BREAKERS, None, "repetitions end at this text; `none` for no such texts", metavar="TEXT"
+        BREAKERS,
+        None,
+        "repetitions end at this text, in which \\n is a newline; `none` for no such texts",
+        metavar="TEXT",
     )
     mirostat: int = _option(0, Bounds(0, 2), "keep the surprise constant: version 1 or 2 of Mirostat; 0 is off")
     mirostat_lr: float = _option(0.1, Bounds(0, 1), "how fast Mirostat learns")
     mirostat_ent: float = _option(5.0, Bounds(0, 100), "the surprise in bits that Mirostat aims at")
     logit_bias: tuple[tuple[int, float], ...] = _option(
-        (), None, "add to a token's logit: 15043+1, 15043-0.5; 15043-inf bans it", metavar="ID+X", short="-l"
+        (), None, "add to a token's logit: 15043+1, 15043-0.5; 15043-inf bans it", metavar="ID+X", also=("-l",)
     )
     ignore_eos: bool = _option(False, None, "never end by itself: end tokens are banned")
     seed: int = _option(
-        RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random", short="-s"
+        RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random", also=("-s",)
     )
     samplers: tuple[str, ...] = _option(
         DEFAULT_ORDER, None, "the samplers in their order, with ; between", metavar="A;B", single=True
     )
-    sampling_seq: str = _option("", None, "the samplers as letters, as edkypmxt", metavar="LETTERS", single=True)
+    sampling_seq: str = _option(
+        "", None, "the samplers as letters, as edkypmxt", metavar="LETTERS", single=True, also=("--sampler-seq",)
+    )
     logprobs: int | None = None
     given: frozenset[str] = frozenset()
 
@@ -123,9 +136,14 @@ def _check(name: str, value: object, bounds: Bounds, whole: bool) -> None:
 
 def _breakers(given: Any) -> tuple[str, ...]:
     texts: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
-    if texts == (NO_BREAKERS,):
-        return ()
     for text in texts:
         if not isinstance(text, str) or not 0 < len(text) <= LONGEST_BREAKER:
             raise UsageError(f"dry_sequence_breaker must be 1 to {LONGEST_BREAKER} characters, not {text!r}")
-    return texts
+    return tuple(_unescaped(text) for text in texts if text != NO_BREAKERS)
+
+
+def _unescaped(text: str) -> str:
+    """The text with what a shell cannot easily say; options are checked again when copied, so twice is as once."""
+    for spelled, meant in ESCAPES.items():
+        text = text.replace(spelled, meant)
+    return text

@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from llamachat.engine.sampling.candidates import Candidates, best
+from llamachat.engine.sampling.candidates import Candidates, Weights, exceeded_at, largest, weights_of
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
 from llamachat.engine.sampling.vocabulary import Vocabulary
+
+FLAT = 1e-6
+"""Where the sum of |p''| is at most this, every token has the same share of it."""
 
 
 class TailFree(Stage):
@@ -29,12 +32,16 @@ class TailFree(Stage):
         """Narrow to those before the tail."""
         if candidates.ids.size <= 2:
             return
-        if not candidates.best_first:
-            candidates.keep(best(candidates.logits, candidates.ids.size), best_first=True)
-        weights = candidates.weights()
-        curvature = np.abs(np.diff(weights / weights.sum(), 2))
-        total = float(curvature.sum())
-        shares = curvature / total if total > 1e-6 else np.full(curvature.size, 1 / curvature.size)
-        beyond = np.flatnonzero(np.cumsum(shares) > self._z)
-        cut = next((int(i) for i in beyond[:2] if i >= 1), candidates.ids.size)
-        candidates.keep(np.arange(cut), best_first=True)
+        # The whole curve is needed, so the numbers are sorted; which tokens they belong to is asked for the cut only.
+        falling = candidates.logits if candidates.best_first else np.sort(candidates.logits)[::-1]
+        cut = self._cut(weights_of(falling, candidates.largest))
+        kept = np.arange(cut) if candidates.best_first else largest(candidates.logits, cut)
+        candidates.keep(kept, best_first=candidates.best_first)
+
+    def _cut(self, weights: Weights) -> int:
+        """How many of the falling weights stay."""
+        curvature = np.diff(weights, 2)
+        np.abs(curvature, out=curvature)
+        flat = float(curvature.sum()) <= FLAT * float(weights.sum())
+        first = max(1, int(self._z * curvature.size) if flat else exceeded_at(curvature, self._z))
+        return first if first < curvature.size else weights.size

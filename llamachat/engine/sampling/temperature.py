@@ -44,12 +44,11 @@ class DynamicTemperature(Stage):
 
     def apply(self, candidates: Candidates) -> None:
         """Scale the logits."""
-        if candidates.ids.size < 2 or candidates.largest == np.inf:
+        if candidates.ids.size < 2:
             return
         weights = candidates.weights()
-        p = weights[weights > 0] / weights.sum()
-        entropy = max(0.0, float(-(p * np.log(p)).sum())) / np.log(candidates.ids.size)
-        temp = self._low + (self._high - self._low) * entropy**self._exponent
+        share = candidates.entropy(weights, float(weights.sum())) / float(np.log(candidates.ids.size))
+        temp = self._low + (self._high - self._low) * share**self._exponent
         candidates.scale(1 / max(temp, np.finfo(np.float32).tiny))
 
 

@@ -23,8 +23,6 @@ class TopNSigma(Stage):
 
     def apply(self, candidates: Candidates) -> None:
         """Narrow to the logits near the largest."""
-        if candidates.largest == np.inf:
-            return
         possible = candidates.logits[candidates.logits > -np.inf]
         sigma = float(possible.std(dtype=np.float64))
         near = candidates.logits >= np.float32(candidates.largest - self._n * sigma)

@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from llamachat.engine.arrays import NDArray
-from llamachat.engine.sampling.candidates import Candidates, Index, Logits, best, largest
+from llamachat.engine.sampling.candidates import Candidates, Logits, Mask, Weights, best
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
 from llamachat.engine.sampling.vocabulary import Vocabulary
 
 SORTED_AT_ONCE = 1024
-SHARE = 16
+BINS = 2048
+FARTHEST = 64.0
+"""exp(-64) is nothing beside 1 in float64."""
 
 
 class TopP(Stage):
@@ -38,27 +39,35 @@ class TopP(Stage):
             candidates.keep(nucleus(candidates.logits, weights, need), best_first=False)
 
 
-def nucleus(logits: Logits, weights: NDArray[np.float64], need: float) -> Index:
-    """Positions, rising, of the fewest largest logits whose weights sum to `need` or more (at least one).
+def nucleus(keys: Logits, weights: Weights, need: float) -> Mask:
+    """Which are the fewest largest keys whose weights sum to `need` or more (at least one): bool [n].
 
-    Splits off the largest sixteenth again and again, so only a remainder of at most 1024 is ever sorted.
+    Keys go into bins by their distance from the largest; the sums of the bins tell in which one `need` is reached. What
+    lies before it stays, and it is searched in the same way, until so few are left that they can be sorted.
     """
-    taken: list[Index] = []
-    rest = np.arange(logits.size)
-    while rest.size > SORTED_AT_ONCE:
-        upper = largest(logits[rest], rest.size // SHARE)
-        mass = float(weights[rest[upper]].sum())
-        if mass >= need:
-            rest = rest[upper]
-            continue
-        taken.append(rest[upper])
-        need -= mass
-        rest = np.delete(rest, upper)
-    order = rest[best(logits[rest], rest.size)]
-    taken.append(order[: _reaching(weights[order], need)])
-    return np.sort(np.concatenate(taken))
+    distance = keys.max() - keys
+    width = np.float32(min(float(distance.max()), FARTHEST) / BINS)
+    if keys.size <= SORTED_AT_ONCE or width == 0:
+        return _sorted_nucleus(keys, weights, need)
+    np.divide(distance, width, out=distance)
+    bins = np.minimum(distance, BINS - 1, out=distance).astype(np.intp)
+    sums = np.cumsum(np.bincount(bins, weights, BINS))
+    border = min(int(np.searchsorted(sums, need, side="left")), BINS - 1)
+    inside = np.flatnonzero(bins == border)
+    beyond = border == BINS - 1 and width * BINS >= FARTHEST  # so far away that it has no weight
+    search = _sorted_nucleus if beyond else nucleus
+    kept: Mask = bins < border
+    kept[inside] = search(keys[inside], weights[inside], need - (float(sums[border - 1]) if border else 0.0))
+    return kept
 
 
-def _reaching(weights: NDArray[np.float64], need: float) -> int:
+def _sorted_nucleus(keys: Logits, weights: Weights, need: float) -> Mask:
+    order = best(keys, keys.size)
+    kept = np.zeros(keys.size, dtype=bool)
+    kept[order[: _reaching(weights[order], need)]] = True
+    return kept
+
+
+def _reaching(weights: Weights, need: float) -> int:
     """How many of the weights, from the first on, it takes to reach `need`; at least one."""
     return min(int(np.searchsorted(np.cumsum(weights), need, side="left")) + 1, weights.size)

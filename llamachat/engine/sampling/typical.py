@@ -27,11 +27,9 @@ class Typical(Stage):
         """Narrow to the typical ones."""
         weights = candidates.weights()
         total = float(weights.sum())
-        if candidates.largest == np.inf:
-            return
-        surprise = np.float32(candidates.largest + np.log(total)) - candidates.logits
-        possible = weights > 0
-        entropy = float(weights[possible] @ surprise[possible].astype(np.float64)) / total
-        nearness = -np.abs(surprise - np.float32(entropy))
+        # -ln p - H = ln Z + largest - l - H
+        expected = candidates.largest + np.log(total) - candidates.entropy(weights, total)
+        nearness = candidates.logits - np.float32(expected)
+        np.negative(np.abs(nearness, out=nearness), out=nearness)
         kept = nucleus(nearness, weights, np.nextafter(self._p * total, np.inf))
         candidates.keep(kept, best_first=candidates.best_first)

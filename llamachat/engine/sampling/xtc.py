@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from llamachat.engine.sampling.candidates import Candidates, best
+from llamachat.engine.sampling.candidates import Candidates
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.stage import Stage
 from llamachat.engine.sampling.vocabulary import Vocabulary
@@ -33,10 +33,11 @@ class Xtc(Stage):
         if self._random.random() >= self._probability:
             return
         weights = candidates.weights()
-        likely = np.flatnonzero(weights >= self._threshold * weights.sum())
+        likely = np.flatnonzero((weights >= self._threshold * weights.sum()) & (weights > 0))
         if likely.size < 2:
             return
-        order = likely[best(candidates.logits[likely], likely.size)]
+        least = likely.size - 1 - np.argmin(candidates.logits[likely][::-1])  # of equal ones the last
         staying = np.ones(weights.size, dtype=bool)
-        staying[order[:-1]] = False
+        staying[likely] = False
+        staying[likely[least]] = True
         candidates.keep(staying, best_first=candidates.best_first)

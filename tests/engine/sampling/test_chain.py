@@ -5,7 +5,7 @@ import pytest
 from letters import Letters
 
 from llamachat.engine.sampling.candidates import Candidates
-from llamachat.engine.sampling.chain import Sampler, build_chain
+from llamachat.engine.sampling.chain import Choice, Sampler, build_chain
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.sampling.penalties import Penalties
 from llamachat.engine.sampling.stage import Stage
@@ -136,6 +136,38 @@ def test_strange_logits_give_the_usable_token(
     chosen.accept(0)
     choice = chosen.sample(np.array(logits, dtype=np.float32))
     assert (choice.token, choice.logprob) == (token, logprob)
+
+
+def test_a_ban_holds_for_an_infinite_logit_too() -> None:
+    logits = np.array([np.inf, 0, np.inf], dtype=np.float32)
+    assert sampler(3, logit_bias="0-inf", logprobs=0).sample(logits) == Choice(2, pytest.approx(-np.log(2)))
+    assert sampler(3, logit_bias="0-inf,2-inf").sample(logits).token == 1
+
+
+def test_when_everything_is_banned_that_is_said() -> None:
+    with pytest.raises(LlamaChatError, match="made impossible"):
+        sampler(3, logit_bias="0-inf").sample(np.array([0, -np.inf, np.nan], dtype=np.float32))
+
+
+def test_infinite_logits_share_the_alternatives_among_themselves() -> None:
+    choice = sampler(4, logprobs=2).sample(np.array([0, np.inf, np.nan, np.inf], dtype=np.float32))
+    assert choice.top == ((1, pytest.approx(-np.log(2))), (3, pytest.approx(-np.log(2))))
+
+
+@pytest.mark.parametrize("samplers", ["top_k", "penalties;top_p", ""])
+def test_mirostat_obeys_the_temperature_whatever_the_order_says(samplers: str) -> None:
+    chosen = sampler(mirostat=2, temp=0, samplers=samplers)
+    logits = np.array([1, 1.1, 1.05, 1, 1], dtype=np.float32)
+    assert {chosen.sample(logits).token for _ in range(20)} == {1}
+
+
+def test_a_draw_of_thousands_of_words_has_their_distribution() -> None:
+    """3,000 words in 30 groups of rising weight: chi-square of the groups, 29 degrees of freedom, quantile 0.999."""
+    weights = np.repeat(np.arange(1, 31), 100) / 46_500
+    chosen, logits = sampler(3000, **OPEN), np.log(weights).astype(np.float32)
+    counts = np.bincount([chosen.sample(logits).token // 100 for _ in range(6000)], minlength=30)
+    wanted = np.arange(1, 31) / 465 * 6000
+    assert np.sum((counts - wanted) ** 2 / wanted) < 58.3
 
 
 def test_logits_of_nan_only_are_an_error() -> None:

@@ -75,6 +75,44 @@ def test_a_tail_is_cut_where_the_curve_is_flat() -> None:
         assert candidates.ids.tolist() == kept
 
 
+def test_a_flat_curve_has_a_tail_in_proportion() -> None:
+    """Equal probabilities have no curvature: each of the 8 second differences of 10 tokens has the same share."""
+    for z, n_kept in ((0.5, 4), (0.1, 1), (0.99, 7)):
+        stage = STAGES["tfs_z"](SamplingOptions(tfs=z), Letters(10))
+        assert stage is not None
+        candidates = Candidates(np.arange(10), np.full(10, 3, np.float32))
+        stage.apply(candidates)
+        assert candidates.ids.tolist() == list(range(n_kept))
+
+
+def test_an_infinite_target_of_mirostat_1_overflows_to_everything() -> None:
+    logits = np.array([0, 1, -np.inf, 0.5], np.float32)
+    sampler = Sampler(SamplingOptions(mirostat=1, temp=1000, mirostat_ent=100, seed=4), Letters(4))
+    assert {sampler.sample(logits).token for _ in range(60)} == {0, 1, 3}
+
+
+@pytest.mark.parametrize("size", [3, 1500, 5000])
+def test_the_cut_of_a_tail_is_that_of_the_formula(size: int) -> None:
+    logits = np.random.default_rng(size).normal(0, 2, size).astype(np.float32)
+    order = np.argsort(-logits, kind="stable")
+    p = np.exp(logits[order].astype(np.float64))
+    p /= p.sum()
+    curvature = np.abs(np.diff(np.diff(p)))
+    for z in (0.3, 0.9, 0.99):
+        cut = next((i for i in range(1, size - 2) if curvature[: i + 1].sum() / curvature.sum() > z), size)
+        stage = STAGES["tfs_z"](SamplingOptions(tfs=z), Letters(size))
+        assert stage is not None
+        candidates = Candidates(np.arange(size), logits)
+        stage.apply(candidates)
+        assert sorted(candidates.ids.tolist()) == sorted(order[:cut].tolist())
+
+
+def test_xtc_without_a_threshold_never_leaves_a_banned_token() -> None:
+    logits = np.array([2, 1, -np.inf, 0, 0], np.float32)
+    sampler = Sampler(SamplingOptions(xtc_probability=1, xtc_threshold=0, seed=1), Letters(5))
+    assert {sampler.sample(logits).token for _ in range(20)} == {4}  # of equal ones the last
+
+
 def test_xtc_has_a_random_stream_of_its_own() -> None:
     logits = np.zeros(1000, np.float32)
     options = {"temp": 1.0, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 3}

@@ -52,6 +52,32 @@ def test_the_penalty_grows_with_the_repetition() -> None:
     assert penalties([1, 2, 5, 1, 2], plain, dry_allowed_length=3) == {}
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_penalties_are_those_of_a_slow_version(seed: int) -> None:
+    """With breakers, a window and an allowed length, text by text."""
+    random = np.random.default_rng(seed)
+    text = random.integers(0, int(random.integers(2, 6)), int(random.integers(0, 70))).tolist()
+    last_n, allowed = int(random.choice([-1, 8, 30])), int(random.integers(1, 4))
+    found = penalties(text, Letters(9, ["a", "b", ":"]), dry_penalty_last_n=last_n, dry_allowed_length=allowed)
+    recent = text if last_n < 0 else text[-last_n:]
+    unbroken = recent[::-1].index(2) if 2 in recent else len(recent)
+    lengths = {t: min(n, unbroken) for t, n in plain_repetitions(recent).items() if t != 2} if recent else {}
+    assert found == {t: 2.0 ** (n - allowed) for t, n in lengths.items() if n >= allowed and unbroken >= allowed}
+
+
+def test_the_vocabulary_is_searched_for_breakers_once() -> None:
+    class Counting(Letters):
+        n_asked = 0
+
+        def piece_bytes(self, token: int) -> bytes:
+            self.n_asked += 1
+            return super().piece_bytes(token)
+
+    words = Counting(9, ["a", ":"])
+    assert breaker_tokens([":"], words) == breaker_tokens([":"], words) == {1: [()]}
+    assert words.n_asked == 9
+
+
 def test_only_the_last_tokens_count() -> None:
     assert penalties([1, 2, 5, 1, 2], Letters(9), dry_penalty_last_n=4) == {}
     assert penalties([7] * 500 + [1, 2, 5, 1, 2], Letters(9), dry_penalty_last_n=-1)[5] == 1.0

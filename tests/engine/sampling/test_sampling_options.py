@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -106,13 +106,29 @@ def test_biases_are_written_as_token_and_number(given: object, pairs: object) ->
     assert SamplingOptions(logit_bias=given).logit_bias == pairs  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("text", ["15043", "+1", "a+1", "1+inf", "1+-2", "-1+1", "1*2", "", "1+1e5", "9999999999+1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "15043",
+        "+1",
+        "a+1",
+        "1+inf",
+        "1+-2",
+        "-1+1",
+        "1*2",
+        "",
+        "1+1e5",
+        "9999999999+1",
+        "1+9999999999",
+        "1+" + "9" * 400,
+    ],
+)
 def test_a_bias_that_is_none_is_refused_as_it_stands(text: str) -> None:
     with pytest.raises(UsageError, match="logit_bias"):
         SamplingOptions(logit_bias=(text,))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("bias", [(-1, 1.0), (1, float("nan")), (1, float("inf")), ("x", 1), 5])
+@pytest.mark.parametrize("bias", [(-1, 1.0), (1, float("nan")), (1, float("inf")), (1, -1e10), ("x", 1), 5])
 def test_a_pair_that_is_none_is_refused(bias: object) -> None:
     with pytest.raises(UsageError, match="logit_bias"):
         SamplingOptions(logit_bias=(bias,))  # type: ignore[arg-type]
@@ -121,8 +137,34 @@ def test_a_pair_that_is_none_is_refused(bias: object) -> None:
 def test_breakers_can_be_replaced_and_left_out() -> None:
     assert SamplingOptions().dry_sequence_breaker == ("\n", ":", '"', "*")
     assert SamplingOptions(dry_sequence_breaker=("none",)).dry_sequence_breaker == ()
+    assert SamplingOptions(dry_sequence_breaker=("none", "x")).dry_sequence_breaker == ("x",)
     with pytest.raises(UsageError, match="1 to 40 characters"):
         SamplingOptions(dry_sequence_breaker=("x" * 41,))
+
+
+def test_breakers_may_be_spelled_with_escapes_and_survive_a_copy() -> None:
+    options = SamplingOptions(dry_sequence_breaker=(r"\n", r"a\tb", r"\x"))
+    assert options.dry_sequence_breaker == ("\n", "a\tb", r"\x")
+    assert replace(options, top_k=1).dry_sequence_breaker == options.dry_sequence_breaker
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [
+        ("top-k;temp", ("top_k", "temperature")),
+        ("kt", ("top_k", "temperature")),
+        ("xtc", ("xtc",)),
+        ("top_k", ("top_k",)),
+        ("temperature", ("temperature",)),
+    ],
+)
+def test_a_file_names_samplers_by_name_or_by_letter(text: str, order: tuple[str, ...]) -> None:
+    assert with_file_defaults(SamplingOptions(), {PREFIX + "sequence": text})[0].samplers == order
+
+
+def test_letters_on_the_command_line_win_over_the_file() -> None:
+    options = SamplingOptions(sampling_seq="kt", given=frozenset({"sampling_seq"}))
+    assert with_file_defaults(options, {PREFIX + "sequence": "t"})[0].samplers == ("top_k", "temperature")
 
 
 def test_a_file_s_defaults_hold_where_nothing_was_given() -> None:

@@ -15,7 +15,7 @@ HALVES = np.log([0.1, 0.4, 0.2, 0.05, 0.25])
 def left(name: str, logits: object, history: tuple[int, ...] = (), **settings: object) -> dict[int, float]:
     """Which tokens one sampler leaves, and with which logits."""
     values = np.array(logits, dtype=np.float32)
-    stage = STAGES[name](SamplingOptions(**settings), Letters(values.size))  # type: ignore[arg-type]
+    stage = STAGES[name](SamplingOptions(seed=1, **settings), Letters(values.size))  # type: ignore[arg-type]
     assert stage is not None
     for token in history:
         stage.accept(token)
@@ -65,6 +65,58 @@ def test_top_p_keeps_the_lowest_ids_among_equals() -> None:
 )
 def test_min_p_keeps_tokens_beside_the_likeliest(p: float, kept: set[int]) -> None:
     assert set(left("min_p", HALVES, min_p=p)) == kept
+
+
+@pytest.mark.parametrize(
+    ("p", "kept"),
+    [
+        pytest.param(0.24, {4}, id="H = 1.415; -ln p = 2.30 0.92 1.61 3.00 1.39: nearest is 1.39"),
+        pytest.param(0.26, {4, 2}, id="then 1.61, 0.19 away"),
+        pytest.param(0.5, {4, 2, 1}, id="then 0.92, 0.50 away"),
+        pytest.param(0.9, {4, 2, 1, 0}, id="then 2.30, 0.89 away"),
+        pytest.param(0.99, {0, 1, 2, 3, 4}, id="at last 3.00"),
+    ],
+)
+def test_typical_keeps_tokens_near_the_expected_surprise(p: float, kept: set[int]) -> None:
+    assert set(left("typ_p", HALVES, typical=p)) == kept
+
+
+@pytest.mark.parametrize(
+    ("n", "kept"),
+    [
+        pytest.param(0.5, {3}, id="sigma of 1 2 3 6 is 1.87: from 5.06"),
+        pytest.param(2.0, {2, 3}, id="from 2.26"),
+        pytest.param(2.2, {1, 2, 3}, id="from 1.88"),
+        pytest.param(3.0, {0, 1, 2, 3}, id="from 0.39"),
+    ],
+)
+def test_top_n_sigma_keeps_logits_near_the_largest(n: float, kept: set[int]) -> None:
+    assert set(left("top_n_sigma", [1, 2, 3, 6], top_nsigma=n)) == kept
+    assert set(left("top_n_sigma", [1, 2, 3, 6, -np.inf], top_nsigma=n)) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("top_k", {"top_k": 1}),
+        ("top_p", {"top_p": 0}),
+        ("min_p", {"min_p": 1}),
+        ("typ_p", {"typical": 0}),
+        ("tfs_z", {"tfs": 0}),
+        ("top_n_sigma", {"top_nsigma": 0.001}),
+        ("xtc", {"xtc_probability": 1, "xtc_threshold": 0}),
+        ("temperature", {"temp": 0.1}),
+        ("temperature", {"dynatemp_range": 0.5}),
+    ],
+)
+@pytest.mark.parametrize("others", [0, 3])
+def test_a_single_possible_token_always_stays(name: str, settings: dict[str, float], others: int) -> None:
+    logits = [-np.inf] * others + [-7.0] + [-np.inf] * others
+    if len(logits) == 1 and name == "top_k":
+        return  # it would do nothing and is left out
+    kept = left(name, logits, **settings)
+    assert kept[others] > -np.inf
+    assert all(logit == -np.inf for token, logit in kept.items() if token != others)
 
 
 def test_temperature_divides_the_differences() -> None:

@@ -7,7 +7,6 @@ LlamaChatError        1   anything that went wrong and has a sentence for it
 │   └── Unsupported   3   the file is right, this program does not know something in it
 ├── ContextFull       4   the prompt does not fit the context
 ├── EndedByLength     5   only with --fail-on-length
-├── SchemaFailed      6   the output failed its schema or grammar
 ├── GrammarError      6   a grammar cannot guide the generation any further
 ├── NotEnoughMemory   7   the plan (weights + cache + scratch) exceeds what is free
 └── Cancelled       130   a person pressed Ctrl+C
@@ -39,9 +38,13 @@ class LlamaChatError(Exception):
 
 
 class UsageError(LlamaChatError):
-    """An option, an argument or a call has a value that makes no sense."""
+    """An option, an argument or a call has a value that makes no sense. excerpt: lines of it that show the place."""
 
     exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, excerpt: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.excerpt = excerpt
 
 
 class ModelFileError(LlamaChatError):
@@ -73,12 +76,6 @@ class EndedByLength(LlamaChatError):
     """The generation reached its limit (an error only with --fail-on-length)."""
 
     exit_code = ExitCode.LENGTH
-
-
-class SchemaFailed(LlamaChatError):
-    """The output does not satisfy its grammar or schema."""
-
-    exit_code = ExitCode.SCHEMA
 
 
 class GrammarError(LlamaChatError):

@@ -95,3 +95,13 @@ def test_a_file_of_prompts_is_checked_line_by_line(llamachat, tmp_path, content,
     done = llamachat("run", "--prompts", str(path))
     assert done.returncode == 2
     assert words in done.stderr.decode()
+
+
+def test_a_fault_in_a_grammar_is_shown_with_a_caret(llamachat):
+    done = llamachat("run", "-p", "x", "--grammar", 'root ::= ("a" | "b"')
+    assert done.returncode == 2
+    assert done.stderr.decode().splitlines() == [
+        "llamachat: --grammar:1:10: this parenthesis is never closed",
+        '  root ::= ("a" | "b"',
+        "           ^",
+    ]

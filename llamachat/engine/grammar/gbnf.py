@@ -40,7 +40,7 @@ _EXCERPT = 72
 
 
 class GrammarSyntaxError(UsageError):
-    """The text is not a grammar. `line` and `column` count from 1; the message's second and third line show it."""
+    """The text is not a grammar. `line` and `column` count from 1; the excerpt shows it."""
 
     def __init__(self, message: str, text: str, offset: int, name: str = "grammar") -> None:
         self.line = text.count("\n", 0, offset) + 1
@@ -50,7 +50,7 @@ class GrammarSyntaxError(UsageError):
         shown = text[start:].split("\n", 1)[0][shift : shift + _EXCERPT].rstrip()
         excerpt = "".join(c if c.isprintable() else " " for c in shown)
         caret = " " * (self.column - 1 - shift) + "^"
-        super().__init__(f"{name}:{self.line}:{self.column}: {message}\n  {excerpt}\n  {caret}")
+        super().__init__(f"{name}:{self.line}:{self.column}: {message}", (excerpt, caret))
 
 
 class Grammar:

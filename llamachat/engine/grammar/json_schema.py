@@ -98,7 +98,7 @@ def _parse(text: str, name: str) -> Json:
         shown = "".join(c if c.isprintable() else " " for c in line[start : start + 72])
         caret = " " * (error.colno - 1 - start) + "^"
         where = f"{name}:{error.lineno}:{error.colno}"
-        raise UsageError(f"{where}: this is not JSON: {error.msg}\n  {shown}\n  {caret}") from error
+        raise UsageError(f"{where}: this is not JSON: {error.msg}", (shown, caret)) from error
     except (ValueError, RecursionError) as error:
         said = "it nests too deep" if isinstance(error, RecursionError) else str(error)
         raise UsageError(f"{name}: this schema cannot be read: {said}") from error

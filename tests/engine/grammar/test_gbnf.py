@@ -116,7 +116,7 @@ FAULTS = [
 def test_a_fault_is_told_with_its_place_and_a_caret_under_it(text, place, message):
     with pytest.raises(GrammarSyntaxError) as caught:
         check_grammar(parse_gbnf(text, "my.gbnf"))
-    first, shown, caret = str(caught.value).split("\n")
+    first, (shown, caret) = str(caught.value), caught.value.excerpt
     assert first.startswith(f"my.gbnf:{place}: ")
     assert message in first
     line = text.split("\n")[caught.value.line - 1]

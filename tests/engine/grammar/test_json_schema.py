@@ -200,7 +200,7 @@ def test_what_is_not_enforced_is_refused_with_its_name_and_place(document, messa
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        pytest.param('{"a": }', 'my.json:1:7: this is not JSON: Expecting value\n  {"a": }\n        ^', id="syntax"),
+        pytest.param('{"a": }', "my.json:1:7: this is not JSON: Expecting value", id="syntax"),
         pytest.param("", "my.json:1:1: this is not JSON", id="empty"),
         pytest.param('{"type": "null", "type": "string"}', "the name 'type' stands twice", id="twice"),
         pytest.param('{"minimum": NaN}', "NaN is not a JSON number", id="NaN"),
@@ -213,6 +213,12 @@ def test_a_text_that_is_no_schema_is_told(text, message):
     with pytest.raises(UsageError) as caught:
         schema_grammar(text, "my.json")
     assert message in str(caught.value)
+
+
+def test_a_fault_of_syntax_is_shown():
+    with pytest.raises(UsageError) as caught:
+        schema_grammar('{"a": }', "my.json")
+    assert caught.value.excerpt == ('{"a": }', "      ^")
 
 
 def test_any_json_is_the_default(vocabulary):

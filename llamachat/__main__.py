@@ -4,19 +4,20 @@ An error is one line on standard error; a traceback appears only with --debug or
 """
 
 import os
+import re
 import signal
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 from llamachat import __version__
-from llamachat.errors import ExitCode, LlamaChatError
+from llamachat.errors import ExitCode, LlamaChatError, UsageError
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    if sys.argv[1:2] == ["--version"]:
-        print(f"llamachat {__version__}")
-        return
     arguments, debug = _without_debug(sys.argv[1:])
     signal.signal(signal.SIGTERM, _terminated)
     sys.exit(_flushed(_outcome(arguments, debug)))
@@ -31,22 +32,14 @@ def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
 
 def _outcome(arguments: list[str], debug: bool) -> int:
     """The exit code of one command line; what went wrong has been said on standard error."""
-    # The command line costs 60 ms of imports, which --version does without.
-    from typer import Abort
-    from typer import TyperException as WrongUsage
-
-    from llamachat.cli.app import run_app
-
     try:
-        return run_app(arguments)
+        return _run(arguments)
     except BrokenPipeError:
         return ExitCode.BROKEN_PIPE
-    except (KeyboardInterrupt, Abort):
+    except KeyboardInterrupt:
         return ExitCode.INTERRUPT
     except LlamaChatError as error:
-        return _said(str(error), error.exit_code, debug)
-    except WrongUsage as error:
-        return _said(_sentence(error.format_message()), ExitCode.USAGE, debug)
+        return _said(str(error), error.exit_code, debug, getattr(error, "excerpt", ()))
     except OSError as error:
         return _said(_system_error(error), ExitCode.ERROR, debug)
     except Exception as error:
@@ -54,15 +47,61 @@ def _outcome(arguments: list[str], debug: bool) -> int:
         return _said(said, ExitCode.ERROR, debug)
 
 
-def _said(message: str, code: ExitCode, debug: bool) -> ExitCode:
-    """Prints the message as one line and returns the code; with `debug`, the traceback comes first."""
+def _run(arguments: list[str]) -> int:
+    """Runs one command line; Typer's errors become ours."""
+    if arguments[:1] == ["--version"]:
+        print(f"llamachat {__version__}")
+        return ExitCode.DONE
+    for argument in arguments:
+        _check_text(argument)
+    # 60 ms of imports, which --version does without; a Ctrl+C during them ends as quietly as later.
+    from typer import Abort
+    from typer import TyperException as WrongUsage
+
+    from llamachat.cli.app import run_app
+
+    try:
+        return run_app(arguments)
+    except Abort:
+        return ExitCode.INTERRUPT
+    except WrongUsage as error:
+        raise UsageError(_sentence(error)) from error
+
+
+def _check_text(argument: str) -> None:
+    """Refuses an argument that is not UTF-8, which Python hides as lone surrogates, unless it names a file."""
+    if argument.isascii() or os.path.exists(argument) or os.path.exists(argument.partition("=")[2]):
+        return
+    try:
+        os.fsencode(argument).decode("utf-8")
+    except UnicodeDecodeError as error:
+        wrong = error.object[error.start]
+        raise UsageError(
+            f"the argument {error.object.decode('utf-8', 'replace')} is not UTF-8 text "
+            f"(byte {wrong:#04x} at offset {error.start})"
+        ) from error
+
+
+def _said(message: str, code: ExitCode, debug: bool, excerpt: Sequence[str] = ()) -> ExitCode:
+    """Prints the message as one line, the excerpt below it; returns the code. `debug`: the traceback comes first."""
     if debug:
         import traceback
 
-        traceback.print_exc()
+        with suppress(OSError):
+            traceback.print_exc()
     if sys.stderr is not None:
-        print("llamachat:", _one_line(message), file=sys.stderr)
+        with suppress(OSError):  # nobody is there to be told
+            print("llamachat:", _one_line(message), file=sys.stderr, flush=True)
+            for line in excerpt:
+                print(f"  {_cleaned(line)}", file=sys.stderr, flush=True)
     return code
+
+
+def _cleaned(line: str) -> str:
+    """A line of an excerpt, its blanks kept."""
+    from llamachat.terminal.sanitize import clean
+
+    return clean(line)
 
 
 def _one_line(message: str) -> str:
@@ -72,8 +111,16 @@ def _one_line(message: str) -> str:
     return clean_line(message)
 
 
-def _sentence(message: str) -> str:
-    """Typer's message in the voice of our own: no capital, no full stop, and where to look."""
+def _sentence(error: Any) -> str:
+    """Typer's message in the voice of our own: no capital, no full stop, and the nearest option or where to look."""
+    message = error.format_message()
+    if possible := getattr(error, "possibilities", None):
+        import difflib
+
+        close = difflib.get_close_matches(error.option_name, possible, 1) or possible
+        return f"no such option: {error.option_name}; did you mean {close[0]}?"
+    message = re.sub(r" is not a valid (?:int|integer)(?: range)?\b", " must be a whole number", message)
+    message = re.sub(r" is not a valid float(?: range)?\b", " must be a number", message)
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (--help lists what there is)"
 
 

@@ -1,9 +1,15 @@
-"""What may not be loaded, because it costs a person's time before they have asked for it."""
+"""What may not be loaded, because it costs a person's time, and that every module has its place in the house."""
 
+import pkgutil
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+
+import llamachat
+from llamachat import engine
 
 HEAVY = ("huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "pydantic", "rich", "tokenizers")
 
@@ -34,3 +40,16 @@ def test_the_version_is_answered_before_typer_is_imported():
 
 def test_importing_the_package_loads_nothing_heavy():
     assert loaded("import llamachat") == []
+
+
+def test_every_module_has_its_layer_in_the_contract():
+    project = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text("utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    placed = sorted(module for layer in layers for module in layer.split(" | "))
+    above = {"llamachat.__main__", "llamachat.engine"}  # the program itself, and the package of the engine's layers
+    there = {
+        module.name
+        for package in (llamachat, engine)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+    }
+    assert placed == sorted(there - above)

@@ -43,7 +43,7 @@ def breaches(path: Path, lines: list[str], tree: ast.Module) -> Iterator[str]:
 
 def p90(values: list[int]) -> int:
     """The value that nine of ten do not exceed."""
-    return sorted(values)[int(0.9 * (len(values) - 1))] if values else 0
+    return sorted(values)[-(-9 * len(values) // 10) - 1] if values else 0
 
 
 def main() -> None:

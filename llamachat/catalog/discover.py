@@ -54,7 +54,7 @@ def _found(located: Located, available: int) -> FoundModel | None:
         kind = file.metadata.get("general.type")
     except LlamaChatError as error:
         return FoundModel(*place, problem=str(error).removeprefix(f"{located.path}: "))
-    if summary.architecture in _NO_MODELS or kind in _NO_MODEL_TYPES:
+    if summary.architecture in _NO_MODELS or (isinstance(kind, str) and kind in _NO_MODEL_TYPES):
         return None
     return FoundModel(
         *place,

@@ -1,6 +1,7 @@
 """Models from Hugging Face: downloaded by its own library into its own cache, where other programs find them too."""
 
 import errno
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,11 +62,28 @@ def _fetch_file(repo: str, file: str, progress: Progress) -> Path:
 
     import huggingface_hub  # 165 ms
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what goes wrong is said here, once
     options: dict[str, Any] = {}
     if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:  # since 1.0
         options["tqdm_class"] = _bar_class(progress, f"downloading {file.rpartition('/')[2]}")
     with _translated(repo, file):
+        if not _answers(repo, file):
+            options["local_files_only"] = True
         return Path(huggingface_hub.hf_hub_download(repo, file, **options))
+
+
+def _answers(repo: str, file: str) -> bool:
+    """Whether Hugging Face can be reached. Its library's download tries for 23 s, and no setting says how often."""
+    import huggingface_hub
+
+    try:
+        huggingface_hub.get_hf_file_metadata(huggingface_hub.hf_hub_url(repo, file))
+    except Exception as error:
+        ancestors = {kind.__name__ for kind in type(error).__mro__}
+        if ancestors & {"HfHubHTTPError", "OfflineModeIsEnabled"}:  # an answer, or nobody was asked: the download says
+            return True
+        return not ancestors & {"TransportError", "OSError"}
+    return True
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def _located(source: str, path: Path) -> Located:
 def _ollama() -> list[Located]:
     """Ollama's models, in the folder that it was told or in those of its usual installations."""
     if chosen := os.environ.get("OLLAMA_MODELS"):
-        folders = [Path(chosen).expanduser()]
+        folders = [_chosen(chosen)]
     else:
         folders = [_home() / ".ollama/models", Path("/usr/share/ollama/.ollama/models"), Path("/var/lib/ollama")]
     models = []
@@ -99,15 +99,15 @@ def _ollama() -> list[Located]:
 def _hub_cache() -> Path:
     for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if chosen := os.environ.get(variable):
-            return Path(chosen).expanduser()
+            return _chosen(chosen)
     if home := os.environ.get("HF_HOME"):
-        return Path(home).expanduser() / "hub"
+        return _chosen(home) / "hub"
     return _xdg_cache() / "huggingface/hub"
 
 
 def _llama_cpp() -> list[Path]:
     if chosen := os.environ.get("LLAMA_CACHE"):
-        return [Path(chosen).expanduser()]
+        return [_chosen(chosen)]
     if sys.platform == "darwin":
         return [_home() / "Library/Caches/llama.cpp"]
     if sys.platform == "win32":
@@ -117,6 +117,11 @@ def _llama_cpp() -> list[Path]:
 
 def _xdg_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache")
+
+
+def _chosen(folder: str) -> Path:
+    """A folder that a variable names; a `~` that means nobody's home stays as it is."""
+    return Path(os.path.expanduser(folder))
 
 
 def _home() -> Path:

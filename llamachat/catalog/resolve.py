@@ -16,8 +16,8 @@ def resolve(name_or_path: str | None) -> Path:
     """The model file that is meant; for None the default model's, which may not be there yet (`fetch_default`).
 
     In this order: a file that exists; a name exactly; a short name (smollm2); the beginning or a part of one name only,
-    in any case of letters. Raises ModelFileError for a path that does not exist, UsageError for a name that fits no
-    model or several.
+    in any case of letters. Raises ModelFileError for a path that does not exist and for a model that is here but
+    incomplete or unreadable, UsageError for a name that fits no model or several.
     """
     if name_or_path is None:
         return default_path()
@@ -26,9 +26,13 @@ def resolve(name_or_path: str | None) -> Path:
     path = Path(os.path.expanduser(name_or_path))
     if os.path.exists(path) and not (path.is_dir() and path.name == name_or_path):
         return path
-    models = [model for model in locate() if not model.problem]
+    located = locate()
+    models = [model for model in located if not model.problem]
     if exact := [model for model in models if name_or_path in (model.name, model.path.name)]:
         return _only(name_or_path, exact)
+    for broken in located:
+        if broken.problem and name_or_path in (broken.name, broken.path.name):
+            raise ModelFileError(broken.problem, broken.path)
     if _is_address(name_or_path):
         raise UsageError(f"{name_or_path}: fetch it first, with `llamachat pull {name_or_path}`")
     if _is_path(name_or_path):
@@ -78,8 +82,10 @@ def _is_path(text: str) -> bool:
 
 def _no_file(path: Path, models: Sequence[Located]) -> str:
     """That there is no such file, and one in the same folder, or a model, that is nearly called so."""
+    if os.path.islink(path):
+        return f"a link to {os.readlink(path)}, which is not there"
     try:
-        names = [entry for entry in os.listdir(path.parent) if entry.lower().endswith(".gguf")]
+        names = [entry for entry in os.listdir(path.parent) if entry.lower().endswith(".gguf") and entry != path.name]
     except OSError:
         names = []
     close = difflib.get_close_matches(path.name, [*names, *(model.name for model in models)], n=1)

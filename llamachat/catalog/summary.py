@@ -103,7 +103,7 @@ def _numbers(metadata: Mapping[str, object], key: str) -> list[int]:
     """A whole number, or an array of them, as a list without negative ones; empty if the key is not there."""
     value = metadata.get(key)
     found = value.tolist() if isinstance(value, np.ndarray) else [value]
-    return [number for number in found if isinstance(number, int) and number >= 0]
+    return [number for number in found if isinstance(number, int) and not isinstance(number, bool) and number >= 0]
 
 
 def _size(shape: Iterable[int]) -> int:

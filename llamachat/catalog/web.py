@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from llamachat import __version__
 from llamachat.catalog.splits import part_names
@@ -26,6 +26,7 @@ from llamachat.errors import LlamaChatError, ModelFileError, Unsupported, UsageE
 MAGIC = b"GGUF"
 _TIMEOUT_S = 30
 _LOCAL = ("localhost", "127.0.0.1", "::1")
+_KEPT = "/%:@!$&'()*+,;=~?[]"
 
 _STATUS = {
     401: "access needs a password or token that llamachat does not have",
@@ -43,7 +44,7 @@ def fetch_from_web(url: str, folder: Path, progress: Progress) -> Path:
     address that is not one of a GGUF file or not encrypted, ModelFileError if what came is no GGUF file,
     LlamaChatError if the server or the disk fails.
     """
-    parts = urlsplit(_checked(url))
+    parts = urlsplit(_encoded(_checked(url)))
     head, _, last = parts.path.rpartition("/")
     addresses = [urlunsplit(parts._replace(path=f"{head}/{name}", fragment="")) for name in part_names(last)]
     fetched = [_fetch_file(address, folder, progress) for address in addresses]
@@ -67,8 +68,19 @@ def _checked(url: str) -> str:
     return url
 
 
+def _encoded(url: str) -> str:
+    """The address in ASCII: letters beyond it percent-encoded, in the host's name as IDNA writes them. UsageError."""
+    parts = urlsplit(url)
+    try:
+        host = parts.netloc.encode("idna").decode("ascii") if not parts.netloc.isascii() else parts.netloc
+        path, query = (quote(part, safe=_KEPT) for part in (parts.path, parts.query))
+    except UnicodeError as error:
+        raise UsageError(f"{url}: not a web address (its letters cannot be encoded)") from error
+    return urlunsplit(parts._replace(netloc=host, path=path, query=query))
+
+
 class _EncryptedRedirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but not from https to http."""
+    """Follows redirects, but not from https to http, and to http on this machine only from this machine."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: http.client.HTTPMessage,
@@ -78,6 +90,8 @@ class _EncryptedRedirects(urllib.request.HTTPRedirectHandler):
             _checked(newurl)
         except UsageError as error:
             raise LlamaChatError(f"{req.full_url}: the server sends us on to {error}") from error
+        if urlsplit(newurl).scheme == "http" and urlsplit(req.full_url).hostname not in _LOCAL:
+            raise LlamaChatError(f"{req.full_url}: the server sends us on to {newurl}, an address of this machine")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -107,7 +121,7 @@ def _network(what: str) -> Iterator[None]:
     except urllib.error.URLError as error:
         raise LlamaChatError(f"{what}: cannot be reached ({error.reason})") from error
     except (OSError, http.client.HTTPException) as error:
-        raise LlamaChatError(f"{what}: the connection broke off ({error}); the same command goes on") from error
+        raise LlamaChatError(f"{what}: the connection broke off ({error}); try the same command again") from error
 
 
 def _fetch_file(url: str, folder: Path, progress: Progress) -> tuple[Path, bool]:
@@ -180,6 +194,8 @@ def _open(url: str, resume: tuple[int, str]) -> _Answer:
     sent, total = _extent(body)
     if sent not in (0, start):
         body.close()
+        if not start:
+            raise LlamaChatError(f"{url}: the server sends another part of the file than it was asked for")
         return _open(url, (0, ""))
     return _Answer(body, sent, total, _version(body.headers))
 
@@ -216,7 +232,8 @@ def _receive(answer: _Answer, file: BinaryIO, part: Path, report: Callable[[int]
     if done == 0:
         raise ModelFileError("the server sends an empty file", answer.body.url)
     if answer.total is not None and done != answer.total:
-        raise LlamaChatError(f"{answer.body.url}: the connection ended early; the same command goes on from there")
+        then = "goes on from there" if answer.version else "begins again"
+        raise LlamaChatError(f"{answer.body.url}: the connection ended early; the same command {then}")
 
 
 def _chunks(body: http.client.HTTPResponse, name: str) -> Iterator[bytes]:

@@ -7,6 +7,7 @@ from typer import Argument, Option
 from llamachat.cli import loading
 from llamachat.cli.options import ModelFile, PromptChoice
 from llamachat.cli.prompt import prompt_text
+from llamachat.terminal.table import print_text
 
 
 def tokenize(
@@ -28,4 +29,4 @@ def tokenize(
         print(*tokens)
         return
     for token in tokens:
-        print(f"{token:6}  {tokenizer.piece(token)!r}")
+        print_text(f"{token:6}  {tokenizer.piece(token)!r}")

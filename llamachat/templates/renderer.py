@@ -62,6 +62,7 @@ class ChatTemplate:
         Raises ModelFileError if the template does not compile, LlamaChatError if it refuses this conversation, fails
         on it, or exceeds its budget of steps, size or time.
         """
+        self._environment.budget.begin()
         return self._render({"messages": messages, **kwargs}, add_generation_prompt, self._now())
 
     def render_parts(
@@ -76,8 +77,10 @@ class ChatTemplate:
 
         Texts of messages, tools and documents are a person's: nothing in them may become a control token. White space
         around them may stand in the template's parts. `special_texts`: the texts of the tokenizer's control tokens, for
-        templates whose output cannot be followed character by character (see `provenance`).
+        templates whose output cannot be followed character by character (see `provenance`). All the renderings that
+        this takes share one budget of steps and time; raises as `render`.
         """
+        self._environment.budget.begin()
         moment = self._now()
         settings = {name: value for name, value in kwargs.items() if name not in ("tools", "documents")}
         conversation = {"messages": messages, "tools": kwargs.get("tools"), "documents": kwargs.get("documents")}
@@ -88,7 +91,8 @@ class ChatTemplate:
         return split_by_origin(render, conversation, self._literals, special_texts)
 
     def _render(self, given: Mapping[str, Any], add_generation_prompt: bool, moment: datetime) -> str:
-        from llamachat.templates.sandbox import MAX_CHARS, clock, refuse_size
+        from llamachat.templates.budget import bounded
+        from llamachat.templates.sandbox import clock
 
         variables = {
             "tools": None,
@@ -102,12 +106,11 @@ class ChatTemplate:
         chunks: list[str] = []
         n_chars = 0
         with _translated_errors():
-            self._environment.budget.begin()
+            self._environment.budget.forget()
             for chunk in template.generate(variables):
                 chunks.append(chunk)
                 n_chars += len(chunk)
-                if n_chars > MAX_CHARS:
-                    refuse_size()
+                bounded(n_chars)
         return "".join(chunks)
 
     @cached_property
@@ -118,24 +121,33 @@ class ChatTemplate:
 
     @cached_property
     def _template(self) -> Template:
-        from jinja2.exceptions import TemplateSyntaxError
-
-        self._environment.budget.begin()
-        try:
+        with _valid_jinja():
             return self._environment.from_string(self.source)
-        except TemplateSyntaxError as error:
-            reason = f"line {error.lineno}: {_one_line(error.message or error)}"
-        except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-            reason = _one_line(error) or type(error).__name__
-        raise ModelFileError(f"The chat template is not valid Jinja ({reason}); give another one, or none for ChatML")
 
     @cached_property
     def _literals(self) -> list[str]:
         """The template's string constants: what it may look for in a text."""
         from jinja2 import nodes
 
-        constants = self._environment.parse(self.source).find_all(nodes.Const)
-        return [node.value for node in constants if isinstance(node.value, str)]
+        with _valid_jinja():
+            constants = self._environment.parse(self.source).find_all(nodes.Const)
+            return [node.value for node in constants if isinstance(node.value, str)]
+
+
+@contextmanager
+def _valid_jinja() -> Iterator[None]:
+    """What reading a template raises, as a ModelFileError."""
+    from jinja2.exceptions import TemplateSyntaxError
+
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        reason = f"line {error.lineno}: {_one_line(error.message or error)}"
+    except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+        reason = _one_line(error) or type(error).__name__
+    else:
+        return
+    raise ModelFileError(f"The chat template is not valid Jinja ({reason}); give another one, or none for ChatML")
 
 
 @contextmanager

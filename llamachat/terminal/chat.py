@@ -1,6 +1,6 @@
 """The loop of a chat: a line from the person, an answer from the model, until one of them has had enough."""
 
-from llamachat.errors import ContextFull
+from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.commands import is_command, run_command
 from llamachat.terminal.conversation import Conversation
@@ -18,6 +18,7 @@ class ChatLoop:
         self._verbose = verbose
         self._history = InputHistory()
         self._read_line = line_reader(self._history)
+        self._warned = self._forgot = False
 
     def run(self) -> None:
         """Talks until the person leaves."""
@@ -43,27 +44,38 @@ class ChatLoop:
             return ""
         except EOFError:
             return None
-        if self._history.warning:
+        if self._history.warning and not self._warned:
             note(self._history.warning)
-            self._history.warning = None
+            self._warned = True
         return line
 
     def _answer(self, line: str) -> None:
         try:
-            answer = self._speaker.speak(self._conversation.tokens(line))
-        except ContextFull as error:
-            self._say(f"{error}; /clear starts afresh")
-            return
-        except KeyboardInterrupt:  # before the answer could begin, or a second time
+            answer = self._speaker.speak(self._prompt(line))
+        except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
             self._say(f"\n({REMARKS['cancelled']})")
             return
-        self._conversation.add(line, answer.text)
+        except LlamaChatError as error:
+            self._speaker.status.clear()
+            self._speaker.output.end_line()
+            self._say(f"({error}; /clear starts afresh)")
+            return
+        if answer.ids or answer.reason != "cancelled":  # a message that was not read to its end is taken back
+            self._conversation.add(line, answer.text)
         self._speaker.output.end_line()
         if self._verbose:
             self._speaker.report(answer)
         elif answer.reason in REMARKS:
             self._say(f"({REMARKS[answer.reason]})")
         self._say("")
+
+    def _prompt(self, line: str) -> list[int]:
+        """The conversation with the line, less its oldest turns where the context is too small for them."""
+        tokens, forgot = self._conversation.fitting(line, self._speaker.context.n_ctx)
+        if forgot and not self._forgot:
+            self._say("(the oldest turns are forgotten: the context is full)")
+            self._forgot = True
+        return tokens
 
     def _say(self, text: str) -> None:
         """Something from the program itself."""

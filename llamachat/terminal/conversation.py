@@ -6,6 +6,7 @@ was interrupted stays in the conversation as far as it came.
 
 from typing import TYPE_CHECKING
 
+from llamachat.errors import ContextFull
 from llamachat.library import chat_tokens
 from llamachat.templates.renderer import ChatTemplate
 
@@ -34,6 +35,32 @@ class Conversation:
         is not yet part of the conversation: `add` makes it so. Raises what `ChatTemplate.render` raises.
         """
         return chat_tokens(self._tokenizer, self._template, [*self.messages, {"role": "user", "content": text}])
+
+    def fitting(self, text: str, n_ctx: int) -> tuple[list[int], bool]:
+        """The tokens as `tokens`, and whether the oldest turns were forgotten so that a quarter of `n_ctx` is free.
+
+        The system message stays. Raises ContextFull, and forgets nothing, where the message alone does not fit.
+        """
+        kept, tokens = self.messages, self.tokens(text)
+        while len(tokens) > n_ctx - n_ctx // 4 and len(self.messages) > len(self._first):
+            self.messages = [*self._first, *self.messages[len(self._first) + 2 :]]
+            tokens = self._tokens_or(kept, text)
+        if len(tokens) >= n_ctx:
+            self.messages = kept
+            told = " and what the model was told before" if self._first else ""
+            raise ContextFull(
+                f"the message{told} has {len(tokens)} tokens, but the context holds {n_ctx}: shorten it, or use a "
+                "larger context (--ctx-size)"
+            )
+        return tokens, self.messages is not kept
+
+    def _tokens_or(self, before: list[Message], text: str) -> list[int]:
+        """The tokens; where the template refuses, the conversation is as before."""
+        try:
+            return self.tokens(text)
+        except BaseException:
+            self.messages = before
+            raise
 
     def add(self, text: str, answer: str) -> None:
         """Makes a message and its answer, maybe cut short, part of the conversation."""

@@ -26,7 +26,7 @@ class Output:
         if not text or sys.stdout is None:
             return
         shown = clean(text) if self.is_terminal else text
-        _write(shown)
+        write(shown)
         self._ends_line = shown.endswith("\n") if shown else self._ends_line
 
     def end_line(self) -> None:
@@ -35,8 +35,10 @@ class Output:
             self.write("\n")
 
 
-def _write(text: str) -> None:
-    # Pieces are complete UTF-8; a terminal in another encoding gets what it has, with ? for the rest.
+def write(text: str) -> None:
+    """Writes text to standard output at once, if there is one; what its encoding lacks becomes `?`."""
+    if sys.stdout is None:
+        return
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
     sys.stdout.flush()

@@ -3,10 +3,13 @@
 import os
 import sys
 import time
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import TextIO
+
+from llamachat.terminal.sanitize import clean_line
 
 PATIENCE_S = 1.0
 """Work with a known end that takes less than this shows no bar."""
@@ -27,12 +30,12 @@ class Status:
         self._drawn = 0.0
 
     def show(self, sentence: str) -> None:
-        """Writes the sentence over the line, cut to the terminal's width."""
+        """Writes the sentence over the line, without control bytes, cut to the terminal's width."""
         if not self.enabled:
             return
         with self._lock:
             width = max(10, os.get_terminal_size(self._stream.fileno()).columns - 1)
-            self._stream.write(f"\r\x1b[K{sentence[:width]}")
+            self._stream.write(f"\r\x1b[K{_cut(clean_line(sentence), width)}")
             self._stream.flush()
             self._shown = True
 
@@ -70,3 +73,13 @@ class Status:
             yield
         finally:
             self.clear()
+
+
+def _cut(text: str, width: int) -> str:
+    """As much of the text as fits into so many columns: East Asian wide characters take two, marks none."""
+    for index, character in enumerate(text):
+        wide = unicodedata.east_asian_width(character) in "WF"
+        width -= 0 if unicodedata.combining(character) else 1 + wide
+        if width < 0:
+            return text[:index]
+    return text

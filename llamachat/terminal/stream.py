@@ -1,7 +1,8 @@
 """An iterator that runs in a thread of its own, so that the main thread always answers the keyboard.
 
 Within `with Stream(...)` the first Ctrl+C asks the producer to stop and the loop ends after what it still had to say;
-a second Ctrl+C raises KeyboardInterrupt. Leaving the block early stops the producer, too. Nothing is lost in between.
+a second Ctrl+C raises KeyboardInterrupt, and none does while the block is left. Leaving the block early stops the
+producer, too. Nothing is lost in between.
 """
 
 import signal
@@ -50,6 +51,7 @@ class Stream(Generic[Item]):
         self._queue: SimpleQueue[Item | _End] = SimpleQueue()
         self._thread = Thread(target=self._produce, name="llamachat-stream", daemon=True)
         self._before: Any = None
+        self._leaving = False
 
     def __enter__(self) -> Self:
         if current_thread() is main_thread():
@@ -58,12 +60,13 @@ class Stream(Generic[Item]):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._leaving = True  # from here on Ctrl+C says nothing new: the producer is never left running
         try:
             if self._thread.is_alive():
                 self._engine.cancel()
             self._thread.join()
-            self._engine.resume()
         finally:
+            self._engine.resume()
             if self._before is not None:
                 signal.signal(signal.SIGINT, self._before)
 
@@ -74,6 +77,8 @@ class Stream(Generic[Item]):
             raise item.error
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        if self._leaving:
+            return
         if self.interrupted:
             raise KeyboardInterrupt
         self.interrupted = True

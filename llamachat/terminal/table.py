@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llamachat.terminal.output import wants_colour
+from llamachat.terminal.output import wants_colour, write
 from llamachat.terminal.sanitize import clean_line
 
 _GAP = "  "
@@ -91,6 +91,5 @@ def cell_width(text: str) -> int:
 
 
 def print_text(text: str) -> None:
-    """Writes text and a line break; what the terminal's encoding lacks becomes `?`."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding) + "\n")
+    """Writes text and a line break to standard output."""
+    write(f"{text}\n")

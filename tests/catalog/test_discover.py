@@ -216,3 +216,24 @@ def test_the_real_model_s_header_is_summed_up(smollm2: Path, monkeypatch: pytest
     monkeypatch.setenv("LLAMACHAT_MODELS", str(smollm2.parent))
     model = _by_name()["SmolLM2-135M-Instruct.Q4_1"]
     assert (model.type, model.architecture, model.n_ctx, model.n_bytes) == ("Q4_1", "llama", 8192, 98_362_432)
+
+
+@pytest.mark.parametrize("kind", [["model"], [1, 2], [["a"], ["b"]]], ids=["texts", "numbers", "arrays"])
+def test_a_type_that_is_an_array_hides_no_model(kind: object, own_home: Path) -> None:
+    tiny_gguf(own_home / "ours/good.gguf")
+    tiny_gguf(own_home / "ours/odd.gguf", {**LLAMA, "general.type": kind})
+    assert "good" in _by_name()
+
+
+def test_a_context_length_that_is_a_boolean_is_none(own_home: Path) -> None:
+    tiny_gguf(own_home / "ours/odd.gguf", {**LLAMA, "llama.context_length": True})
+    assert _by_name()["odd"].n_ctx is None
+
+
+@pytest.mark.parametrize("variable", ["HF_HOME", "HF_HUB_CACHE", "LLAMA_CACHE", "OLLAMA_MODELS"])
+def test_nobody_s_home_in_a_variable_hides_no_model(
+    variable: str, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "~no-such-user/models")
+    tiny_gguf(own_home / "ours/good.gguf")
+    assert list(_by_name()) == ["good"]

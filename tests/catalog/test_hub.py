@@ -1,4 +1,5 @@
 import errno
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise errors.EntryNotFoundError("404")
         return str(path)
 
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda url: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     return tmp_path
 
@@ -98,3 +100,35 @@ def test_the_library_s_errors_become_sentences(
 def test_a_reference_of_another_form_is_refused(reference: str) -> None:
     with pytest.raises(UsageError):
         parse_reference(reference)
+
+
+@pytest.mark.parametrize(
+    ("error", "asks"),
+    [
+        pytest.param(ConnectionError("no route"), True, id="no network"),
+        pytest.param(_http(errors.RepositoryNotFoundError), False, id="an answer"),
+        pytest.param(errors.OfflineModeIsEnabled("x"), False, id="offline on purpose"),
+    ],
+)
+def test_without_a_network_only_the_cache_is_asked(
+    error: Exception, asks: bool, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[dict[str, object]] = []
+
+    def unreachable(url: str) -> None:
+        raise error
+
+    def download(repo: str, file: str, **options: object) -> str:
+        given.append(options)
+        return str(tiny_gguf(hub / file))
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    fetch_from_hub("hf:owner/repo/tiny.gguf", no_progress)
+    assert bool(given[0].get("local_files_only")) is asks
+
+
+def test_the_library_s_own_warnings_are_not_printed(hub: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_gguf(hub / "owner/repo/tiny.gguf")
+    fetch_from_hub("hf:owner/repo/tiny.gguf", no_progress)
+    assert not logging.getLogger("huggingface_hub.utils._http").isEnabledFor(logging.WARNING)

@@ -110,3 +110,16 @@ def test_a_slip_in_a_path_names_the_file_beside_it(tmp_path: Path) -> None:
     tiny_gguf(tmp_path / "model-q4.gguf")
     with pytest.raises(ModelFileError, match=r"no such file; did you mean model-q4\.gguf"):
         resolve(str(tmp_path / "model-q5.gguf"))
+
+
+@pytest.mark.parametrize("name", ["big", "big-00001-of-00002.gguf"])
+def test_a_listed_model_that_cannot_be_used_is_named_with_the_reason(name: str, ours: Path) -> None:
+    tiny_gguf(ours / "big-00001-of-00002.gguf")
+    with pytest.raises(ModelFileError, match=r"1 of 2 files missing, first big-00002-of-00002\.gguf"):
+        resolve(name)
+
+
+def test_a_link_to_nothing_is_not_its_own_suggestion(tmp_path: Path) -> None:
+    (tmp_path / "model.gguf").symlink_to(tmp_path / "gone.gguf")
+    with pytest.raises(ModelFileError, match=r"a link to .*gone\.gguf, which is not there"):
+        resolve(str(tmp_path / "model.gguf"))

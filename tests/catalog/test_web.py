@@ -1,8 +1,12 @@
 """A web server of our own on 127.0.0.1, the only place where http without encryption is allowed."""
 
+import http.client
+import io
 import re
 import threading
+import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -10,6 +14,7 @@ from pathlib import Path
 import pytest
 from tiny_gguf import tiny_bytes
 
+from llamachat.catalog import web
 from llamachat.catalog.storage import no_progress
 from llamachat.catalog.web import fetch_from_web
 from llamachat.errors import LlamaChatError, ModelFileError, UsageError
@@ -24,6 +29,7 @@ class Site:
     files: dict[str, bytes] = field(default_factory=lambda: {"/dir/tiny.gguf": CONTENT})
     etag: str = '"v1"'
     hangs_up_after: int | None = None
+    always_sends: str = ""
     says_length: bool = True
     redirect: str = ""
     ranges: list[str | None] = field(default_factory=list)
@@ -69,6 +75,11 @@ def _answer(request: BaseHTTPRequestHandler, site: Site) -> None:
     if content is None:
         request.send_error(404)
         return
+    if site.always_sends:
+        request.send_response(206)
+        request.send_header("Content-Range", site.always_sends)
+        request.end_headers()
+        return
     start = 0
     found = re.fullmatch(r"bytes=(\d+)-", wanted or "")
     if found and request.headers.get("If-Range") == site.etag:
@@ -91,7 +102,7 @@ def _answer(request: BaseHTTPRequestHandler, site: Site) -> None:
 def _broken_off(site: Site, folder: Path) -> None:
     """A first attempt that ends in the middle."""
     site.hangs_up_after = len(CONTENT) // 2
-    with pytest.raises(LlamaChatError, match="the same command goes on"):
+    with pytest.raises(LlamaChatError, match="the same command"):
         fetch_from_web(f"{site.address}/dir/tiny.gguf", folder, no_progress)
     site.hangs_up_after = None
 
@@ -131,6 +142,50 @@ def test_a_file_without_a_version_is_fetched_from_the_start(site: Site, tmp_path
     _broken_off(site, tmp_path)
     fetch_from_web(f"{site.address}/dir/tiny.gguf", tmp_path, no_progress)
     assert site.ranges == [None, None]
+
+
+@pytest.mark.parametrize("extent", ["bytes 7-9/10", "bytes */10"])
+@pytest.mark.parametrize("begun", [True, False], ids=["begun", "new"])
+def test_a_server_that_always_sends_another_part_is_given_up(
+    extent: str, begun: bool, site: Site, tmp_path: Path
+) -> None:
+    if begun:
+        _broken_off(site, tmp_path)
+    site.always_sends = extent
+    with pytest.raises(LlamaChatError, match="sends another part of the file"):
+        fetch_from_web(f"{site.address}/dir/tiny.gguf", tmp_path, no_progress)
+    assert len(site.ranges) <= 3
+
+
+@pytest.mark.parametrize(("etag", "then"), [('"v1"', "goes on from there"), ("", "begins again")])
+def test_going_on_is_promised_only_where_it_can_be_kept(etag: str, then: str, site: Site, tmp_path: Path) -> None:
+    site.etag, site.hangs_up_after = etag, len(CONTENT) // 2
+    with pytest.raises(LlamaChatError, match=f"the same command {then}"):
+        fetch_from_web(f"{site.address}/dir/tiny.gguf", tmp_path, no_progress)
+
+
+def test_letters_beyond_ascii_in_an_address_are_encoded(site: Site, tmp_path: Path) -> None:
+    site.files = {"/%C3%A9%20t/modell-%C3%A4.gguf": CONTENT}
+    path = fetch_from_web(f"{site.address}/é%20t/modell-ä.gguf", tmp_path, no_progress)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("url", ["https://ex ample/x.gguf", "https://\udcff/x.gguf", f"https://{'é' * 80}.org/x.gguf"])
+def test_an_address_that_cannot_be_encoded_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not a web address"):
+        fetch_from_web(url, tmp_path, no_progress)
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_followed"),
+    [pytest.param("https://example.org/x.gguf", False, id="from elsewhere"), ("http://localhost/x.gguf", True)],
+)
+def test_only_this_machine_sends_us_on_to_itself(origin: str, is_followed: bool) -> None:
+    handler, headers = web._EncryptedRedirects(), http.client.HTTPMessage()
+    with nullcontext() if is_followed else pytest.raises(LlamaChatError, match="an address of this machine"):
+        handler.redirect_request(
+            urllib.request.Request(origin), io.BytesIO(), 302, "", headers, "http://127.0.0.1:1/x.gguf"
+        )
 
 
 def test_a_range_that_the_server_refuses_is_given_up(site: Site, tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Every way to end has its exit code and at most one line on standard error."""
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +94,88 @@ def test_a_traceback_appears_only_with_debug(llamachat):
 
 def test_debug_after_two_dashes_is_an_argument(llamachat):
     assert llamachat("tokenize", "--ids", "--no-bos", "--", "--debug").stdout == b"45 45 100 101 98 117 103\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["run", "--chat", "-p", "a", "--system", b"caf\xe9"],
+        ["run", "-p", "a", "--stop", b"caf\xe9"],
+        ["run", "-p", "a", b"--stop=caf\xe9"],
+        ["interactive", "-r", b"caf\xe9"],
+        ["interactive", "--in-prefix", b"caf\xe9"],
+    ],
+    ids=["system", "stop", "stop with =", "reverse prompt", "prefix"],
+)
+def test_every_text_of_the_command_line_must_be_utf_8(llamachat, arguments):
+    done = llamachat(*arguments)
+    assert done.returncode == ExitCode.USAGE
+    assert b"is not UTF-8 text (byte 0xe9" in done.stderr
+
+
+def test_a_file_may_have_any_name(llamachat, tmp_path: Path):
+    name = bytes(tmp_path) + b"/caf\xe9"
+    with open(name, "w") as file:
+        file.write("hello")
+    assert llamachat("run", "-f", name).returncode == 0
+    assert llamachat("run", b"--file=" + name).returncode == 0
+
+
+def test_a_mistyped_option_is_told_the_nearest_one_and_nothing_else(llamachat):
+    assert llamachat("run", "--tmep", "0").stderr == b"llamachat: no such option: --tmep; did you mean --temp?\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["-n", "abc"], b"'abc' must be a whole number"), (["--temp", "abc"], b"'abc' must be a number")],
+)
+def test_what_a_number_must_be_is_said_in_words(llamachat, arguments, said):
+    done = llamachat("run", "-p", "x", *arguments)
+    assert said in done.stderr
+    assert b"not a valid" not in done.stderr
+
+
+def test_the_version_on_a_full_disk_is_one_line(llamachat_to):
+    code, said = llamachat_to("/dev/full", "--version")
+    assert code == ExitCode.ERROR
+    assert said.startswith("llamachat: ")
+    assert said.endswith("No space left on device\n")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("redirection", [">&-", ">/dev/full 2>/dev/full", "2>&-"])
+@pytest.mark.parametrize("arguments", ["--version", "models", "tokenize abc", "tokenize", "nonsense"])
+def test_streams_that_are_closed_or_full_cause_no_traceback(environment, llamachat_command, redirection, arguments):
+    command = f"{shlex.join(llamachat_command())} {arguments} {redirection}"
+    done = subprocess.run(
+        ["sh", "-c", command], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False
+    )
+    assert done.returncode in (ExitCode.DONE, ExitCode.ERROR, ExitCode.USAGE)
+    assert b"Traceback" not in done.stderr + done.stdout
+    assert b"Exception ignored" not in done.stderr + done.stdout
+
+
+def test_the_version_into_a_pipe_that_nobody_reads_ends_silently(environment, llamachat_command):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        llamachat_command("--version"), stdout=writer, stderr=subprocess.PIPE, env=environment, timeout=60, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (ExitCode.BROKEN_PIPE, b"")
+
+
+def test_ctrl_c_while_the_program_is_being_imported_ends_silently(environment, tmp_path: Path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    code = "import sys; sys.argv = ['llamachat', 'models']\nfrom llamachat.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**environment, "PYTHONPATH": str(tmp_path)}, capture_output=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (ExitCode.INTERRUPT, b"")
+
+
+def test_tokens_that_the_output_s_encoding_lacks_are_shown_as_question_marks(llamachat):
+    done = llamachat("tokenize", "--no-bos", "é", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert b"?" in done.stdout

@@ -3,6 +3,7 @@
 import pytest
 from scripted import BOS, IM_END, IM_START, ScriptedTokenizer
 
+from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import is_command
 from llamachat.terminal.conversation import Conversation
@@ -55,3 +56,48 @@ def test_clear_keeps_what_the_model_was_told():
 )
 def test_a_command_is_one_word_after_a_slash(line, expected):
     assert is_command(line) is expected
+
+
+def turns(talk: Conversation, count: int) -> None:
+    for number in range(count):
+        talk.add(f"question {number}", f"answer {number}")
+
+
+def test_the_oldest_turns_are_forgotten_until_a_quarter_of_the_context_is_free():
+    talk = conversation("Be brief.")
+    turns(talk, 10)
+    tokens, forgot = talk.fitting("Hello", 400)
+    assert forgot
+    assert len(tokens) <= 300
+    text = bytes(t for t in tokens if t < 256)
+    assert b"Be brief." in text
+    assert b"question 9" in text
+    assert b"question 0" not in text
+    assert tokens == talk.tokens("Hello")
+    turns(one_more := conversation("Be brief."), 10)
+    one_more.messages[1:] = one_more.messages[-len(talk.messages) - 1 :]
+    assert len(one_more.tokens("Hello")) > 300
+
+
+def test_a_conversation_that_fits_is_left_alone():
+    talk = conversation()
+    turns(talk, 2)
+    assert talk.fitting("Hello", 4096) == (talk.tokens("Hello"), False)
+    assert len(talk.messages) == 4
+
+
+def test_a_message_that_does_not_fit_alone_is_refused_and_nothing_forgotten():
+    talk = conversation()
+    turns(talk, 3)
+    with pytest.raises(ContextFull, match=r"the message has \d+ tokens, but the context holds 100"):
+        talk.fitting("x" * 200, 100)
+    assert len(talk.messages) == 6
+
+
+def test_a_template_that_refuses_the_shorter_conversation_forgets_nothing():
+    source = "{% if messages | length < 5 %}{{ raise_exception('no') }}{% endif %}{{ messages | tojson }}"
+    talk = conversation(source=source)
+    turns(talk, 3)
+    with pytest.raises(LlamaChatError, match="no"):
+        talk.fitting("Hello", 100)
+    assert len(talk.messages) == 6

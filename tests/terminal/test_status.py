@@ -39,6 +39,23 @@ def test_a_sentence_is_cut_to_the_terminal_and_goes_away(screen):
     assert screen.getvalue().endswith("\r\x1b[K")
 
 
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        pytest.param("模" * 20, "模" * 9, id="wide"),
+        pytest.param("e\u0301" * 30, "e\u0301" * 19, id="marks"),
+    ],
+)
+def test_a_sentence_is_cut_by_the_columns_that_it_takes(screen, sentence, shown):
+    Status(screen).show(sentence)
+    assert screen.getvalue() == f"\r\x1b[K{shown}"
+
+
+def test_a_name_with_escape_sequences_is_shown_without_them(screen):
+    Status(screen).show("a\x1b]0;evil\x07b\nc\udcff")
+    assert screen.getvalue() == "\r\x1b[Kab c\ufffd"
+
+
 def test_nothing_is_written_where_nobody_looks(screen, monkeypatch):
     monkeypatch.setattr(screen, "isatty", lambda: False)
     with Status(screen).during("loading"):

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -115,3 +116,20 @@ def test_the_handler_of_ctrl_c_is_put_back():
     with Stream(iter([1]), Engine()):
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_ctrl_c_while_the_block_is_left_does_not_leave_the_producer_behind():
+    engine = Engine()
+
+    def items() -> Iterator[str]:
+        yield "first"
+        engine.cancelled.wait()
+        for _ in range(3):
+            press_ctrl_c()
+            time.sleep(0.01)
+
+    stream = Stream(items(), engine)
+    with stream:
+        assert next(iter(stream)) == "first"
+    assert not stream._thread.is_alive()
+    assert engine.resumed

@@ -76,3 +76,8 @@ def test_cells_lose_their_control_bytes(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_a_wide_character_counts_as_two_columns() -> None:
     assert cell_width("模型") == 4
+
+
+def test_without_a_standard_output_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    print_table(COLUMNS, ROWS)

@@ -1,8 +1,11 @@
 """The table of sizes."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 HOUSE = Path(__file__).parents[2] / "tools" / "house.py"
 
@@ -14,3 +17,11 @@ def test_a_breach_is_named_with_its_place_and_is_no_error(tmp_path):
     assert "long.py:2: long has 71 lines" in done.stdout
     assert "long has 7 parameters" in done.stdout
     assert "short" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [([], 0), ([7], 7), ([1, 9], 9), (list(range(1, 11)), 9), (list(range(1, 12)), 10), ([3, 1, 2], 3)],
+)
+def test_nine_of_ten_do_not_exceed_the_p90(values, expected):
+    assert runpy.run_path(str(HOUSE))["p90"](values) == expected

@@ -58,7 +58,7 @@ def _describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped]) -> 
 def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
     """The architecture's name in this file, and its definition."""
     kind = metadata.get("general.type", "model")
-    if kind in ("adapter", "mmproj", "imatrix"):
+    if isinstance(kind, str) and kind in ("adapter", "mmproj", "imatrix"):
         raise Unsupported(f"is {shown(kind)}: this file goes with a model, it is not one", where="general.type")
     name = metadata.get("general.architecture")
     if not isinstance(name, str):

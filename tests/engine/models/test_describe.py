@@ -73,6 +73,13 @@ def test_keys_of_real_files_pass_without_a_warning(tiny_llama: Any, name: str, v
     assert describe(tiny_llama.metadata, tiny_llama.tensors).unknown_keys == ()
 
 
+@pytest.mark.parametrize("kind", [["model"], [1, 2], 3], ids=["texts", "numbers", "a number"])
+def test_a_type_of_file_that_is_no_text_says_nothing(tiny_llama: Any, kind: object) -> None:
+    value = np.array(kind) if isinstance(kind, list) else kind
+    tiny_llama.metadata["general.type"] = value
+    assert describe(tiny_llama.metadata, tiny_llama.tensors).unknown_keys == ()
+
+
 REFUSED_METADATA = [
     pytest.param({"general.architecture": "bert9"}, Unsupported, r"'bert9'.*gemma3, llama", id="unknown architecture"),
     pytest.param({"general.architecture": 7}, ModelFileError, "general.architecture", id="architecture is a number"),

@@ -37,7 +37,7 @@ def open_speaker(
 
     status, started = Status(), time.perf_counter()
     with ExitStack() as stack:
-        guesses = speculation.open(choice, lambda: model_path(choice), stack, status) if speculation else None
+        guesses = speculation.open(choice, lambda: open_tokenizer(choice), stack, status) if speculation else None
         model = stack.enter_context(load_model(choice, status))
         settings = with_defaults(model, options or GenerationOptions())
         if choice.self_extend is not None:  # positions that are shared cannot be shifted

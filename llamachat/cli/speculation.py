@@ -13,6 +13,7 @@ from llamachat.errors import UsageError
 if TYPE_CHECKING:
     from llamachat.cli.options import ModelChoice
     from llamachat.engine.generate import Speculation
+    from llamachat.engine.tokenizers import Tokenizer
     from llamachat.terminal.status import Status
 
 
@@ -51,23 +52,24 @@ class SpeculationChoice:
             raise UsageError(f"--draft-min {self.draft_min} is more than --draft-max {self.draft_max}")
 
     def open(
-        self, choice: "ModelChoice", model: Callable[[], Path], stack: ExitStack, status: "Status"
+        self, choice: "ModelChoice", tokenizer: Callable[[], "Tokenizer"], stack: ExitStack, status: "Status"
     ) -> "Speculation | None":
-        """What guesses for the model of that file; a draft model is loaded, and closed by the stack."""
+        """What guesses for a model with this tokenizer; a draft model is loaded, and closed by the stack."""
         from llamachat.engine.generate import Speculation
         from llamachat.engine.speculation.lookup import Lookup, StaticNgrams
-        from llamachat.engine.tokenizers import Tokenizer
 
         if self.lookup_cache_static is not None:
-            static = StaticNgrams.of_file(self.lookup_cache_static, Tokenizer(model()).n_vocab)
+            static = StaticNgrams.of_file(self.lookup_cache_static, tokenizer().n_vocab)
             return Speculation(Lookup(static), self.draft_max)
         if self.lookup:
             return Speculation(Lookup(), self.draft_max)
         if self.model_draft is None:
             return None
-        return self._open_draft(choice, model(), stack, status)
+        return self._open_draft(choice, tokenizer(), stack, status)
 
-    def _open_draft(self, choice: "ModelChoice", model: Path, stack: ExitStack, status: "Status") -> "Speculation":
+    def _open_draft(
+        self, choice: "ModelChoice", tokenizer: "Tokenizer", stack: ExitStack, status: "Status"
+    ) -> "Speculation":
         """Compares the vocabularies before any weight is read."""
         from llamachat.catalog import resolve
         from llamachat.engine.generate import Speculation
@@ -76,10 +78,9 @@ class SpeculationChoice:
         from llamachat.engine.tokenizers import Tokenizer
 
         path = resolve(self.model_draft)
-        vocabulary = Tokenizer(model)
-        check_vocabularies(vocabulary, Tokenizer(path))
+        check_vocabularies(tokenizer, Tokenizer(path))
         with status.during(f"loading {path.name} ..."):
             draft = stack.enter_context(Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress))
         return Speculation(
-            DraftModel(draft.context(), vocabulary.n_vocab, self.draft_min, self.draft_p_min), self.draft_max
+            DraftModel(draft.context(), tokenizer.n_vocab, self.draft_min, self.draft_p_min), self.draft_max
         )

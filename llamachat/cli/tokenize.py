@@ -1,5 +1,6 @@
 """`llamachat tokenize`: how a model's vocabulary cuts a text."""
 
+from pathlib import Path
 from typing import Annotated
 
 from typer import Argument, Option
@@ -17,6 +18,12 @@ def tokenize(
     ids: Annotated[bool, Option("--ids", help="Only the ids, on one line.")] = False,
     no_bos: Annotated[bool, Option("--no-bos", help="Without the tokens that the model adds at the ends.")] = False,
     parse_special: Annotated[bool, Option(help="Read names of control tokens in the text as these tokens.")] = False,
+    ngrams: Annotated[
+        Path | None,
+        Option(
+            "--ngrams", metavar="FILE", help="Instead, write what follows what in the text, for --lookup-cache-static."
+        ),
+    ] = None,
 ) -> None:
     """Print the tokens of a text.
 
@@ -25,8 +32,12 @@ def tokenize(
     given = prompt_text(prompt, text)
     tokenizer = loading.open_tokenizer(model)
     tokens = tokenizer.encode(given, add_special=not no_bos, parse_special=parse_special)
-    if ids:
+    if ngrams is not None:
+        from llamachat.engine.speculation.lookup import write_ngrams  # numpy, which --help does without
+
+        write_ngrams(ngrams, tokens)
+    elif ids:
         print(*tokens)
-        return
-    for token in tokens:
-        print_text(f"{token:6}  {tokenizer.piece(token)!r}")
+    else:
+        for token in tokens:
+            print_text(f"{token:6}  {tokenizer.piece(token)!r}")

@@ -105,3 +105,14 @@ def test_a_fault_in_a_grammar_is_shown_with_a_caret(llamachat):
         '  root ::= ("a" | "b"',
         "           ^",
     ]
+
+
+def test_a_file_of_n_grams_is_made_and_asked(llamachat, tmp_path):
+    path = tmp_path / "ngrams"
+    made = llamachat("tokenize", "--no-bos", "--ngrams", str(path), "-p", "abcdefgh " * 3)
+    assert (made.returncode, made.stdout) == (0, b"")
+    done = llamachat(
+        "run", "-p", "x", "--lookup", "--lookup-cache-static", str(path), "--timings", answers=("abcdefgh",)
+    )
+    assert done.stdout == b"abcdefgh\n"
+    assert b"guesses" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 from llamachat.templates.renderer import ChatTemplate
 
 PROGRAM = """
-import resource, sys
+import re, sys
 from llamachat.errors import LlamaChatError
 from llamachat.templates.renderer import ChatTemplate
 try:
@@ -16,7 +16,7 @@ try:
     print("rendered", len(made))
 except LlamaChatError as error:
     print(error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 """
 NESTED = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
 GROWING = "{% set ns = namespace(l=[], s='x' * 100000) %}{% for i in range(5000) %}"

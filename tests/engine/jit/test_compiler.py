@@ -22,11 +22,12 @@ SPEC = Elementwise("add")
 
 def sum_of(compiler: Compiler, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """a + b by the compiler's kernel."""
-    arrays = [Array(a), Array(b), Array(np.zeros_like(a)), Array(np.array([len(a)]))]
-    arguments = dict(zip(("a", "b", "y", "count"), (array.address for array in arrays), strict=True))
-    program = build([Launch(SPEC, {**arguments, "stride": a.strides[0]})], compiler)
-    pool = WorkerPool(compiler, 1)
-    pool.run(program.address, program.n_launches, Step())
+    arrays = [Array(a), Array(b), Array(np.zeros_like(a))]
+    arguments = dict(zip(("a", "b", "y"), (array.address for array in arrays), strict=True))
+    arguments |= {"count": Step.offset("n_tokens"), "stride": a.strides[0]}
+    program, pool, step = build([Launch(SPEC, arguments)], compiler), WorkerPool(compiler, 1), Step()
+    step.set(n_tokens=len(a))
+    pool.run(program.address, program.n_launches, step)
     pool.close()
     return arrays[2].values
 

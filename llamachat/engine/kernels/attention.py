@@ -124,7 +124,8 @@ class AttentionParts(KernelSpec):
             first, end = item.seen()
             first_chunk = first // CHUNK
             n_chunks = (end + (CHUNK - 1)) // CHUNK - first_chunk
-            with k.loop(k.thread, n_chunks * k.args.n_head_kv, k.n_threads) as i:
+            # Every token begins with another thread, so that those with one item more take turns.
+            with k.loop((k.thread + token) % k.n_threads, n_chunks * k.args.n_head_kv, k.n_threads) as i:
                 head, chunk = i // n_chunks, i % n_chunks
                 item.place(token, head, token + 1)
                 item.read_queries()

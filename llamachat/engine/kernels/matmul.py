@@ -24,7 +24,7 @@ from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
 UNIT = 2
 
 # How far before its use a tile is asked for when every byte is read once: memory is a quarter faster so, caches little.
-AHEAD = 8192
+AHEAD = 4096
 
 
 # What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
@@ -79,7 +79,7 @@ def _few_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) 
             with k.loop(0, k.args.blocks) as block:
                 base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
                 if rows[0] == 0:
-                    k.prefetch(base[AHEAD], UNIT * tile.bytes)
+                    k.prefetch(base[AHEAD if spec.columns < 4 else 2 * AHEAD], UNIT * tile.bytes)
                 for r in rows:
                     for g in range(groups):
                         at = x[(block * groups + g) * record.bytes]

@@ -68,6 +68,17 @@ def _number(keyword: str, value: Any, place: Place) -> None:
         place.refuse(keyword, "is beyond 2^53, up to which numbers are enforced exactly")
 
 
+def _exclusive(keyword: str, value: Any, place: Place) -> None:
+    """llguidance admits a whole number as its own exclusive bound where another bound is less than 1 away."""
+    _number(keyword, value, place)
+    if place.schema.get("type") == "integer" or value != int(value):
+        return
+    bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+    others = [place.schema[name] for name in bounds if name in place.schema and name != keyword]
+    if place.combined or any(abs(other - value) < 1 for other in others if isinstance(other, int | float)):
+        place.refuse(keyword, "with another bound less than 1 away, or in a combination, is not enforced exactly")
+
+
 def _multiple(keyword: str, value: Any, place: Place) -> None:
     _number(keyword, value, place)
     if value <= 0:
@@ -215,8 +226,8 @@ KEYWORDS: dict[str, Check] = {
     "format": _format,
     "minimum": _number,
     "maximum": _number,
-    "exclusiveMinimum": _number,
-    "exclusiveMaximum": _number,
+    "exclusiveMinimum": _exclusive,
+    "exclusiveMaximum": _exclusive,
     "multipleOf": _multiple,
 }
 """Every keyword that is enforced, with the check of its value."""

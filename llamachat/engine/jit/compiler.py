@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import sys
+import threading
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -50,19 +51,33 @@ class Compiler:
         self._jit = llvm.create_lljit_compiler()
         self._trackers: list[Any] = []
         self._addresses: dict[KernelSpec, int] = {}
-        self._base = f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {platform.machine()} {_sources()}"
+        self._lock = threading.Lock()
+        self._base = (
+            f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {llvm.get_default_triple()} {_sources()}"
+        )
 
     def address(self, spec: KernelSpec) -> int:
         """The machine address of the kernel."""
         known = self._addresses.get(spec)
         if known is None:
-            key = f"{self._base} {spec!r}"
-            code = self.store.load(key)
-            if code is None:
-                code = self._compile(spec)
-                self.store.save(key, code)
-            known = self._addresses[spec] = self._link(code, hashlib.sha256(key.encode()).hexdigest()[:16])
+            with self._lock:  # contexts of several threads share the compiler
+                if spec not in self._addresses:
+                    self._addresses[spec] = self._make(spec)
+                known = self._addresses[spec]
         return known
+
+    def _make(self, spec: KernelSpec) -> int:
+        """Loads or compiles the kernel, and links it."""
+        key = f"{self._base} {spec!r}"
+        name, code = hashlib.sha256(key.encode()).hexdigest()[:16], self.store.load(key)
+        if code is not None:
+            try:
+                return self._link(code, name)
+            except RuntimeError:  # an object of another system
+                name += "-anew"
+        code = self._compile(spec)
+        self.store.save(key, code)
+        return self._link(code, name)
 
     def _compile(self, spec: KernelSpec) -> bytes:
         self.compiled += 1
@@ -119,7 +134,7 @@ def choose_isa(name: str | None = None) -> Generic:
     """The best instruction set that this processor has, or the one named (`LLAMACHAT_ISA`)."""
     from llamachat.engine.jit.isa import ISAS
 
-    wanted = name or os.environ.get("LLAMACHAT_ISA")
+    wanted = name or os.environ.get("LLAMACHAT_ISA") or None
     if wanted is not None and wanted not in ISAS:
         raise UsageError(f"unknown instruction set {wanted!r} (LLAMACHAT_ISA): known are {', '.join(ISAS)}")
     usable = usable_isas()

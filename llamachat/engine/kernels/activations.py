@@ -9,7 +9,7 @@ from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I8, I32, Ptr, Vec, lanes
-from llamachat.engine.kernels.functions import ACTIVATIONS
+from llamachat.engine.kernels.functions import ACTIVATIONS, nearest
 from llamachat.engine.kernels.panel import GROUP, Record
 
 
@@ -35,7 +35,7 @@ class Quantize(KernelSpec):
 
 
 def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> None:
-    """32 float32 to a record of which `at` is the column's first dword."""
+    """32 float32 to a record of which `at` is the column's first dword; one that is not finite makes the scale NaN."""
     n = isa.rows
     values = [x[4 * i].load(lanes(F32, n), 4) for i in range(0, GROUP, n)]
     sizes = [(v.as_(lanes(I32, n)) & 0x7FFFFFFF).as_(v.type) for v in values]
@@ -43,9 +43,10 @@ def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> 
     for size in sizes[1:]:
         largest = largest.max(size)
     top = largest.reduce(lambda a, b: a.max(b))
-    scale = top * (1.0 / 127.0)
+    zero_or_nan = _sum([v - v for v in values])
+    scale = top * (1.0 / 127.0) + zero_or_nan
     inverse = (top > 0.0).select(top.like(127.0) / top, 0.0)
-    codes = [_round(k, isa, v * inverse.splat(n)) for v in values]
+    codes = [nearest(v * inverse.splat(n)) for v in values]
     for i, code in enumerate(codes):
         quads = code.cut(I8).as_(lanes(I32, n // 4))
         if record.columns == 1:
@@ -58,12 +59,6 @@ def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> 
     at[record.scale(0)].store(scale, 4)
     for where, total in ((0, halves[0] + halves[1]), (1, halves[0]), (2, halves[1])):
         at[record.scale(0) + 4 * record.columns * (where + 1)].store(total.to_float() * scale, 4)
-
-
-def _round(k: Kernel, isa: Generic, x: Vec) -> Vec:
-    """Nearest integers, halves to even, of |x| < 2^22."""
-    magic = 12582912.0
-    return (x + magic).as_(lanes(I32, x.count)) - 0x4B400000
 
 
 def _sum(codes: list[Vec]) -> Vec:

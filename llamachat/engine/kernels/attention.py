@@ -173,7 +173,8 @@ class AttentionMerge(KernelSpec):
                 with k.loop(0, dim, n) as column:
                     at = y[column * 4]
                     value = part[8][column * 4].load(lanes(F32, n), 4)
-                    at.store(taken.merge(k, isa, at.load(lanes(F32, n), 4), value), 4)
+                    old = at.load(lanes(F32, n), 4), taken.old_factor
+                    at.store(_merged(k, isa, old, (value, taken.factor)), 4)
             with k.loop(0, dim, n) as column:
                 at = y[column * 4]
                 at.store(at.load(lanes(F32, n), 4) / total.get().splat(n), 4)
@@ -203,10 +204,11 @@ class _Taken:
     old_factor: Vec
     factor: Vec
 
-    def merge(self, k: Kernel, isa: Generic, old: Vec, new: Vec) -> Vec:
-        """The output after the chunk."""
-        n = old.count
-        return isa.fma(k, new, self.factor.splat(n), old * self.old_factor.splat(n))
+
+def _merged(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) -> Vec:
+    """(output, factor) of what came before and of a chunk, as one output."""
+    n = old[0].count
+    return isa.fma(k, new[0], new[1].splat(n), old[0] * old[1].splat(n))
 
 
 def _take_in(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) -> _Taken:
@@ -359,8 +361,8 @@ class _Item:
         """A register of a row's outputs takes the chunk in."""
         old_factor, factor = (p[row * 4].load(F32, 4) for p in (self.old_factors, self.factors))
         out = self.outputs[row * (4 * self.heads.head_dim)][at]
-        taken = _Taken(factor, factor, old_factor, factor)
-        out.store(taken.merge(self.k, self.isa, out.load(value.type, 4), value), 4)
+        old = out.load(value.type, 4), old_factor
+        out.store(_merged(self.k, self.isa, old, (value, factor)), 4)
 
     def _add_values(self, start: Vec, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
         """weights x values of the chunk, a few registers of columns at a time; finish(row, byte, register) keeps it."""

@@ -15,10 +15,12 @@ from itertools import pairwise
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import CACHE_LINE, Kernel
 from llamachat.engine.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.kernels.functions import nearest, widen_bfloat
 from llamachat.engine.kernels.norm import LANES, lanes_for
 
 BLOCK = 32
 HALF = BLOCK // 2
+LARGEST_HALF = 65504.0
 # What the dimensions of some keys are given to: (dimension, one register of LANES keys for each group of keys).
 Body = Callable[[Vec, list[Vec]], None]
 
@@ -68,18 +70,29 @@ class FloatCache:
         if self.name == "f32":
             return at.load(lanes(F32, n), 4)
         bits = at.load(lanes(I16, n), 2)
-        return isa.widen_half(k, bits) if self.name == "f16" else (bits.unsigned(I32) << 16).as_(lanes(F32, n))
+        return isa.widen_half(k, bits) if self.name == "f16" else widen_bfloat(bits)
 
     def _narrow(self, k: Kernel, isa: Generic, x: Vec) -> Vec:
         if self.name == "f32":
             return x
-        return isa.narrow_half(k, x) if self.name == "f16" else _narrow_bfloat(x)
+        return isa.narrow_half(k, _finite_half(x)) if self.name == "f16" else _narrow_bfloat(x)
 
 
 def _narrow_bfloat(x: Vec) -> Vec:
     """float32 as bfloat16 bits, to nearest even."""
     bits = x.as_(lanes(I32, x.count))
-    return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).cut(I16)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return x.equals(x).select(rounded, (bits >> 16) | 0x40).cut(I16)
+
+
+def _finite_half(x: Vec) -> Vec:
+    """What float16 cannot hold becomes its largest number, NaN stays.
+
+    An infinite value would make NaN of the zero weight that a token before it gives it, so that a token's result would
+    depend on what is evaluated beside it.
+    """
+    upper = (x > LARGEST_HALF).select(x.like(LARGEST_HALF), x)
+    return (upper < -LARGEST_HALF).select(x.like(-LARGEST_HALF), upper)
 
 
 @dataclass(frozen=True)
@@ -209,10 +222,11 @@ class BlockCache:
             scale, offset = high.max(zero - low) * (1.0 / 127), zero
         else:
             scale, offset = _signed_largest(low, high, zero) * (1.0 / self.bias), zero
+        scale, offset = _finite_half(scale), _finite_half(offset)
         inverse = scale.equals(0.0).select(zero, zero.like(1.0) / scale)
-        codes = [_nearest((v - offset.splat(HALF)) * inverse.splat(HALF)) - self.bias for v in x]
-        if self.bits < 8:
-            codes = [code.max(0).min(2**self.bits - 1) for code in codes]
+        codes = [nearest((v - offset.splat(HALF)) * inverse.splat(HALF)) - self.bias for v in x]
+        least, most = (-127, 127) if self.bits == 8 else (0, 2**self.bits - 1)
+        codes = [code.max(least).min(most) for code in codes]
         return isa.narrow_half(k, scale), isa.narrow_half(k, offset), codes
 
     def _encode_table(
@@ -226,7 +240,7 @@ class BlockCache:
         entries = [isa.lookup(k, code, self.table) for code in codes]
         products = [(v * v * v * e, v * v * e * e) for v, e in zip(x, entries, strict=True)]
         upper, lower = (_total(list(part)) for part in zip(*products, strict=True))
-        scale = (lower > 0.0).select(upper / lower, zero)
+        scale = _finite_half((lower > 0.0).select(upper / lower, zero))
         return isa.narrow_half(k, scale), isa.narrow_half(k, zero), codes
 
 
@@ -238,11 +252,6 @@ def _extremes(x: list[Vec]) -> tuple[Vec, Vec]:
 def _signed_largest(low: Vec, high: Vec, zero: Vec) -> Vec:
     """The number of the largest magnitude, with its sign."""
     return ((zero - low) > high).select(low, high)
-
-
-def _nearest(x: Vec) -> Vec:
-    """Nearest integers, halves to even, of |x| < 2^22."""
-    return (x + 12582912.0).as_(lanes(I32, x.count)) - 0x4B400000
 
 
 def _nearest_entry(x: Vec, table: tuple[int, ...]) -> Vec:

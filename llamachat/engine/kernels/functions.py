@@ -15,8 +15,18 @@ _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits
 
 
+def nearest(x: Vec) -> Vec:
+    """Nearest integers, halves to even, of |x| < 2^22."""
+    return (x + _ROUND).as_(lanes(I32, x.count)) - 0x4B400000
+
+
+def widen_bfloat(bits: Vec) -> Vec:
+    """bfloat16 bits (i16 lanes) as float32."""
+    return (bits.unsigned(I32) << 16).as_(lanes(F32, bits.count))
+
+
 def exp(k: Kernel, isa: Generic, x: Vec) -> Vec:
-    """e^x; exactly 1 at 0, exactly 0 below -87, the largest finite power above 88."""
+    """e^x; exactly 1 at 0, exactly 0 below -87, the largest finite power above 88; NaN of NaN."""
     limited = x.min(88.0).max(-87.0)
     shifted = isa.fma(k, limited, x.like(1 / math.log(2)), x.like(_ROUND))
     n = shifted - _ROUND
@@ -26,7 +36,8 @@ def exp(k: Kernel, isa: Generic, x: Vec) -> Vec:
         p = isa.fma(k, p, r, x.like(coefficient))
     p = isa.fma(k, p * r, r, r) + 1.0
     power = (shifted.as_(lanes(I32, x.count)) << 23) + p.as_(lanes(I32, x.count))
-    return (x < -87.0).select(k.zeros(lanes(F32, x.count)), power.as_(lanes(F32, x.count)))
+    value = (x < -87.0).select(k.zeros(lanes(F32, x.count)), power.as_(lanes(F32, x.count)))
+    return x.equals(x).select(value, x)
 
 
 def silu(k: Kernel, isa: Generic, x: Vec) -> Vec:

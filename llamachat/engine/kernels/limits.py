@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
-from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.kernel import CACHE_LINE, Kernel
 from llamachat.engine.jit.values import F32, I8, I32, lanes
 
 LOADS = 8
@@ -34,7 +34,7 @@ class ReadAll(KernelSpec):
         total = seen[0].get()
         for one in seen[1:]:
             total = total ^ one.get()
-        k.pointer("out")[k.thread * 64].store(total, 4)
+        k.pointer("out")[k.thread * CACHE_LINE].store(total, 4)
 
     def block_bytes(self, rows: int) -> int:
         """Bytes of a block."""
@@ -50,7 +50,7 @@ class DotRate(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The operands come from memory once and depend on the round, so that nothing is computed ahead."""
         kind = lanes(I32, isa.rows)
-        out = k.pointer("out")[k.thread * 64]
+        out = k.pointer("out")[k.thread * CACHE_LINE]
         codes = out.load(lanes(I8, 4 * isa.rows), 4)
         sums = [k.var(k.zeros(kind)) for _ in range(CHAINS)]
         with k.loop(0, k.args.rounds):
@@ -75,7 +75,7 @@ class FusedRate(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Chains long enough to hide the latency."""
         kind = lanes(F32, isa.rows)
-        out = k.pointer("out")[k.thread * 64]
+        out = k.pointer("out")[k.thread * CACHE_LINE]
         factor = out.load(kind, 4)
         sums = [k.var(k.zeros(kind)) for _ in range(CHAINS)]
         with k.loop(0, k.args.rounds):

@@ -15,7 +15,7 @@ from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I8, I16, I32, Ptr, Var, Vec, lanes
-from llamachat.engine.kernels.functions import ACTIVATIONS
+from llamachat.engine.kernels.functions import ACTIVATIONS, widen_bfloat
 from llamachat.engine.kernels.panel import GROUP, Record
 from llamachat.engine.kernels.tile import Tile
 from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
@@ -238,7 +238,7 @@ def _read_half(k: Kernel, isa: Generic, at: Ptr, n: int) -> Vec:
 
 
 def _read_bfloat(k: Kernel, isa: Generic, at: Ptr, n: int) -> Vec:
-    return (at.load(lanes(I16, n), 2).unsigned(I32) << 16).as_(lanes(F32, n))
+    return widen_bfloat(at.load(lanes(I16, n), 2))
 
 
 READ_FLOATS: dict[str, Callable[[Kernel, Generic, Ptr, int], Vec]] = {

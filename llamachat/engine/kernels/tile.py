@@ -13,9 +13,8 @@ from functools import cached_property
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.kernels.panel import GROUP
 from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num, Op
-
-GROUP = 32
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Tile:
         register = self._unit(tile, leaf.field, word, kind)
         if bit:
             register = (register.as_(lanes(I16, 2 * self.rows)) >> bit).as_(kind)
-        return register & ((1 << leaf.bits) - 1) if bit + leaf.bits < 8 or bit else register
+        return register & ((1 << leaf.bits) - 1) if bit or leaf.bits < 8 else register
 
     def _group_value(self, k: Kernel, isa: Generic, tile: Ptr, tree: Expr, group: int) -> Vec:
         count = self.format.block // self.format.group

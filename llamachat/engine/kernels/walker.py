@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
+from llamachat.engine.jit.kernel import CACHE_LINE as LINE
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import I64, Ptr, Vec
 
-LINE = 64
 CONTROL = (
     "round",
     "sleepers",

@@ -137,10 +137,19 @@ class HeadParams(Params, Protocol):
     def n_rot(self) -> int: ...  # noqa: D102
 
 
+MOST_SHARED, LARGEST_HEAD = 256, 1024
+"""Kernels are written out for every head that shares a key, and for every dimension of a head."""
+
+
 def check_heads(p: HeadParams) -> None:
     """Raises ModelFileError or Unsupported for heads that cannot be shared or turned, or of two sizes."""
     kv, count, turned = "attention.head_count_kv", "attention.head_count", "rope.dimension_count"
     require(p.n_head % p.n_head_kv == 0, f"{p.n_head} heads cannot share {p.n_head_kv} of them evenly ({count})", kv)
+    shared = p.n_head // p.n_head_kv
+    require(shared <= MOST_SHARED, f"{shared} heads share a key: at most {MOST_SHARED} are supported", count)
+    require(
+        p.head_dim <= LARGEST_HEAD, f"heads of {p.head_dim} dimensions: at most {LARGEST_HEAD} are supported", count
+    )
     require(p.n_rot % 2 == 0, f"is {p.n_rot}, must be even: dimensions turn in pairs", turned)
     require(p.n_rot <= p.head_dim, f"is {p.n_rot}, but a head has only {p.head_dim} dimensions", turned)
     if p.value_dim != p.head_dim:

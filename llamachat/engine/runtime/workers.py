@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from llamachat.engine.jit.compiler import Compiler
+from llamachat.engine.jit.kernel import CACHE_LINE as LINE
 from llamachat.engine.jit.kernel import STEP
-from llamachat.engine.kernels.walker import CONTROL, LINE, Lead, Work
+from llamachat.engine.kernels.walker import CONTROL, Lead, Work
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.errors import UsageError
 

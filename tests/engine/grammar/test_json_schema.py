@@ -146,6 +146,9 @@ REFUSED = [
     pytest.param({"maxItems": 10**9}, "at #/maxItems: maxItems is supported up to 1000", id="huge count"),
     pytest.param({"minProperties": 2}, "at #/minProperties: minProperties above 1", id="names may come twice"),
     pytest.param({"minimum": "1"}, "at #/minimum: minimum must be a number", id="text for a number"),
+    pytest.param(
+        {"type": "number", "exclusiveMinimum": 1.0, "maximum": 1.25}, "is not enforced exactly", id="near bounds"
+    ),
     pytest.param({"maximum": 10**20}, "at #/maximum: maximum is beyond 2^53", id="huge bound"),
     pytest.param(
         {"minimum": 1, "exclusiveMinimum": True},

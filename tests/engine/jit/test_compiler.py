@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,38 @@ def test_a_second_compiler_compiles_nothing(tmp_path: Path) -> None:
     second = Compiler(choose_isa(), ObjectCache(tmp_path))
     assert works(second)
     assert second.compiled == 0
+
+
+def test_threads_may_share_a_compiler(tmp_path: Path) -> None:
+    compiler = Compiler(choose_isa(), ObjectCache(tmp_path))
+    specs = [RmsNorm(size, 1e-5) for size in range(16, 200, 16)]
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: [compiler.address(spec) for spec in specs], range(4)))
+    assert all(addresses == found[0] for addresses in found)
+    assert compiler.compiled == len(specs)
+
+
+def test_an_object_of_another_system_is_compiled_again(tmp_path: Path) -> None:
+    class Foreign(ObjectCache):
+        def load(self, key: str) -> bytes | None:
+            return b"\xcf\xfa\xed\xfe" + bytes(200)
+
+    compiler = Compiler(choose_isa(), Foreign(tmp_path))
+    assert works(compiler)
+    assert compiler.compiled > 0
+
+
+def test_instruction_sets_need_all_that_their_level_may_emit() -> None:
+    for name, isa in ISAS.items():
+        if isa.cpu == "x86-64-v3":
+            assert {"avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe"} <= set(isa.needs), name
+        if isa.cpu == "x86-64-v4":
+            assert {"bmi2", "avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"} <= set(isa.needs), name
+
+
+def test_an_empty_name_of_an_instruction_set_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMACHAT_ISA", "")
+    assert choose_isa().name == usable_isas()[0]
 
 
 def test_a_damaged_cache_is_compiled_again(tmp_path: Path) -> None:

@@ -189,3 +189,21 @@ def test_large_scores_do_not_overflow(machine: Machine) -> None:
     layer = Layer(Shape(16), 40)
     layer.q *= 1000
     np.testing.assert_allclose(layer.evaluate(machine, (40,)), layer.exact(), atol=2e-3)
+
+
+@pytest.mark.parametrize("types", [("f16", "f16"), ("q8_0", "q8_0"), ("q5_1", "iq4_nl")])
+def test_values_too_large_for_the_cache_reach_no_earlier_token(machine: Machine, types: tuple[str, str]) -> None:
+    whole, single = (Layer(Shape(32, 2, 1, types), 20) for _ in range(2))
+    for layer in (whole, single):
+        layer.v[9] *= 1e6
+    found = whole.evaluate(machine, (20,))
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found, single.evaluate(machine, (1,) * 20))
+
+
+def test_a_query_that_is_no_number_gives_none(machine: Machine) -> None:
+    layer = Layer(Shape(16), 20)
+    layer.q[7, 1, 3] = np.nan
+    found = layer.evaluate(machine, (20,))
+    assert np.isnan(found[7, 1]).all()
+    assert np.isfinite(np.delete(found, 7, 0)).all()

@@ -198,3 +198,15 @@ def test_activations_of_zero_give_zero(machine: Machine) -> None:
     packed = Packed(machine, "Q4_1", 32, 64, np.random.default_rng(5))
     found = multiply(machine, packed, np.zeros((1, 64), np.float32), 1)
     np.testing.assert_array_equal(found, 0)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("columns", [1, 4])
+def test_an_activation_that_is_not_finite_is_never_lost(machine: Machine, columns: int, wrong: float) -> None:
+    rng = np.random.default_rng(6)
+    packed = Packed(machine, "Q8_0", 32, 64, rng)
+    x = rng.standard_normal((columns, 64)).astype(np.float32)
+    x[0, 37] = wrong
+    found = multiply(machine, packed, x, columns, direct=True)
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1:]).all()

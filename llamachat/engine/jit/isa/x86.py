@@ -14,7 +14,7 @@ class Avx2(Generic):
 
     name = "avx2"
     cpu = "x86-64-v3"
-    needs: tuple[str, ...] = ("avx2", "fma", "f16c")
+    needs: tuple[str, ...] = ("avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe")  # of x86-64-v3
     rows = 8
     columns = 4
     query_rows = 6
@@ -70,7 +70,7 @@ class Avx512(Avx2):
     name = "avx512"
     cpu = "x86-64-v4"
     features = "-prefer-256-bit"
-    needs: tuple[str, ...] = ("avx512f", "avx512bw", "avx512vl", "avx512dq")
+    needs: tuple[str, ...] = (*Avx2.needs, "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd")
     registers = 32
     rows = 16
     columns = 8

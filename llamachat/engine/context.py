@@ -117,8 +117,8 @@ class Context:
         self._step.set(cancel=1)
 
     def resume(self) -> None:
-        """Takes a `cancel` back that no evaluation has seen."""
-        self._step.set(cancel=0)
+        """Takes a `cancel` back that no evaluation has seen; waits for one that runs."""
+        self._step.resume()
 
     def _checked(self, tokens: Sequence[int]) -> np.ndarray:
         n_vocab = self._forward.engine.n_vocab
@@ -140,7 +140,11 @@ class Context:
             return BATCH
         cells = np.arange(len(self.tokens))
         while self._grouped.room(len(cells)) <= 0:
-            self._forward.turn_keys(self._cache, cells, cells, self._grouped.regroup(len(cells)))
+            # An interruption leaves an empty context, never one that claims keys that are half turned.
+            held, reusable, grouped = list(self.tokens), self.n_reusable, deepcopy(self._grouped)
+            self.truncate(0)
+            self._forward.turn_keys(self._cache, cells, cells, grouped.regroup(len(cells)))
+            self.tokens, self.n_reusable, self._grouped = held, reusable, grouped
         return self._grouped.room(len(cells))
 
     def _positions(self, n_tokens: int) -> np.ndarray:
@@ -189,8 +193,8 @@ class Together:
         self._step.set(cancel=1)
 
     def resume(self) -> None:
-        """Takes a `cancel` back that no evaluation has seen."""
-        self._step.set(cancel=0)
+        """Takes a `cancel` back that no evaluation has seen; waits for one that runs."""
+        self._step.resume()
 
     def _run(self, contexts: Sequence[Context], ids: np.ndarray) -> np.ndarray:
         for context in contexts:

@@ -173,3 +173,18 @@ def test_grouped_positions_are_reusable_where_they_are_as_if_evaluated_anew(shal
     if n_past in (0, 200):
         fresh.eval([*PROMPT[:n_past], 3])
         assert context._grouped.positions[: n_past + 1].tolist() == fresh._grouped.positions[: n_past + 1].tolist()
+
+
+def test_an_interrupted_grouping_leaves_an_empty_true_context(shallow: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    context, fresh = (shallow.context(400, "f32", self_extend=(4, 64)) for _ in range(2))
+    context.eval(PROMPT[:64])
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(context._forward, "turn_keys", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            context.eval([1])
+    assert context.tokens == []
+    np.testing.assert_array_equal(context.eval(PROMPT[:70]), fresh.eval(PROMPT[:70]))

@@ -30,9 +30,13 @@ SYMBOL = "kernel"
 
 
 class KernelSpec:
-    """Base of kernel specifications: frozen dataclasses whose `repr` is complete."""
+    """Base of kernel specifications: frozen dataclasses whose `repr` is complete.
+
+    whole: the arguments whose memory every thread reads all of, however the items are shared.
+    """
 
     arguments: ClassVar[tuple[str, ...]] = ()
+    whole: ClassVar[tuple[str, ...]] = ()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Writes the kernel's body."""

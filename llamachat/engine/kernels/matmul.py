@@ -44,6 +44,7 @@ class Product(KernelSpec):
     format: str
     columns: int
     direct: bool
+    whole: ClassVar = ("x",)
     arguments: ClassVar = (
         *("tiles", "x", "y", "bias", "other", "mode", "count", "units", "blocks", "stride", "scratch", "room"),
     )
@@ -201,6 +202,7 @@ class FloatProduct(KernelSpec):
 
     format: str
     columns: int
+    whole: ClassVar = Product.whole
     arguments: ClassVar = Product.arguments
 
     def emit(self, k: Kernel, isa: Generic) -> None:

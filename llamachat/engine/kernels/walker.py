@@ -6,6 +6,7 @@ barrier follows, and a spare. The calling thread is thread 0; the others never l
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,7 +32,7 @@ CONTROL = (
 LAUNCH_BYTES = 32
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # FUTEX_PRIVATE_FLAG | operation, linux/futex.h
 SPINS_BEFORE_SLEEP = 20_000
-POLL_US = 200
+POLL = 200 if sys.platform != "win32" else 1  # microseconds of usleep, milliseconds of Sleep
 # Beyond this a peer has probably lost its processor: a sleeper lets it have this one, and is placed anew when woken.
 SPINS_AT_BARRIER = 1_000
 
@@ -124,7 +125,7 @@ class Work(KernelSpec):
         if self.futex:
             _sleep(k, self.futex, "round", "sleepers", seen)
         else:
-            k.call_address(_read(k, "system"), I64, k.number(POLL_US))
+            k.call_address(_read(k, "system"), I64, k.number(POLL))
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Forward:
         stop.
         """
         n_tokens = len(rows.ids)
-        with self._lock:
+        with step.running, self._lock:
             self._write(rows)
             step.set(n_tokens=n_tokens, n_outputs=n_outputs, tokens=self._ids.address, rows=self._rows.address)
             self._launch(self._body(n_tokens, rows.run), step)

@@ -64,7 +64,9 @@ class Launch:
     @property
     def accesses(self) -> list[Access]:
         """Everything it touches."""
-        return [Access(r, self.split, False) for r in self.reads] + [Access(r, self.split, True) for r in self.writes]
+        whole = [self.arguments[name] for name in self.spec.whole]
+        reads = [Access(r, () if any(r is one for one in whole) else self.split, False) for r in self.reads]
+        return reads + [Access(r, self.split, True) for r in self.writes]
 
 
 @dataclass

@@ -25,8 +25,9 @@ class RopeTables:
     def address(self, spec: g.RopeSpec) -> int:
         """Where the table is: float32 [n_positions][2][n_rot/2]."""
         if spec not in self._tables:
-            self._tables[spec] = Buffer(4 * spec.n_rot * self.n_positions)
-            self._fill(spec, 0, self._filled)
+            table = Buffer(4 * spec.n_rot * self.n_positions)
+            self._fill(table, spec, 0, self._filled)
+            self._tables[spec] = table
         return self._tables[spec].address
 
     def fill(self, n_positions: int) -> None:
@@ -34,14 +35,14 @@ class RopeTables:
         if n_positions <= self._filled:
             return
         filled = min(self.n_positions, -(-n_positions // STEP) * STEP)
-        for spec in self._tables:
-            self._fill(spec, self._filled, filled)
+        for spec, table in self._tables.items():
+            self._fill(table, spec, self._filled, filled)
         self._filled = filled
 
-    def _fill(self, spec: g.RopeSpec, first: int, last: int) -> None:
+    def _fill(self, table: Buffer, spec: g.RopeSpec, first: int, last: int) -> None:
         if last > first:
-            table = self._tables[spec].view(np.float32, (self.n_positions, 2, spec.n_rot // 2))
-            write_angles(table[first:last], spec, self._factors, np.arange(first, last))
+            rows = table.view(np.float32, (self.n_positions, 2, spec.n_rot // 2))
+            write_angles(rows[first:last], spec, self._factors, np.arange(first, last))
 
 
 def write_angles(

@@ -27,6 +27,10 @@ _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}  # SYS_futex
 _STEP_INDEX = {name: i for i, name in enumerate(STEP)}
 
 
+_kept: dict[int, tuple[object, ...]] = {}
+"""What running workers need, until they have ended: an interrupted `close` leaks it, and frees nothing under them."""
+
+
 class Step:
     """What changes from step to step, in memory that launches read; fields are those of `kernel.STEP`."""
 
@@ -34,6 +38,12 @@ class Step:
         self._buffer = Buffer(8 * len(STEP))
         self.address = self._buffer.address
         self._values = self._buffer.view(np.int64, (len(STEP),))
+        self.running = threading.Lock()  # held while it is evaluated
+
+    def resume(self) -> None:
+        """Takes a cancellation back; waits for an evaluation, which must not mistake half of its work for all."""
+        with self.running:
+            self.set(cancel=0)
 
     def set(self, **values: int) -> None:
         """Writes fields by name."""
@@ -71,7 +81,10 @@ class WorkerPool:
         lead, address = self._lead, self._arguments.address
         # The threads run the compiler's code in these buffers: all of it must outlive them.
         kept = (compiler, self._control, self._arguments)
-        self.close = weakref.finalize(self, _stop, self._lock, lead, address, self._fields, self._threads, kept)
+        _kept[address] = kept
+        self.close = weakref.finalize(
+            self, _stop, self._lock, lead, address, self._fields, self._threads, self._process
+        )
         for number in range(1, n_threads):
             self._start(threading.Thread(target=work, args=(address, 0, number, n_threads), daemon=True), number)
 
@@ -112,14 +125,17 @@ def _stop(
     arguments: int,
     fields: np.ndarray,
     threads: list[threading.Thread],
-    kept: tuple[object, ...],
+    process: int,
 ) -> None:
-    """Ends the workers after the list that runs; only then may what they run, `kept`, be freed."""
+    """Ends the workers after the list that runs; only then is what they run freed. A forked process has none."""
+    if os.getpid() != process:
+        return
     with lock:
         fields[CONTROL.index("stop"), 0] = 1
         lead(arguments, 0, 0, 1)
     for thread in threads:
         thread.join()
+    del _kept[arguments]
 
 
 def _system_function(name: str) -> int:

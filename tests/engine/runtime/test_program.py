@@ -15,7 +15,7 @@ from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.kernels.walker import LAUNCH_BYTES
 from llamachat.engine.runtime.buffers import Buffer
-from llamachat.engine.runtime.program import Launch, Program, Region, build
+from llamachat.engine.runtime.program import Launch, Program, Region, _barriers, build
 
 
 @dataclass(frozen=True)
@@ -173,3 +173,21 @@ def test_between_two_barriers_no_two_threads_meet(launches: list[Launch]) -> Non
 def touched(one: Launch, addresses: list[int]) -> list[tuple[Region, int, bool]]:
     regions = [(r, False) for r in one.reads] + [(r, True) for r in one.writes]
     return [(region, at, writes) for (region, writes), at in zip(regions, addresses, strict=False)]
+
+
+@dataclass(frozen=True)
+class Whole(KernelSpec):
+    """Reads all of x in every thread."""
+
+    arguments: ClassVar = ("x", "y")
+    whole: ClassVar = ("x",)
+
+
+def test_what_every_thread_reads_whole_needs_a_barrier_after_it_was_written() -> None:
+    x, y = Region(64), Region(64)
+    split = ("units", 4)
+    written = Launch(Whole(), {"x": 0, "y": x}, (), (x,), split)
+    places = {x: 0, y: 64}
+    apart = Launch(KernelSpec(), {}, (x,), (y,), split)
+    assert _barriers([written, apart], places) == [0, 1]
+    assert _barriers([written, Launch(Whole(), {"x": x, "y": y}, (x,), (y,), split)], places) == [1, 1]

@@ -13,6 +13,7 @@ from llamachat.engine.jit.compiler import Compiler, KernelSpec, choose_isa
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.kernels.limits import DotRate
+from llamachat.engine.runtime import workers
 from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.engine.runtime.program import Launch, Region, build
 from llamachat.engine.runtime.workers import Step, WorkerPool, default_threads
@@ -239,3 +240,37 @@ def test_limits_are_positive(compiler: Compiler, monkeypatch: pytest.MonkeyPatch
         assert fused_rate(compiler, pool) > 0
     finally:
         pool.close()
+
+
+def test_a_forked_process_leaves_the_threads_of_its_parent_alone(
+    compiler: Compiler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = WorkerPool(compiler, 2)
+    here = os.getpid()
+    with pool._lock:  # as if the parent were at work when it forked
+        monkeypatch.setattr(os, "getpid", lambda: here + 1)
+        pool.close()
+    monkeypatch.undo()
+    assert all(thread.is_alive() for thread in pool._threads)
+    workers._stop(pool._lock, pool._lead, pool._arguments.address, pool._fields, pool._threads, here)
+    assert not any(thread.is_alive() for thread in pool._threads)
+
+
+def test_what_workers_run_is_kept_until_they_have_ended(compiler: Compiler) -> None:
+    pool = WorkerPool(compiler, 2)
+    address = pool._arguments.address
+    assert address in workers._kept
+    pool.close()
+    assert address not in workers._kept
+
+
+def test_resuming_waits_for_the_evaluation_that_runs() -> None:
+    step = Step()
+    step.set(cancel=1)
+    with step.running:
+        thread = threading.Thread(target=step.resume)
+        thread.start()
+        thread.join(0.05)
+        assert step.cancelled
+    thread.join()
+    assert not step.cancelled

@@ -64,15 +64,16 @@ class Context:
             raise UsageError(f'logits are wanted "last" or "all", not {logits!r}')
         ids = self._checked(tokens)
         whole = logits == "all"
-        results: list[np.ndarray] = []
+        results = np.empty((len(ids) if whole else 1, self._forward.engine.n_vocab), np.float32)
         size, done = self._forward.most_logits if whole else BATCH, 0
         while done < len(ids):
             batch = ids[done : done + min(size, self._room())]
+            last = done + len(batch) == len(ids)
+            self._run(batch, results[done : done + len(batch)] if whole else results[: int(last)])
             done += len(batch)
-            results.append(self._run(batch, len(batch) if whole else int(done == len(ids))))
             if progress is not None:
                 progress(done, len(ids))
-        return np.concatenate(results) if whole else results[-1][0]
+        return results if whole else results[0]
 
     def truncate(self, n_past: int) -> None:
         """Forgets every token from position n_past on."""
@@ -152,16 +153,15 @@ class Context:
         n_past = len(self.tokens)
         return self._grouped.append(n_past, n_tokens) if self._grouped else np.arange(n_past, n_past + n_tokens)
 
-    def _run(self, batch: np.ndarray, n_outputs: int) -> np.ndarray:
-        """One step; returns the logits of its last n_outputs tokens."""
+    def _run(self, batch: np.ndarray, out: np.ndarray) -> None:
+        """One step; the logits of its last len(out) tokens go to out."""
         cells = np.arange(len(self.tokens), len(self.tokens) + len(batch))
         rows = Rows(batch, self._cache.address, cells, self._positions(len(batch)))
         try:
-            logits = self._forward.step(self._step, rows, n_outputs)
+            self._forward.step(self._step, rows, out)
         except Cancelled:
             raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
         self._append(batch.tolist())
-        return logits
 
     def _append(self, tokens: list[int]) -> None:
         """Tokens that have been evaluated."""
@@ -176,8 +176,8 @@ class Together:
     def __init__(self) -> None:
         self._step = Step()
 
-    def eval(self, contexts: Sequence[Context], tokens: Sequence[int]) -> np.ndarray:
-        """Evaluates tokens[i] in contexts[i]: float32 [n, n_vocab].
+    def eval(self, contexts: Sequence[Context], tokens: Sequence[int], out: np.ndarray | None = None) -> np.ndarray:
+        """Evaluates tokens[i] in contexts[i]: float32 [n, n_vocab], which is `out` where that is given.
 
         Raises before anything is evaluated: ContextFull; UsageError for ids that are not in the vocabulary and for
         contexts that are not of one model, size and cache type, or that are twice in the list. Raises Cancelled when
@@ -185,8 +185,11 @@ class Together:
         """
         ids = _checked_together(contexts, tokens)
         size = min(APART, contexts[0]._forward.most_logits)
-        starts = range(0, len(ids), size)
-        return np.concatenate([self._run(contexts[i : i + size], ids[i : i + size]) for i in starts])
+        if out is None:
+            out = np.empty((len(ids), contexts[0]._forward.engine.n_vocab), np.float32)
+        for i in range(0, len(ids), size):
+            self._run(contexts[i : i + size], ids[i : i + size], out[i : i + size])
+        return out
 
     def cancel(self) -> None:
         """Stops the evaluation that runs, or the next one, from another thread; it raises Cancelled."""
@@ -196,17 +199,16 @@ class Together:
         """Takes a `cancel` back that no evaluation has seen; waits for one that runs."""
         self._step.resume()
 
-    def _run(self, contexts: Sequence[Context], ids: np.ndarray) -> np.ndarray:
+    def _run(self, contexts: Sequence[Context], ids: np.ndarray, out: np.ndarray) -> None:
         for context in contexts:
             context._room()
         caches = np.array([context._cache.address for context in contexts])
         cells = np.array([len(context.tokens) for context in contexts])
         positions = np.concatenate([context._positions(1) for context in contexts])
         rows = Rows(ids, caches, cells, positions, run=False)
-        logits = contexts[0]._forward.step(self._step, rows, len(ids))
+        contexts[0]._forward.step(self._step, rows, out)
         for context, token in zip(contexts, ids.tolist(), strict=True):
             context._append([token])
-        return logits
 
 
 def _checked_together(contexts: Sequence[Context], tokens: Sequence[int]) -> np.ndarray:

@@ -50,6 +50,7 @@ class Batch:
         self._together = Together()
         self._first = make_context()
         self._free: list[Context] = [self._first]
+        self._rows = np.empty((0, 0), np.float32)  # logits of a step, written over by the next
 
     def answers(self, requests: Sequence[Request], progress: Progress | None = None) -> Iterator[tuple[int, Event]]:
         """(number of the request, event) as they come; each answer ends with its Stop.
@@ -129,6 +130,10 @@ class Batch:
     def _evaluate(self, going: Sequence[_Slot]) -> None:
         if not going:
             return
-        rows = self._together.eval([slot.context for slot in going], [slot.answering.token for slot in going])
+        contexts, tokens = [slot.context for slot in going], [slot.answering.token for slot in going]
+        if len(going) <= len(self._rows):
+            rows = self._together.eval(contexts, tokens, self._rows[: len(going)])
+        else:
+            rows = self._rows = self._together.eval(contexts, tokens)
         for slot, row in zip(going, rows, strict=True):
             slot.logits = row

@@ -24,14 +24,23 @@ class Quantize(KernelSpec):
     arguments: ClassVar = ("x", "panels", "count", "width", "stride")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by tokens."""
+        """One column: shared by tokens. Several: by records, because threads that write to one cache line wait."""
         record, n_groups = Record(self.columns), k.args.width // GROUP
-        first, last = k.share(k.count())
-        with k.loop(first, last) as token, k.loop(0, n_groups) as group:
-            x = k.pointer("x")[token * k.args.stride + group * (4 * GROUP)]
-            panel, column = token // self.columns, token % self.columns
-            at = k.pointer("panels")[(panel * n_groups + group) * record.bytes + column * 4]
-            quantize_group(k, isa, x, at, record)
+        if self.columns == 1:
+            first, last = k.share(k.count())
+            with k.loop(first, last) as token, k.loop(0, n_groups) as group:
+                self._quantize(k, isa, token, group, k.pointer("panels")[(token * n_groups + group) * record.bytes])
+            return
+        n_panels = (k.count() + (self.columns - 1)) // self.columns
+        first, last = k.share(n_panels * n_groups)
+        with k.loop(first, last) as item:
+            token, at = item // n_groups * self.columns, k.pointer("panels")[item * record.bytes]
+            with k.loop(token, (token + self.columns).min(k.count())) as one:
+                self._quantize(k, isa, one, item % n_groups, at[(one - token) * 4])
+
+    def _quantize(self, k: Kernel, isa: Generic, token: Vec, group: Vec, at: Ptr) -> None:
+        x = k.pointer("x")[token * k.args.stride + group * (4 * GROUP)]
+        quantize_group(k, isa, x, at, Record(self.columns))
 
 
 def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> None:

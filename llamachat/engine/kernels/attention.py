@@ -255,15 +255,17 @@ class _Item:
             yield row, token, (self.head + row % self.heads.n_group) * (4 * self.heads.head_dim)
 
     def read_queries(self) -> None:
-        """Queries times scale, transposed to [dimension][row]."""
-        k, dim, n = self.k, self.heads.head_dim, self.rows.padded
-        with k.loop(0, dim) as d:
-            for row, token, head in self._real_rows():
-                known = token.min(k.step.n_tokens - 1)
-                q = k.pointer("q")[known * k.args.stride + head + d * 4].load(F32, 4)
-                self.queries[d * (4 * n) + 4 * row].store(q * self.heads.scale, 4)
-            for row in range(self.rows.count, n):
-                self.queries[d * (4 * n) + 4 * row].store(k.constant(F32, 0.0), 4)
+        """Queries times scale, [row][dimension]; rows of padding are zero."""
+        k, dim = self.k, self.heads.head_dim
+        n = lanes_for(dim, self.isa.rows)
+        for row, token, head in self._real_rows():
+            known = token.min(k.step.n_tokens - 1)
+            with k.loop(0, 4 * dim, 4 * n) as at:
+                q = k.pointer("q")[known * k.args.stride + head + at].load(lanes(F32, n), 4)
+                self.queries[at + row * (4 * dim)].store(q * self.heads.scale, 4)
+        for row in range(self.rows.count, self.rows.padded):
+            with k.loop(0, 4 * dim, 4 * n) as at:
+                self.queries[at + row * (4 * dim)].store(k.zeros(lanes(F32, n)), 4)
 
     def begin_sums(self) -> None:
         """Outputs, sums and maxima of nothing."""
@@ -308,7 +310,7 @@ class _Item:
         Returns the maximum of each row of the block.
         """
         k, isa, b, dim, block = self.k, self.isa, LANES, self.heads.head_dim, self.rows.block
-        step, n = self.keys_per_load, self.rows.padded
+        step, queries = self.keys_per_load, self.queries[row * (4 * dim)]
         largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
         with k.loop(begin // (b * step) * (b * step), end, b * step) as key:
             totals = [[k.var(k.zeros(lanes(F32, b))) for _ in range(step)] for _ in range(block)]
@@ -316,7 +318,7 @@ class _Item:
 
             def add(d: Vec, keys: list[Vec]) -> None:
                 for r, sums in enumerate(totals):
-                    q = self.queries[d * (4 * n) + (row + r) * 4].load(F32, 4).splat(b)
+                    q = queries[d * 4 + r * (4 * dim)].load(F32, 4).splat(b)
                     for total, one in zip(sums, keys, strict=True):
                         total.set(isa.fma(k, one, q, total.get()))
 

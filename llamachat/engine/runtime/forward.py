@@ -72,22 +72,21 @@ class Forward:
         columns = self._columns
         return max(1, min(BATCH, ALL_LOGITS_BYTES // (4 * self.engine.n_vocab)) // columns) * columns
 
-    def step(self, step: Step, rows: Rows, n_outputs: int) -> np.ndarray:
-        """Evaluates the tokens; float32 [n_outputs, n_vocab] of the last n_outputs of them.
+    def step(self, step: Step, rows: Rows, out: np.ndarray) -> None:
+        """Evaluates the tokens; the logits of the last len(out) of them are written to out, float32 [n, n_vocab].
 
         At most BATCH tokens of a run, APART others, `most_logits` outputs. Raises Cancelled if the step was asked to
         stop.
         """
-        n_tokens = len(rows.ids)
+        n_tokens, n_outputs = len(rows.ids), len(out)
         with step.running, self._lock:
             self._write(rows)
             step.set(n_tokens=n_tokens, n_outputs=n_outputs, tokens=self._ids.address, rows=self._rows.address)
             self._launch(self._body(n_tokens, rows.run), step)
-            if not n_outputs:
-                return np.empty((0, self.engine.n_vocab), np.float32)
-            head, logits = self._head(n_outputs)
-            self._launch(head, step)
-            return logits[:n_outputs, : self.engine.n_vocab].copy()
+            if n_outputs:
+                head, logits = self._head(n_outputs)
+                self._launch(head, step)
+                out[:] = logits[:n_outputs, : self.engine.n_vocab]
 
     def turn_keys(self, cache: Buffer, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
         """See `KeyTurner.turn`."""

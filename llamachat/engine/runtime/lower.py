@@ -219,7 +219,9 @@ class Lowering:
             spec = Quantize(columns) if quantised else CopyPanels(columns)
             arguments: Arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
             arguments["stride"] = self.stride(x.width)
-            self._emit(spec, arguments, [source], [panel], ("items", self.count_name, 1))
+            by_tokens = columns == 1 or not quantised
+            split: tuple[object, ...] = ("items", self.count_name, 1) if by_tokens else ("records", x.width)
+            self._emit(spec, arguments, [source], [panel], split)
             self._panels[x, quantised] = panel
         return self._panels[x, quantised]
 

@@ -46,16 +46,7 @@ class Quantize(KernelSpec):
 def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> None:
     """32 float32 to a record of which `at` is the column's first dword; one that is not finite makes the scale NaN."""
     n = isa.rows
-    values = [x[4 * i].load(lanes(F32, n), 4) for i in range(0, GROUP, n)]
-    sizes = [(v.as_(lanes(I32, n)) & 0x7FFFFFFF).as_(v.type) for v in values]
-    largest = sizes[0]
-    for size in sizes[1:]:
-        largest = largest.max(size)
-    top = largest.reduce(lambda a, b: a.max(b))
-    zero_or_nan = _sum([v - v for v in values])
-    scale = top * (1.0 / 127.0) + zero_or_nan
-    inverse = (top > 0.0).select(top.like(127.0) / top, 0.0)
-    codes = [nearest(v * inverse.splat(n)) for v in values]
+    codes, scale = rounded(k, isa, x)
     for i, code in enumerate(codes):
         quads = code.cut(I8).as_(lanes(I32, n // 4))
         if record.columns == 1:
@@ -68,6 +59,20 @@ def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> 
     at[record.scale(0)].store(scale, 4)
     for where, total in ((0, halves[0] + halves[1]), (1, halves[0]), (2, halves[1])):
         at[record.scale(0) + 4 * record.columns * (where + 1)].store(total.to_float() * scale, 4)
+
+
+def rounded(k: Kernel, isa: Generic, x: Ptr) -> tuple[list[Vec], Vec]:
+    """32 float32 as registers of i32 codes from -127 to 127, and their scale: NaN where one is not finite."""
+    n = isa.rows
+    values = [x[4 * i].load(lanes(F32, n), 4) for i in range(0, GROUP, n)]
+    sizes = [(v.as_(lanes(I32, n)) & 0x7FFFFFFF).as_(v.type) for v in values]
+    largest = sizes[0]
+    for size in sizes[1:]:
+        largest = largest.max(size)
+    top = largest.reduce(lambda a, b: a.max(b))
+    zero_or_nan = _sum([v - v for v in values])
+    inverse = (top > 0.0).select(top.like(127.0) / top, 0.0)
+    return [nearest(v * inverse.splat(n)) for v in values], top * (1.0 / 127.0) + zero_or_nan
 
 
 def _sum(codes: list[Vec]) -> Vec:

@@ -12,7 +12,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Fields, Kernel
-from llamachat.engine.jit.values import I32, Ptr, Vec
+from llamachat.engine.jit.values import Ptr, Vec
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS, CacheFormat
 from llamachat.engine.kernels.norm import LANES
 
@@ -60,20 +60,14 @@ class LoadKeys(KernelSpec):
     arguments: ClassVar = StoreValues.arguments
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by heads of tokens; a register holds one dimension of all keys of a group, of which one is wanted."""
+        """Shared by heads of tokens."""
         fmt, dim = CACHE_FORMATS[self.cache_type], self.head_dim
         first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
         with k.loop(first, last) as item:
             row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
             group = key_group(head_cache(k, row, head, fmt.row_bytes(dim)), fmt, dim, row.source)
             x = k.pointer("x")[item // k.args.n_head_kv * k.args.stride + head * (4 * dim)]
-            wanted = k.ramp(LANES).equals((row.source % LANES).cut(I32))
-
-            def take(d: Vec, keys: list[Vec], x: Ptr = x, wanted: Vec = wanted) -> None:
-                value = wanted.select(keys[0], 0.0).reduce(lambda a, b: a + b)
-                x[d * 4].store(value, 4)
-
-            fmt.each_dimension(k, isa, [group], dim, take)
+            fmt.load_key(k, isa, group, row.source % LANES, x, dim)
 
 
 def head_cache(k: Kernel, row: Fields, head: Vec, row_bytes: int) -> Ptr:

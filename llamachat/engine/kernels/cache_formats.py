@@ -2,18 +2,18 @@
 
 One head's values of a position are a row of blocks: for floats a block is one number, else 32 of them as in the file
 formats of the same name (scale, offset and fifth bits where there are any, then codes). Keys of LANES positions lie
-together, block by block, each field of the block transposed: so that a register holds one dimension of LANES keys.
+together: floats dimension by dimension, so that a register holds one dimension of LANES keys; blocks field by field,
+their codes four neighbouring dimensions of every key at a time, as byte products want them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 
 from llamachat.engine.jit.isa.generic import Generic
-from llamachat.engine.jit.kernel import CACHE_LINE, Kernel
+from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.functions import nearest, widen_bfloat
 from llamachat.engine.kernels.norm import LANES, lanes_for
@@ -21,8 +21,8 @@ from llamachat.engine.kernels.norm import LANES, lanes_for
 BLOCK = 32
 HALF = BLOCK // 2
 LARGEST_HALF = 65504.0
-# What the dimensions of some keys are given to: (dimension, one register of LANES keys for each group of keys).
-Body = Callable[[Vec, list[Vec]], None]
+SPREAD = 1 << 4 | 1 << 11 | 1 << 18 | 1 << 25
+"""Times four bits: each is bit 4 of a byte of its own."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,14 @@ class FloatCache:
             for i in range(n):
                 group[(column + i) * LANES * self.size][lane * self.size].store(key.lane(i), self.size)
 
-    def each_dimension(self, k: Kernel, isa: Generic, groups: list[Ptr], dim: int, body: Body) -> None:
-        """Calls body for every dimension, from first to last."""
-        register = LANES * self.size
-        at_once = lanes_for(dim, max(1, CACHE_LINE // register))
-        with k.loop(0, dim, at_once) as first:
-            for group in groups:
-                k.prefetch(group[first * register + len(groups) * dim * register], at_once * register)
-            for i in range(at_once):
-                d = first + i
-                body(d, [self._read(k, isa, group[d * register], LANES) for group in groups])
+    def load_key(self, k: Kernel, isa: Generic, group: Ptr, lane: Vec, to: Ptr, dim: int) -> None:
+        """Writes the key of one lane of its group as `dim` float32."""
+        with k.loop(0, dim) as d:
+            to[d * 4].store(self._read(k, isa, group[d * (LANES * self.size)][lane * self.size], 1), 4)
+
+    def read_keys(self, k: Kernel, isa: Generic, group: Ptr, d: Vec) -> Vec:
+        """Dimension d of LANES keys as float32."""
+        return self._read(k, isa, group[d * (LANES * self.size)], LANES)
 
     def read_values(self, k: Kernel, isa: Generic, row: Ptr, column: Vec, n: int) -> Vec:
         """n float32 of a row, from `column` on; n divides LANES and column."""
@@ -151,34 +149,65 @@ class BlockCache:
             if self.has_offset:
                 at[2 * LANES][lane * 2].store(offset, 2)
             for i, part in enumerate(self._bytes(codes)):
-                narrow = part.cut(I8)
-                for j in range(HALF):
-                    at[(self.codes + HALF * i + j) * LANES][lane].store(narrow.lane(j), 1)
+                quads = (part + 128 if self.bits == 8 else part).cut(I8).as_(lanes(I32, HALF // 4))
+                for j in range(HALF // 4):
+                    at[(self.codes + HALF * i + 4 * j) * LANES][lane * 4].store(quads.lane(j), 4)
             if self.bits == 5:
                 at[self.high * LANES][lane * 4].store(_fifth_bits(k, codes), 2)
 
-    def each_dimension(self, k: Kernel, isa: Generic, groups: list[Ptr], dim: int, body: Body) -> None:
-        """Calls body for every dimension, from first to last."""
+    def load_key(self, k: Kernel, isa: Generic, group: Ptr, lane: Vec, to: Ptr, dim: int) -> None:
+        """Writes the key of one lane of its group as `dim` float32."""
         with k.loop(0, dim // BLOCK) as block:
-            blocks = [group[block * (self.bytes * LANES)] for group in groups]
-            scales = [isa.widen_half(k, at.load(lanes(I16, LANES), 2)) for at in blocks]
-            offsets = [self._offset(k, isa, at, LANES) for at in blocks]
-            highs = [at[self.high * LANES].load(lanes(I32, LANES), 2) for at in blocks] if self.bits == 5 else []
-            for half in (0, 1):
-                with k.loop(0, HALF) as j:
-                    found = []
-                    for i, at in enumerate(blocks):
-                        code = self._code(at[self.codes * LANES][j * LANES], half, LANES, HALF * LANES)
-                        if highs:
-                            code = code | (((highs[i] >> (j + half * HALF).cut(I32).splat(LANES)) & 1) << 4)
-                        found.append(self._value(k, isa, code, scales[i], offsets[i]))
-                    body(block * BLOCK + (j + half * HALF), found)
+            at = group[block * (self.bytes * LANES)]
+            scale, offset = self.key_scale(k, isa, at, lane, 1), self.key_offset(k, isa, at, lane, 1)
+            for quad in range(BLOCK // 4):
+                code = self._key_quads(k, isa, at, lane, quad, 1).as_(lanes(I8, 4)).unsigned(I32) + self.key_bias
+                value = code.to_float() * scale.splat(4)
+                value = value if offset is None else isa.fma(k, code.to_float(), scale.splat(4), offset.splat(4))
+                to[block * (4 * BLOCK) + 16 * quad].store(value, 4)
+
+    @property
+    def key_bias(self) -> int:
+        """What is to be added to the unsigned codes of keys."""
+        return -128 if self.bits == 8 or self.table else self.bias
+
+    @property
+    def key_bits(self) -> int:
+        """Bits of the unsigned codes of keys."""
+        return 8 if self.table else self.bits
+
+    def key_codes(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, quad: int) -> Vec:
+        """Unsigned bytes: dimensions 4 quad .. 4 quad + 3 of isa.rows keys from `lane` on; `at`: their block."""
+        return self._key_quads(k, isa, at, lane, quad, isa.rows)
+
+    def key_scale(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, n: int) -> Vec:
+        """float32 scales of a block of n keys."""
+        return isa.widen_half(k, at[lane * 2].load(lanes(I16, n), 2))
+
+    def key_offset(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, n: int) -> Vec | None:
+        """float32 offsets of a block of n keys; None where there are none."""
+        return isa.widen_half(k, at[2 * LANES][lane * 2].load(lanes(I16, n), 2)) if self.has_offset else None
+
+    def _key_quads(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, quad: int, n: int) -> Vec:
+        """Bytes [4 n]: four neighbouring codes of n keys."""
+        kind, halves = lanes(I8, 4 * n), HALF // 4
+        unit = quad if self.bits == 8 else quad % halves
+        codes = at[(self.codes + 4 * unit) * LANES][lane * 4].load(kind, 4)
+        if self.bits == 8:
+            return codes
+        if quad >= halves:
+            codes = (codes.as_(lanes(I16, 2 * n)) >> 4).as_(kind)
+        codes = codes & 15
+        if self.bits == 5:
+            four = (at[self.high * LANES][lane * 4].load(lanes(I32, n), 4) >> (4 * quad)) & 15
+            codes = codes | ((four * SPREAD) & 0x10101010).as_(kind)
+        return isa.lookup_bytes(k, codes, [entry + 128 for entry in self.table]) if self.table else codes
 
     def read_values(self, k: Kernel, isa: Generic, row: Ptr, column: Vec, n: int) -> Vec:
         """n float32 of a row, from `column` on; n divides LANES and column."""
         at, inside = row[column // BLOCK * self.bytes], column % BLOCK
         scale = isa.widen_half(k, at.load(I16, 2)).splat(n)
-        offset = self._offset(k, isa, at, 1)
+        offset = isa.widen_half(k, at[2].load(I16, 2)) if self.has_offset else None
         if self.bits == 8:
             code = at[self.codes][inside].load(lanes(I8, n), 1).signed(I32)
         else:
@@ -188,15 +217,6 @@ class BlockCache:
             shifts = inside.cut(I32).splat(n) + k.ramp(n) if n > 1 else inside.cut(I32)
             code = code | (((at[self.high].load(I32, 2).splat(n) >> shifts) & 1) << 4)
         return self._value(k, isa, code, scale, offset.splat(n) if offset is not None else None)
-
-    def _code(self, at: Ptr, half: int, n: int, upper: int) -> Vec:
-        """Codes of one half of the block as i32, without their fifth bits; 8-bit codes of half 1 lie `upper` on."""
-        if self.bits == 8:
-            return at[upper * half].load(lanes(I8, n), 1).signed(I32)
-        return (at.load(lanes(I8, n), 1).unsigned(I32) >> (4 * half)) & 15
-
-    def _offset(self, k: Kernel, isa: Generic, at: Ptr, n: int) -> Vec | None:
-        return isa.widen_half(k, at[2 * n].load(lanes(I16, n), 2)) if self.has_offset else None
 
     def _value(self, k: Kernel, isa: Generic, code: Vec, scale: Vec, offset: Vec | None) -> Vec:
         if self.table:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llamachat.engine import graph as g
-from llamachat.engine.kernels.attention import CHUNK
+from llamachat.engine.kernels.attention_item import CHUNK
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.kernels.norm import LANES
 from llamachat.engine.runtime.buffers import Buffer

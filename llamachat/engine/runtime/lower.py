@@ -16,7 +16,8 @@ from llamachat.engine import graph as g
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
-from llamachat.engine.kernels.attention import CHUNK, Attention, AttentionMerge, AttentionParts, Heads, part_bytes
+from llamachat.engine.kernels.attention import Attention, AttentionMerge, AttentionParts
+from llamachat.engine.kernels.attention_item import CHUNK, Heads, part_bytes
 from llamachat.engine.kernels.cache import StoreKeys, StoreValues
 from llamachat.engine.kernels.embed import Embed
 from llamachat.engine.kernels.matmul import MODES, UNIT

@@ -21,6 +21,16 @@ def rounded(name: str, x: np.ndarray) -> np.ndarray:
     return (values * kept[0] + kept[1]).reshape(x.shape)
 
 
+def rounded_query(name: str, q: np.ndarray) -> np.ndarray:
+    """The values, in float64, with which a query meets keys of this type: blocks are multiplied as bytes."""
+    if name in ("f32", "f16", "bf16"):
+        return q.astype(np.float64)
+    blocks = q.reshape(-1, 32).astype(np.float32)
+    top = np.abs(blocks).max(1, keepdims=True)
+    inverse = np.divide(np.float32(127), top, out=np.zeros_like(top), where=top > 0)
+    return (np.rint(blocks * inverse) * np.float64(top * np.float32(1 / 127))).reshape(q.shape)
+
+
 def encoded(name: str, blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(scale, offset, codes) of blocks [n, 32]; codes of the formats without an offset are signed."""
     zero = np.zeros((len(blocks), 1), np.float32)

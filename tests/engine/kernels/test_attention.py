@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from cache_rows import rounded
+from cache_rows import rounded, rounded_query
 from machine import Array, Machine, poisoned, rows_of
 
-from llamachat.engine.kernels.attention import CHUNK, Attention, AttentionMerge, AttentionParts, Heads, part_bytes
+from llamachat.engine.kernels.attention import Attention, AttentionMerge, AttentionParts
+from llamachat.engine.kernels.attention_item import CHUNK, Heads, part_bytes
 from llamachat.engine.kernels.cache import StoreKeys, StoreValues
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.runtime.lower import QUERY_ROWS
@@ -72,13 +73,13 @@ class Layer:
         self.cache = Array(np.full(self.values_at + sizes[1], 0xFF, np.uint8))
 
     def exact(self) -> np.ndarray:
-        """In float64; keys and values rounded as the cache rounds them."""
+        """In float64; keys and values rounded as the cache rounds them, queries as the keys' type asks for it."""
         shape = self.shape
         k, v = (
             np.repeat(rounded(name, x), shape.heads.n_group, 1)
             for name, x in zip(shape.types, (self.k, self.v), strict=True)
         )
-        scores = np.einsum("qhd,khd->hqk", self.q.astype(np.float64), k) * shape.head_dim**-0.5
+        scores = np.einsum("qhd,khd->hqk", rounded_query(shape.types[0], self.q), k) * shape.head_dim**-0.5
         distance = np.arange(self.n_tokens)[:, None] - np.arange(self.n_tokens)
         hidden = (distance < 0) | ((distance >= shape.window) if shape.window else False)
         scores = np.where(hidden, -np.inf, scores)

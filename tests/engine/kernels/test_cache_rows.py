@@ -5,7 +5,7 @@ import pytest
 from cache_rows import rounded
 from machine import Array, Machine, poisoned, rows_of
 
-from llamachat.engine.kernels.attention import CHUNK
+from llamachat.engine.kernels.attention_item import CHUNK
 from llamachat.engine.kernels.cache import LoadKeys, StoreKeys, StoreValues
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.quants import FORMATS

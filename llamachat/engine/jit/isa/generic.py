@@ -9,6 +9,7 @@ fma           a * b + c, rounded once
 widen_half    float16 bits as float32
 narrow_half   float32 as float16 bits, to nearest even
 lookup        entries of a table of 16 numbers
+lookup_bytes  entries of a table of 16 bytes
 """
 
 from __future__ import annotations
@@ -80,11 +81,19 @@ class Generic:
     def lookup(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
         """float32 [n]: entry `code` of 16 numbers for each i32 code from 0 to 15."""
         kind = lanes(F32, codes.count)
-        values = [k.constant(kind, float(entry)) for entry in table]
-        for bit in range(4):
-            upper = (codes & (1 << bit)) > 0
-            values = [upper.select(high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
-        return values[0]
+        return _chosen(codes, [k.constant(kind, float(entry)) for entry in table])
+
+    def lookup_bytes(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
+        """Bytes [n]: entry `code` of 16 unsigned bytes for each byte from 0 to 15."""
+        return _chosen(codes, [k.constant(codes.type, entry) for entry in table])
 
     def pause(self, k: Kernel) -> None:
         """A hint that this is a waiting loop."""
+
+
+def _chosen(codes: Vec, values: list[Vec]) -> Vec:
+    """values[code] lane by lane."""
+    for bit in range(4):
+        upper = (codes & (1 << bit)) > 0
+        values = [upper.select(high, low) for low, high in zip(values[::2], values[1::2], strict=True)]
+    return values[0]

@@ -32,6 +32,13 @@ class Avx2(Generic):
         return acc + even + k.call(self._madd, doubles, u >> 8, s.shift_signed(8))
 
     _maddubs, _madd = "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"
+    _shuffle = "llvm.x86.avx2.pshuf.b"
+
+    def lookup_bytes(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
+        """vpshufb, for whole registers."""
+        if codes.count != 4 * self.rows:
+            return super().lookup_bytes(k, codes, table)
+        return k.call(self._shuffle, codes.type, k.constant(codes.type, [*table] * (self.rows // 4)), codes)
 
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
         """a * b + c, rounded once."""
@@ -76,6 +83,7 @@ class Avx512(Avx2):
     columns = 8
     query_rows = 12
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"
+    _shuffle = "llvm.x86.avx512.pshuf.b.512"
 
     def lookup(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
         """vpermps, for whole registers."""

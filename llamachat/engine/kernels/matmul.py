@@ -79,8 +79,11 @@ def _few_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec) 
         for rows in passes:
             with k.loop(0, k.args.blocks) as block:
                 base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
-                if rows[0] == 0:
-                    k.prefetch(base[AHEAD if spec.columns < 4 else 2 * AHEAD], UNIT * tile.bytes)
+                if len(passes) == 1:
+                    k.prefetch(base[AHEAD], UNIT * tile.bytes)
+                else:  # every pass asks for its share of the next unit
+                    part = (unit + 1) * UNIT + rows[0]
+                    k.prefetch(k.pointer("tiles")[(part * k.args.blocks + block) * tile.bytes], tile.bytes)
                 for r in rows:
                     for g in range(groups):
                         at = x[(block * groups + g) * record.bytes]

@@ -25,11 +25,35 @@ class Turns:
     ] = None  # fmt: skip
     in_prefix: Annotated[str, Option("--in-prefix", metavar="TEXT", help="Put before what the person types.")] = ""
     in_suffix: Annotated[str, Option("--in-suffix", metavar="TEXT", help="Put after what the person types.")] = ""
-    color: Annotated[bool, Option("--color", help="Show what the person types in colour.")] = False
+    in_prefix_bos: Annotated[bool, Option("--in-prefix-bos", help="A beginning-of-text token before --in-prefix.")] = (
+        False
+    )
+    interactive_first: Annotated[
+        bool, Option("--interactive-first", "-if", help="Let the person begin, whatever the prompt is.")
+    ] = False
+    multiline_input: Annotated[
+        bool, Option("--multiline-input", "-mli", help=r"Return begins a new line, \ at a line's end sends.")
+    ] = False
+    escape: Annotated[
+        bool,
+        Option("--escape/--no-escape", "-e", help=r"Put in \n, \t, \xHH ... in prompt, reverse prompts, prefix, suffix "
+               "and typed lines."),
+    ] = True  # fmt: skip
+    display_prompt: Annotated[bool, Option("--display-prompt/--no-display-prompt", help="Show the prompt.")] = True
+    color: Annotated[bool, Option("--color", help="Show the prompt and what the person types in colour.")] = False
+    simple_io: Annotated[
+        bool, Option("--simple-io", help="Kept for old scripts: lines are always the terminal's own.")
+    ] = False
 
     def __post_init__(self) -> None:
         if "" in (self.reverse_prompt or []):
             raise UsageError("--reverse-prompt: an empty text would stop the model before its first word")
+
+    def text(self, text: str) -> str:
+        """A text of the command line, with its escapes put in where that is wanted."""
+        from llamachat.terminal.escapes import unescaped
+
+        return unescaped(text) if self.escape else text
 
 
 def interactive(
@@ -40,19 +64,28 @@ def interactive(
     constraint: ConstraintChoice,
     speculation: SpeculationChoice,
     turns: Turns,
-) -> None:
+) -> int:
     r"""Write a text in turns with a model.
 
     The model continues the text until a reverse prompt, then the person types, and so on.
 
-    Ctrl+C interrupts the model, Ctrl+D ends. An empty line lets the model go on; a line that ends with \ goes on in the
-    next line, and one that ends with / is taken without its line break.
+    Ctrl+C interrupts the model; at the person's turn it leaves, as Ctrl+D does. An empty line lets the model go on; a
+    line that ends with \ goes on in the next line, and one that ends with / is taken without its line break. -n counts
+    the tokens of both; when they are used up it is the person's turn.
     """
     if STDIN in (prompt.file or ()):
         raise UsageError("-f -: standard input is where the person types in this mode; give the prompt in a file")
-    text, options = optional_prompt(prompt, stdin=False), length.options(sampling, constraint)
+    text, options = turns.text(optional_prompt(prompt, stdin=False)), length.options(sampling, constraint)
     with loading.open_speaker(model, options, speculation) as speaker:
-        from llamachat.terminal.interactive import Interactive, Wording  # the engine, which --help does without
+        from llamachat.terminal.interactive import Interactive, Looks, Wording  # the engine, which --help does without
 
-        wording = Wording(tuple(turns.reverse_prompt or ()), turns.in_prefix, turns.in_suffix)
-        Interactive(speaker, wording, turns.color).run(text)
+        wording = Wording(
+            reverse=tuple(turns.text(one) for one in turns.reverse_prompt or ()),
+            prefix=turns.text(turns.in_prefix),
+            suffix=turns.text(turns.in_suffix),
+            bos=turns.in_prefix_bos,
+            escapes=turns.escape,
+            several_lines=turns.multiline_input,
+        )
+        looks = Looks(turns.color, turns.display_prompt)
+        return Interactive(speaker, wording, looks).run(text, turns.interactive_first)

@@ -6,52 +6,107 @@ in the text and on the screen; where the model ends by itself, the first reverse
 
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llamachat.terminal.output import wants_colour
+from llamachat.errors import ExitCode
+from llamachat.terminal import statistics
+from llamachat.terminal.escapes import unescaped
+from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.typed import read_typed
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
 
-COLOUR, PLAIN = "\x1b[1;32m", "\x1b[0m"
+PROMPT, TYPED, PLAIN = "\x1b[33m", "\x1b[1;32m", "\x1b[0m"
+KEYS = r"""Ctrl+C interrupts the model; at your turn it leaves. Return sends; an empty line lets the model go on;
+a line that ends with \ goes on in the next, one that ends with / is sent without its line break."""
+KEYS_SEVERAL = r"""Ctrl+C interrupts the model; at your turn it leaves. Return begins a new line; a line that ends
+with \ is the last one, and one that ends with / is sent without its line break."""
 
 
 @dataclass(frozen=True)
 class Wording:
-    """The texts of the mode: reverse prompts, and what stands around the person's lines."""
+    """The texts of the mode: reverse prompts, and what stands around the person's lines.
+
+    bos: a beginning-of-text token goes before the prefix. escapes: backslash escapes in typed lines are put in.
+    several_lines: Return begins a new line, see `typed`.
+    """
 
     reverse: tuple[str, ...] = ()
     prefix: str = ""
     suffix: str = ""
+    bos: bool = False
+    escapes: bool = True
+    several_lines: bool = False
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What is shown: colours where they are welcome, and the prompt."""
+
+    colour: bool = False
+    prompt: bool = True
 
 
 class Interactive:
-    """The loop of the classic mode. `colour` shows the person's lines in bold green where colour is welcome."""
+    """The loop of the classic mode."""
 
-    def __init__(self, speaker: Speaker, wording: Wording, colour: bool = False) -> None:
+    def __init__(self, speaker: Speaker, wording: Wording, looks: Looks | None = None) -> None:
         self._speaker = speaker.stopping_at(wording.reverse)
         self._tokenizer = speaker.model.tokenizer
         self._wording = wording
-        self._colour = colour and wants_colour(speaker.output.is_terminal)
+        self._looks = looks or Looks()
+        self._colour = self._looks.colour and wants_colour(speaker.output.is_terminal)
         self._ids: list[int] = []
+        self._answers: list[Answer] = []
+        self._left = speaker.options.max_tokens
 
-    def run(self, prompt: str) -> None:
-        """Shows the prompt and continues it; an empty prompt begins with the person. Ends at the end of the input."""
+    def run(self, prompt: str, person_first: bool = False) -> int:
+        """Shows the prompt and continues it, until the input ends or the person interrupts their own turn.
+
+        The person begins where there is no prompt, where it ends with a reverse prompt, and with `person_first`.
+        Returns the exit code.
+        """
         self._ids = self._tokenizer.encode(prompt, add_special=True, parse_special=True)
-        self._speaker.output.write(prompt)
-        asks = not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
-        goes_on = not asks or self._listen()
-        while goes_on:
-            self._continue()
-            goes_on = self._listen()
-        self._speaker.output.end_line()
+        self._explain()
+        if self._looks.prompt:
+            with self._painted(PROMPT):
+                self._speaker.output.write(prompt)
+        asks = person_first or not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
+        try:
+            goes_on = not asks or self._listen()
+            while goes_on:
+                self._continue()
+                goes_on = self._listen()
+        except KeyboardInterrupt:
+            self._speaker.output.write("\n")
+            return ExitCode.INTERRUPT
+        finally:
+            self._speaker.output.end_line()
+            self._report()
+        return ExitCode.DONE
+
+    def _explain(self) -> None:
+        """The keys, to a person only."""
+        if self._speaker.status.enabled and sys.stdin is not None and sys.stdin.isatty():
+            note(KEYS_SEVERAL if self._wording.several_lines else KEYS)
+
+    def _report(self) -> None:
+        """What all answers took, to a person only."""
+        if self._answers and self._speaker.status.enabled:
+            together = statistics.summed([answer.timings for answer in self._answers])
+            note(statistics.report(together, self._speaker.load_s, self._speaker.context.n_ctx))
 
     def _continue(self) -> None:
         """The model's turn: its text, then the reverse prompt that ended it."""
-        answer = self._speaker.speak(self._ids)
+        speaker = replace(self._speaker, options=replace(self._speaker.options, max_tokens=self._left))
+        answer = speaker.speak(self._ids)
+        self._answers.append(answer)
+        self._spend(len(answer.ids))
         del self._ids[answer.timings.n_keep : answer.timings.n_keep + answer.timings.n_forgotten]
         if answer.reason == "stop":
             reverse = self._reverse_after(answer)
@@ -67,30 +122,39 @@ class Interactive:
     def _listen(self) -> bool:
         """The person's turn; False at the end of the input. An empty line lets the model go on as it was."""
         self._speaker.output.write(self._wording.prefix)
-        typed = self._read()
+        with self._painted(TYPED):
+            typed = read_typed(self._wording.several_lines)
         if typed is None:
             return False
-        encode = self._tokenizer.encode
-        if typed.strip("\n"):
-            self._ids += encode(self._wording.prefix, add_special=False, parse_special=True)
-            self._ids += encode(typed, add_special=False)
-            self._ids += encode(self._wording.suffix, add_special=False, parse_special=True)
-            self._speaker.output.write(self._wording.suffix)
+        if typed:
+            before = len(self._ids)
+            self._add(unescaped(typed) if self._wording.escapes else typed)
+            self._spend(len(self._ids) - before)
         return True
 
-    def _read(self) -> str | None:
-        r"""What the person types: a line; more after a `\` at its end; without its line break if it ends with `/`."""
-        self._paint(COLOUR)
+    def _add(self, typed: str) -> None:
+        """What the person typed, between prefix and suffix; it is text, whatever it spells."""
+        encode, bos = self._tokenizer.encode, self._tokenizer.bos
+        if self._wording.bos and bos is not None:
+            self._ids.append(bos)
+        self._ids += encode(self._wording.prefix, add_special=False, parse_special=True)
+        self._ids += encode(typed, add_special=False)
+        self._ids += encode(self._wording.suffix, add_special=False, parse_special=True)
+        self._speaker.output.write(self._wording.suffix)
+
+    def _spend(self, n_tokens: int) -> None:
+        """Counts tokens against -n, the person's too; when it is used up, a new count begins."""
+        n_predict = self._speaker.options.max_tokens
+        if n_predict > 0:
+            self._left -= n_tokens
+            self._left = self._left if self._left > 0 else n_predict
+
+    @contextmanager
+    def _painted(self, sequence: str) -> Iterator[None]:
+        """What is written and typed meanwhile is in this colour, where colours are welcome."""
+        self._paint(sequence)
         try:
-            typed = ""
-            while line := sys.stdin.readline() if sys.stdin is not None else "":
-                if line.rstrip("\n").endswith("\\"):
-                    typed += line.rstrip("\n")[:-1] + "\n"
-                elif line.rstrip("\n").endswith("/"):
-                    return typed + line.rstrip("\n")[:-1]
-                else:
-                    return typed + line.rstrip("\n") + "\n"
-            return typed or None
+            yield
         finally:
             self._paint(PLAIN)
 

@@ -1,7 +1,7 @@
 """What an answer took, for a person (a line, or a table of all figures) and for a program (a mapping)."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields, replace
 
 from llamachat.engine.events import Timings
 
@@ -16,6 +16,12 @@ def line(timings: Timings) -> str:
     rate = _rate(timings.n_generated - 1, timings.generation_s)
     guessed = f", {timings.n_accepted} of {timings.n_drafted} guesses right" if timings.n_drafted else ""
     return f"[{prompt}; answer {timings.n_generated} tokens in {timings.generation_s:.2f} s{rate}{guessed}]"
+
+
+def summed(several: Sequence[Timings]) -> Timings:
+    """The figures of several answers together; what a context holds is what the last one left there."""
+    total = Timings(**{f.name: sum(getattr(one, f.name) for one in several) for f in fields(Timings)})
+    return replace(total, n_keep=several[-1].n_keep, n_past=several[-1].n_past)
 
 
 def report(timings: Timings, load_s: float, n_ctx: int) -> str:

@@ -1,0 +1,23 @@
+r"""What a person types in the classic mode: lines of the terminal's own, whose last character says how it goes on.
+
+A line that ends with `\` goes on in the next line; one that ends with `/` is taken without its line break. Where
+several lines are the rule (`--multiline-input`), Return goes on and `\` ends.
+"""
+
+import sys
+
+
+def read_typed(several_lines: bool = False) -> str | None:
+    """The text, with its line break; "" where the person only gives the word back; None at the end of the input."""
+    text = ""
+    while line := sys.stdin.readline() if sys.stdin is not None else "":
+        content = line.rstrip("\r\n")
+        if content.endswith("/"):
+            return text + content[:-1]
+        ends = not several_lines
+        if content.endswith("\\"):
+            content, ends = content[:-1], several_lines
+        text += content + "\n"
+        if ends:
+            return text if text.strip("\n") else ""
+    return text or None

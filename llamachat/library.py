@@ -81,11 +81,16 @@ class Model(EngineModel):
         return self.context()
 
 
-def chat_template(model: EngineModel) -> ChatTemplate:
-    """The chat template of a model's file; ChatML where it has none."""
+def chat_template(
+    model: EngineModel, source: str | None = None, variables: Mapping[str, Any] | None = None
+) -> ChatTemplate:
+    """The chat template of a model's file, or `source` instead; ChatML where there is none.
+
+    variables: what it is told besides the conversation.
+    """
     tokenizer = model.tokenizer
     bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
-    return ChatTemplate(model.chat_template, bos, eos)
+    return ChatTemplate(model.chat_template if source is None else source, bos, eos, variables=variables)
 
 
 def chat_tokens(tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[Message]) -> list[int]:

@@ -13,7 +13,10 @@ from typing import Any, NoReturn
 from llamachat.errors import LlamaChatError
 
 MAX_STEPS = 1_000_000
-MAX_CPU_S = 10.0
+MAX_CPU_S = 1.5
+CPU_S_PER_MESSAGE = 0.005
+"""Some honest templates look at all messages for each of them."""
+
 MAX_CHARS = 16_000_000
 """Characters of one text."""
 
@@ -50,13 +53,15 @@ class Budget(threading.local):
     steps = 0
     next_look = STEPS_PER_LOOK
     started_s = 0.0
+    allowed_s = MAX_CPU_S
     n_bytes = 0
 
     def __init__(self) -> None:
         self._weights: dict[int, tuple[object, int, int]] = {}
 
-    def begin(self) -> None:
-        """Start anew: steps, seconds and bytes."""
+    def begin(self, n_messages: int = 0) -> None:
+        """Start anew, with so many messages: steps, seconds and bytes."""
+        self.allowed_s = MAX_CPU_S + n_messages * CPU_S_PER_MESSAGE
         self.steps, self.next_look, self.started_s = 0, STEPS_PER_LOOK, time.thread_time()
         self.forget()
 
@@ -76,8 +81,8 @@ class Budget(threading.local):
     def look(self) -> None:
         """Look at the clock."""
         self.next_look = self.steps + STEPS_PER_LOOK
-        if time.thread_time() - self.started_s > MAX_CPU_S:
-            raise LlamaChatError(f"The chat template was stopped after {MAX_CPU_S:g} seconds of computing")
+        if time.thread_time() - self.started_s > self.allowed_s:
+            raise LlamaChatError(f"The chat template was stopped after {self.allowed_s:.1f} seconds of computing")
 
     def charge(self, n_bytes: int) -> None:
         """Count bytes that were made, or are about to be."""

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from llamachat.errors import LlamaChatError, ModelFileError
+from llamachat.templates.named import builtin_template, end_text, known_name
 from llamachat.templates.provenance import Parts, split_by_origin
 
 if TYPE_CHECKING:
@@ -28,15 +28,12 @@ LONGEST_REASON = 300
 TEMPLATE_FILE = "<template>"
 
 
-def builtin_template(name: str) -> str:
-    """The source of a template that comes with this package, `builtin/NAME.jinja`."""
-    return files("llamachat.templates").joinpath("builtin", f"{name}.jinja").read_text(encoding="utf-8")
-
-
 class ChatTemplate:
     """Renders conversations; `source` None is ChatML. `now` is the clock for templates that print the date.
 
-    end_texts: what ends an answer where the model has no token for it, because the template is not its own.
+    variables: what this template knows besides (`enable_thinking`), for all its renderings. is_builtin: it is one of
+    this package. end_texts: what ends an answer where the model has no token for it, because the template is not its
+    own. name: what the template is called, as far as it looks like one that has a name.
 
     A message is a mapping with "role" and "content" (a text, or a list of {"type": "text", "text": ...}) and whatever
     else the template knows ("tool_calls", "reasoning_content"). Note that most templates print `bos_token`
@@ -49,12 +46,25 @@ class ChatTemplate:
         bos_token: str = "",
         eos_token: str = "",
         now: Callable[[], datetime] = datetime.now,
+        variables: Mapping[str, Any] | None = None,
     ) -> None:
-        self.is_builtin = source is None
         self.source = builtin_template("chatml") if source is None else source
-        self.end_texts = ("<|im_end|>",) if self.is_builtin else ()
+        end = end_text(self.source)
+        self.is_builtin = bool(end)
+        self.end_texts = (end,) if end else ()
+        self.variables = dict(variables or {})
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         self._now = now
+
+    @property
+    def name(self) -> str | None:
+        """What the template is called."""
+        return known_name(self.source)
+
+    def with_variables(self, **variables: Any) -> ChatTemplate:
+        """The same template with these variables besides."""
+        tokens = self._tokens["bos_token"], self._tokens["eos_token"]
+        return ChatTemplate(self.source, *tokens, self._now, {**self.variables, **variables})
 
     def render(self, messages: Sequence[Message], add_generation_prompt: bool = True, **kwargs: Any) -> str:
         """The conversation as text. kwargs: `tools`, `documents`, and what this template knows (`enable_thinking`).
@@ -62,7 +72,7 @@ class ChatTemplate:
         Raises ModelFileError if the template does not compile, LlamaChatError if it refuses this conversation, fails
         on it, or exceeds its budget of steps, size or time.
         """
-        self._environment.budget.begin()
+        self._environment.budget.begin(len(messages))
         return self._render({"messages": messages, **kwargs}, add_generation_prompt, self._now())
 
     def render_parts(
@@ -80,7 +90,7 @@ class ChatTemplate:
         templates whose output cannot be followed character by character (see `provenance`). All the renderings that
         this takes share one budget of steps and time; raises as `render`.
         """
-        self._environment.budget.begin()
+        self._environment.budget.begin(len(messages))
         moment = self._now()
         settings = {name: value for name, value in kwargs.items() if name not in ("tools", "documents")}
         conversation = {"messages": messages, "tools": kwargs.get("tools"), "documents": kwargs.get("documents")}
@@ -100,6 +110,7 @@ class ChatTemplate:
             **self._tokens,
             "add_generation_prompt": add_generation_prompt,
             "strftime_now": clock(moment),
+            **self.variables,
             **given,
         }
         template = self._template

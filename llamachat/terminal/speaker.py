@@ -94,7 +94,7 @@ class Speaker:
     def answering(self) -> "Speaker":
         """The same speaker in a conversation; says so if the model has no chat template of its own."""
         template = chat_template(self.model)
-        if template.is_builtin:
+        if self.model.chat_template is None:
             note("this model has no chat template, so ChatML is used: if it only continues texts, it may not follow it")
         return self.stopping_at(template.end_texts)
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace, TracebackType
 import numpy as np
 
 from llamachat.errors import Cancelled, ContextFull
-from llamachat.templates.renderer import builtin_template
+from llamachat.templates.named import builtin_template
 
 STUCK = "\0"
 BOS, EOS, IM_START, IM_END = range(256, 260)

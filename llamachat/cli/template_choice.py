@@ -1,0 +1,99 @@
+"""Which chat template, what it is told besides the conversation, and what becomes of a model's reasoning."""
+
+import json
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from llamachat.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.model import Model
+    from llamachat.templates.renderer import ChatTemplate
+
+RESERVED = ("messages", "tools", "documents", "add_generation_prompt")
+
+
+class Reasoning(StrEnum):
+    """What becomes of what a model thinks before it answers."""
+
+    SHOW = "show"
+    HIDE = "hide"
+    OFF = "off"
+
+
+@dataclass(frozen=True)
+class TemplateChoice:
+    """The chat template and what it is told."""
+
+    chat_template: Annotated[
+        str | None,
+        Option("--chat-template", metavar="NAME|FILE|TEXT", help="A chat template instead of the model's own: a name "
+               "from `llamachat templates`, a Jinja file, or Jinja itself."),
+    ] = None  # fmt: skip
+    template_kwargs: Annotated[
+        str | None,
+        Option("--template-kwargs", "--chat-template-kwargs", metavar="JSON", help="What the template is told "
+               'besides, as {"enable_thinking": false}.'),
+    ] = None  # fmt: skip
+    reasoning: Annotated[
+        Reasoning,
+        Option("--reasoning", help="What a model thinks before it answers: shown dimmed and then folded, hidden, or "
+               "off where the template can switch it off."),
+    ] = Reasoning.SHOW  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.variables()
+        self.source()
+
+    def variables(self) -> dict[str, Any]:
+        """What the template is told. Raises UsageError for what is no JSON object of other names."""
+        told: dict[str, Any] = {"enable_thinking": False} if self.reasoning is Reasoning.OFF else {}
+        if self.template_kwargs is None:
+            return told
+        try:
+            given = json.loads(self.template_kwargs)
+        except ValueError as error:
+            raise UsageError(f"--template-kwargs is not JSON: {error}") from error
+        if not isinstance(given, dict):
+            raise UsageError('--template-kwargs must be a JSON object, as {"enable_thinking": false}')
+        for name in RESERVED:
+            if name in given:
+                raise UsageError(f"--template-kwargs: {name} is part of every conversation and cannot be given")
+        return {**told, **given}
+
+    def source(self) -> str | None:
+        """The template's text; None for the model's own. Raises UsageError for what is no name, file or Jinja."""
+        if self.chat_template is None:
+            return None
+        from llamachat.templates.named import builtin_names, builtin_template
+
+        given = self.chat_template
+        if given in builtin_names():
+            return builtin_template(given)
+        if "{{" in given or "{%" in given:
+            return given
+        if Path(given).is_file():
+            return _text_of(Path(given))
+        close = get_close_matches(given, builtin_names(), 1)
+        hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
+        raise UsageError(f"--chat-template {given!r} is neither a known name, nor a file, nor Jinja; {hint}")
+
+    def template(self, model: "Model") -> "ChatTemplate":
+        """The template for this model. Raises ModelFileError for one that is not Jinja."""
+        from llamachat.library import chat_template
+
+        return chat_template(model, self.source(), self.variables())
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise UsageError(f"--chat-template {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--chat-template {path} is not UTF-8 text (offset {error.start})") from error

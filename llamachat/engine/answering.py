@@ -14,7 +14,7 @@ from llamachat.engine.text import TextStream
 from llamachat.errors import GrammarError, UsageError
 
 if TYPE_CHECKING:
-    from llamachat.engine.grammar import GrammarSource
+    from llamachat.engine.grammar import GrammarSource, LazyGrammar
     from llamachat.engine.sampling.candidates import Logits
     from llamachat.engine.sampling.vocabulary import Vocabulary
 
@@ -26,15 +26,15 @@ UNLIMITED, FILL = -1, -2
 class GenerationOptions:
     """How to generate: max_tokens -1 is no limit, -2 stops where the context is full, 0 evaluates the prompt only.
 
-    `stop` strings end the text. grammar: what the text must be. n_keep: with a context that is full, this many first
-    tokens stay, half of the others are dropped and generation goes on; -1 keeps the whole prompt; None: it ends.
-    Raises UsageError with the option's name.
+    `stop` strings end the text. grammar: what the text must be, or what must follow a mark in it. n_keep: with a
+    context that is full, this many first tokens stay, half of the others are dropped and generation goes on; -1 keeps
+    the whole prompt; None: it ends. Raises UsageError with the option's name.
     """
 
     max_tokens: int = UNLIMITED
     stop: tuple[str, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
-    grammar: GrammarSource | None = None
+    grammar: GrammarSource | LazyGrammar | None = None
     n_keep: int | None = None
 
     def __post_init__(self) -> None:

@@ -45,6 +45,11 @@ class Constraint(Stage):
         self._matcher = self._start.deep_copy()
         self._mask = None
 
+    def begin_after(self, text: bytes) -> bool:
+        """`begin`, with its first bytes said already; False, and asleep, where no text of the grammar has them."""
+        self._matcher, self._mask = self._after(text), None
+        return self._matcher is not None
+
     def apply(self, candidates: Candidates) -> None:
         """Narrow to the tokens that the grammar admits, or give the others -inf."""
         if self._matcher is None:

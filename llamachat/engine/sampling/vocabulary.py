@@ -22,8 +22,8 @@ class Vocabulary(Protocol):
         """Whether texts begin with a beginning-of-text token."""
         ...
 
-    def piece_bytes(self, token: int) -> bytes:
-        """What `token` prints; may be part of a character."""
+    def piece_bytes(self, token: int, special: bool = ...) -> bytes:
+        """What `token` prints; may be part of a character. With `special` a control token's name."""
         ...
 
     def encode(self, text: str, add_special: bool = ...) -> Sequence[int]:

@@ -18,7 +18,6 @@ from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, lanes
 from llamachat.engine.kernels.attention_item import (
-    CHUNK,
     MASKED,
     Heads,
     Item,
@@ -29,6 +28,7 @@ from llamachat.engine.kernels.attention_item import (
     seen,
     take_in,
 )
+from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.kernels.norm import lanes_for
 
 
@@ -36,14 +36,14 @@ from llamachat.engine.kernels.norm import lanes_for
 class Attention(KernelSpec):
     """y = softmax(q k^T scale) v for every token of the step, all of them neighbours in one sequence.
 
-    q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in a sequence's cache of `n_ctx` cells;
+    q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in a chunk of the cache;
     scratch: `room` bytes for each thread. An item of work is `tokens` tokens and the heads that share a key/value head.
     """
 
     heads: Heads
     tokens: int
     block: int = 6
-    arguments: ClassVar = ("q", "y", "keys", "values", "stride", "n_head_kv", "n_ctx", "scratch", "room")
+    arguments: ClassVar = ("q", "y", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Items go to threads in turn, because later tokens cost more."""
@@ -81,7 +81,7 @@ class AttentionParts(KernelSpec):
     heads: Heads
     block: int = 6
     arguments: ClassVar = (
-        *("q", "keys", "values", "stride", "n_head_kv", "n_ctx", "scratch", "room", "parts", "part_room"),
+        *("q", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room", "parts", "part_room"),
     )
 
     def emit(self, k: Kernel, isa: Generic) -> None:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import F32, I32, Ptr, Vec, lanes
-from llamachat.engine.kernels.cache import key_group
+from llamachat.engine.kernels.cache import CHUNK, chunk_of, key_group
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.kernels.functions import exp
 from llamachat.engine.kernels.norm import LANES, lanes_for
 from llamachat.engine.kernels.scores import Keys, scores_of
 
-CHUNK = 256
 AHEAD = 2048  # bytes of values that are asked for before their use
 MASKED = -1e30  # a score that no key has; finite, so that differences of two are numbers
 Finish = Callable[[Vec, Vec, Vec], None]
@@ -118,13 +117,9 @@ class Item:
 
     def place(self, token: Vec, head_kv: Vec, end: Vec) -> None:
         """Where the item lies: tokens token .. end - 1 of the step, and which key/value head."""
-        k, dim = self.k, self.heads.head_dim
-        self.token, self.end, self.head = token, end, head_kv * self.heads.n_group
-        row = k.row(token)
-        self.cell, cells = row.cell, head_kv * k.args.n_ctx
-        cache = Ptr(row.cache)
-        self.keys = cache[k.args.keys][cells * self.type_k.row_bytes(dim)]
-        self.values = cache[k.args.values][cells * self.type_v.row_bytes(dim)]
+        self.token, self.end, self.head_kv, self.head = token, end, head_kv, head_kv * self.heads.n_group
+        row = self.k.row(token)
+        self.cell, self.cache = row.cell, Ptr(row.cache)
 
     def seen(self) -> tuple[Vec, Vec]:
         """[first, last) of the cells that one of the item's tokens sees."""
@@ -158,17 +153,17 @@ class Item:
 
     def add_chunk(self, chunk: Vec, first: Vec, last: Vec) -> None:
         """The softmax of a chunk's keys, merged into what came before."""
-        start, begin, end = _cells_of(chunk, first, last)
+        start, begin, end = self._enter(chunk, first, last)
         with self.k.loop(0, self.rows.blocks) as block:
             row = block * self.rows.block
             tops = self._score(start, begin, end, row)
             for i, (top, total) in enumerate(zip(tops, self._weigh(begin, end, row, tops), strict=True)):
                 self._merge_sums(row + i, top, total)
-            self._add_values(start, begin, end, row, self._merge_outputs)
+            self._add_values(begin, end, row, self._merge_outputs)
 
     def store_part(self, chunk: Vec, first: Vec, last: Vec, to: Ptr) -> None:
         """The softmax of a chunk's keys, on its own: a record for each head."""
-        start, begin, end = _cells_of(chunk, first, last)
+        start, begin, end = self._enter(chunk, first, last)
         record = part_bytes(self.heads.head_dim)
 
         def store(row: Vec, at: Vec, value: Vec) -> None:
@@ -182,7 +177,16 @@ class Item:
                 with self.k.when(row + i < self.rows.count):
                     to[(row + i) * record].store(top, 4)
                     to[(row + i) * record + 4].store(total, 4)
-            self._add_values(start, begin, end, row, store)
+            self._add_values(begin, end, row, store)
+
+    def _enter(self, chunk: Vec, first: Vec, last: Vec) -> tuple[Vec, Vec, Vec]:
+        """The chunk's first cell, and which of its keys, [begin, end), are among the cells first .. last - 1."""
+        k, dim = self.k, self.heads.head_dim
+        place = chunk_of(k, self.cache, chunk)
+        self.keys = place[k.args.keys][self.head_kv * (CHUNK * self.type_k.row_bytes(dim))]
+        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(dim))]
+        start = chunk * CHUNK
+        return start, (first - start).max(0), (last - start).min(CHUNK)
 
     def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> list[Vec]:
         """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them that are masked.
@@ -194,7 +198,7 @@ class Item:
         largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
         with k.loop(begin // step * step, end, step) as first:
             for key in range(0, step, b * self.keys_per_load):
-                for r, scores in enumerate(self._multiply(start, first + key, row)):
+                for r, scores in enumerate(self._multiply(first + key, row)):
                     cell = self.cell + (row + r) // self.heads.n_group
                     distance = (cell - start - first - key).cut(I32).splat(b) - k.ramp(b)
                     for i, score in enumerate(scores):
@@ -203,10 +207,10 @@ class Item:
                         largest[r].set(largest[r].get().max(value))
         return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
 
-    def _multiply(self, start: Vec, key: Vec, row: Vec) -> list[list[Vec]]:
+    def _multiply(self, key: Vec, row: Vec) -> list[list[Vec]]:
         """q . k of a block of rows with the chunk's keys from `key` on, keys_per_load registers of them."""
         dim, queries = self.heads.head_dim, self.queries[row * self.query_bytes]
-        cells = [start + key + i * self.query_scores.keys_at_once(self.isa) for i in range(self.keys_per_load)]
+        cells = [key + i * self.query_scores.keys_at_once(self.isa) for i in range(self.keys_per_load)]
         keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
         rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
         return self.query_scores.multiply(self.k, self.isa, keys, rows, dim)
@@ -245,7 +249,7 @@ class Item:
         old = out.load(value.type, 4), old_factor
         out.store(merged(self.k, self.isa, old, (value, factor)), 4)
 
-    def _add_values(self, start: Vec, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
+    def _add_values(self, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
         """weights x values of the chunk, a few registers of columns at a time; finish(row, byte, register) keeps it."""
         k, isa, dim, block = self.k, self.isa, self.heads.head_dim, self.rows.block
         n = lanes_for(dim, isa.rows)
@@ -254,7 +258,7 @@ class Item:
         with k.loop(0, dim, n * wide) as column:
             totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(block)]
             with k.loop(begin, end) as key:
-                at = self.values[(start + key) * self.type_v.row_bytes(dim)]
+                at = self.values[key * self.type_v.row_bytes(dim)]
                 k.prefetch(at[AHEAD], n * wide * self.type_v.row_bytes(dim) // dim)
                 loaded = [self.type_v.read_values(k, isa, at, column + i * n, n) for i in range(wide)]
                 for r, sums in enumerate(totals):
@@ -275,9 +279,3 @@ class Item:
                 with k.loop(0, 4 * dim, 4 * n) as at:
                     value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
                     k.pointer("y")[token * k.args.stride + head + at].store(value, 4)
-
-
-def _cells_of(chunk: Vec, first: Vec, last: Vec) -> tuple[Vec, Vec, Vec]:
-    """Where a chunk begins, and which of its keys, [begin, end), are among the cells first .. last - 1."""
-    start = chunk * CHUNK
-    return start, (first - start).max(0), (last - start).min(CHUNK)

@@ -1,7 +1,8 @@
 """Keys and values of a step's tokens into the cache of their sequence, and keys out of it.
 
-The cache of a sequence is one piece of memory; `at` is where a layer's keys or values begin in it: keys
-[n_head_kv][n_ctx / LANES] groups of LANES keys, values [n_head_kv][n_ctx] rows, as their formats lay them out.
+The cache of a sequence is one piece of memory, chunk by chunk: CHUNK cells of all layers lie together. `at` is where a
+layer's keys or values begin in a chunk: keys [n_head_kv][CHUNK / LANES] groups of LANES keys, values
+[n_head_kv][CHUNK] rows, as their formats lay them out.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import ClassVar
 
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
-from llamachat.engine.jit.kernel import Fields, Kernel
+from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.values import Ptr, Vec
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS, CacheFormat
 from llamachat.engine.kernels.norm import LANES
+
+CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class StoreValues(KernelSpec):
 
     head_dim: int
     cache_type: str
-    arguments: ClassVar = ("x", "at", "stride", "n_head_kv", "n_ctx")
+    arguments: ClassVar = ("x", "at", "stride", "n_head_kv", "chunk_bytes")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Shared by heads of tokens."""
@@ -32,22 +35,23 @@ class StoreValues(KernelSpec):
         with k.loop(first, last) as item:
             row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
             source = k.pointer("x")[item // k.args.n_head_kv * k.args.stride + head * (4 * dim)]
-            self.store(k, isa, source, head_cache(k, row, head, fmt.row_bytes(dim)), row.cell)
+            chunk = chunk_of(k, Ptr(row.cache), row.cell // CHUNK)[k.args.at]
+            self.store(k, isa, source, chunk[head * (CHUNK * fmt.row_bytes(dim))], row.cell % CHUNK)
 
-    def store(self, k: Kernel, isa: Generic, source: Ptr, cache: Ptr, cell: Vec) -> None:
-        """One head of one token."""
+    def store(self, k: Kernel, isa: Generic, source: Ptr, rows: Ptr, cell: Vec) -> None:
+        """One head of one token, in a cell of a chunk."""
         fmt = CACHE_FORMATS[self.cache_type]
-        fmt.store_values(k, isa, source, cache[cell * fmt.row_bytes(self.head_dim)], self.head_dim)
+        fmt.store_values(k, isa, source, rows[cell * fmt.row_bytes(self.head_dim)], self.head_dim)
 
 
 @dataclass(frozen=True)
 class StoreKeys(StoreValues):
     """The same of keys."""
 
-    def store(self, k: Kernel, isa: Generic, source: Ptr, cache: Ptr, cell: Vec) -> None:
-        """One head of one token."""
+    def store(self, k: Kernel, isa: Generic, source: Ptr, rows: Ptr, cell: Vec) -> None:
+        """One head of one token, in a cell of a chunk."""
         fmt = CACHE_FORMATS[self.cache_type]
-        group = key_group(cache, fmt, self.head_dim, cell)
+        group = key_group(rows, fmt, self.head_dim, cell)
         fmt.store_keys(k, isa, source, group, cell % LANES, self.head_dim)
 
 
@@ -65,16 +69,17 @@ class LoadKeys(KernelSpec):
         first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
         with k.loop(first, last) as item:
             row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
-            group = key_group(head_cache(k, row, head, fmt.row_bytes(dim)), fmt, dim, row.source)
+            chunk = chunk_of(k, Ptr(row.cache), row.source // CHUNK)[k.args.at]
+            group = key_group(chunk[head * (CHUNK * fmt.row_bytes(dim))], fmt, dim, row.source % CHUNK)
             x = k.pointer("x")[item // k.args.n_head_kv * k.args.stride + head * (4 * dim)]
             fmt.load_key(k, isa, group, row.source % LANES, x, dim)
 
 
-def head_cache(k: Kernel, row: Fields, head: Vec, row_bytes: int) -> Ptr:
-    """Where the keys or values of a head begin, in the cache of a row's sequence."""
-    return Ptr(row.cache)[k.args.at][head * k.args.n_ctx * row_bytes]
+def chunk_of(k: Kernel, cache: Ptr, chunk: Vec) -> Ptr:
+    """Where a chunk of a sequence's cache begins."""
+    return cache[chunk * k.args.chunk_bytes]
 
 
-def key_group(cache: Ptr, fmt: CacheFormat, dim: int, cell: Vec) -> Ptr:
-    """Where the group of LANES keys begins to which a cell belongs."""
-    return cache[cell // LANES * (fmt.row_bytes(dim) * LANES)]
+def key_group(rows: Ptr, fmt: CacheFormat, dim: int, cell: Vec) -> Ptr:
+    """Where the group of LANES keys of a chunk's cell begins; rows: where a head's keys begin in the chunk."""
+    return rows[cell // LANES * (fmt.row_bytes(dim) * LANES)]

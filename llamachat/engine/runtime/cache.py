@@ -1,4 +1,7 @@
-"""The cache of one sequence: keys and values of every layer in one piece of memory, as `kernels/cache.py` reads it."""
+"""The cache of one sequence: keys and values of every layer in one piece of memory, as `kernels/cache.py` reads it.
+
+CHUNK cells of all layers lie together, so that what a sequence has used of its cache is one stretch from its beginning.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from llamachat.engine import graph as g
-from llamachat.engine.kernels.attention_item import CHUNK
+from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
-from llamachat.engine.kernels.norm import LANES
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.program import ALIGN
 from llamachat.errors import UsageError
@@ -34,7 +36,7 @@ class CacheShape:
 
 @dataclass(frozen=True)
 class LayerCache:
-    """Where a layer's keys and values begin, in bytes, and what one head's row of each takes."""
+    """Where a layer's keys and values begin in a chunk, in bytes, and what one head's row of each takes."""
 
     keys: int
     values: int
@@ -44,40 +46,47 @@ class LayerCache:
 
 
 class CacheLayout:
-    """The places of all layers in a cache."""
+    """The places of all layers in a cache. chunk_bytes: what CHUNK cells take."""
 
     def __init__(self, nodes: Sequence[g.Node], shape: CacheShape) -> None:
         self.shape = shape
         self.layers: dict[int, LayerCache] = {}
-        self.n_bytes = 0
+        self.chunk_bytes = 0
         for node in _attentions(nodes):
             row_k, row_v = (_row_bytes(node, name) for name in (shape.type_k, shape.type_v))
-            keys, values = (self._take(row * node.n_head_kv * shape.n_ctx) for row in (row_k, row_v))
+            keys, values = (self._take(row * node.n_head_kv * CHUNK) for row in (row_k, row_v))
             self.layers[node.layer] = LayerCache(keys, values, row_k, row_v, node.n_head_kv)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of a cache."""
+        return self.used_bytes(self.shape.n_ctx)
+
+    def used_bytes(self, n_cells: int) -> int:
+        """So much of a cache holds its first n_cells."""
+        return -(-n_cells // CHUNK) * self.chunk_bytes
 
     def copy(self, source: Buffer, to: Buffer, n_cells: int) -> None:
         """Copies the first n_cells of every layer."""
-        groups = -(-n_cells // LANES)
-        for layer in self.layers.values():
-            np.copyto(self._keys(to, layer)[:, :groups], self._keys(source, layer)[:, :groups])
-            np.copyto(self._values(to, layer)[:, :n_cells], self._values(source, layer)[:, :n_cells])
+        n_bytes = self.used_bytes(n_cells)
+        np.copyto(to.bytes[:n_bytes], source.bytes[:n_bytes])
 
     def move_values(self, cache: Buffer, first: int, last: int, to: int) -> None:
         """Moves the values of the cells first .. last - 1 to the cells from `to` on, in every layer."""
+        sources, targets = np.arange(first, last), np.arange(to, to + last - first)
         for layer in self.layers.values():
             values = self._values(cache, layer)
-            values[:, to : to + last - first] = values[:, first:last].copy()
-
-    def _keys(self, cache: Buffer, layer: LayerCache) -> np.ndarray:
-        shape = (layer.n_head_kv, self.shape.n_ctx // LANES, layer.row_k * LANES)
-        return cache.view(np.uint8, shape, layer.keys)
+            values[targets // CHUNK, :, targets % CHUNK] = values[sources // CHUNK, :, sources % CHUNK]
 
     def _values(self, cache: Buffer, layer: LayerCache) -> np.ndarray:
-        return cache.view(np.uint8, (layer.n_head_kv, self.shape.n_ctx, layer.row_v), layer.values)
+        """uint8 [chunks, n_head_kv, CHUNK, row]."""
+        chunks = cache.view(np.uint8, (self.shape.n_ctx // CHUNK, self.chunk_bytes))
+        rows = chunks[:, layer.values : layer.values + layer.n_head_kv * CHUNK * layer.row_v]
+        return rows.reshape(len(rows), layer.n_head_kv, CHUNK, layer.row_v)
 
     def _take(self, n_bytes: int) -> int:
-        place = self.n_bytes
-        self.n_bytes += -(-n_bytes // ALIGN) * ALIGN
+        place = self.chunk_bytes
+        self.chunk_bytes += -(-n_bytes // ALIGN) * ALIGN
         return place
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from llamachat.engine import graph as g
 from llamachat.engine.jit.kernel import ROW, ROW_BYTES
-from llamachat.engine.kernels.attention_item import CHUNK, part_bytes
+from llamachat.engine.kernels.attention_item import part_bytes
+from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.cache import CacheLayout, CacheShape
 from llamachat.engine.runtime.engine import BATCH, Engine

@@ -17,8 +17,8 @@ from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
 from llamachat.engine.kernels.attention import Attention, AttentionMerge, AttentionParts
-from llamachat.engine.kernels.attention_item import CHUNK, Heads, part_bytes
-from llamachat.engine.kernels.cache import StoreKeys, StoreValues
+from llamachat.engine.kernels.attention_item import Heads, part_bytes
+from llamachat.engine.kernels.cache import CHUNK, StoreKeys, StoreValues
 from llamachat.engine.kernels.embed import Embed
 from llamachat.engine.kernels.matmul import MODES, UNIT
 from llamachat.engine.kernels.norm import RmsNorm
@@ -237,7 +237,7 @@ class Lowering:
 
     def _lower_attention(self, node: g.Attention) -> None:
         cache, places = self.cache.shape, self.cache.layers[node.layer]
-        cached: Arguments = {"n_head_kv": node.n_head_kv, "n_ctx": cache.n_ctx}
+        cached: Arguments = {"n_head_kv": node.n_head_kv, "chunk_bytes": self.cache.chunk_bytes}
         split = ("items", self.count_name, node.n_head_kv)
         stored = []
         for store, x, at, name in (

@@ -61,7 +61,7 @@ class KeyTurner:
         x, cache = Region(stride * BATCH), Region(0, outside=True)
         split = ("items", "n_tokens", node.n_head_kv)
         cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": node.n_head_kv}
-        cached |= {"n_ctx": shape.n_ctx}
+        cached |= {"chunk_bytes": self._layout.chunk_bytes}
         launches = [Launch(LoadKeys(node.head_dim, shape.type_k), cached, (cache,), (x,), split)]
         spec = _rope(node)
         if spec is not None:

@@ -8,12 +8,13 @@ from cache_rows import rounded, rounded_query
 from machine import Array, Machine, poisoned, rows_of
 
 from llamachat.engine.kernels.attention import Attention, AttentionMerge, AttentionParts
-from llamachat.engine.kernels.attention_item import CHUNK, Heads, part_bytes
-from llamachat.engine.kernels.cache import StoreKeys, StoreValues
+from llamachat.engine.kernels.attention_item import Heads, part_bytes
+from llamachat.engine.kernels.cache import CHUNK, StoreKeys, StoreValues
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.runtime.lower import QUERY_ROWS
 
 N_CTX = 2 * CHUNK
+OTHERS = 192  # bytes of a chunk that belong to other layers
 GAP = 24  # floats between rows that belong to nobody
 
 
@@ -68,9 +69,10 @@ class Layer:
             for heads in (shape.n_head, shape.n_head_kv, shape.n_head_kv)
         )
         self.q *= 3
-        sizes = [N_CTX * shape.n_head_kv * row for row in shape.row_bytes]
+        sizes = [CHUNK * shape.n_head_kv * row for row in shape.row_bytes]
         self.values_at = -(-sizes[0] // 64) * 64
-        self.cache = Array(np.full(self.values_at + sizes[1], 0xFF, np.uint8))
+        self.chunk_bytes = self.values_at + sizes[1] + OTHERS
+        self.cache = Array(np.full(N_CTX // CHUNK * self.chunk_bytes, 0xFF, np.uint8))
 
     def exact(self) -> np.ndarray:
         """In float64; keys and values rounded as the cache rounds them, queries as the keys' type asks for it."""
@@ -103,7 +105,7 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     cells = np.array([cell for _, cell in tokens])
     rows = rows_of(np.array([one.cache.address for one, _ in tokens]), cells, cells)
     values_at = tokens[0][0].values_at
-    size = {"n_head_kv": shape.n_head_kv, "n_ctx": N_CTX}
+    size = {"n_head_kv": shape.n_head_kv, "chunk_bytes": tokens[0][0].chunk_bytes}
     facts = {"n_tokens": n, "rows": rows.address}
     for spec, x, at in (
         (StoreKeys(shape.head_dim, shape.types[0]), k, 0),

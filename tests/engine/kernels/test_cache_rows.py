@@ -5,8 +5,7 @@ import pytest
 from cache_rows import rounded
 from machine import Array, Machine, poisoned, rows_of
 
-from llamachat.engine.kernels.attention_item import CHUNK
-from llamachat.engine.kernels.cache import LoadKeys, StoreKeys, StoreValues
+from llamachat.engine.kernels.cache import CHUNK, LoadKeys, StoreKeys, StoreValues
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.quants import FORMATS
 
@@ -28,7 +27,7 @@ def store(
     row = CACHE_FORMATS[spec.cache_type].row_bytes(DIM)
     cache, source = Array(np.full(HEADS * CHUNK * row, 0xEE, np.uint8)), Array(x)
     rows = rows_of(cache.address, cells, cells)
-    arguments = {"x": source.address, "at": 0, "stride": x.strides[0], "n_head_kv": HEADS, "n_ctx": CHUNK}
+    arguments = {"x": source.address, "at": 0, "stride": x.strides[0], "n_head_kv": HEADS, "chunk_bytes": 0}
     machine.run(spec, arguments, threads, n_tokens=len(x), rows=rows.address)
     assert cache.intact()
     return cache, cache.values.reshape(HEADS, CHUNK, row)
@@ -55,7 +54,7 @@ def test_keys_come_back_as_they_were_stored(machine: Machine, name: str, threads
     cache, _ = store(machine, StoreKeys(DIM, name), x, cells, threads)
     y = poisoned(N, HEADS * DIM + 8)
     rows = rows_of(cache.address, np.zeros(N), np.zeros(N), cells)
-    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], "n_head_kv": HEADS, "n_ctx": CHUNK}
+    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], "n_head_kv": HEADS, "chunk_bytes": 0}
     machine.run(LoadKeys(DIM, name), arguments, threads, n_tokens=N, rows=rows.address)
     assert y.intact()
     assert np.isnan(y.values[:, HEADS * DIM :]).all()
@@ -69,6 +68,6 @@ def test_what_was_rounded_once_stays(machine: Machine, name: str) -> None:
     cache, _ = store(machine, StoreKeys(DIM, name), x, cells, 1)
     y = poisoned(N, HEADS * DIM)
     rows = rows_of(cache.address, cells, cells, cells)
-    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], "n_head_kv": HEADS, "n_ctx": CHUNK}
+    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], "n_head_kv": HEADS, "chunk_bytes": 0}
     machine.run(LoadKeys(DIM, name), arguments, 1, n_tokens=N, rows=rows.address)
     np.testing.assert_allclose(y.values, x, rtol=2e-3)

@@ -39,7 +39,7 @@ class Context:
         self.owner: object = None
         self._grouped = grouped
         self._forward = forward
-        self._cache = Buffer(forward.layout.n_bytes)
+        self._cache = Buffer(forward.layout.n_bytes, whole=True)
         self._step = Step()
 
     @property
@@ -112,6 +112,34 @@ class Context:
         self._forward.layout.copy(self._cache, other._cache, len(self.tokens))
         other.tokens, other.n_reusable = list(self.tokens), self.n_reusable
         return other
+
+    @property
+    def layout(self) -> str:
+        """How the cache lies in memory; what `memory` gives fits contexts with the same layout, of the same model."""
+        return self._forward.layout.description
+
+    def memory(self, n_tokens: int) -> np.ndarray:
+        """uint8: the stretch of the cache that holds the first n_tokens; valid until the next evaluation.
+
+        Raises UsageError for more than `n_reusable`, and where positions are grouped (Self-Extend).
+        """
+        if self._grouped is not None:
+            raise UsageError("a context with grouped positions (Self-Extend) cannot be kept")
+        if not 0 <= n_tokens <= self.n_reusable:
+            raise UsageError(f"{n_tokens} tokens cannot be kept: {self.n_reusable} are as if evaluated anew")
+        return self._cache.bytes[: self._forward.layout.used_bytes(n_tokens)]
+
+    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None]) -> None:
+        """Makes the tokens evaluated: `fill` writes what `memory` gave for them. What was there before is forgotten.
+
+        Where `fill` raises, the context is empty. Raises UsageError as `memory`, ContextFull where they do not fit.
+        """
+        if self._grouped is not None:
+            raise UsageError("a context with grouped positions (Self-Extend) cannot take over a cache")
+        self.truncate(0)
+        ids = self._checked(tokens)
+        fill(self._cache.bytes[: self._forward.layout.used_bytes(len(ids))])
+        self._append(ids.tolist())
 
     def cancel(self) -> None:
         """Stops the evaluation that runs, or the next one, from another thread; it raises Cancelled."""

@@ -18,6 +18,8 @@ from llamachat.engine.runtime.program import ALIGN
 from llamachat.errors import UsageError
 
 CACHE_TYPES = tuple(CACHE_FORMATS)
+LAYOUT_VERSION = 1
+"""Counts changes of what lies where in a cache; kept caches of another version are worthless."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,13 @@ class CacheLayout:
             row_k, row_v = (_row_bytes(node, name) for name in (shape.type_k, shape.type_v))
             keys, values = (self._take(row * node.n_head_kv * CHUNK) for row in (row_k, row_v))
             self.layers[node.layer] = LayerCache(keys, values, row_k, row_v, node.n_head_kv)
+
+    @property
+    def description(self) -> str:
+        """What there is to know of it: caches with equal descriptions, of one model, mean the same."""
+        shape = self.shape
+        layers = [(number, place.n_head_kv, place.row_k, place.row_v) for number, place in self.layers.items()]
+        return f"{LAYOUT_VERSION} {shape.type_k} {shape.type_v} {CHUNK} {self.chunk_bytes} {layers}"
 
     @property
     def n_bytes(self) -> int:

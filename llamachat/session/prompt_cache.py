@@ -1,0 +1,164 @@
+"""Prompt caches on disk: the tokens that a model has read, and what it has computed of them.
+
+A file is in the safetensors format (https://huggingface.co/docs/safetensors): eight bytes with the header's length, the
+header in JSON, then the tensors `tokens` (I32 [n]) and `cache` (U8 [bytes], as `Context.memory` gives it). The header's
+metadata says of which model and settings it is; `checksum` covers everything but itself: SHA-256 of the header without
+it, of the tokens, and of each SLICE of the cache. What does not match is never used.
+"""
+
+import hashlib
+import json
+import mmap
+import os
+import struct
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llamachat.errors import LlamaChatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FORMAT = "llamachat prompt cache 1"
+SLICE = 2 << 20
+LARGEST_HEADER = 1 << 20
+LARGEST_TOKENS = 1 << 28
+HASHERS = 2
+
+
+class UnusableCache(LlamaChatError):
+    """A prompt cache that cannot be used, with the reason."""
+
+
+@dataclass(frozen=True)
+class KeptPrompt:
+    """An open, checked header. tokens: what was read; settings: model and settings; `fill` writes the cache."""
+
+    path: Path
+    tokens: list[int]
+    settings: dict[str, str]
+    fill: "Callable[[np.ndarray], None]"
+
+
+def write_prompt_cache(path: Path, tokens: Sequence[int], memory: np.ndarray, settings: Mapping[str, str]) -> None:
+    """Keeps a prompt: the file is replaced as a whole or not at all. Raises LlamaChatError where it cannot be."""
+    ids = np.asarray(tokens, np.int32)
+    table = {
+        "tokens": {"dtype": "I32", "shape": [len(ids)], "data_offsets": [0, ids.nbytes]},
+        "cache": {"dtype": "U8", "shape": [memory.nbytes], "data_offsets": [ids.nbytes, ids.nbytes + memory.nbytes]},
+    }
+    metadata = {"format": FORMAT, **settings, "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+    slices = _digests(memory, lambda _: None)
+    metadata["checksum"] = _checksum(metadata, table, ids.tobytes(), slices)
+    header = json.dumps({"__metadata__": metadata, **table}).encode()
+    header += b" " * (-len(header) % 8)
+    try:
+        _replace(path, (struct.pack("<Q", len(header)), header, ids.tobytes(), memory))
+    except OSError as error:
+        raise LlamaChatError(f"{path}: the prompt cache cannot be written: {error.strerror or error}") from error
+
+
+def open_prompt_cache(path: Path, settings: Mapping[str, str]) -> KeptPrompt:
+    """The prompt that a file keeps, if it is one of these settings.
+
+    Raises FileNotFoundError; UnusableCache, with the reason, for a file that is damaged or of another model or other
+    settings. Whether the cache itself is whole is checked by `fill`, which raises UnusableCache, too.
+    """
+    try:
+        with path.open("rb") as file:
+            mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UnusableCache(f"{path} cannot be read as a prompt cache: {error}") from error
+    header, start = _header(mapping, path)
+    metadata = header.pop("__metadata__", None)
+    if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+        raise UnusableCache(f"{path} is not a prompt cache of this program")
+    for name, value in settings.items():
+        if metadata.get(name) != value:
+            raise UnusableCache(f"{path} is of another {name.replace('_', ' ')}")
+    ids, cache = (_tensor(header, name, mapping, start, path) for name in ("tokens", "cache"))
+    if len(ids) % 4 or len(ids) > LARGEST_TOKENS or len(ids) + len(cache) + start != len(mapping):
+        raise UnusableCache(f"{path} is damaged: its parts do not fill it")
+    tokens = np.frombuffer(ids, np.int32)
+
+    def fill(memory: np.ndarray) -> None:
+        if memory.nbytes != len(cache):
+            raise UnusableCache(f"{path} is damaged: {len(cache)} bytes of cache for {len(tokens)} tokens")
+        source = np.frombuffer(cache, np.uint8)
+        digests = _digests(memory, lambda part: np.copyto(memory[part], source[part]))
+        told = metadata.get("checksum")
+        rest = {key: value for key, value in metadata.items() if key != "checksum"}
+        if told != _checksum(rest, header, bytes(ids), digests):
+            raise UnusableCache(f"{path} is damaged: its checksum does not match")
+
+    return KeptPrompt(path, tokens.tolist(), metadata, fill)
+
+
+def _digests(memory: np.ndarray, prepare: "Callable[[slice], None]") -> list[bytes]:
+    """SHA-256 of each slice, after `prepare` has been called for it; by a few threads."""
+
+    def digest(start: int) -> bytes:
+        part = slice(start, min(start + SLICE, memory.nbytes))
+        prepare(part)
+        return hashlib.sha256(memory[part].data).digest()
+
+    with ThreadPoolExecutor(HASHERS) as pool:
+        return list(pool.map(digest, range(0, memory.nbytes, SLICE)))
+
+
+def _checksum(metadata: Mapping[str, Any], table: Mapping[str, Any], ids: bytes, slices: Sequence[bytes]) -> str:
+    digest = hashlib.sha256(json.dumps([metadata, table], sort_keys=True).encode())
+    digest.update(hashlib.sha256(ids).digest())
+    for one in slices:
+        digest.update(one)
+    return digest.hexdigest()
+
+
+def _header(mapping: mmap.mmap, path: Path) -> tuple[dict[str, Any], int]:
+    """The header's JSON object, and where the data begins."""
+    n_bytes = struct.unpack("<Q", mapping[:8])[0] if len(mapping) >= 8 else LARGEST_HEADER
+    if n_bytes >= min(LARGEST_HEADER, len(mapping) - 8):
+        raise UnusableCache(f"{path} is not a safetensors file, or is cut short")
+    try:
+        header = json.loads(mapping[8 : 8 + n_bytes])
+    except (ValueError, RecursionError) as error:
+        raise UnusableCache(f"{path} is damaged: its header is not JSON") from error
+    if not isinstance(header, dict):
+        raise UnusableCache(f"{path} is damaged: its header is not a JSON object")
+    return header, 8 + n_bytes
+
+
+def _tensor(header: Mapping[str, Any], name: str, mapping: mmap.mmap, start: int, path: Path) -> memoryview:
+    entry = header.get(name)
+    offsets = entry.get("data_offsets") if isinstance(entry, dict) else None
+    whole = isinstance(offsets, list) and len(offsets) == 2 and all(type(one) is int for one in offsets)
+    if not whole or not 0 <= offsets[0] <= offsets[1] <= len(mapping) - start:  # type: ignore[index]
+        raise UnusableCache(f"{path} is damaged: {name} is not inside the file")
+    return memoryview(mapping)[start + offsets[0] : start + offsets[1]]  # type: ignore[index]
+
+
+def _replace(path: Path, parts: Sequence[Any]) -> None:
+    """Writes a file beside the target and puts it there at once, for its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            for part in parts:
+                file.write(part)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(scratch)
+        raise

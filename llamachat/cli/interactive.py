@@ -9,6 +9,7 @@ from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, PromptChoice
 from llamachat.cli.prompt import STDIN, optional_prompt
+from llamachat.cli.prompt_cache import PromptCacheChoice
 from llamachat.cli.speculation import SpeculationChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
@@ -64,6 +65,7 @@ def interactive(
     constraint: ConstraintChoice,
     speculation: SpeculationChoice,
     turns: Turns,
+    kept: PromptCacheChoice,
 ) -> int:
     r"""Write a text in turns with a model.
 
@@ -88,4 +90,4 @@ def interactive(
             several_lines=turns.multiline_input,
         )
         looks = Looks(turns.color, turns.display_prompt)
-        return Interactive(speaker, wording, looks).run(text, turns.interactive_first)
+        return Interactive(speaker, wording, looks, kept.keeper()).run(text, turns.interactive_first)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from llamachat.errors import ExitCode
 from llamachat.terminal import statistics
 from llamachat.terminal.escapes import unescaped
+from llamachat.terminal.kept_prompt import PromptKeeper
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.typed import read_typed
@@ -55,11 +56,13 @@ class Looks:
 class Interactive:
     """The loop of the classic mode."""
 
-    def __init__(self, speaker: Speaker, wording: Wording, looks: Looks | None = None) -> None:
+    def __init__(
+        self, speaker: Speaker, wording: Wording, looks: Looks | None = None, keeper: PromptKeeper | None = None
+    ) -> None:
         self._speaker = speaker.stopping_at(wording.reverse)
         self._tokenizer = speaker.model.tokenizer
         self._wording = wording
-        self._looks = looks or Looks()
+        self._looks, self._keeper = looks or Looks(), keeper
         self._colour = self._looks.colour and wants_colour(speaker.output.is_terminal)
         self._ids: list[int] = []
         self._answers: list[Answer] = []
@@ -72,6 +75,10 @@ class Interactive:
         Returns the exit code.
         """
         self._ids = self._tokenizer.encode(prompt, add_special=True, parse_special=True)
+        if self._keeper is not None:
+            self._ids = self._keeper.take_over(self._speaker, self._ids if prompt or person_first else [])
+            prompt = prompt or self._tokenizer.decode(self._ids)
+        n_prompt = len(self._ids)
         self._explain()
         if self._looks.prompt:
             with self._painted(PROMPT):
@@ -87,6 +94,8 @@ class Interactive:
             return ExitCode.INTERRUPT
         finally:
             self._speaker.output.end_line()
+            if self._keeper is not None:
+                self._keeper.keep(self._speaker, n_prompt)
             self._report()
         return ExitCode.DONE
 

@@ -1,0 +1,55 @@
+"""The options that keep what a model has read of a prompt."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from llamachat.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamachat.terminal.kept_prompt import PromptKeeper
+
+
+class Mismatch(StrEnum):
+    """What becomes of a cache of another model or other settings."""
+
+    REFUSE = "refuse"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True)
+class PromptCacheChoice:
+    """Where a prompt is kept, and how much of the text."""
+
+    prompt_cache: Annotated[
+        Path | None,
+        Option("--prompt-cache", metavar="FILE", help="Keep what the model has read of the prompt in FILE, and go on "
+               "from there the next time."),
+    ] = None  # fmt: skip
+    prompt_cache_all: Annotated[bool, Option("--prompt-cache-all", help="Keep the answer and what was typed, too.")] = (
+        False
+    )
+    prompt_cache_ro: Annotated[bool, Option("--prompt-cache-ro", help="Read the file, never write it.")] = False
+    prompt_cache_mismatch: Annotated[
+        Mismatch, Option("--prompt-cache-mismatch", help="What becomes of a file of another model or other settings.")
+    ] = Mismatch.REFUSE
+
+    def __post_init__(self) -> None:
+        if self.prompt_cache is None and (self.prompt_cache_all or self.prompt_cache_ro):
+            raise UsageError("--prompt-cache-all and --prompt-cache-ro say more of --prompt-cache FILE: give it, too")
+
+    def keeper(self) -> "PromptKeeper | None":
+        """What reads and writes the file; None where nothing is kept."""
+        if self.prompt_cache is None:
+            return None
+        from llamachat.terminal.kept_prompt import PromptKeeper
+
+        return PromptKeeper(
+            self.prompt_cache,
+            self.prompt_cache_all,
+            self.prompt_cache_ro,
+            self.prompt_cache_mismatch is Mismatch.IGNORE,
+        )

@@ -1,0 +1,81 @@
+"""A prompt that is kept on disk: read before the model begins, written when it has ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamachat import __version__
+from llamachat.errors import LlamaChatError
+from llamachat.terminal.output import note
+
+if TYPE_CHECKING:
+    from llamachat.terminal.speaker import Speaker
+
+
+@dataclass
+class PromptKeeper:
+    """The file of a prompt. everything: the answer is kept, too; read_only: the file is never written; lenient: a file
+    of something else is as good as none.
+    """
+
+    path: Path
+    everything: bool = False
+    read_only: bool = False
+    lenient: bool = False
+    _n_kept: int = 0
+
+    def take_over(self, speaker: "Speaker", prompt: Sequence[int]) -> list[int]:
+        """Fills the speaker's context with what the file has of the prompt; returns the prompt.
+
+        An empty prompt is what the file has. Raises UnusableCache for a file that is damaged, or of something else.
+        """
+        from llamachat.session.prompt_cache import UnusableCache, open_prompt_cache
+
+        try:
+            kept = open_prompt_cache(self.path, self._settings(speaker))
+            if len(kept.tokens) > speaker.context.n_ctx:
+                raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {speaker.context.n_ctx}")
+            speaker.context.restore(kept.tokens, kept.fill)
+        except FileNotFoundError:
+            return list(prompt)
+        except UnusableCache as error:
+            if not self.lenient:
+                raise
+            note(f"{error}; it is not used")
+            return list(prompt)
+        wanted = list(prompt) or kept.tokens
+        n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(kept.tokens, wanted, strict=False)))
+        self._n_kept = len(kept.tokens)
+        speaker.context.truncate(n_same)
+        if speaker.status.enabled:
+            n_known = min(n_same, max(0, len(wanted) - 1))
+            note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
+        return wanted
+
+    def keep(self, speaker: "Speaker", n_prompt: int) -> None:
+        """Writes the file, unless it has all of it already; says so where that cannot be done."""
+        context = speaker.context
+        n_tokens = min(context.n_reusable, len(context.tokens) if self.everything else n_prompt)
+        if self.read_only or n_tokens <= 0 or (not self.everything and n_tokens <= self._n_kept):
+            return
+        from llamachat.session.prompt_cache import write_prompt_cache
+
+        try:
+            write_prompt_cache(self.path, context.tokens[:n_tokens], context.memory(n_tokens), self._settings(speaker))
+            self._n_kept = n_tokens
+        except LlamaChatError as error:
+            note(str(error))
+
+    def _settings(self, speaker: "Speaker") -> dict[str, str]:
+        """What a cache must be of, to be used here."""
+        from llamachat.engine.gguf.fingerprint import fingerprint
+
+        model = speaker.model
+        return {
+            "model": fingerprint(model.file),
+            "architecture": str(model.file.metadata.get("general.architecture")),
+            "cache_layout": speaker.context.layout,
+            "program": __version__,
+        }

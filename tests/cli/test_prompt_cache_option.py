@@ -1,0 +1,112 @@
+"""--prompt-cache with a real, tiny model: what is kept, what is taken over, what is refused."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llamachat.engine.gguf.reader import open_gguf
+from llamachat.engine.gguf.writer import write_gguf
+
+
+def with_letters(source: Path, target: Path) -> Path:
+    """The tiny model with a vocabulary of letters, which it lacks."""
+    file = open_gguf(source)
+    pieces = ["<unk>", "<s>", "</s>", *(chr(code) for code in range(ord("0"), ord("0") + 77))]
+    metadata = {
+        **file.metadata,
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": pieces,
+        "tokenizer.ggml.scores": np.zeros(80, np.float32),
+        "tokenizer.ggml.token_type": np.array([2, 3, 3] + [1] * 77, np.int32),
+        "tokenizer.ggml.add_space_prefix": False,
+    }
+    tensors = [(one.name, one.type.name, one.shape, one.data) for one in file.tensors.values()]
+    write_gguf(target, metadata, tensors)
+    return target
+
+
+@pytest.fixture
+def interactive(golden, own_home):
+    model = with_letters(golden / "archs" / "llama.gguf", own_home / "tiny.gguf")
+
+    def run(*arguments, typed=b"", model=model):
+        command = [
+            sys.executable,
+            "-m",
+            "llamachat",
+            "interactive",
+            "-m",
+            str(model),
+            "-c",
+            "256",
+            "-n",
+            "4",
+            "--temp",
+            "0",
+        ]
+        return subprocess.run([*command, *arguments], input=typed, capture_output=True, timeout=60, check=False)
+
+    return run
+
+
+def tokens_of(path):
+    from llamachat.session.prompt_cache import open_prompt_cache
+
+    return open_prompt_cache(path, {}).tokens
+
+
+def test_a_prompt_is_kept_and_gives_the_same_text_again(interactive, tmp_path):
+    path = tmp_path / "kept"
+    first = interactive("-p", "abcabc", "--prompt-cache", str(path))
+    assert first.returncode == 0, first.stderr
+    n_kept = len(tokens_of(path))
+    before = path.stat().st_mtime_ns
+    again = interactive("-p", "abcabc", "--prompt-cache", str(path))
+    assert again.stdout == first.stdout
+    assert (len(tokens_of(path)), path.stat().st_mtime_ns) == (n_kept, before)
+
+
+def test_all_keeps_what_was_typed_and_said_and_an_empty_prompt_is_what_the_file_has(interactive, tmp_path):
+    path = tmp_path / "kept"
+    interactive("-p", "abc", "--prompt-cache", str(path), "--prompt-cache-all", typed=b"def\n")
+    n_kept = len(tokens_of(path))
+    assert n_kept > 8
+    done = interactive("--prompt-cache", str(path), "--prompt-cache-ro")
+    assert done.stdout.startswith(b"abc")
+    assert b"def" in done.stdout
+
+
+def test_a_read_only_cache_is_never_written(interactive, tmp_path):
+    path = tmp_path / "kept"
+    interactive("-p", "abc", "--prompt-cache", str(path), "--prompt-cache-ro")
+    assert not path.exists()
+
+
+def test_a_cache_of_other_settings_is_refused_or_ignored(interactive, tmp_path):
+    path = tmp_path / "kept"
+    interactive("-p", "abc", "--prompt-cache", str(path))
+    refused = interactive("-p", "abc", "-ctk", "f32", "--prompt-cache", str(path))
+    assert refused.returncode == 1
+    assert b"of another cache layout" in refused.stderr
+    ignored = interactive("-p", "abc", "-ctk", "f32", "--prompt-cache", str(path), "--prompt-cache-mismatch", "ignore")
+    assert ignored.returncode == 0
+    assert b"it is not used" in ignored.stderr
+
+
+def test_a_damaged_cache_is_refused(interactive, tmp_path):
+    path = tmp_path / "kept"
+    interactive("-p", "abc", "--prompt-cache", str(path))
+    raw = bytearray(path.read_bytes())
+    raw[-100] ^= 4
+    path.write_bytes(raw)
+    done = interactive("-p", "abc", "--prompt-cache", str(path))
+    assert done.returncode == 1
+    assert b"checksum" in done.stderr
+
+
+def test_the_options_say_more_of_a_file(interactive):
+    done = interactive("-p", "abc", "--prompt-cache-all")
+    assert (done.returncode, b"--prompt-cache FILE" in done.stderr) == (2, True)

@@ -1,0 +1,154 @@
+"""`llamachat sessions`: the chats that are kept."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typer import Argument, Option
+
+from llamachat.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamachat.session.chats import ChatStore, ChatSummary
+
+Action = Literal["list", "show", "search", "rename", "fork", "delete", "gc", "path"]
+Output = Literal["text", "json"]
+FEW = 30
+
+
+def sessions(
+    action: Annotated[
+        Action,
+        Argument(
+            help="list; show CHAT; search WORDS; rename CHAT NAME; fork CHAT [NAME]; delete CHAT; gc: write the "
+            "database anew without what was deleted; path: where it is."
+        ),
+    ] = "list",
+    words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="What the action needs.")] = None,
+    everything: Annotated[bool, Option("--all", help="List all chats, not the last 30.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking.")] = False,
+    output: Annotated[Output, Option("--output", "-o", help="How to print them.")] = "text",
+) -> None:
+    """List, read, search and delete the chats that are kept.
+
+    A chat is told by its name, its number, or the beginning of its title. Searching finds messages with all the words,
+    the newest first; `word*` is the beginning of a word.
+    """
+    from llamachat.session.places import database_path
+
+    if action == "path":
+        _print(str(database_path()))
+        return
+    wanted = list(words or ())
+    most = MOST_WORDS.get(action)
+    if most is not None and len(wanted) > most:
+        raise UsageError(f"sessions {action} takes {most} words at most, not {len(wanted)}")
+    if action not in ("list", "gc") and not wanted:
+        raise UsageError(f"sessions {action} needs to know what: llamachat sessions {action} {NEEDS[action]}")
+    from llamachat.session.chats import ChatStore
+
+    with ChatStore(database_path()) as store:
+        if action == "list":
+            _list(store, everything, output)
+        elif action == "delete":
+            _delete(store, wanted[0], yes)
+        else:
+            ACTIONS[action](store, wanted, output)
+
+
+NEEDS = {"show": "CHAT", "search": "WORDS", "rename": "CHAT NAME", "fork": "CHAT", "delete": "CHAT"}
+MOST_WORDS = {"list": 0, "gc": 0, "show": 1, "rename": 2, "fork": 2, "delete": 1}
+
+
+def _list(store: "ChatStore", everything: bool, output: Output) -> None:
+    from llamachat.terminal.output import note
+    from llamachat.terminal.table import Column, print_table
+
+    found = store.latest(-1 if everything else FEW)
+    if output == "json":
+        _print(json.dumps([asdict(one) for one in found], indent=2))
+    elif found:
+        columns = [Column("number", right=True), Column("name"), Column("title"), Column("messages", right=True)]
+        columns += [Column("changed"), Column("model")]
+        print_table(columns, [_row(one) for one in found])
+    else:
+        note("no chats are kept yet: `llamachat chat` begins one")
+
+
+def _row(chat: "ChatSummary") -> list[str]:
+    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(chat.updated))
+    return [str(chat.id), chat.name or "", chat.title, str(chat.n_messages), changed, chat.model]
+
+
+def _show(store: "ChatStore", wanted: list[str], output: Output) -> None:
+    from llamachat.terminal.sanitize import clean
+
+    chat = store.find(wanted[0])
+    messages = store.path_of(chat)
+    if output == "json":
+        _print(json.dumps({**asdict(store.summary(chat)), "messages": [asdict(one) for one in messages]}, indent=2))
+        return
+    for message in messages:
+        state = "" if message.state == "done" else f" ({message.state})"
+        _print(clean(f"{message.role}{state}:\n{message.content}\n"))
+
+
+def _search(store: "ChatStore", wanted: list[str], output: Output) -> None:
+    from llamachat.terminal.output import note
+    from llamachat.terminal.table import Column, print_table
+
+    hits = store.search(" ".join(wanted))
+    if output == "json":
+        _print(json.dumps([asdict(hit) for hit in hits], indent=2))
+    elif hits:
+        columns = [Column("number", right=True), Column("title"), Column("who"), Column("words")]
+        rows = [[str(hit.chat.id), hit.chat.name or hit.chat.title, hit.role, hit.excerpt] for hit in hits]
+        print_table(columns, rows)
+    else:
+        note("nothing was found")
+
+
+def _rename(store: "ChatStore", wanted: list[str], _output: Output) -> None:
+    if len(wanted) < 2:
+        raise UsageError("sessions rename needs to know what: llamachat sessions rename CHAT NAME")
+    store.rename(store.find(wanted[0]), wanted[1])
+
+
+def _fork(store: "ChatStore", wanted: list[str], _output: Output) -> None:
+    _print(str(store.fork(store.find(wanted[0]), wanted[1] if len(wanted) > 1 else None)))
+
+
+def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
+    chat = store.summary(store.find(wanted))
+    if not yes:
+        if sys.stdin is None or not sys.stdin.isatty():
+            raise UsageError("sessions delete asks before it deletes; where nobody can answer, give --yes")
+        from llamachat.terminal.sanitize import clean_line
+
+        title = clean_line(chat.name or chat.title)
+        answer = input(f"Delete chat {chat.id}, {title!r}, with {chat.n_messages} messages? [y/N] ")
+        if answer.strip().lower() not in ("y", "yes"):
+            return
+    store.delete(chat.id)
+
+
+def _tidy(store: "ChatStore", _wanted: list[str], _output: Output) -> None:
+    store.tidy()
+
+
+ACTIONS: dict[str, "Callable[[ChatStore, list[str], Output], None]"] = {
+    "show": _show,
+    "search": _search,
+    "rename": _rename,
+    "fork": _fork,
+    "gc": _tidy,
+}
+
+
+def _print(text: str) -> None:
+    from llamachat.terminal.output import write
+
+    write(f"{text}\n")

@@ -1,0 +1,109 @@
+"""`llamachat sessions` on a database of chats."""
+
+import json
+
+import pytest
+
+from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.places import database_path
+
+
+@pytest.fixture
+def kept(own_home):
+    with ChatStore(database_path()) as store:
+        for name, question in (("taxes", "How do taxes work? \x1b[31m"), (None, "Write a haiku")):
+            chat = store.create("smollm2", name)
+            first = store.add(chat, None, StoredMessage(0, None, "user", question))
+            store.add(chat, first, StoredMessage(0, None, "assistant", "An answer about " + question))
+
+
+def test_chats_are_listed_the_last_one_first(llamachat, kept):
+    lines = llamachat("sessions").stdout.decode().splitlines()
+    assert lines[0].split()[:3] == ["NUMBER", "NAME", "TITLE"]
+    assert "Write a haiku" in lines[1]
+    assert "taxes" in lines[2]
+    assert "\x1b" not in "".join(lines)
+    found = json.loads(llamachat("sessions", "list", "-o", "json").stdout)
+    assert [one["name"] for one in found] == [None, "taxes"]
+
+
+def test_without_chats_there_is_a_hint_and_no_error(llamachat):
+    done = llamachat("sessions")
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert b"llamachat chat" in done.stderr
+
+
+def test_a_chat_is_shown_without_control_bytes(llamachat, kept):
+    shown = llamachat("sessions", "show", "taxes").stdout.decode()
+    assert shown.startswith("user:\nHow do taxes work?")
+    assert "\x1b" not in shown
+    messages = json.loads(llamachat("sessions", "show", "taxes", "-o", "json").stdout)["messages"]
+    assert [one["role"] for one in messages] == ["user", "assistant"]
+
+
+def test_words_are_searched(llamachat, kept):
+    assert b"haiku" in llamachat("sessions", "search", "haiku").stdout
+    done = llamachat("sessions", "search", "nowhere")
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_a_chat_is_renamed_forked_and_deleted(llamachat, kept):
+    assert llamachat("sessions", "rename", "Write a", "poem").returncode == 0
+    number = llamachat("sessions", "fork", "poem", "second").stdout.decode().strip()
+    assert b"Write a haiku" in llamachat("sessions", "show", number).stdout
+    refused = llamachat("sessions", "delete", "poem")
+    assert (refused.returncode, b"--yes" in refused.stderr) == (2, True)
+    assert llamachat("sessions", "delete", "poem", "--yes").returncode == 0
+    assert llamachat("sessions", "show", "poem").returncode == 2
+    assert b"Write a haiku" in llamachat("sessions", "show", "second").stdout
+    assert llamachat("sessions", "gc").returncode == 0
+
+
+def test_a_person_is_asked_before_a_chat_is_deleted(terminal, kept):
+    for answer, code in (("n", 0), ("y", 0)):
+        child = terminal("sessions", "delete", "taxes")
+        child.expect_exact("with 2 messages? [y/N]")
+        child.sendline(answer)
+        child.expect(child_end())
+        child.close()
+        assert child.exitstatus == code
+    with ChatStore(database_path()) as store:
+        assert [one.name for one in store.latest()] == [None]
+
+
+def child_end():
+    import pexpect
+
+    return pexpect.EOF
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show"], "sessions show CHAT"),
+        (["show", "a", "b"], "1 words at most"),
+        (["show", "absent"], "there is no chat 'absent'"),
+        (["search"], "sessions search WORDS"),
+        (["rename", "taxes"], "CHAT NAME"),
+        (["rename", "taxes", "12"], "cannot be named"),
+        (["list", "x"], "0 words at most"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_words_are_refused_in_one_sentence(llamachat, kept, arguments, said):
+    done = llamachat("sessions", *arguments)
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+
+
+def test_the_path_is_told_and_can_be_chosen(llamachat, tmp_path):
+    done = llamachat("sessions", "path", LLAMACHAT_DATA=str(tmp_path))
+    assert done.stdout.decode().strip() == str(tmp_path / "chats" / "chats.db")
+
+
+def test_a_database_that_cannot_be_read_is_said(llamachat, tmp_path):
+    (tmp_path / "chats").mkdir()
+    (tmp_path / "chats" / "chats.db").write_bytes(b"x" * 5000)
+    done = llamachat("sessions", LLAMACHAT_DATA=str(tmp_path))
+    assert done.returncode == 1
+    assert b"chats.db" in done.stderr

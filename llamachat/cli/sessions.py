@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from typer import Argument, Option
@@ -14,8 +15,9 @@ from llamachat.errors import UsageError
 if TYPE_CHECKING:
     from llamachat.session.chats import ChatStore, ChatSummary
 
-Action = Literal["list", "show", "search", "rename", "fork", "delete", "gc", "path"]
+Action = Literal["list", "show", "search", "rename", "fork", "export", "import", "delete", "gc", "path"]
 Output = Literal["text", "json"]
+Form = Literal["md", "json", "jsonl", "html"]
 FEW = 30
 
 
@@ -23,14 +25,17 @@ def sessions(
     action: Annotated[
         Action,
         Argument(
-            help="list; show CHAT; search WORDS; rename CHAT NAME; fork CHAT [NAME]; delete CHAT; gc: write the "
-            "database anew without what was deleted; path: where it is."
+            help="list; show CHAT; search WORDS; rename CHAT NAME; fork CHAT [NAME]; export CHAT [FILE]; import "
+            "FILE; delete CHAT; gc: write the database anew without what was deleted; path: where it is."
         ),
     ] = "list",
     words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="What the action needs.")] = None,
     everything: Annotated[bool, Option("--all", help="List all chats, not the last 30.")] = False,
     yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking.")] = False,
     output: Annotated[Output, Option("--output", "-o", help="How to print them.")] = "text",
+    form: Annotated[
+        Form | None, Option("--format", help="Of an export; by default what FILE ends with, else md.")
+    ] = None,
 ) -> None:
     """List, read, search and delete the chats that are kept.
 
@@ -55,12 +60,22 @@ def sessions(
             _list(store, everything, output)
         elif action == "delete":
             _delete(store, wanted[0], yes)
+        elif action == "export":
+            _export(store, wanted, form)
         else:
             ACTIONS[action](store, wanted, output)
 
 
-NEEDS = {"show": "CHAT", "search": "WORDS", "rename": "CHAT NAME", "fork": "CHAT", "delete": "CHAT"}
-MOST_WORDS = {"list": 0, "gc": 0, "show": 1, "rename": 2, "fork": 2, "delete": 1}
+NEEDS = {
+    "export": "CHAT",
+    "import": "FILE",
+    "show": "CHAT",
+    "search": "WORDS",
+    "rename": "CHAT NAME",
+    "fork": "CHAT",
+    "delete": "CHAT",
+}
+MOST_WORDS = {"export": 2, "import": 1, "list": 0, "gc": 0, "show": 1, "rename": 2, "fork": 2, "delete": 1}
 
 
 def _list(store: "ChatStore", everything: bool, output: Output) -> None:
@@ -121,6 +136,38 @@ def _fork(store: "ChatStore", wanted: list[str], _output: Output) -> None:
     _print(str(store.fork(store.find(wanted[0]), wanted[1] if len(wanted) > 1 else None)))
 
 
+def _export(store: "ChatStore", wanted: list[str], form: "Form | None") -> None:
+    """Writes a chat to a file, or to standard output."""
+    from llamachat.session.exports import WRITERS, Exported
+
+    chat = store.find(wanted[0])
+    summary = store.summary(chat)
+    exported = Exported(
+        summary.title, store.path_of(chat), store.tree_of(chat), summary.name, summary.model, store.settings(chat)
+    )
+    if len(wanted) < 2:
+        _print(WRITERS[form or "md"](exported).removesuffix("\n"))
+        return
+    path = Path(wanted[1])
+    ending = path.suffix.removeprefix(".")
+    try:
+        path.write_text(WRITERS[form or (ending if ending in WRITERS else "md")](exported), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+
+
+def _import(store: "ChatStore", wanted: list[str], _output: Output) -> None:
+    """Keeps the chats of a file; their numbers are printed. All of the file is read before anything is kept."""
+    from llamachat.session.imports import read_chats
+
+    taken = {one.name for one in store.latest()}
+    for chat in list(read_chats(Path(wanted[0]))):
+        made = store.create(chat.model, None if chat.name in taken else chat.name, chat.settings)
+        taken.add(chat.name)
+        store.put(made, chat.messages, chat.head)
+        _print(str(made))
+
+
 def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
     chat = store.summary(store.find(wanted))
     if not yes:
@@ -145,6 +192,7 @@ ACTIONS: dict[str, "Callable[[ChatStore, list[str], Output], None]"] = {
     "rename": _rename,
     "fork": _fork,
     "gc": _tidy,
+    "import": _import,
 }
 
 

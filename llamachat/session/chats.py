@@ -198,13 +198,18 @@ class ChatStore:
         self.put(made, path)
         return made
 
-    def put(self, chat: int, messages: Iterable[StoredMessage]) -> None:
-        """Adds messages with their tree: parents are told by the ids that they have here, and come first."""
+    def put(self, chat: int, messages: Iterable[StoredMessage], head: int | None = None) -> None:
+        """Adds messages with their tree: parents are told by the ids that they have here, and come first.
+
+        head: the last message of the talk; None is the last of all.
+        """
         new: dict[int, int] = {}
         with told(self.path), transaction(self._connection):
             for message in messages:
                 parent = new[message.parent] if message.parent is not None else None
                 new[message.id] = self._add(chat, parent, message)
+            if head is not None:
+                self._connection.execute("UPDATE chats SET head = ? WHERE id = ?", (new[head], chat))
 
     def delete(self, chat: int) -> None:
         """Takes a chat and all its words away; freed pages are written over."""

@@ -107,3 +107,15 @@ def test_a_database_that_cannot_be_read_is_said(llamachat, tmp_path):
     done = llamachat("sessions", LLAMACHAT_DATA=str(tmp_path))
     assert done.returncode == 1
     assert b"chats.db" in done.stderr
+
+
+def test_a_chat_is_exported_and_imported(llamachat, kept, tmp_path):
+    path = tmp_path / "chat.json"
+    assert llamachat("sessions", "export", "taxes", str(path)).returncode == 0
+    number = llamachat("sessions", "import", str(path)).stdout.decode().strip()
+    again = llamachat("sessions", "export", number, "--format", "json").stdout
+    old, new = json.loads(path.read_text()), json.loads(again)
+    assert [one["content"] for one in new["messages"]] == [one["content"] for one in old["messages"]]
+    assert new["name"] is None  # the name is taken
+    assert b"## user" in llamachat("sessions", "export", "taxes").stdout
+    assert llamachat("sessions", "import", str(tmp_path / "absent")).returncode == 2

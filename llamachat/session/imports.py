@@ -1,0 +1,166 @@
+"""Chats from other programs: JSON lines of messages, ShareGPT, and the log database of `llm`."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from llamachat.errors import UsageError
+from llamachat.session.chats import DONE, StoredMessage
+
+SHAREGPT_ROLES = {
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "chatgpt", "bing", "bard"), "assistant"),
+    **dict.fromkeys(("tool", "function"), "tool"),
+    "system": "system",
+}
+KNOWN = {"id", "parent", "role", "content", "state", "created"}
+
+
+@dataclass(frozen=True)
+class ImportedChat:
+    """A chat to be kept. messages: parents before their children, told by ids of their own; head: the talk's last."""
+
+    messages: tuple[StoredMessage, ...]
+    name: str | None = None
+    model: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    head: int | None = None
+
+
+def read_chats(path: Path) -> Iterator[ImportedChat]:
+    """The chats of a file, whatever of the three it is. Raises UsageError with the place of what cannot be read."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    if start == b"SQLite format 3\0":
+        return _of_llm(path)
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is neither JSON nor a database (offset {error.start} is not UTF-8)") from error
+    return _of_json(text, str(path))
+
+
+def _of_json(text: str, place: str) -> Iterator[ImportedChat]:
+    try:
+        whole = json.loads(text)
+    except ValueError:
+        return _of_lines(text, place)
+    entries = whole if isinstance(whole, list) else [whole]
+    return (_chat(entry, f"{place}: chat {number}") for number, entry in enumerate(entries, 1))
+
+
+def _of_lines(text: str, place: str) -> Iterator[ImportedChat]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            try:
+                entry = json.loads(line)
+            except ValueError as error:
+                raise UsageError(f"{place}:{number}: this line is not JSON ({error})") from error
+            yield _chat(entry, f"{place}:{number}")
+
+
+def _chat(entry: Any, place: str) -> ImportedChat:
+    """A chat of {"messages": [...]} or of ShareGPT's {"conversations": [{"from", "value"}]}."""
+    if isinstance(entry, dict):
+        for key, read in (("messages", _message), ("conversations", _sharegpt_message)):
+            if isinstance(entry.get(key), list):
+                messages = _linked([read(one, f"{place}, message {n}") for n, one in enumerate(entry[key], 1)], place)
+                name, settings, head = (entry.get(key) for key in ("name", "settings", "head"))
+                return ImportedChat(
+                    messages,
+                    name if isinstance(name, str) else None,
+                    str(entry.get("model") or ""),
+                    settings if isinstance(settings, dict) else {},
+                    head if head in {message.id for message in messages} else None,
+                )
+    raise UsageError(f'{place}: there are neither "messages" nor "conversations"')
+
+
+def _message(entry: Any, place: str) -> dict[str, Any]:
+    if not isinstance(entry, dict) or not isinstance(entry.get("role"), str):
+        raise UsageError(f"{place}: there is no role")
+    content = entry.get("content")
+    if isinstance(content, list):  # parts, of which the texts count
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    if content is not None and not isinstance(content, str):
+        raise UsageError(f"{place}: the content is no text")
+    extra = entry.get("extra")
+    rest = {key: value for key, value in entry.items() if key not in KNOWN and key != "extra"}
+    return {**entry, "content": content or "", "extra": {**(extra if isinstance(extra, dict) else {}), **rest}}
+
+
+def _sharegpt_message(entry: Any, place: str) -> dict[str, Any]:
+    role = SHAREGPT_ROLES.get(str(entry.get("from"))) if isinstance(entry, dict) else None
+    if role is None or not isinstance(entry.get("value"), str):
+        raise UsageError(f'{place}: "from" and "value" are wanted')
+    return {"role": role, "content": entry["value"]}
+
+
+def _linked(entries: list[dict[str, Any]], place: str) -> tuple[StoredMessage, ...]:
+    """The messages with ids and parents: those that the entries have, else each after the one before it."""
+    has_tree = all(type(entry.get("id")) is int and "parent" in entry for entry in entries)
+    seen: set[int] = set()
+    messages = []
+    for number, entry in enumerate(entries, 1):
+        own, parent = (entry["id"], entry["parent"]) if has_tree else (number, number - 1 or None)
+        if own in seen or (parent is not None and parent not in seen):
+            raise UsageError(f"{place}, message {number}: its parent does not come before it")
+        seen.add(own)
+        created, state = entry.get("created"), entry.get("state", DONE)
+        messages.append(
+            StoredMessage(
+                own,
+                parent,
+                entry["role"],
+                entry["content"],
+                state if isinstance(state, str) else DONE,
+                created if isinstance(created, int | float) else 0.0,
+                entry.get("extra", {}),
+            )
+        )
+    return tuple(messages)
+
+
+def _of_llm(path: Path) -> Iterator[ImportedChat]:
+    """The conversations of https://llm.datasette.io's logs.db."""
+    query = (
+        "SELECT conversation_id chat, model, system, prompt, response, datetime_utc FROM responses "
+        "ORDER BY conversation_id, datetime_utc, id"
+    )
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.row_factory = sqlite3.Row
+            rows = connection.execute(query).fetchall()
+    except sqlite3.Error as error:
+        raise UsageError(f"{path} is not the log database of llm ({error})") from error
+    return _grouped(rows)
+
+
+def _grouped(rows: list[sqlite3.Row]) -> Iterator[ImportedChat]:
+    for key, group in groupby(rows, lambda row: row["chat"]):
+        turns: list[sqlite3.Row] = list(group)
+        entries: list[dict[str, Any]] = []
+        if turns[0]["system"]:
+            entries.append({"role": "system", "content": turns[0]["system"]})
+        for turn in turns:
+            created = _seconds(turn["datetime_utc"])
+            entries.append({"role": "user", "content": turn["prompt"] or "", "created": created})
+            entries.append({"role": "assistant", "content": turn["response"] or "", "created": created})
+        yield ImportedChat(_linked(entries, str(key)), None, str(turns[-1]["model"] or ""))
+
+
+def _seconds(moment: Any) -> float:
+    try:
+        parsed = datetime.fromisoformat(f"{moment}")
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except ValueError:
+        return 0.0

@@ -1,0 +1,51 @@
+"""Who works with a chat: a lock that is gone with the process that holds it, however that ends."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+try:
+    import fcntl
+except ImportError:  # Windows: two programs on one chat are not told
+    fcntl = None  # type: ignore[assignment]
+
+
+class ChatLock:
+    """The lock of a chat; `holder` is the process that has it, where that is another one (0: unknown)."""
+
+    def __init__(self, folder: Path, chat: int) -> None:
+        self._path = folder / f"{chat}.lock"
+        self._file: int | None = None
+        self.holder: int | None = None
+
+    def take(self) -> bool:
+        """Whether the chat is this program's alone from now on. Raises OSError where the folder cannot be written."""
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                told = os.read(file, 20)
+                self.holder = int(told) if told.isdigit() else 0
+                os.close(file)
+                return False
+        os.truncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Lets others have it; harmless where it was not taken."""
+        if self._file is not None:
+            with suppress(OSError):
+                os.truncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

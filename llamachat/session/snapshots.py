@@ -1,0 +1,67 @@
+"""What models have computed of chats, kept within a budget: the least recently used goes first."""
+
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from llamachat.session.prompt_cache import KeptPrompt, UnusableCache, open_prompt_cache, write_prompt_cache
+
+SUFFIX = ".safetensors"
+
+
+class Snapshots:
+    """A folder of prompt caches, one for each chat, of at most `budget` bytes together."""
+
+    def __init__(self, folder: Path, budget: int) -> None:
+        self._folder, self._budget = folder, budget
+
+    def keep(self, chat: int, tokens: Sequence[int], memory: np.ndarray, settings: Mapping[str, str]) -> bool:
+        """Writes a chat's snapshot, and makes room for it; False where it alone is too large.
+
+        Raises LlamaChatError where it cannot be written; the one before stays then.
+        """
+        if memory.nbytes > self._budget:
+            self.drop(chat)
+            return False
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_room(memory.nbytes, chat)
+        write_prompt_cache(self._path(chat), tokens, memory, settings)
+        return True
+
+    def open(self, chat: int, settings: Mapping[str, str]) -> KeptPrompt | None:
+        """A chat's snapshot, if there is one of these settings that is whole; it counts as used now."""
+        path = self._path(chat)
+        try:
+            kept = open_prompt_cache(path, settings)
+        except (FileNotFoundError, UnusableCache):
+            return None
+        with suppress(OSError):
+            os.utime(path)
+        return kept
+
+    def drop(self, chat: int) -> None:
+        """Forgets a chat's snapshot."""
+        self._path(chat).unlink(missing_ok=True)
+
+    def tidy(self, chats: Sequence[int]) -> None:
+        """Forgets the snapshots of chats that are not among these, and what killed programs have left."""
+        known = {self._path(chat).name for chat in chats}
+        for path in self._folder.glob("*") if self._folder.is_dir() else ():
+            if path.name not in known:
+                path.unlink(missing_ok=True)
+
+    def _make_room(self, n_bytes: int, chat: int) -> None:
+        kept = [(path.stat(), path) for path in self._folder.glob(f"[0-9]*{SUFFIX}") if path != self._path(chat)]
+        kept.sort(key=lambda pair: pair[0].st_mtime)
+        total = n_bytes + sum(stat.st_size for stat, _ in kept)
+        for stat, path in kept:
+            if total <= self._budget:
+                return
+            path.unlink(missing_ok=True)
+            total -= stat.st_size
+
+    def _path(self, chat: int) -> Path:
+        return self._folder / f"{chat}{SUFFIX}"

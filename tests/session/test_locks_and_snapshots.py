@@ -1,0 +1,106 @@
+"""Locks that go with their process, and snapshots within a budget."""
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from llamachat.session.locks import ChatLock
+from llamachat.session.snapshots import Snapshots
+
+MEMORY = np.arange(1000, dtype=np.uint32).view(np.uint8)
+OF = {"model": "m"}
+HOLDER = """
+import sys, time
+from pathlib import Path
+from llamachat.session.locks import ChatLock
+print(ChatLock(Path(sys.argv[1]), 7).take(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_chat_is_one_program_s_alone_until_it_ends(tmp_path):
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"True\n"
+    mine, other = ChatLock(tmp_path, 7), ChatLock(tmp_path, 8)
+    assert not mine.take()
+    assert mine.holder == process.pid
+    assert other.take()
+    process.kill()
+    process.wait()
+    assert mine.take()
+    mine.release()
+    with ChatLock(tmp_path, 7) as again:
+        assert again.take()
+
+
+def test_a_lock_can_be_taken_again_after_its_release(tmp_path):
+    lock = ChatLock(tmp_path, 1)
+    assert lock.take()
+    lock.release()
+    lock.release()
+    assert ChatLock(tmp_path, 1).take()
+
+
+def test_the_least_recently_used_snapshot_goes_first(tmp_path):
+    snapshots = Snapshots(tmp_path, 3 * 5000)
+    for chat in (1, 2):
+        snapshots.keep(chat, [chat], MEMORY, OF)
+        os.utime(tmp_path / f"{chat}.safetensors", (chat, chat))
+    assert snapshots.open(1, OF) is not None  # used now
+    snapshots.keep(3, [3], MEMORY, OF)
+    snapshots.keep(4, [4], MEMORY, OF)
+    kept = {chat for chat in range(1, 5) if snapshots.open(chat, OF)}
+    assert 2 not in kept
+    assert {3, 4} <= kept
+
+
+def test_one_that_is_too_large_is_not_kept_and_the_old_one_is_worthless(tmp_path):
+    snapshots = Snapshots(tmp_path, 5000)
+    assert snapshots.keep(1, [1], MEMORY, OF)
+    assert not snapshots.keep(1, [1, 2], np.zeros(6000, np.uint8), OF)
+    assert snapshots.open(1, OF) is None
+
+
+def test_a_snapshot_of_another_model_or_a_damaged_one_is_none(tmp_path):
+    snapshots = Snapshots(tmp_path, 10**6)
+    snapshots.keep(1, [1], MEMORY, OF)
+    assert snapshots.open(1, {"model": "other"}) is None
+    path = tmp_path / "1.safetensors"
+    path.write_bytes(path.read_bytes()[:50])
+    assert snapshots.open(1, OF) is None
+    assert snapshots.open(2, OF) is None
+
+
+def test_tidying_forgets_what_belongs_to_no_chat(tmp_path):
+    snapshots = Snapshots(tmp_path / "new", 10**6)
+    snapshots.tidy([1])
+    for chat in (1, 2):
+        snapshots.keep(chat, [chat], MEMORY, OF)
+    (tmp_path / "new" / ".1.safetensors.killed").write_bytes(b"x")
+    snapshots.tidy([1])
+    assert [one.name for one in (tmp_path / "new").iterdir()] == ["1.safetensors"]
+
+
+@pytest.mark.parametrize("moment", range(int(os.environ.get("LLAMACHAT_KILLS", "5"))))
+def test_a_killed_program_leaves_a_whole_snapshot(tmp_path, moment):
+    script = (
+        "import sys, numpy as np\nfrom pathlib import Path\nfrom llamachat.session.snapshots import Snapshots\n"
+        "s = Snapshots(Path(sys.argv[1]), 10**9)\n"
+        "while True:\n s.keep(1, [1], np.ones(3_000_000, np.uint8), {'model': 'm'})\n print(flush=True)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.007 * moment)
+    process.kill()
+    process.wait()
+    kept = Snapshots(tmp_path, 10**9).open(1, OF)
+    assert kept is not None
+    memory = np.zeros(3_000_000, np.uint8)
+    kept.fill(memory)
+    assert (memory == 1).all()

@@ -1,0 +1,129 @@
+"""Markdown as it comes: a stream of text cut into blocks that are finished, and the rest that may still change.
+
+Lines of fenced code are finished one by one; a paragraph, table, quote or list ends with what comes after it.
+"""
+
+import re
+from dataclasses import dataclass
+
+FENCE = re.compile(r"(\s*)(`{3,}|~{3,})\s*([^`]*)$")
+HEADING = re.compile(r" {0,3}#{1,6}(\s|$)")
+RULE = re.compile(r" {0,3}([-*_])(\s*\1){2,}\s*$")
+ITEM = re.compile(r"\s*([-*+]|\d{1,9}[.)])\s")
+TOP_ITEM = re.compile(r" ?([-*+]|\d{1,9}[.)])\s")
+TAB = 4
+LONG_LIST = 12
+"""Lines after which a list is cut at its next item, so that little of it is drawn again and again."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished block of Markdown."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class CodeLine:
+    """A finished line of fenced code. first: the fence has just opened."""
+
+    text: str
+    language: str
+    first: bool
+
+
+@dataclass(frozen=True)
+class _Fence:
+    mark: str
+    indent: int
+    language: str
+
+
+class Blocks:
+    """Cuts a text that comes in pieces. `rest` is what is not finished, `code` whether it is a line of code."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self._line = ""
+        self._fence: _Fence | None = None
+        self._first = False
+        self._found: list[Block | CodeLine] = []
+
+    @property
+    def rest(self) -> str:
+        """The unfinished block."""
+        line = self._line.expandtabs(TAB)
+        return self._dedented(line) if self.code else "\n".join([*self._lines, line])
+
+    @property
+    def code(self) -> bool:
+        """Whether a fence is open."""
+        return self._fence is not None
+
+    def feed(self, text: str) -> list[Block | CodeLine]:
+        """What the text has finished."""
+        *lines, self._line = (self._line + text).split("\n")
+        for line in lines:
+            self._take(line.rstrip("\r").expandtabs(TAB))
+        return self._given()
+
+    def finish(self) -> list[Block | CodeLine]:
+        """What is left at the end of the text."""
+        if self._line:
+            self._take(self._line.expandtabs(TAB))
+            self._line = ""
+        self._end_block()
+        self._fence = None
+        return self._given()
+
+    def _given(self) -> list[Block | CodeLine]:
+        found, self._found = self._found, []
+        return found
+
+    def _take(self, line: str) -> None:
+        if self._fence is not None:
+            self._take_code(line, self._fence)
+        elif fence := FENCE.match(line):
+            self._end_block()
+            self._fence = _Fence(fence[2], len(fence[1]), fence[3].split(" ")[0].strip())
+            self._first = True
+        elif not line.strip():
+            if self._in_list():
+                self._lines.append("")
+            else:
+                self._end_block()
+        else:
+            self._take_text(line)
+
+    def _take_text(self, line: str) -> None:
+        ended_by_blank = bool(self._lines) and not self._lines[-1]
+        if ended_by_blank and not (line.startswith("  ") or ITEM.match(line)):
+            self._end_block()
+        if HEADING.match(line) or (RULE.match(line) and not self._lines):
+            self._end_block()
+            self._found.append(Block(line))
+            return
+        if len(self._lines) >= LONG_LIST and self._in_list() and TOP_ITEM.match(line):
+            self._end_block()
+        self._lines.append(line)
+
+    def _take_code(self, line: str, fence: _Fence) -> None:
+        closing = line.strip()
+        if closing and set(closing) == {fence.mark[0]} and len(closing) >= len(fence.mark):
+            self._fence = None
+            return
+        self._found.append(CodeLine(self._dedented(line), fence.language, self._first))
+        self._first = False
+
+    def _dedented(self, line: str) -> str:
+        indent = self._fence.indent if self._fence is not None else 0
+        return line[min(indent, len(line) - len(line.lstrip(" "))) :]
+
+    def _in_list(self) -> bool:
+        return bool(self._lines) and ITEM.match(self._lines[0]) is not None
+
+    def _end_block(self) -> None:
+        text = "\n".join(self._lines).rstrip()
+        self._lines = []
+        if text.strip():
+            self._found.append(Block(text))

@@ -52,6 +52,11 @@ def _run(arguments: list[str]) -> int:
     if arguments[:1] == ["--version"]:
         print(f"llamachat {__version__}")
         return ExitCode.DONE
+    if arguments[:1] == ["__complete"]:  # a shell asks while a person types
+        from llamachat.cli.candidates import print_candidates
+
+        print_candidates(arguments[1:])
+        return ExitCode.DONE
     for argument in arguments:
         _check_text(argument)
     # 60 ms of imports, which --version does without; a Ctrl+C during them ends as quietly as later.

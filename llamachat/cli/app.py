@@ -3,12 +3,16 @@
 import sys
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from llamachat import __version__, cli
+from llamachat.cli.everywhere import Color, Everywhere, Profile, with_colour
 from llamachat.cli.groups import flattened
+from llamachat.cli.help import program_page
+from llamachat.cli.settings.command import SettingsCommand
 from llamachat.errors import ExitCode
 
 SUMMARY = """Chat with local GGUF language models.
@@ -38,7 +42,7 @@ def run_app(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; an empty one shows the help. Errors are raised."""
     stdout = sys.stdout
     try:
-        words = [dashed(word) for word in arguments] or ["--help"]
+        words = list(with_colour([dashed(word) for word in arguments])) or ["--help"]
         code = make_app()(words, prog_name="llamachat", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
@@ -59,6 +63,7 @@ def make_app() -> typer.Typer:
     """The application with every command of this folder."""
     app = typer.Typer(
         add_completion=False,
+        cls=Program,
         context_settings={"help_option_names": ["-h", "--help"]},
         epilog=_exit_codes(),
         help=SUMMARY,
@@ -66,21 +71,34 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_program)
-    for name in sorted(module.name for module in iter_modules(cli.__path__)):
+    for name in sorted(module.name for module in iter_modules(cli.__path__) if not module.ispkg):
         command = vars(import_module(f"llamachat.cli.{name}")).get(name)
         if command is not None:
-            app.command(name)(flattened(command))
+            app.command(name, cls=SettingsCommand)(flattened(command, Everywhere))
     return app
 
 
+class Program(TyperGroup):
+    """The program; its help lists the commands under headings."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help."""
+        formatter.write(program_page(self))
+
+
 def _program(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+    profile: Profile = None,
+    color: Color = "auto",
 ) -> None:
     # --debug, and --version as the first argument, have been answered in __main__.
     if version:
         print(f"llamachat {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
 
 
 _program.__doc__ = SUMMARY

@@ -4,20 +4,35 @@ A command says `def run(model: ModelChoice, sampling: SamplingChoice, ...)`; Typ
 an option of its own. So an option that several commands share is declared once, and no command has thirty parameters.
 """
 
+import copy
 import inspect
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from functools import wraps
-from typing import Annotated, Any, get_origin
+from functools import partial, wraps
+from typing import Annotated, Any, get_args, get_origin
 
-from typer import Option
+from typer import Context, Option
+from typer.models import OptionInfo
+
+from llamachat.cli.guide import panel
+from llamachat.cli.settings.defaults import CHECK, Defaults
+from llamachat.cli.settings.fitting import Found, fitting
 
 METAVARS: dict[Any, str] = {int: "N", float: "X"}
 """What a number is called in --help."""
 
+CONTEXT = "context"
 
-def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with each group of options replaced by the group's fields, as keyword parameters for Typer."""
+_SWITCH = re.compile(r"^--(?!no-)([^/]+)$")
+
+
+def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., Any]:
+    """The command with each group of options replaced by the group's fields, as keyword parameters for Typer.
+
+    also: a group of more options, whose `apply` is called before the command. Where the command has a switch of the
+    same name as one of them, the option of `also` is taken, and the switch is on if it was given.
+    """
     signature = inspect.signature(command)
     groups: dict[str, Any] = {
         name: p.annotation for name, p in signature.parameters.items() if is_dataclass(p.annotation)
@@ -25,18 +40,43 @@ def flattened(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(command)
     def call(**values: Any) -> Any:
+        context = values.get(CONTEXT)
+        found = context.default_map.found if context is not None and isinstance(context.default_map, Defaults) else []
+        if also is not None:
+            _built(also, values, found).apply()
+            values |= {name: context is not None and _is_on(context, name) for name in shared}
         for name, group in groups.items():
-            values[name] = _made(group, {item.name: values.pop(item.name) for item in _options(group)})
-        return command(**values)
+            values[name] = _built(group, values, found)
+        if context is not None and context.meta.get(CHECK):
+            return None
+        return command(**{name: values[name] for name in signature.parameters})
 
-    parameters = [made for p in signature.parameters.values() for made in _parameters(p)]
-    parameters.sort(key=lambda p: p.default is not inspect.Parameter.empty)
+    more = {item.name: item for item in _options(also)} if also is not None else {}
+    parameters = {made.name: made for p in signature.parameters.values() for made in _parameters(p)}
+    shared = parameters.keys() & more.keys()
+    parameters |= {name: _parameter(also, item) for name, item in more.items()}
+    ordered = sorted(parameters.values(), key=lambda p: p.default is not inspect.Parameter.empty)
+    if also is not None and CONTEXT not in signature.parameters:
+        ordered.insert(0, inspect.Parameter(CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=Context))
     call.__annotations__ = {}
-    vars(call)["__signature__"] = inspect.Signature(parameters)
+    vars(call)["__signature__"] = inspect.Signature(ordered)
     return call
 
 
-def _made(group: Any, values: dict[str, Any]) -> Any:
+def _is_on(context: Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT" and context.params[name] != "never"
+
+
+def _built(group: Any, values: Mapping[str, Any], found: list[Found]) -> Any:
+    """The group from the values of all options; settings that do not go with the command line are left out."""
+    items = {item.name: item for item in _options(group)}
+    own = {name: values[name] for name in items}
+    defaults = {name: _default(item) for name, item in items.items()}
+    return fitting(partial(_made, group), own, defaults, [one for one in found if one.parameter in own])
+
+
+def _made(group: Any, values: Mapping[str, Any]) -> Any:
     """The group from what was given. One with a field `given` learns which of its options were; None is not given."""
     names = {item.name for item in fields(group)}
     if "given" not in names:
@@ -47,13 +87,32 @@ def _made(group: Any, values: dict[str, Any]) -> Any:
 
 def _parameters(parameter: inspect.Parameter) -> Iterator[inspect.Parameter]:
     """The parameter itself, or one per option where it is a group."""
-    if not is_dataclass(parameter.annotation):
-        yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+    group = parameter.annotation
+    if is_dataclass(group):
+        yield from (_parameter(group, item) for item in _options(group))
         return
-    for item in _options(parameter.annotation):
-        yield inspect.Parameter(
-            item.name, inspect.Parameter.KEYWORD_ONLY, default=_default(item), annotation=_annotation(item)
-        )
+    annotation = _declared(group, None) if get_origin(group) is Annotated else group
+    yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
+
+
+def _parameter(group: Any, item: Field[Any]) -> inspect.Parameter:
+    """A field of a group as a parameter."""
+    annotation = _declared(_annotation(item), panel(group))
+    return inspect.Parameter(
+        item.name, inspect.Parameter.KEYWORD_ONLY, default=_default(item), annotation=annotation
+    )  # fmt: skip
+
+
+def _declared(annotation: Any, heading: str | None) -> Any:
+    """The annotation, its option under a heading of --help; a switch has its --no- form, which undoes a setting."""
+    kind, *metadata = get_args(annotation)
+    declared = [copy.copy(one) for one in metadata]
+    for option in declared:
+        if isinstance(option, OptionInfo):
+            option.rich_help_panel = option.rich_help_panel or heading
+            if kind in (bool, bool | None) and isinstance(option.default, str):
+                option.default = _SWITCH.sub(r"--\1/--no-\1", option.default)
+    return Annotated[kind, *declared]
 
 
 def _options(group: Any) -> list[Field[Any]]:

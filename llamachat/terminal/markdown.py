@@ -69,9 +69,7 @@ def markdown_lines(text: str, width: int) -> list[str]:
         highlight=False, legacy_windows=False, markup=False,
     )  # fmt: skip
     console.print(_Markdown(text, hyperlinks=False), end="")
-    lines = [
-        TRAILING.sub(lambda found: found[0].replace(" ", ""), line) for line in console.file.getvalue().splitlines()
-    ]  # type: ignore[attr-defined]
+    lines = [TRAILING.sub(lambda found: found[0].replace(" ", ""), line) for line in file.getvalue().splitlines()]
     shown = [index for index, line in enumerate(lines) if STYLE.sub("", line)]
     return lines[shown[0] : shown[-1] + 1] if shown else []
 

@@ -1,9 +1,9 @@
 """Standard output and standard error as a person or a pipe gets them."""
 
-import os
 import sys
 
 from llamachat.engine.events import Event
+from llamachat.terminal.colour import wants_colour as wants_colour
 from llamachat.terminal.sanitize import clean
 
 
@@ -48,8 +48,3 @@ def note(text: str) -> None:
     """A line on standard error that is not an error."""
     if sys.stderr is not None:
         print(clean(text), file=sys.stderr, flush=True)
-
-
-def wants_colour(stream_is_terminal: bool) -> bool:
-    """Whether colour is welcome: on a terminal that is not dumb, unless NO_COLOR (https://no-color.org) is set."""
-    return stream_is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"

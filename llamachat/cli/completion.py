@@ -1,0 +1,21 @@
+"""`llamachat completion`: scripts with which a shell completes command lines."""
+
+from typing import Annotated, Any, Literal
+
+from typer import Argument, Context
+
+
+def completion(
+    context: Context,
+    shell: Annotated[Literal["bash", "zsh", "fish"], Argument(help="Whose script to print.")],
+) -> None:
+    """Print the script with which a shell completes command lines of llamachat.
+
+    Its first lines say how to install it. Commands and options are part of the script, so print it again after an
+    update; models, profiles and other names are asked for while you type.
+    """
+    from llamachat.cli.shells import SHELLS
+    from llamachat.cli.shells.known import known_commands, program_options
+
+    program: Any = context.find_root().command
+    print(SHELLS[shell](known_commands(program.commands), program_options(program)))

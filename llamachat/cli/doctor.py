@@ -1,0 +1,80 @@
+"""`llamachat doctor`: what there is to know of this machine, this installation, and what a model could reach."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from typer import Context, Option
+
+from llamachat.cli.options import ModelFile, Threads
+
+if TYPE_CHECKING:
+    from llamachat.cli.checkup.facts import Report
+
+
+def doctor(
+    context: Context,
+    model: ModelFile,
+    threads: Threads = None,
+    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="How to print it.")] = "text",
+) -> None:
+    """Examine this machine and this installation.
+
+    Processor and instruction set, speeds (measured in about a second), memory, folders, compiled kernels, packages and
+    settings; with -m also what that model could reach: the bytes that a token reads, against the bandwidth. Nothing is
+    changed. What should not be as it is stands behind an exclamation mark.
+    """
+    from llamachat.cli.checkup.facts import as_json  # the engine, which --help does without
+
+    report = _report(context, model, threads)
+    if output == "json":
+        print(json.dumps(as_json(report), indent=2))
+        return
+    from llamachat.terminal.sanitize import clean
+    from llamachat.terminal.table import print_text
+
+    print_text(clean("\n".join(_lines(report))))
+
+
+def _report(context: Context, model: ModelFile, threads: int | None) -> "Report":
+    from llamachat.catalog import resolve
+    from llamachat.cli.checkup import machine, places, software
+    from llamachat.cli.checkup.reach import Header, reach
+    from llamachat.terminal.status import Status
+
+    status = Status()
+    header = Header.of(resolve(model.model)) if model.model is not None else None
+    n_threads = machine.thread_count(threads)
+    n_bytes = header.work.weight_bytes if header is not None and header.work is not None else machine.MEASURED_BYTES
+    report = {"program": list(software.program()), "processor": list(machine.processor(n_threads))}
+    if not any(fact.problem for fact in report["processor"]):
+        with status.during("measuring ..."):
+            report["speed"] = list(machine.speeds(n_threads, n_bytes))
+    report["memory"] = list(machine.memory())
+    report["folders"] = list(places.folders())
+    report["compiled kernels"] = list(places.object_cache())
+    report["packages"] = list(software.packages())
+    report["settings"] = list(software.settings(context))
+    report["terminal"] = list(software.terminal())
+    if header is not None:
+        report["model"] = list(reach(header, {fact.name: fact.value for fact in report.get("speed", ())}))
+    return report
+
+
+def _lines(report: "Report") -> Iterator[str]:
+    """Headings and facts; at the end how many should not be so."""
+    from llamachat.cli.help import columns, definitions
+
+    for heading, facts in report.items():
+        yield from [f"{heading[:1].upper()}{heading[1:]}:"]
+        rows = [(_label(fact.name), f"{'! ' if fact.problem else ''}{fact.said}") for fact in facts]
+        yield from definitions(rows, columns())
+        yield ""
+    problems = sum(fact.problem for facts in report.values() for fact in facts)
+    yield "No problems found." if not problems else f"{problems} marked ! above."
+
+
+def _label(name: str) -> str:
+    """The name in words, without its unit, which stands behind the value."""
+    return re.sub("_(bytes_per_s|per_s|bytes)$", "", name).replace("_", " ")

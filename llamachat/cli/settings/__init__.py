@@ -1,0 +1,1 @@
+"""What options are when the command line does not say: the environment, a profile, the configuration file."""

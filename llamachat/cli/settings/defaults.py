@@ -1,0 +1,78 @@
+"""The settings that count for one command, read when the first option asks for its default.
+
+So --help reads no file, and a broken one does not keep it from being shown.
+"""
+
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from llamachat.cli.settings.fitting import Found
+from llamachat.cli.settings.sources import LEVELS, UNSETTABLE, Setting, gather, known_settings, setting_name
+from llamachat.errors import UsageError
+
+LENIENT = frozenset({"completion", "config", "doctor"})
+"""Commands that help where the settings are broken, and so do without them then."""
+
+CHECK = "llamachat.check"
+"""The entry of a context's `meta` that says: make the groups of options, and do not run the command."""
+
+
+class Defaults:
+    """Defaults by parameter, as Typer's `default_map` asks for them."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def get(self, parameter: str, otherwise: Any = None) -> Any:
+        """The value that was given before the command's name, or is set."""
+        above = self._context.parent
+        if above is not None and _was_given(above, parameter):
+            return above.params[parameter]
+        if parameter in UNSETTABLE or parameter not in self._chosen:
+            return otherwise
+        return self._chosen[parameter][1]
+
+    @property
+    def found(self) -> list[Found]:
+        """The settings that count for the command, the nearest first."""
+        settings = [(parameter, setting) for parameter, (setting, _) in self._chosen.items()]
+        settings.sort(key=lambda one: LEVELS.index(one[1].level))
+        return [Found(*one) for one in settings]
+
+    @cached_property
+    def _chosen(self) -> dict[str, tuple[Setting, Any]]:
+        """The nearest setting that the command takes, by parameter, with the option's value."""
+        chosen: dict[str, tuple[Setting, Any]] = {}
+        gathered = self._gathered()
+        for option in self._context.command.params:
+            name = setting_name(option)
+            for setting in gathered:
+                if setting.name == name and option.name not in chosen:
+                    with suppress(UsageError):  # a value for other commands' option of this name
+                        chosen[option.name] = setting, setting.value_for(option)
+        return chosen
+
+    def _gathered(self) -> list[Setting]:
+        above = self._context.parent
+        if above is None:
+            return []
+        try:
+            return gather(known_settings(above.command.commands.values()), profile_of(self._context))
+        except UsageError:
+            if self._context.command.name in LENIENT:
+                return []
+            raise
+
+
+def _was_given(context: Any, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def profile_of(context: Any) -> str | None:
+    """The profile that the command line asks for, before the command's name or behind it."""
+    for one in (context, context.parent):
+        if (name := one.params.get("profile")) is not None:
+            return str(name)
+    return None

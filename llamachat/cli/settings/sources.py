@@ -1,0 +1,138 @@
+"""What the environment, the chosen profile and the configuration file set, nearest first, each with its place."""
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llamachat.cli.settings.file import ConfigFile, config_path, read_config
+from llamachat.cli.settings.values import Parameter, from_file, from_text
+from llamachat.cli.settings.variables import PREFIX, VARIABLES, variable
+from llamachat.errors import UsageError
+
+ENVIRONMENT, PROFILE, CONFIG = "environment", "profile", "config"
+LEVELS = (ENVIRONMENT, PROFILE, CONFIG)
+"""Where a setting may come from, the nearest first; the command line is nearer than all."""
+
+UNSETTABLE = frozenset({"debug", "help", "profile", "version", "yes"})
+"""Options of the moment, which no file can set; whoever agrees to something, agrees to it on the command line."""
+
+LISTED = " (`llamachat config show` lists all)"
+
+Known = Mapping[str, Sequence[Parameter]]
+"""The options that can be set, by their settings' names; several commands may have one each."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A value that was found. `keys`: where in the file; it has none in the environment."""
+
+    name: str
+    raw: Any
+    level: str
+    file: ConfigFile | None = None
+    keys: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """The variable, or the file and the line."""
+        return variable(self.name) if self.file is None else self.file.place(*self.keys)
+
+    def value_for(self, option: Parameter) -> Any:
+        """The value for a command's option. Raises UsageError with the place where it is none."""
+        try:
+            if self.file is None:
+                return from_text(option, self.raw)
+            return from_file(option, self.raw, self.file.path.parent)
+        except UsageError as error:
+            raise UsageError(f"{self.place}: {self.name} {error}") from error
+
+
+def setting_name(option: Parameter) -> str:
+    """The name of an option as a setting: its first long name, with underscores."""
+    long = [spelled for spelled in option.opts if spelled.startswith("--")]
+    return long[0].lstrip("-").replace("-", "_") if long else str(option.name)
+
+
+def known_settings(commands: Iterable[Any]) -> dict[str, list[Parameter]]:
+    """Every option of the commands by its setting's name."""
+    known: dict[str, list[Parameter]] = {}
+    for command in commands:
+        for option in command.params:
+            if option.param_type_name == "option" and option.name not in UNSETTABLE:
+                known.setdefault(setting_name(option), []).append(option)
+    return known
+
+
+def gather(known: Known, profile: str | None) -> list[Setting]:
+    """Everything that is set, the nearest level first. Raises UsageError with file and line, or the variable.
+
+    Unknown names and values that no command takes are refused, in profiles that were not chosen, too.
+    """
+    variables = list(_of_environment(known))
+    file = read_config()
+    chosen = profile or os.environ.get(f"{PREFIX}PROFILE") or None
+    if file is None:
+        if chosen is not None:
+            raise UsageError(f"there is no profile {chosen}: {config_path()} does not exist (`llamachat config edit`)")
+        return variables
+    profiles = {name: list(_of_table(known, file, PROFILE, "profile", name)) for name in file.profiles}
+    if chosen is not None and chosen not in profiles:
+        raise UsageError(f"there is no [profile.{chosen}] in {file.path}{_nearest(chosen, profiles)}")
+    return [*variables, *(profiles[chosen] if chosen is not None else ()), *_of_table(known, file, CONFIG)]
+
+
+def profile_names() -> list[str]:
+    """The profiles of the configuration file. Raises as `read_config`."""
+    file = read_config()
+    return list(file.profiles) if file is not None else []
+
+
+def _of_environment(known: Known) -> Iterator[Setting]:
+    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in VARIABLES):
+        setting = Setting(name.removeprefix(PREFIX).lower(), os.environ[name], ENVIRONMENT)
+        if setting.name not in known or name != variable(setting.name):
+            near = _nearest(name.upper(), [*VARIABLES, *map(variable, known)]) or LISTED
+            raise UsageError(f"{name}: no option has this variable{near}")
+        if setting.raw:
+            checked(setting, known)
+            yield setting
+
+
+def _of_table(known: Known, file: ConfigFile, level: str, *above: str) -> Iterator[Setting]:
+    """The settings of a table of the file, which lies below the keys `above`."""
+    table: Mapping[str, Any] = file.table
+    for key in above:
+        table = table[key]
+    seen: dict[str, str] = {}
+    for key, value in table.items():
+        if key == "profile" and not above:
+            continue
+        name = key.replace("-", "_")
+        setting = Setting(name, value, level, file, (*above, key))
+        if name not in known:
+            near = _nearest(name, known) or LISTED
+            raise UsageError(f"{setting.place}: no setting is called {key}{near}")
+        if name in seen:
+            raise UsageError(f"{setting.place}: {key} is {seen[name]}, which is set already")
+        seen[name] = key
+        checked(setting, known)
+        yield setting
+
+
+def checked(setting: Setting, known: Known) -> Any:
+    """The value, for the first option that takes it. Raises UsageError with the place where there is none."""
+    wrong: UsageError | None = None
+    for option in known[setting.name]:
+        try:
+            return setting.value_for(option)
+        except UsageError as error:
+            wrong = wrong or error
+    assert wrong is not None
+    raise wrong
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(names), 1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -93,10 +93,13 @@ def chat_template(
     return ChatTemplate(model.chat_template if source is None else source, bos, eos, variables=variables)
 
 
-def chat_tokens(tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[Message]) -> list[int]:
+def chat_tokens(
+    tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[Message], tools: Sequence[Message] | None = None
+) -> list[int]:
     """The tokens of a conversation, up to where the answer begins. Control tokens come from the template only."""
     special_texts = tokenizer.special_texts
-    parts = template.render_parts(messages, special_texts=special_texts)
+    more: dict[str, Any] = {"tools": tools} if tools else {}
+    parts = template.render_parts(messages, special_texts=special_texts, **more)
     ids = encode_parts(parts, tokenizer.encode, special_texts)
     bos = tokenizer.bos
     # Most templates print it themselves; a second one makes answers worse.

@@ -1,14 +1,66 @@
 """`llamachat chat`: a conversation through the model's own chat template."""
 
 import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
 
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, System, Verbose
-from llamachat.cli.prompt import read_stdin
+from llamachat.cli.prompt import read_file, read_stdin
 from llamachat.cli.speculation import SpeculationChoice
+from llamachat.cli.template_choice import TemplateChoice
+from llamachat.cli.tool_choice import ToolChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.generate import GenerationOptions
+    from llamachat.session.chats import ChatStore
+    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.tools.definition import Tool
+
+
+class OnFull(StrEnum):
+    """What becomes of a talk that the context cannot hold."""
+
+    SHIFT = "shift"
+    STOP = "stop"
+
+
+@dataclass(frozen=True)
+class ChatChoice:
+    """Which chat, and how it looks."""
+
+    session: Annotated[
+        str | None, Option("--session", metavar="NAME", help="Go on with the chat of this name, or begin it.")
+    ] = None
+    resume: Annotated[bool, Option("--continue", "-C", help="Go on with the last chat.")] = False
+    save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is kept.")] = True
+    system: System = None
+    system_file: Annotated[Path | None, Option("--system-file", metavar="FILE", help="The same, from a file.")] = None
+    on_full: Annotated[
+        OnFull, Option("--on-full", help="When the context is full: forget the oldest turns, or stop.")
+    ] = OnFull.SHIFT
+    plain: Annotated[bool, Option("--plain", help="Answers as raw text, without Markdown and colours.")] = False
+    vi: Annotated[bool, Option("--vi", help="Edit the input line with the keys of vi.")] = False
+
+    def __post_init__(self) -> None:
+        if self.system is not None and self.system_file is not None:
+            raise UsageError("--system and --system-file exclude one another: give one of them")
+        if self.session is not None and self.resume:
+            raise UsageError("--session and --continue exclude one another: give one of them")
+        if not self.save and (self.session is not None or self.resume):
+            raise UsageError("--no-save keeps nothing: it cannot be combined with --session and --continue")
+
+    def told(self) -> str | None:
+        """What the model is told before."""
+        return self.system if self.system_file is None else read_file(self.system_file)
 
 
 def chat(
@@ -17,28 +69,92 @@ def chat(
     sampling: SamplingOptions,
     constraint: ConstraintChoice,
     speculation: SpeculationChoice,
-    system: System = None,
+    choice: ChatChoice,
+    template: TemplateChoice,
+    tools: ToolChoice,
     verbose: Verbose = False,
 ) -> int:
     """Talk with a model.
 
-    Ctrl+C stops an answer, Ctrl+D leaves, /help lists the commands. Where standard input or output is not a terminal,
-    all of standard input is one message, and its answer all output.
+    Ctrl+C stops an answer, Ctrl+D leaves, /help lists the commands. Each chat is kept: --continue goes on with the last
+    one, `llamachat sessions` lists them. Where standard input or output is not a terminal, all of standard input is one
+    message, and its answer all output.
     """
-    options = length.options(sampling, constraint)
+    options, system, given = length.options(sampling, constraint), choice.told(), tools.given()
+    if given and options.grammar is not None:
+        raise UsageError("--tools has a grammar of its own: it cannot be combined with another one")
     talking = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
     message = "" if talking else read_stdin()
     if not talking and not message:
         raise UsageError("standard input is empty: there is no message to answer")
     with loading.open_speaker(model, options, speculation) as opened:
-        speaker = opened.answering()
+        speaker = replace(opened, template=template.chosen(opened.model)).answering()
         if talking:
-            from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
-
-            ChatLoop(speaker, speaker.conversation(system), verbose).run()
-            return ExitCode.DONE
-        answer = speaker.speak(speaker.conversation(system).tokens(message))
+            with ExitStack() as stack:
+                return _talk(
+                    _Setting(model, options, choice, template, given, tools.yes, verbose), speaker, system, stack
+                )
+        answer = speaker.speak(speaker.prompt(message, system))
         speaker.output.end_line()
         if verbose:
             speaker.report(answer)
         return ExitCode.INTERRUPT if answer.reason == "cancelled" else ExitCode.DONE
+
+
+@dataclass(frozen=True)
+class _Setting:
+    """What was asked for, for models that come later."""
+
+    model: ModelChoice
+    options: "GenerationOptions"
+    choice: ChatChoice
+    template: TemplateChoice
+    tools: "tuple[Tool, ...]"
+    yes: bool
+    verbose: bool
+
+
+def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack) -> int:
+    from llamachat.library import chat_template
+    from llamachat.session.places import database_path
+    from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
+    from llamachat.terminal.chatting import Chat, Manner, open_store
+    from llamachat.terminal.conversation import Conversation
+    from llamachat.terminal.tools.using import ToolUse, asked
+
+    choice = setting.choice
+    store = stack.enter_context(open_store(database_path() if choice.save else None))
+    number, begun = _number(store, choice, speaker.model.title)
+    conversation = Conversation(
+        speaker.model.tokenizer, speaker.template or chat_template(speaker.model), store, number
+    )
+    if system is not None:
+        conversation.set(system=system)
+    manner = Manner(choice.on_full.value, setting.template.reasoning.value, choice.plain, setting.verbose)
+
+    def open_model(name: str) -> "Speaker":
+        other = stack.enter_context(loading.open_speaker(replace(setting.model, model=name), setting.options))
+        return replace(other, template=setting.template.chosen(other.model)).answering()
+
+    talk = Chat(speaker, conversation, manner, open_model)
+    if setting.tools:
+        talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
+        talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
+        conversation.tools = talk.tools.described()
+    ChatLoop(talk, choice.vi).run(resumed=not begun)
+    store.forget_empty(conversation.chat)
+    return ExitCode.DONE
+
+
+def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:
+    """The chat that was asked for, and whether it begins now."""
+    if choice.resume:
+        last = store.latest(1)
+        if not last:
+            raise UsageError("there is no chat to continue yet")
+        return last[0].id, False
+    if choice.session is not None:
+        known = store.named(choice.session)
+        if known is not None:
+            return known, False
+    return store.create(model, choice.session), True

@@ -73,7 +73,7 @@ def run(
     text = prompt_text(prompt)
     with loading.open_speaker(model, options, speculation) as opened:
         speaker = opened.answering() if manner.chat else opened
-        ids = speaker.conversation(manner.system).tokens(text) if manner.chat else speaker.model.tokenize(text)
+        ids = speaker.prompt(text, manner.system) if manner.chat else speaker.model.tokenize(text)
         speaker = replace(speaker, output=report.printer(speaker))
         answer = speaker.speak(ids)
         speaker.output.end_line()

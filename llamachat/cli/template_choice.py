@@ -83,11 +83,14 @@ class TemplateChoice:
         hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
         raise UsageError(f"--chat-template {given!r} is neither a known name, nor a file, nor Jinja; {hint}")
 
-    def template(self, model: "Model") -> "ChatTemplate":
-        """The template for this model. Raises ModelFileError for one that is not Jinja."""
+    def chosen(self, model: "Model") -> "ChatTemplate | None":
+        """The template for this model, if anything was chosen."""
+        source, variables = self.source(), self.variables()
+        if source is None and not variables:
+            return None
         from llamachat.library import chat_template
 
-        return chat_template(model, self.source(), self.variables())
+        return chat_template(model, source, variables)
 
 
 def _text_of(path: Path) -> str:

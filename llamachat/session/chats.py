@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from llamachat.errors import UsageError
-from llamachat.session.database import open_database, told, transaction
+from llamachat.session.database import memory_database, open_database, told, transaction
 
 LONGEST_TITLE = 60
 PARTIAL, DONE, INTERRUPTED = "partial", "done", "interrupted"
@@ -68,9 +68,10 @@ WITH RECURSIVE path(id, parent, depth) AS (
 class ChatStore:
     """The chats of a database. Every method is one transaction; all raise StoreUnavailable."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._connection = open_database(path)
+    def __init__(self, path: Path | None) -> None:
+        """`path` None: nothing is kept."""
+        self.path = path or Path(":memory:")
+        self._connection = open_database(path) if path is not None else memory_database()
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +112,11 @@ class ChatStore:
                 "UPDATE chats SET updated = ? WHERE id = (SELECT chat FROM messages WHERE id = ?)",
                 (time.time(), message),
             )
+
+    def remove(self, message: int) -> None:
+        """Takes a message and all after it away."""
+        with told(self.path):
+            self._connection.execute("DELETE FROM messages WHERE id = ?", (message,))
 
     def set_head(self, chat: int, message: int | None) -> None:
         """Where the talk goes on."""
@@ -181,6 +187,19 @@ class ChatStore:
             told_of = ", ".join(f"{row['id']} ({row['title']})" for row in rows[:3])
             raise UsageError(f"{wanted!r} could be {len(rows)} chats: {told_of}; give the number")
         return int(rows[0]["id"])
+
+    def named(self, name: str) -> int | None:
+        """The chat of that name."""
+        with told(self.path):
+            row = self._connection.execute("SELECT id FROM chats WHERE name = ?", (name,)).fetchone()
+        return None if row is None else int(row["id"])
+
+    def forget_empty(self, chat: int) -> None:
+        """A chat in which nothing was said is not kept."""
+        with told(self.path):
+            self._connection.execute(
+                "DELETE FROM chats WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)", (chat,)
+            )
 
     def rename(self, chat: int, name: str) -> None:
         """Gives a name. Raises UsageError for one that is taken or could be taken for a number."""

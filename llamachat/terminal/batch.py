@@ -11,8 +11,7 @@ from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
-from llamachat.library import chat_template
-from llamachat.terminal.conversation import Conversation
+from llamachat.library import chat_template, chat_tokens
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.records import records
 from llamachat.terminal.status import Status
@@ -84,9 +83,14 @@ def repeated(text: str, options: GenerationOptions, n: int) -> list[Line]:
 def requests(job: Job, lines: Sequence[Line], chat: bool, system: str | None) -> list[Request]:
     """The prompts as tokens, each through the chat template if wanted."""
     tokenizer, template = job.model.tokenizer, chat_template(job.model)
+    told = [] if system is None else [{"role": "system", "content": system}]
     made = []
     for text, options in lines:
-        ids = Conversation(tokenizer, template, system).tokens(text) if chat else job.model.tokenize(text)
+        ids = (
+            chat_tokens(tokenizer, template, [*told, {"role": "user", "content": text}])
+            if chat
+            else job.model.tokenize(text)
+        )
         stop = (*options.stop, *template.end_texts) if chat else options.stop
         made.append(Request(ids, replace(options, stop=stop)))
     return made

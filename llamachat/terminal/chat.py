@@ -1,46 +1,70 @@
 """The loop of a chat: a line from the person, an answer from the model, until one of them has had enough."""
 
+import time
+
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
-from llamachat.terminal.commands import is_command, run_command
-from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.chatting import Chat
+from llamachat.terminal.commands import complete, is_command, message_of, run_command
 from llamachat.terminal.output import note
-from llamachat.terminal.prompt import line_reader
-from llamachat.terminal.speaker import REMARKS, Speaker
+from llamachat.terminal.prompt import InputSettings, line_reader
+from llamachat.terminal.speaker import REMARKS
+
+TWICE_S = 1.0
+"""Two Ctrl+C within this time at the prompt leave."""
 
 
 class ChatLoop:
-    """A conversation on a terminal. Ctrl+C stops the answer and keeps it; at the prompt it clears the line."""
+    """A chat on a terminal. Ctrl+C stops the answer and keeps it; at the prompt it clears the line, twice it leaves."""
 
-    def __init__(self, speaker: Speaker, conversation: Conversation, verbose: bool = False) -> None:
-        self._speaker = speaker
-        self._conversation = conversation
-        self._verbose = verbose
+    def __init__(self, chat: Chat, vi: bool = False) -> None:
+        self._chat = chat
         self._history = InputHistory()
-        self._read_line = line_reader(self._history)
-        self._warned = self._forgot = False
+        settings = InputSettings(lambda: chat.status, lambda text: complete(text, chat), vi)
+        self._read_line = line_reader(self._history, settings)
+        self._warned = False
+        self._interrupted = float("-inf")
 
-    def run(self) -> None:
-        """Talks until the person leaves."""
-        self._say(f"{self._speaker.model.title}, a context of {self._speaker.context.n_ctx} tokens.")
-        self._say("/help lists the commands, Ctrl+D leaves.")
+    def run(self, resumed: bool = False) -> None:
+        """Talks until the person leaves. resumed: the chat goes on from before, whose end is shown."""
+        speaker = self._chat.speaker
+        self._chat.say(f"{speaker.model.title}, a context of {speaker.context.n_ctx} tokens.")
+        self._chat.say("/help lists the commands, Ctrl+D leaves.")
+        if resumed:
+            self._recall()
         while (line := self._read()) is not None:
             if not line.strip():
                 continue
-            if not is_command(line):
-                self._answer(line)
-                continue
-            said = run_command(line, self._conversation)
-            if said is None:
-                return
-            self._say(said)
+            try:
+                if not is_command(line):
+                    self._chat.ask(message_of(line))
+                elif not run_command(line, self._chat):
+                    return
+            except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
+                self._chat.say(f"\n({REMARKS['cancelled']})")
+            except LlamaChatError as error:
+                self._chat.speaker.status.clear()
+                self._chat.speaker.output.end_line()
+                self._chat.say(f"({error})")
+            self._chat.say("")
+
+    def _recall(self) -> None:
+        """The end of the talk so far."""
+        path = self._chat.conversation.path()
+        self._chat.say(f"\n({len(path)} messages before)")
+        for message in path[-2:]:
+            self._chat.say(f"{'> ' if message.role == 'user' else ''}{message.content}\n")
 
     def _read(self) -> str | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
         try:
             line = self._read_line()
         except KeyboardInterrupt:
-            self._say("(Ctrl+D leaves)")
+            now = time.monotonic()
+            if now - self._interrupted < TWICE_S:
+                return None
+            self._interrupted = now
+            self._chat.say("(Ctrl+C again or Ctrl+D leaves)")
             return ""
         except EOFError:
             return None
@@ -48,35 +72,3 @@ class ChatLoop:
             note(self._history.warning)
             self._warned = True
         return line
-
-    def _answer(self, line: str) -> None:
-        try:
-            answer = self._speaker.speak(self._prompt(line))
-        except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
-            self._say(f"\n({REMARKS['cancelled']})")
-            return
-        except LlamaChatError as error:
-            self._speaker.status.clear()
-            self._speaker.output.end_line()
-            self._say(f"({error}; /clear starts afresh)")
-            return
-        if answer.ids or answer.reason != "cancelled":  # a message that was not read to its end is taken back
-            self._conversation.add(line, answer.text)
-        self._speaker.output.end_line()
-        if self._verbose:
-            self._speaker.report(answer)
-        elif answer.reason in REMARKS:
-            self._say(f"({REMARKS[answer.reason]})")
-        self._say("")
-
-    def _prompt(self, line: str) -> list[int]:
-        """The conversation with the line, less its oldest turns where the context is too small for them."""
-        tokens, forgot = self._conversation.fitting(line, self._speaker.context.n_ctx)
-        if forgot and not self._forgot:
-            self._say("(the oldest turns are forgotten: the context is full)")
-            self._forgot = True
-        return tokens
-
-    def _say(self, text: str) -> None:
-        """Something from the program itself."""
-        self._speaker.output.write(f"{text}\n")

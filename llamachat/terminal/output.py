@@ -29,6 +29,9 @@ class Output:
         write(shown)
         self._ends_line = shown.endswith("\n") if shown else self._ends_line
 
+    def idle(self) -> None:
+        """Nothing has come for a while; everything is written already."""
+
     def end_line(self) -> None:
         """Writes a line break, unless the text ended with one or is empty."""
         if not self._ends_line:

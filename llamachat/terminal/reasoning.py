@@ -96,6 +96,10 @@ class ReasoningView(PlainView):
             else:
                 self._answer(piece)
 
+    def idle(self) -> None:
+        """Nothing has come for a while."""
+        self._inner.idle()
+
     def end_line(self) -> None:
         """Writes a line break, unless there is one."""
         self._end()

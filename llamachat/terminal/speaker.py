@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
 from llamachat.errors import GrammarError
-from llamachat.library import chat_template
+from llamachat.library import chat_template, chat_tokens
+from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal import statistics
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.status import Status
 from llamachat.terminal.stream import Cancellable, Stream
@@ -57,7 +57,7 @@ class Both:
 class Speaker:
     """What an answer needs besides its prompt: where it is computed, how, and where it is shown.
 
-    load_s: how long it took to load the model.
+    load_s: how long it took to load the model. template: the chat template that was chosen, if any.
     """
 
     model: "Model"
@@ -67,6 +67,7 @@ class Speaker:
     status: Status
     speculation: Speculation | None = None
     load_s: float = 0.0
+    template: ChatTemplate | None = None
 
     def speak(self, prompt: Sequence[int]) -> Answer:
         """Writes the continuation of the prompt's tokens to the output, piece by piece, and returns it.
@@ -77,7 +78,7 @@ class Speaker:
         events = generate(
             self.context, self.model.tokenizer, prompt, self.options, self._progress, speculation=self.speculation
         )
-        with Stream(events, self._engines()) as stream:
+        with Stream(events, self._engines(), self.output.idle) as stream:
             for event in stream:
                 if not said:
                     self.status.clear()
@@ -92,19 +93,21 @@ class Speaker:
         return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids)))
 
     def answering(self) -> "Speaker":
-        """The same speaker in a conversation; says so if the model has no chat template of its own."""
-        template = chat_template(self.model)
-        if self.model.chat_template is None:
+        """The same speaker in a conversation; says so if the model has no chat template and none was given."""
+        if self.template is None and self.model.chat_template is None:
             note("this model has no chat template, so ChatML is used: if it only continues texts, it may not follow it")
-        return self.stopping_at(template.end_texts)
+        template = self.template or chat_template(self.model)
+        return replace(self.stopping_at(template.end_texts), template=template)
 
     def stopping_at(self, stop: Sequence[str]) -> "Speaker":
         """The same speaker, who also stops at these texts."""
         return replace(self, options=replace(self.options, stop=(*self.options.stop, *stop)))
 
-    def conversation(self, system: str | None = None) -> Conversation:
-        """A new conversation through the model's own chat template, or ChatML where the file has none."""
-        return Conversation(self.model.tokenizer, chat_template(self.model), system)
+    def prompt(self, text: str, system: str | None = None) -> list[int]:
+        """The tokens of one message, through the template, up to where the answer begins."""
+        told = [] if system is None else [{"role": "system", "content": system}]
+        template = self.template or chat_template(self.model)
+        return chat_tokens(self.model.tokenizer, template, [*told, {"role": "user", "content": text}])
 
     def report(self, answer: Answer, everything: bool = False) -> None:
         """Says on standard error how fast the answer came, and why it ended if not by itself."""

@@ -6,9 +6,9 @@ producer, too. Nothing is lost in between.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread, current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
@@ -16,6 +16,9 @@ from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 from llamachat.errors import Cancelled
 
 Item = TypeVar("Item")
+
+IDLE_S = 0.1
+"""After so long without an item the loop is idle."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,10 @@ class Stream(Generic[Item]):
     What the producer raises is raised by the loop; Cancelled, after an interrupt, just ends it.
     """
 
-    def __init__(self, items: Iterator[Item], engine: Cancellable) -> None:
+    def __init__(self, items: Iterator[Item], engine: Cancellable, idle: Callable[[], None] | None = None) -> None:
+        """`idle` is called by the loop when nothing has come for a while."""
         self.interrupted = False
+        self._idle = idle
         self._items = items
         self._engine = engine
         self._queue: SimpleQueue[Item | _End] = SimpleQueue()
@@ -71,10 +76,18 @@ class Stream(Generic[Item]):
                 signal.signal(signal.SIGINT, self._before)
 
     def __iter__(self) -> Iterator[Item]:
-        while not isinstance(item := self._queue.get(), _End):
+        while not isinstance(item := self._next(), _End):
             yield item
         if item.error is not None and not (self.interrupted and isinstance(item.error, Cancelled)):
             raise item.error
+
+    def _next(self) -> Item | _End:
+        while True:
+            try:
+                return self._queue.get(timeout=IDLE_S if self._idle is not None else None)
+            except Empty:
+                if self._idle is not None:
+                    self._idle()
 
     def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
         if self._leaving:

@@ -21,3 +21,13 @@ def read_typed(several_lines: bool = False) -> str | None:
         if ends:
             return text if text.strip("\n") else ""
     return text or None
+
+
+def read_until_dot() -> str:
+    """Lines until one that is only a dot, or until the end of the input."""
+    lines = []
+    while line := sys.stdin.readline() if sys.stdin is not None else "":
+        if line.strip() == ".":
+            break
+        lines.append(line.rstrip("\r\n"))
+    return "\n".join(lines)

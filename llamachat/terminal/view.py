@@ -37,6 +37,9 @@ class PlainView:
         """Writes a piece."""
         self._output.write(text)
 
+    def idle(self) -> None:
+        """Nothing has come for a while."""
+
     def end_line(self) -> None:
         """Writes a line break, unless there is one."""
         self._output.end_line()
@@ -51,7 +54,7 @@ class MarkdownView(PlainView):
     def __init__(self, output: Output, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(output)
         self._blocks, self._live, self._clock = Blocks(), LiveArea(write), clock
-        self._begun = self._in_code = False
+        self._begun = self._in_code = self._stale = False
         self._due = float("-inf")
 
     def event(self, event: Event) -> None:
@@ -63,7 +66,13 @@ class MarkdownView(PlainView):
         if not text:
             return
         self._print(self._blocks.feed(clean(text)))
+        self._stale = True
         if self._clock() >= self._due:
+            self._draw()
+
+    def idle(self) -> None:
+        """Draws what has not been drawn yet."""
+        if self._stale:
             self._draw()
 
     def end_line(self) -> None:
@@ -103,6 +112,7 @@ class MarkdownView(PlainView):
             if lines and self._begun:
                 lines.insert(0, "")
         self._live.show(lines)
+        self._stale = False
         self._due = self._clock() + max(REDRAW_S, SHARE * (time.perf_counter() - begun))
 
 

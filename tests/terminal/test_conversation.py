@@ -4,19 +4,29 @@ import pytest
 from scripted import BOS, IM_END, IM_START, ScriptedTokenizer
 
 from llamachat.errors import ContextFull, LlamaChatError
+from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.commands import is_command
+from llamachat.terminal.commands import is_command, message_of
 from llamachat.terminal.conversation import Conversation
 
 
 def conversation(system: str | None = None, source: str | None = None) -> Conversation:
-    return Conversation(ScriptedTokenizer(), ChatTemplate(source, "<s>", "</s>"), system)
+    store = ChatStore(None)
+    made = Conversation(ScriptedTokenizer(), ChatTemplate(source, "<s>", "</s>"), store, store.create("m"))
+    if system is not None:
+        made.set(system=system)
+    return made
+
+
+def add(talk: Conversation, question: str, answer: str) -> None:
+    asked = talk.ask(question)
+    talk.store.add(talk.chat, asked, StoredMessage(0, None, "assistant", answer))
 
 
 def test_a_turn_begins_with_the_tokens_of_the_turns_before():
     talk = conversation("Be brief.")
     first = talk.tokens("Hello")
-    talk.add("Hello", "Hi.")
+    add(talk, "Hello", "Hi.")
     second = talk.tokens("And then?")
     assert second[: len(first)] == first
     assert bytes(t for t in second[len(first) :] if t < 256).startswith(b"Hi.")
@@ -25,7 +35,7 @@ def test_a_turn_begins_with_the_tokens_of_the_turns_before():
 def test_a_message_is_part_of_the_conversation_only_when_it_was_answered():
     talk = conversation()
     assert talk.tokens("Hello") == talk.tokens("Hello")
-    assert talk.messages == []
+    assert talk.messages() == []
 
 
 def test_a_control_token_that_a_person_spells_out_is_text():
@@ -44,7 +54,7 @@ def test_there_is_one_begin_token(source):
 def test_clear_keeps_what_the_model_was_told():
     talk = conversation("Be brief.")
     told = talk.tokens("Hello")
-    talk.add("Hello", "Hi.")
+    add(talk, "Hello", "Hi.")
     talk.clear()
     assert talk.tokens("Hello") == told
     assert told.count(IM_START) == 3
@@ -52,38 +62,46 @@ def test_clear_keeps_what_the_model_was_told():
 
 @pytest.mark.parametrize(
     ("line", "expected"),
-    [("/help", True), (" /bye ", True), ("/", False), ("/etc/passwd", False), ("/help me", False), ("help", False)],
-)
-def test_a_command_is_one_word_after_a_slash(line, expected):
+    [("/help", True), (" /bye ", True), ("/", False), ("/etc/passwd", False), ("/set temp 1", True), ("help", False),
+     ("//help", False), ("", False)],
+)  # fmt: skip
+def test_a_command_is_a_word_after_one_slash(line, expected):
     assert is_command(line) is expected
+
+
+def test_a_doubled_slash_begins_a_message_with_one():
+    assert message_of("//help me") == "/help me"
+    assert message_of("a // b") == "a // b"
 
 
 def turns(talk: Conversation, count: int) -> None:
     for number in range(count):
-        talk.add(f"question {number}", f"answer {number}")
+        add(talk, f"question {number}", f"answer {number}")
 
 
 def test_the_oldest_turns_are_forgotten_until_a_quarter_of_the_context_is_free():
     talk = conversation("Be brief.")
     turns(talk, 10)
     tokens, forgot = talk.fitting("Hello", 400)
-    assert forgot
+    assert forgot >= 1
     assert len(tokens) <= 300
     text = bytes(t for t in tokens if t < 256)
     assert b"Be brief." in text
     assert b"question 9" in text
     assert b"question 0" not in text
     assert tokens == talk.tokens("Hello")
-    turns(one_more := conversation("Be brief."), 10)
-    one_more.messages[1:] = one_more.messages[-len(talk.messages) - 1 :]
+    assert len(talk.path()) == 20  # the chat has them still
+    one_more = conversation("Be brief.")
+    turns(one_more, 10)
+    one_more.set(forgotten=talk.forgotten - 2)
     assert len(one_more.tokens("Hello")) > 300
 
 
 def test_a_conversation_that_fits_is_left_alone():
     talk = conversation()
     turns(talk, 2)
-    assert talk.fitting("Hello", 4096) == (talk.tokens("Hello"), False)
-    assert len(talk.messages) == 4
+    assert talk.fitting("Hello", 4096) == (talk.tokens("Hello"), 0)
+    assert talk.forgotten == 0
 
 
 def test_a_message_that_does_not_fit_alone_is_refused_and_nothing_forgotten():
@@ -91,7 +109,26 @@ def test_a_message_that_does_not_fit_alone_is_refused_and_nothing_forgotten():
     turns(talk, 3)
     with pytest.raises(ContextFull, match=r"the message has \d+ tokens, but the context holds 100"):
         talk.fitting("x" * 200, 100)
-    assert len(talk.messages) == 6
+    assert talk.forgotten == 0
+    assert len(talk.messages()) == 6
+
+
+def test_where_nothing_may_be_forgotten_a_full_context_is_refused_with_the_numbers():
+    talk = conversation()
+    turns(talk, 10)
+    with pytest.raises(ContextFull, match=r"the talk has \d+ tokens, but the context holds 400"):
+        talk.fitting("Hello", 400, forget=False)
+    assert talk.forgotten == 0
+
+
+def test_what_was_forgotten_is_remembered_by_the_chat():
+    talk = conversation()
+    turns(talk, 10)
+    talk.fitting("Hello", 400)
+    again = Conversation(talk.tokenizer, talk.template, talk.store, talk.chat)
+    assert again.messages() == talk.messages()
+    again.clear()
+    assert again.forgotten == 0
 
 
 def test_a_template_that_refuses_the_shorter_conversation_forgets_nothing():
@@ -100,4 +137,4 @@ def test_a_template_that_refuses_the_shorter_conversation_forgets_nothing():
     turns(talk, 3)
     with pytest.raises(LlamaChatError, match="no"):
         talk.fitting("Hello", 100)
-    assert len(talk.messages) == 6
+    assert len(talk.messages()) == 6

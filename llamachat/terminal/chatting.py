@@ -1,0 +1,228 @@
+"""What a chat is while it goes on: who speaks, what was said, and how an answer is asked for and kept."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamachat.engine.events import Event
+from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
+from llamachat.session.database import StoreUnavailable
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.output import note
+from llamachat.terminal.reasoning import ReasoningView, Thought, markers_of
+from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.view import PlainView, answer_view
+
+if TYPE_CHECKING:
+    from llamachat.engine.tokenizers import Tokenizer
+    from llamachat.terminal.tools.using import ToolUse
+
+KEEP_S = 1.0
+"""A partial answer is kept at least so often."""
+
+TAIL = 16
+"""Tokens at a prompt's end in which the opening of a thought is looked for."""
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a chat looks and behaves. on_full: "shift" forgets the oldest turns, "stop" refuses. reasoning: "show",
+    "hide" or "off". plain: answers are raw text.
+    """
+
+    on_full: str = "shift"
+    reasoning: str = "show"
+    plain: bool = False
+    verbose: bool = False
+
+
+class KeepingView(PlainView):
+    """Another view; what passes is kept in the store, at least once a second."""
+
+    def __init__(self, inner: PlainView, store: ChatStore, message: int) -> None:
+        self._inner, self._store, self._message = inner, store, message
+        self.is_terminal = inner.is_terminal
+        self._text, self._kept = "", time.monotonic()
+
+    def event(self, event: Event) -> None:
+        """Takes the text that an event sets free."""
+        self._text += event.text
+        self._inner.event(event)
+        if time.monotonic() - self._kept >= KEEP_S:
+            self._store.update(self._message, self._text, PARTIAL)
+            self._kept = time.monotonic()
+
+    def write(self, text: str) -> None:
+        """Takes a piece."""
+        self._inner.write(text)
+
+    def idle(self) -> None:
+        """Nothing has come for a while."""
+        self._inner.idle()
+
+    def end_line(self) -> None:
+        """Writes a line break, unless there is one."""
+        self._inner.end_line()
+
+    def close(self) -> None:
+        """The end of the answer."""
+        self._inner.close()
+
+
+@dataclass
+class Chat:
+    """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered."""
+
+    speaker: Speaker
+    conversation: Conversation
+    manner: Manner = field(default_factory=Manner)
+    open_model: Callable[[str], Speaker] | None = None
+    last: Answer | None = None
+    prompt: list[int] = field(default_factory=list)
+    attached: list[tuple[str, str]] = field(default_factory=list)
+    editor: Callable[[str], str | None] | None = None
+    tools: "ToolUse | None" = None
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """The model's."""
+        return self.speaker.model.tokenizer
+
+    @property
+    def status(self) -> str:
+        """A quiet line: how full the context is, how fast the last answer was, which chat and template."""
+        used, size = len(self.speaker.context.tokens), self.speaker.context.n_ctx
+        parts = [f"{used} of {size} tokens"]
+        if self.last is not None and self.last.timings.generation_s > 0 and self.last.timings.n_generated > 1:
+            parts.append(f"{(self.last.timings.n_generated - 1) / self.last.timings.generation_s:.0f} tokens/s")
+        summary = self.conversation.store.summary(self.conversation.chat)
+        parts += [name for name in (summary.name, self.conversation.template.name) if name]
+        return " · ".join(parts)
+
+    def say(self, text: str) -> None:
+        """Something from the program itself."""
+        self.speaker.output.write(f"{text}\n")
+
+    def ask(self, text: str) -> None:
+        """A person's message is answered. One that was not read to its end is taken back. Raises as `generate`."""
+        text = "".join(f"File {name}:\n```\n{content}\n```\n\n" for name, content in self.attached) + text
+        tokens = self._fitting(text)
+        self.attached = []
+        before, said = self.conversation.head, False
+        question = self.conversation.ask(text)
+        try:
+            said = self.answer(tokens, question)
+        finally:
+            if not said:
+                self.conversation.store.set_head(self.conversation.chat, before)
+                self.conversation.store.remove(question)
+        self._use_tools()
+
+    def again(self) -> bool:
+        """Another answer to the person's last message; the one before stays a branch. False where there is none."""
+        path = self.conversation.path()
+        asked = [message for message in path if message.role == "user"]
+        if not asked:
+            return False
+        head, store, chat = self.conversation.head, self.conversation.store, self.conversation.chat
+        store.set_head(chat, asked[-1].id)
+        n_before = sum(message.parent == asked[-1].id for message in store.tree_of(chat))
+        speaker, said = self.speaker, False
+        self.speaker = _reseeded(speaker, n_before)
+        try:
+            said = self.answer(self._fitting(None), asked[-1].id)
+        finally:
+            self.speaker = speaker
+            if not said:
+                store.set_head(chat, head)
+        return True
+
+    def answer(self, tokens: list[int], parent: int, begun: Sequence[int] = ()) -> bool:
+        """Writes the answer to a prompt and keeps it after `parent`; False where nothing was said.
+
+        begun: the first tokens of the answer, which are given.
+        """
+        store, chat = self.conversation.store, self.conversation.chat
+        prefix = self.tokenizer.decode(list(begun))
+        message = store.add(chat, parent, StoredMessage(0, None, "assistant", prefix, PARTIAL))
+        view = KeepingView(self._view(tokens), store, message)
+        view.event(Event(prefix))
+        answer = None
+        try:
+            answer = replace(self.speaker, output=view).speak([*tokens, *begun])  # type: ignore[arg-type]
+        finally:
+            view.close()
+            if answer is None or not (answer.ids or begun or answer.reason != "cancelled"):
+                store.set_head(chat, parent)
+                store.remove(message)
+        if not (answer.ids or begun or answer.reason != "cancelled"):
+            self._finish(answer)
+            return False
+        self.last, self.prompt = replace(answer, text=prefix + answer.text, ids=[*begun, *answer.ids]), tokens
+        extra = {"reason": answer.reason, "n_prompt": answer.timings.n_prompt, "n_generated": len(self.last.ids)}
+        state = INTERRUPTED if answer.reason == "cancelled" else DONE
+        store.update(message, self.last.text, state, extra)
+        self._finish(answer)
+        return True
+
+    def _use_tools(self) -> None:
+        """Runs what the last answer calls and lets the model go on with what that gave."""
+        from llamachat.terminal.tools.using import MOST_ROUNDS
+
+        for _ in range(MOST_ROUNDS):
+            if self.tools is None or self.last is None or self.last.reason == "cancelled":
+                return
+            spelled = b"".join(self.tokenizer.piece_bytes(token, special=True) for token in self.last.ids)
+            head = self.conversation.head
+            assert head is not None
+            last = self.tools.results(self, spelled.decode("utf-8", "replace"), head)
+            if last is None or not self.answer(self._fitting(None), last):
+                return
+        self.say(f"(stopped: {MOST_ROUNDS} answers in a row have called tools)")
+
+    def _finish(self, answer: Answer) -> None:
+        """What is said below an answer."""
+        from llamachat.terminal.speaker import REMARKS
+
+        if self.manner.verbose:
+            self.speaker.report(answer)
+        elif answer.reason in REMARKS:
+            self.say(f"({REMARKS[answer.reason]})")
+
+    def _fitting(self, text: str | None) -> list[int]:
+        """The talk's tokens, less its oldest turns where the context is too small for them, which is said."""
+        forget = self.manner.on_full == "shift"
+        tokens, n_turns = self.conversation.fitting(text, self.speaker.context.n_ctx, forget)
+        if n_turns:
+            turns = "turn is" if n_turns == 1 else f"{n_turns} turns are"
+            self.say(f"(the oldest {turns} forgotten: the context is full)")
+        return tokens
+
+    def _view(self, tokens: Sequence[int]) -> PlainView:
+        view = answer_view(self.speaker.output, self.manner.plain)
+        markers = markers_of(self.conversation.template.source)
+        if markers is None or (self.manner.plain and self.manner.reasoning == "show"):
+            return view
+        pieces = [self.tokenizer.piece_bytes(token, special=True) for token in tokens[-TAIL:]]
+        end = b"".join(pieces).decode("utf-8", "replace").rstrip()
+        thought = Thought(markers, inside=end.endswith(markers.opening))
+        return ReasoningView(view, thought, hide=self.manner.reasoning == "hide")
+
+
+def _reseeded(speaker: Speaker, n: int) -> Speaker:
+    """With the n-th seed after the one that was given, so that another answer is one."""
+    sampling = speaker.options.sampling
+    if sampling.seed < 0:
+        return speaker
+    return replace(speaker, options=replace(speaker.options, sampling=replace(sampling, seed=sampling.seed + n)))
+
+
+def open_store(path: Path | None) -> ChatStore:
+    """The database of chats; one of which nothing is kept where that cannot be had, which is said once."""
+    try:
+        return ChatStore(path)
+    except StoreUnavailable as error:
+        note(f"{error}; this chat is not kept")
+        return ChatStore(None)

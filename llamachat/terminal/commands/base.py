@@ -1,0 +1,51 @@
+"""What a slash command is, and what completion offers."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llamachat.terminal.chatting import Chat
+
+Run = Callable[["Chat", str], bool]
+"""Does what the words after the command's name ask for; False leaves the chat. Raises UsageError for wrong words."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A slash command. arguments: how they are written; words: what an argument may be, for completion."""
+
+    name: str
+    arguments: str
+    help: str
+    run: Run
+    words: Callable[["Chat", str], Iterable[tuple[str, str]]] = lambda _chat, _text: ()
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A text that could stand there. start: so many characters before the cursor it replaces."""
+
+    text: str
+    start: int
+    help: str = ""
+
+
+def saying(tell: Callable[["Chat", str], str]) -> Run:
+    """A command that only says something."""
+
+    def run(chat: "Chat", words: str) -> bool:
+        chat.say(tell(chat, words))
+        return True
+
+    return run
+
+
+def doing(act: Callable[["Chat", str], None]) -> Run:
+    """A command after which the chat goes on."""
+
+    def run(chat: "Chat", words: str) -> bool:
+        act(chat, words)
+        return True
+
+    return run

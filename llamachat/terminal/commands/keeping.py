@@ -1,0 +1,90 @@
+"""Commands about the chats that are kept: list, go on with another, name, fork, write to a file."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from llamachat.errors import UsageError
+from llamachat.session.exports import WRITERS, Exported
+from llamachat.terminal.commands.base import Command, saying
+from llamachat.terminal.sanitize import clean_line
+
+if TYPE_CHECKING:
+    from llamachat.terminal.chatting import Chat
+
+FEW = 15
+
+
+def _sessions(chat: "Chat", words: str) -> str:
+    """The last chats, or those with these words."""
+    store = chat.conversation.store
+    if words:
+        hits = store.search(words)
+        return "\n".join(f"{hit.chat.id:5}  {clean_line(hit.excerpt)}" for hit in hits) or "Nothing was found."
+    rows = []
+    for one in store.latest(FEW):
+        day = time.strftime("%Y-%m-%d", time.localtime(one.updated))
+        here = "*" if one.id == chat.conversation.chat else " "
+        rows.append(f"{here}{one.id:4}  {day}  {clean_line(one.name or one.title) or '(empty)'}")
+    return "\n".join(rows)
+
+
+def _load(chat: "Chat", words: str) -> str:
+    """Goes on with another chat."""
+    if not words:
+        raise UsageError("/load needs a chat; /sessions lists them")
+    conversation = chat.conversation
+    conversation.chat = conversation.store.find(words)
+    conversation.settings = conversation.store.settings(conversation.chat)
+    chat.last = None
+    path = conversation.path()
+    last = "\n".join(f"{one.role}: {one.content}" for one in path[-2:])
+    return f"{len(path)} messages. It went on:\n{last}" if path else "An empty chat."
+
+
+def _save(chat: "Chat", words: str) -> str:
+    """Gives the chat a name; it is kept in any case."""
+    if not words:
+        raise UsageError("/save needs a name")
+    chat.conversation.store.rename(chat.conversation.chat, words)
+    return f"The chat is called {words}."
+
+
+def _fork(chat: "Chat", words: str) -> str:
+    conversation = chat.conversation
+    conversation.chat = conversation.store.fork(conversation.chat, words or None)
+    conversation.settings = conversation.store.settings(conversation.chat)
+    return f"This is chat {conversation.chat} from here on; the other one stays as it was."
+
+
+def _export(chat: "Chat", words: str) -> str:
+    if not words:
+        raise UsageError("/export needs a file, as notes.md, notes.json, notes.jsonl or notes.html")
+    path = Path(words.strip("'\"")).expanduser()
+    form = path.suffix.removeprefix(".")
+    if form not in WRITERS:
+        raise UsageError(f"/export writes {', '.join(WRITERS)}: give the file one of these endings")
+    store, number = chat.conversation.store, chat.conversation.chat
+    summary = store.summary(number)
+    exported = Exported(
+        summary.title, store.path_of(number), store.tree_of(number), summary.name, summary.model, store.settings(number)
+    )
+    try:
+        path.write_text(WRITERS[form](exported), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    return f"{path} is written."
+
+
+def _chats(chat: "Chat", text: str) -> list[tuple[str, str]]:
+    found = chat.conversation.store.latest(100)
+    return [(one.name or str(one.id), one.title) for one in found if (one.name or str(one.id)).startswith(text)]
+
+
+COMMANDS = (
+    Command("/sessions", "[WORDS]", "the last chats, or those with these words", saying(_sessions)),
+    Command("/load", "CHAT", "go on with another chat", saying(_load), _chats),
+    Command("/save", "NAME", "give this chat a name", saying(_save)),
+    Command("/fork", "[NAME]", "go on in a copy of this chat", saying(_fork)),
+    Command("/export", "FILE", "write the chat as .md, .json, .jsonl or .html", saying(_export)),
+)

@@ -1,0 +1,75 @@
+"""Commands that only look: help, settings, tokens, what the model really reads, figures of the last answer."""
+
+import base64
+from typing import TYPE_CHECKING
+
+from llamachat.errors import UsageError
+from llamachat.terminal import statistics
+from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.sanitize import clean
+
+if TYPE_CHECKING:
+    from llamachat.terminal.chatting import Chat
+
+LARGEST_COPY = 100_000
+"""Bytes that terminals take into the clipboard."""
+
+
+def _show(chat: "Chat", _words: str) -> str:
+    model, context = chat.speaker.model, chat.speaker.context
+    summary = chat.conversation.store.summary(chat.conversation.chat)
+    template = chat.conversation.template
+    rows = [
+        ("model", f"{model.title}, {model.file.metadata.get('general.architecture', '')}"),
+        ("context", f"{len(context.tokens)} of {context.n_ctx} tokens"),
+        ("template", template.name or "the model's own"),
+        ("chat", f"{summary.id}{f' ({summary.name})' if summary.name else ''}, {summary.n_messages} messages"),
+        ("system", chat.conversation.system or "nothing"),
+    ]
+    return "\n".join(f"{name:10}{value}" for name, value in rows)
+
+
+def _stats(chat: "Chat", _words: str) -> str:
+    if chat.last is None:
+        raise UsageError("there is no answer yet")
+    return statistics.report(chat.last.timings, chat.speaker.load_s, chat.speaker.context.n_ctx)
+
+
+def _tokens(chat: "Chat", words: str) -> str:
+    """The tokens of a text, or how many the talk has."""
+    if not words:
+        return f"The talk has {len(chat.conversation.tokens())} tokens of {chat.speaker.context.n_ctx}."
+    ids = chat.tokenizer.encode(words, add_special=False)
+    pieces = [chat.tokenizer.piece_bytes(token).decode("utf-8", "replace") for token in ids]
+    listed = " ".join(f"{token}:{piece!r}" for token, piece in zip(ids, pieces, strict=True))
+    return f"{len(ids)} tokens: {listed}"
+
+
+def _template(chat: "Chat", _words: str) -> str:
+    """What the model really reads of the talk, control tokens spelled out."""
+    pieces = [chat.tokenizer.piece_bytes(token, special=True) for token in chat.conversation.tokens()]
+    return b"".join(pieces).decode("utf-8", "replace")
+
+
+def _copy(chat: "Chat", _words: str) -> None:
+    """The last answer goes to the clipboard through the terminal (OSC 52), also over ssh."""
+    from llamachat.terminal.output import write
+
+    answers = [message for message in chat.conversation.path() if message.role == "assistant"]
+    if not answers:
+        raise UsageError("there is no answer to copy")
+    content = clean(answers[-1].content).encode()
+    if len(content) > LARGEST_COPY:
+        raise UsageError(f"the answer has {len(content)} bytes; terminals take {LARGEST_COPY}")
+    if chat.speaker.output.is_terminal:
+        write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
+    chat.say(f"Copied, {len(content)} bytes (where the terminal allows it).")
+
+
+COMMANDS = (
+    Command("/show", "", "model, context, template, chat", saying(_show)),
+    Command("/stats", "", "how fast the last answer was", saying(_stats)),
+    Command("/tokens", "[TEXT]", "the tokens of a text, or how many the talk has", saying(_tokens)),
+    Command("/template", "", "what the model really reads", saying(_template)),
+    Command("/copy", "", "the last answer to the clipboard", doing(_copy)),
+)

@@ -1,0 +1,92 @@
+"""/why: what else the model could have said at each word of its last answer, and going on from another choice."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llamachat.errors import UsageError
+from llamachat.terminal.commands.base import Command, doing
+
+if TYPE_CHECKING:
+    from llamachat.terminal.chatting import Chat
+
+N_ALTERNATIVES = 4
+MOST_ROWS = 20
+
+
+def _why(chat: "Chat", words: str) -> None:
+    """Shows the alternatives, of all words or of one; with two numbers goes on from another choice."""
+    if chat.last is None or not chat.last.ids:
+        raise UsageError("there is no answer yet of which the alternatives could be shown")
+    numbers = words.split()
+    if len(numbers) > 2 or not all(one.isdecimal() for one in numbers):
+        raise UsageError("/why, /why WORD, or /why WORD ALTERNATIVE: numbers from the list")
+    places = [int(one) for one in numbers]
+    ids = chat.last.ids
+    if places and not 1 <= places[0] <= len(ids):
+        raise UsageError(f"the answer has the words 1 to {len(ids)}")
+    best, shares = _alternatives(chat)
+    if len(places) == 2:
+        _choose(chat, places[0] - 1, places[1], best)
+        return
+    shown = [places[0] - 1] if places else _uncertain(ids, best, shares)
+    rows = [f"{'word':>5}  {'':16} alternatives"]
+    for at in shown:
+        others = "  ".join(f"{n}:{_piece(chat, token)} {shares[at, n - 1]:.0%}" for n, token in enumerate(best[at], 1))
+        rows.append(f"{at + 1:5}  {_piece(chat, ids[at]):16} {others}")
+    chat.say("\n".join(rows))
+    chat.say("/why WORD ALTERNATIVE goes on from another choice.")
+
+
+def _alternatives(chat: "Chat") -> tuple[np.ndarray, np.ndarray]:
+    """(token ids, probabilities), both [n_tokens, N_ALTERNATIVES], the likeliest first, at each word of the answer.
+
+    Only what the context no longer holds of prompt and answer is evaluated again.
+    """
+    assert chat.last is not None
+    context, ids = chat.speaker.context, chat.last.ids
+    n_same = 0
+    for known, wanted in zip(context.tokens, chat.prompt, strict=False):
+        if known != wanted or n_same >= min(context.n_reusable, len(chat.prompt) - 1):
+            break
+        n_same += 1
+    context.truncate(n_same)
+    if len(chat.prompt) + len(ids) > context.n_ctx:
+        raise UsageError("the context has forgotten the beginning of this answer")
+    if len(chat.prompt) - 1 > n_same:
+        context.eval(chat.prompt[n_same:-1])
+    logits = context.eval([chat.prompt[-1], *ids[:-1]], "all")
+    best = np.argpartition(-logits, N_ALTERNATIVES, axis=1)[:, :N_ALTERNATIVES]
+    order = np.argsort(-np.take_along_axis(logits, best, 1), axis=1, kind="stable")
+    best = np.take_along_axis(best, order, 1)
+    largest = logits.max(1, keepdims=True)
+    total = np.exp(logits - largest).sum(1, keepdims=True)
+    return best, np.exp(np.take_along_axis(logits, best, 1) - largest) / total
+
+
+def _uncertain(ids: list[int], best: np.ndarray, shares: np.ndarray) -> list[int]:
+    """The words of a long answer where the model was least sure, in order; all of a short one."""
+    if len(ids) <= MOST_ROWS:
+        return list(range(len(ids)))
+    return sorted(np.argsort(shares[:, 0], kind="stable")[:MOST_ROWS].tolist())
+
+
+def _choose(chat: "Chat", at: int, alternative: int, best: np.ndarray) -> None:
+    """The answer up to the word, the other choice, and what follows; the answer before stays a branch."""
+    assert chat.last is not None
+    if not 1 <= alternative <= N_ALTERNATIVES:
+        raise UsageError(f"there are the alternatives 1 to {N_ALTERNATIVES}")
+    path = chat.conversation.path()
+    if len(path) < 2 or path[-1].role != "assistant":
+        raise UsageError("the last answer is not the end of the talk any more")
+    begun = [*chat.last.ids[:at], int(best[at, alternative - 1])]
+    chat.answer(chat.prompt, path[-2].id, begun)
+
+
+def _piece(chat: "Chat", token: int) -> str:
+    return repr(chat.tokenizer.piece_bytes(token, special=True).decode("utf-8", "replace"))
+
+
+COMMANDS = (
+    Command("/why", "[WORD [ALTERNATIVE]]", "what else it could have said; go on from another choice", doing(_why)),
+)

@@ -1,0 +1,326 @@
+"""Slash commands on a chat with a scripted model: what they change, what they say, what they refuse."""
+
+import json
+from typing import Any
+
+import pytest
+from scripted import ScriptedModel
+
+from llamachat.engine.generate import GenerationOptions
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.errors import ContextFull, UsageError
+from llamachat.library import chat_template
+from llamachat.session.chats import ChatStore
+from llamachat.terminal.chatting import Chat, Manner
+from llamachat.terminal.commands import COMMANDS, complete, run_command
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.output import Output
+from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.status import Status
+
+
+@pytest.fixture
+def make(capsys):
+    """A chat, and what it has said since the last look."""
+
+    def made(*answers: str, n_ctx: int = 4096, **manner: Any) -> Chat:
+        model: Any = ScriptedModel(answers or ("An answer.",))
+        options = GenerationOptions(sampling=SamplingOptions(temp=0.0))
+        speaker = Speaker(model, model.context(n_ctx), options, Output(), Status())
+        store = ChatStore(None)
+        talk = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
+        return Chat(speaker, talk, Manner(**manner))
+
+    return made
+
+
+def talk(chat):
+    return [(message["role"], message["content"]) for message in chat.conversation.messages()]
+
+
+def prompts(chat):
+    return [bytes(t for t in ids if t < 256).decode() for ids in chat.speaker.context.prompts]
+
+
+def test_every_command_explains_itself_and_is_completed(make):
+    chat = make()
+    assert {one.text for one in complete("/", chat)} == {command.name for command in COMMANDS}
+    assert [one.text for one in complete("/reg", chat)] == ["/regen"]
+    assert all(command.help for command in COMMANDS)
+
+
+def test_help_lists_all_or_tells_one(make, capsys):
+    chat = make()
+    assert run_command("/help", chat)
+    said = capsys.readouterr().out
+    assert all(command.name in said for command in COMMANDS)
+    run_command("/help undo", chat)
+    assert "take back the last turn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["/bye", "/exit", "/quit", "/BYE"])
+def test_leaving(make, word):
+    assert not run_command(word, make())
+
+
+def test_a_wrong_command_names_the_nearest(make):
+    with pytest.raises(UsageError, match="did you mean /regen"):
+        run_command("/regn", make())
+    with pytest.raises(UsageError, match="/help lists"):
+        run_command("/xyzzy", make())
+
+
+def test_regen_keeps_the_earlier_answer_as_a_branch(make):
+    chat = make("One", "Two")
+    chat.ask("Say")
+    run_command("/regen", chat)
+    tree = chat.conversation.store.tree_of(chat.conversation.chat)
+    assert [one.role for one in tree] == ["user", "assistant", "assistant"]
+    assert [one.parent for one in tree] == [None, tree[0].id, tree[0].id]
+    assert chat.conversation.head == tree[2].id
+
+
+def test_regen_with_a_seed_draws_with_another_one(make, monkeypatch):
+    chat = make()
+    seeds = []
+    speak = Speaker.speak
+    monkeypatch.setattr(
+        Speaker, "speak", lambda self, ids: (seeds.append(self.options.sampling.seed), speak(self, ids))[1]
+    )
+    run_command("/set seed 7", chat)
+    chat.ask("Say")
+    run_command("/regen", chat)
+    run_command("/regen", chat)
+    assert seeds == [7, 8, 9]
+    assert chat.speaker.options.sampling.seed == 7
+
+
+def test_undo_takes_turns_back_and_what_follows_is_as_if_they_had_not_been(make, capsys):
+    chat = make("A", "B", "C", "D")
+    for text in ("one", "two", "three"):
+        chat.ask(text)
+    run_command("/undo 2", chat)
+    assert "Taken back: two" in capsys.readouterr().out
+    assert talk(chat) == [("user", "one"), ("assistant", "A")]
+    chat.ask("four")
+    assert "two" not in prompts(chat)[-1]
+    run_command("/undo", chat)
+    run_command("/undo", chat)
+    with pytest.raises(UsageError, match="nothing to take back"):
+        run_command("/undo", chat)
+    with pytest.raises(UsageError, match="a number"):
+        run_command("/undo x", chat)
+
+
+def test_earlier_turns_are_never_evaluated_again(make):
+    chat = make("A", "B", "C", "D", "E")
+    chat.ask("one")
+    chat.ask("two")
+    assert chat.last.timings.n_known > chat.last.timings.n_prompt - 60
+    run_command("/regen", chat)
+    assert chat.last.timings.n_prompt - chat.last.timings.n_known <= 1
+    run_command("/undo", chat)
+    chat.ask("three")
+    n_new = chat.last.timings.n_prompt - chat.last.timings.n_known
+    assert n_new <= len("three") + len("user\nassistant\n") + 12
+    run_command("/system Be brief", chat)
+    chat.ask("four")
+    assert "Be brief" in prompts(chat)[-1]
+
+
+def test_edit_answers_the_changed_message_and_keeps_the_old_one(make, capsys):
+    chat = make("A", "B")
+    chat.ask("wrogn")
+    chat.editor = lambda text: text.replace("gn", "ng")
+    run_command("/edit", chat)
+    assert talk(chat) == [("user", "wrong"), ("assistant", "B")]
+    chat.editor = lambda _text: None
+    run_command("/edit", chat)
+    assert "nothing was changed" in capsys.readouterr().out
+    assert len(chat.conversation.store.tree_of(chat.conversation.chat)) == 4
+
+
+def test_clear_begins_anew_and_keeps_what_the_model_was_told(make):
+    chat = make("A", "B")
+    run_command("/system Be kind", chat)
+    chat.ask("one")
+    run_command("/clear", chat)
+    assert talk(chat) == [("system", "Be kind")]
+    run_command("/system -", chat)
+    assert talk(chat) == []
+
+
+def test_a_file_goes_before_the_next_message(make, tmp_path, capsys):
+    path = tmp_path / "notes.txt"
+    path.write_text("remember the milk")
+    chat = make()
+    run_command(f"/file {path}", chat)
+    assert "17 tokens" in capsys.readouterr().out
+    chat.ask("What?")
+    assert "File notes.txt:\n```\nremember the milk\n```\n\nWhat?" in prompts(chat)[0]
+    chat.ask("And?")
+    assert talk(chat)[2] == ("user", "And?")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(b"\xff\xfe", "not UTF-8"), (b"x" * 5000, "5000 tokens, but the context holds"), (None, "No such file")],
+)
+def test_a_file_that_cannot_be_attached_is_refused(make, tmp_path, content, said):
+    path = tmp_path / "x"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageError, match=said):
+        run_command(f"/file {path}", make())
+
+
+def test_paths_are_completed(make, tmp_path):
+    (tmp_path / "one.txt").write_text("")
+    (tmp_path / "other").mkdir()
+    found = complete(f"/file {tmp_path}/o", make())
+    assert [one.text for one in found] == [f"{tmp_path}/one.txt", f"{tmp_path}/other/"]
+
+
+def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
+    chat = make()
+    run_command("/set", chat)
+    assert "top_k" in capsys.readouterr().out
+    run_command("/set temp 0.5", chat)
+    run_command("/set n-predict 3", chat)
+    run_command("/set ignore_eos on", chat)
+    run_command("/set samplers top_k;temperature", chat)
+    options = chat.speaker.options
+    assert (options.sampling.temp, options.max_tokens, options.sampling.ignore_eos) == (0.5, 3, True)
+    assert options.sampling.samplers == ("top_k", "temperature")
+    assert {"temp", "ignore_eos"} <= options.sampling.given
+    run_command("/set temp", chat)
+    assert "temp is 0.5: divides" in capsys.readouterr().out
+    assert "top_k" in [one.text for one in complete("/set top", chat)]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("/set tmep 1", "did you mean temp"),
+        ("/set temp hot", "must be a number"),
+        ("/set top_k 1.5", "a whole number"),
+        ("/set temp -1", "must be from 0"),
+        ("/set ignore_eos maybe", "on or off"),
+        ("/set samplers nothing", "no sampler named"),
+        ("/set n_predict -3", "-2 or more"),
+        ("/think maybe", "on or off"),
+        ("/grammar root ::= x", "no rule 'x'"),
+        ("/json {", "JSON"),
+        ("/json {\"foo\": 1}", "foo"),
+        ("/load nowhere", "no chat 'nowhere'"),
+        ("/load", "/load needs"),
+        ("/save", "/save needs"),
+        ("/save 12", "cannot be named"),
+        ("/export", "/export needs"),
+        ("/export x.pdf", "one of these endings"),
+        ("/export /no/such/folder/x.md", "No such file"),
+        ("/file", "/file needs"),
+        ("/regen", "no message to answer"),
+        ("/edit", "no message to edit"),
+        ("/stats", "no answer yet"),
+        ("/copy", "no answer to copy"),
+        ("/why", "no answer yet"),
+        ("/model other", "cannot be changed"),
+    ],
+)  # fmt: skip
+def test_wrong_words_are_refused_and_change_nothing(make, line, said):
+    chat = make()
+    options = chat.speaker.options
+    with pytest.raises(UsageError, match=said):
+        run_command(line, chat)
+    assert chat.speaker.options == options
+    assert talk(chat) == []
+
+
+def test_json_and_grammar_hold_until_they_are_off(make):
+    chat = make("not json", "not json")
+    run_command('/json {"type": "integer"}', chat)
+    chat.ask("number")
+    assert isinstance(json.loads(chat.last.text), int)
+    run_command("/json off", chat)
+    chat.ask("text")
+    assert chat.last.text == "not json"
+
+
+def test_chats_are_named_listed_loaded_forked_and_exported(make, capsys, tmp_path):
+    chat = make("A", "B")
+    chat.ask("first question")
+    run_command("/save mine", chat)
+    first = chat.conversation.chat
+    run_command("/fork copy", chat)
+    chat.ask("second question")
+    run_command("/sessions", chat)
+    said = capsys.readouterr().out
+    assert "mine" in said
+    assert "copy" in said
+    run_command("/load mine", chat)
+    assert chat.conversation.chat == first
+    assert talk(chat) == [("user", "first question"), ("assistant", "A")]
+    run_command("/sessions second", chat)
+    assert "second question" in capsys.readouterr().out
+    run_command(f"/export {tmp_path}/chat.md", chat)
+    assert "first question" in (tmp_path / "chat.md").read_text()
+    assert "mine" in [one.text for one in complete("/load m", chat)]
+
+
+def test_looking_changes_nothing(make, capsys):
+    chat = make("Hi there")
+    chat.ask("Hello")
+    before = talk(chat)
+    for line, said in (
+        ("/show", "context"),
+        ("/stats", "generation"),
+        ("/tokens ab", "2 tokens: 97:'a' 98:'b'"),
+        ("/tokens", "of 4096"),
+        ("/template", "<|im_start|>user\nHello<|im_end|>"),
+        ("/copy", "Copied, 8 bytes"),
+        ("/model", "goes on with another"),
+        ("/system", "told nothing"),
+    ):
+        run_command(line, chat)
+        assert said in capsys.readouterr().out, line
+    assert talk(chat) == before
+
+
+def test_why_shows_alternatives_and_goes_on_from_another_choice(make, capsys):
+    chat = make("Hi there", "new end")
+    chat.ask("Hello")
+    run_command("/why 1", chat)
+    assert "'H' 100%" in capsys.readouterr().out
+    evaluated = len(chat.speaker.context.tokens)
+    assert evaluated == len(chat.prompt) + len(chat.last.ids) - 1
+    run_command("/why 4 2", chat)
+    assert chat.last.text.startswith("Hi ")
+    assert not chat.last.text.startswith("Hi t")
+    tree = chat.conversation.store.tree_of(chat.conversation.chat)
+    assert [one.role for one in tree] == ["user", "assistant", "assistant"]
+    assert talk(chat)[-1] == ("assistant", chat.last.text)
+    for line in ("/why 99", "/why a", "/why 1 9", "/why 1 1 1"):
+        with pytest.raises(UsageError):
+            run_command(line, chat)
+
+
+def test_where_nothing_may_be_forgotten_the_chat_stops_with_the_numbers(make):
+    chat = make(n_ctx=200, on_full="stop")
+    for number in range(4):
+        chat.ask(f"question {number}")
+    before = talk(chat)
+    with pytest.raises(ContextFull, match=r"the talk has \d+ tokens, but the context holds 200"):
+        chat.ask("x" * 100)
+    assert talk(chat) == before
+
+
+def test_another_model_goes_on_with_the_talk(make, capsys):
+    chat = make("A")
+    chat.ask("one")
+    other = make("B").speaker.answering()
+    chat.open_model = lambda name: other
+    run_command("/model other", chat)
+    chat.ask("two")
+    assert "one" in prompts(chat)[0]
+    assert talk(chat)[-1] == ("assistant", "B")

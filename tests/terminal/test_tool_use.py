@@ -1,0 +1,118 @@
+"""Tools in a chat: calls are shown, asked for, run, and told to the model."""
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from scripted import ScriptedModel
+
+from llamachat.engine.generate import GenerationOptions
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.errors import UsageError
+from llamachat.session.chats import ChatStore
+from llamachat.templates.renderer import ChatTemplate
+from llamachat.terminal.chatting import Chat
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.output import Output
+from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.status import Status
+from llamachat.terminal.tools.definition import Tool
+from llamachat.terminal.tools.using import MOST_ROUNDS, ToolUse
+
+TEMPLATE = (
+    "{% if tools %}{{ tools | tojson }}{% endif %}"
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}\n"
+    "{% endfor %}assistant:{# <tool_call> #}"
+)
+UPPER = Tool(
+    "upper",
+    "Makes letters large.",
+    {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    (sys.executable, "-c", "import sys; print(sys.argv[1].upper())", "{text}"),
+)
+CALL = '<tool_call>{"name": "upper", "arguments": {"text": "abc"}}</tool_call>'
+
+
+@pytest.fixture
+def make():
+    def made(*answers: str, agree: bool = True, yes: bool = False) -> Chat:
+        model: Any = ScriptedModel(answers)
+        store = ChatStore(None)
+        asked: list[str] = []
+        use = ToolUse((UPPER,), TEMPLATE, lambda question: (asked.append(question), agree)[1], yes)
+        options = GenerationOptions(sampling=SamplingOptions(temp=0.0), grammar=use.grammar())
+        speaker = Speaker(model, model.context(8192), options, Output(), Status())
+        talk = Conversation(model.tokenizer, ChatTemplate(TEMPLATE), store, store.create("m"), use.described())
+        chat = Chat(speaker, talk, tools=use)
+        chat.asked = asked  # type: ignore[attr-defined]
+        return chat
+
+    return made
+
+
+def prompts(chat):
+    return [bytes(t for t in ids if t < 256).decode() for ids in chat.speaker.context.prompts]
+
+
+def test_a_call_is_run_when_the_person_agrees_and_the_model_goes_on(make, capsys):
+    chat = make(f"Wait. {CALL}", "It is ABC.")
+    chat.ask("Large abc?")
+    said = capsys.readouterr().out
+    assert '-> upper(text="abc")' in said
+    assert "<- ABC" in said
+    assert len(chat.asked) == 1
+    assert "abc" in chat.asked[0]
+    path = chat.conversation.path()
+    assert [(one.role, one.content) for one in path] == [
+        ("user", "Large abc?"), ("assistant", "Wait."), ("tool", "ABC"), ("assistant", "It is ABC.")
+    ]  # fmt: skip
+    assert path[1].extra["tool_calls"][0]["function"] == {"name": "upper", "arguments": {"text": "abc"}}
+    assert "Makes letters large." in prompts(chat)[0]
+    assert "tool:ABC" in prompts(chat)[1]
+
+
+def test_a_call_that_is_not_allowed_is_not_run_and_the_model_is_told(make):
+    chat = make(CALL, "Sorry.", agree=False)
+    chat.ask("Large abc?")
+    assert chat.conversation.path()[2].content == "error: the person did not allow this call"
+
+
+def test_with_yes_nobody_is_asked(make):
+    chat = make(CALL, "Done.", yes=True)
+    chat.ask("Large abc?")
+    assert chat.asked == []
+    assert chat.conversation.path()[2].content == "ABC"
+
+
+def test_a_call_that_has_begun_obeys_the_tools(make):
+    chat = make('<tool_call>{"name": "rm", "arguments": {"text": 1}}', yes=True)
+    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, max_tokens=30))
+    chat.ask("Do")
+    assert chat.last.text.startswith('<tool_call>{"name": "upper"')
+
+
+def test_endless_calls_are_stopped(make, capsys):
+    chat = make(*[CALL] * (MOST_ROUNDS + 3), yes=True)
+    chat.ask("Go")
+    assert f"{MOST_ROUNDS} answers in a row" in capsys.readouterr().out
+    assert len([one for one in chat.conversation.path() if one.role == "tool"]) == MOST_ROUNDS
+
+
+def test_control_bytes_of_arguments_do_not_reach_the_terminal(make, capsys):
+    chat = make(
+        '<tool_call>{"name": "upper", "arguments": {"text": "a\\u001b]0;x\\u0007"}}</tool_call>', "Done.", yes=True
+    )
+    chat.ask("Go")
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_a_template_without_tools_is_refused():
+    with pytest.raises(UsageError, match="knows of no tools"):
+        ToolUse((UPPER,), "{{ messages }}", lambda _: True)
+
+
+def test_parameters_that_cannot_be_enforced_are_refused_by_name():
+    odd = Tool("odd", parameters={"type": "object", "properties": {"a": {"frobnicate": 1}}})
+    with pytest.raises(UsageError, match="frobnicate"):
+        ToolUse((odd,), TEMPLATE, lambda _: True)

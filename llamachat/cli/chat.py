@@ -47,6 +47,11 @@ class ChatChoice:
     on_full: Annotated[
         OnFull, Option("--on-full", help="When the context is full: forget the oldest turns, or stop.")
     ] = OnFull.SHIFT
+    cache_budget: Annotated[
+        int,
+        Option("--cache-budget", min=0, metavar="MIB", help="So much of what models have computed of chats is kept, so "
+               "that they go on at once; 0 keeps none."),
+    ] = 2048  # fmt: skip
     plain: Annotated[bool, Option("--plain", help="Answers as raw text, without Markdown and colours.")] = False
     vi: Annotated[bool, Option("--vi", help="Edit the input line with the keys of vi.")] = False
 
@@ -116,15 +121,19 @@ class _Setting:
 
 def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack) -> int:
     from llamachat.library import chat_template
-    from llamachat.session.places import database_path
+    from llamachat.session.places import database_path, snapshots_folder
+    from llamachat.session.snapshots import Snapshots
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
     from llamachat.terminal.chatting import Chat, Manner, open_store
     from llamachat.terminal.conversation import Conversation
     from llamachat.terminal.tools.using import ToolUse, asked
+    from llamachat.terminal.waking import put_to_sleep, wake
 
     choice = setting.choice
     store = stack.enter_context(open_store(database_path() if choice.save else None))
     number, begun = _number(store, choice, speaker.model.title)
+    if store.is_kept:
+        number = _alone(store, number, stack)
     conversation = Conversation(
         speaker.model.tokenizer, speaker.template or chat_template(speaker.model), store, number
     )
@@ -141,9 +150,31 @@ def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: Exit
         talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()
+    snapshots = Snapshots(snapshots_folder(), choice.cache_budget << 20) if store.is_kept else None
+    if snapshots is not None and not begun:
+        wake(speaker, snapshots, number)
     ChatLoop(talk, choice.vi).run(resumed=not begun)
     store.forget_empty(conversation.chat)
+    if snapshots is not None and choice.cache_budget:
+        put_to_sleep(talk.speaker, snapshots, conversation.chat)
     return ExitCode.DONE
+
+
+def _alone(store: "ChatStore", number: int, stack: ExitStack) -> int:
+    """The chat, or a copy of it where another program works with it, which is said."""
+    from llamachat.session.locks import ChatLock
+    from llamachat.session.places import locks_folder
+    from llamachat.terminal.output import note
+
+    lock = ChatLock(locks_folder(), number)
+    try:
+        if lock.take():
+            stack.callback(lock.release)
+            return number
+    except OSError:  # a folder that cannot be written: nobody else can write there either
+        return number
+    note(f"another llamachat (process {lock.holder}) is in this chat: this one goes on in a copy")
+    return store.fork(number)
 
 
 def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:

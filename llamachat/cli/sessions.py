@@ -180,10 +180,20 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
         if answer.strip().lower() not in ("y", "yes"):
             return
     store.delete(chat.id)
+    _tidy_snapshots(store)
 
 
 def _tidy(store: "ChatStore", _wanted: list[str], _output: Output) -> None:
     store.tidy()
+    _tidy_snapshots(store)
+
+
+def _tidy_snapshots(store: "ChatStore") -> None:
+    """What models have computed of chats that are gone is gone, too."""
+    from llamachat.session.places import snapshots_folder
+    from llamachat.session.snapshots import Snapshots
+
+    Snapshots(snapshots_folder(), 0).tidy([one.id for one in store.latest()])
 
 
 ACTIONS: dict[str, "Callable[[ChatStore, list[str], Output], None]"] = {

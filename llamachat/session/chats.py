@@ -70,6 +70,7 @@ class ChatStore:
 
     def __init__(self, path: Path | None) -> None:
         """`path` None: nothing is kept."""
+        self.is_kept = path is not None
         self.path = path or Path(":memory:")
         self._connection = open_database(path) if path is not None else memory_database()
 

@@ -26,3 +26,13 @@ def data_folder() -> Path:
 def database_path() -> Path:
     """The database of chats, in a folder of its own that only the owner may read."""
     return data_folder() / "chats" / "chats.db"
+
+
+def snapshots_folder() -> Path:
+    """What models have computed of chats: it can be made again."""
+    return data_folder() / "chats" / "snapshots"
+
+
+def locks_folder() -> Path:
+    """Who works with which chat."""
+    return data_folder() / "chats" / "locks"

@@ -9,6 +9,7 @@ from llamachat.terminal.commands import complete, is_command, message_of, run_co
 from llamachat.terminal.output import note
 from llamachat.terminal.prompt import InputSettings, line_reader
 from llamachat.terminal.speaker import REMARKS
+from llamachat.terminal.view import answer_view
 
 TWICE_S = 1.0
 """Two Ctrl+C within this time at the prompt leave."""
@@ -53,7 +54,10 @@ class ChatLoop:
         path = self._chat.conversation.path()
         self._chat.say(f"\n({len(path)} messages before)")
         for message in path[-2:]:
-            self._chat.say(f"{'> ' if message.role == 'user' else ''}{message.content}\n")
+            view = answer_view(self._chat.speaker.output, self._chat.manner.plain)
+            view.write(message.content if message.role == "assistant" else f"> {message.content}\n")
+            view.close()
+            self._chat.speaker.output.end_line()
 
     def _read(self) -> str | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""

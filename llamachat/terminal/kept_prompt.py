@@ -6,9 +6,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamachat import __version__
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.output import note
+from llamachat.terminal.waking import settings_of
 
 if TYPE_CHECKING:
     from llamachat.terminal.speaker import Speaker
@@ -34,7 +34,7 @@ class PromptKeeper:
         from llamachat.session.prompt_cache import UnusableCache, open_prompt_cache
 
         try:
-            kept = open_prompt_cache(self.path, self._settings(speaker))
+            kept = open_prompt_cache(self.path, settings_of(speaker))
             if len(kept.tokens) > speaker.context.n_ctx:
                 raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {speaker.context.n_ctx}")
             speaker.context.restore(kept.tokens, kept.fill)
@@ -63,19 +63,7 @@ class PromptKeeper:
         from llamachat.session.prompt_cache import write_prompt_cache
 
         try:
-            write_prompt_cache(self.path, context.tokens[:n_tokens], context.memory(n_tokens), self._settings(speaker))
+            write_prompt_cache(self.path, context.tokens[:n_tokens], context.memory(n_tokens), settings_of(speaker))
             self._n_kept = n_tokens
         except LlamaChatError as error:
             note(str(error))
-
-    def _settings(self, speaker: "Speaker") -> dict[str, str]:
-        """What a cache must be of, to be used here."""
-        from llamachat.engine.gguf.fingerprint import fingerprint
-
-        model = speaker.model
-        return {
-            "model": fingerprint(model.file),
-            "architecture": str(model.file.metadata.get("general.architecture")),
-            "cache_layout": speaker.context.layout,
-            "program": __version__,
-        }

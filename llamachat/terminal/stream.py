@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Thread, current_thread, main_thread
+from threading import Event, Thread, current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
@@ -19,6 +19,9 @@ Item = TypeVar("Item")
 
 IDLE_S = 0.1
 """After so long without an item the loop is idle."""
+
+FRAME_S = 0.016
+"""The loop looks for items so often: each time that it wakes it takes a processor from those who compute."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Stream(Generic[Item]):
         self._thread = Thread(target=self._produce, name="llamachat-stream", daemon=True)
         self._before: Any = None
         self._leaving = False
+        self._ended = Event()
 
     def __enter__(self) -> Self:
         if current_thread() is main_thread():
@@ -78,6 +82,8 @@ class Stream(Generic[Item]):
     def __iter__(self) -> Iterator[Item]:
         while not isinstance(item := self._next(), _End):
             yield item
+            if self._queue.empty():
+                self._ended.wait(FRAME_S)
         if item.error is not None and not (self.interrupted and isinstance(item.error, Cancelled)):
             raise item.error
 
@@ -105,3 +111,4 @@ class Stream(Generic[Item]):
         except BaseException as caught:
             error = caught
         self._queue.put(_End(error))
+        self._ended.set()

@@ -1,0 +1,55 @@
+"""What a model has computed of a chat: kept when the chat is left, taken over when it goes on."""
+
+from typing import TYPE_CHECKING
+
+from llamachat import __version__
+from llamachat.errors import LlamaChatError
+from llamachat.session.prompt_cache import UnusableCache
+from llamachat.session.snapshots import Snapshots
+from llamachat.terminal.output import note
+
+if TYPE_CHECKING:
+    from llamachat.terminal.speaker import Speaker
+
+FEWEST = 256
+"""Tokens from which it pays to keep them: fewer are read anew in no time."""
+
+
+def settings_of(speaker: "Speaker") -> dict[str, str]:
+    """What a kept cache must be of, to be used by this speaker."""
+    from llamachat.engine.gguf.fingerprint import fingerprint
+
+    model = speaker.model
+    return {
+        "model": fingerprint(model.file),
+        "architecture": str(model.file.metadata.get("general.architecture")),
+        "cache_layout": speaker.context.layout,
+        "program": __version__,
+    }
+
+
+def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
+    """Fills the speaker's context with what is kept of the chat; how many tokens that are, 0 where nothing fits."""
+    context = speaker.context
+    kept = snapshots.open(chat, settings_of(speaker))
+    if kept is None or len(kept.tokens) > context.n_ctx:
+        return 0
+    try:
+        context.restore(kept.tokens, kept.fill)
+    except UnusableCache as error:
+        note(f"{error}; it is read anew")
+        snapshots.drop(chat)
+        return 0
+    return len(kept.tokens)
+
+
+def put_to_sleep(speaker: "Speaker", snapshots: Snapshots, chat: int) -> None:
+    """Keeps what the speaker's context has computed of the chat; says so where that cannot be done."""
+    context = speaker.context
+    n_tokens = context.n_reusable
+    if n_tokens < FEWEST:
+        return
+    try:
+        snapshots.keep(chat, context.tokens[:n_tokens], context.memory(n_tokens), settings_of(speaker))
+    except LlamaChatError as error:
+        note(str(error))

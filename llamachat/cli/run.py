@@ -10,8 +10,10 @@ from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, PromptChoice, System
 from llamachat.cli.prompt import prompt_text
+from llamachat.cli.prompt_cache import PromptCacheChoice
 from llamachat.cli.report import Format, ReportChoice
 from llamachat.cli.speculation import SpeculationChoice
+from llamachat.cli.template_choice import TemplateChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import EndedByLength, ExitCode, UsageError
 
@@ -60,6 +62,8 @@ def run(
     speculation: SpeculationChoice,
     manner: Manner,
     report: ReportChoice,
+    template: TemplateChoice,
+    kept: PromptCacheChoice,
 ) -> int:
     """Complete a prompt, for scripts and pipes.
 
@@ -67,16 +71,23 @@ def run(
     lines between. It is continued as it stands; a model that was trained to answer wants --chat, as in
     `cat notes.txt | llamachat run --chat -p "Summarise:"`.
     """
-    options = length.options(report.sampling(sampling), constraint)
+    options, keeper = length.options(report.sampling(sampling), constraint), kept.keeper()
     if manner.many:
+        if keeper is not None or template.given:
+            raise UsageError("--parallel and --prompts cannot be combined with --prompt-cache or --chat-template")
         return _run_many(model, prompt, options, speculation, manner, report)
+    if template.given and not manner.chat:
+        raise UsageError("--chat-template and --template-kwargs are part of a chat: give --chat too")
     text = prompt_text(prompt)
     with loading.open_speaker(model, options, speculation) as opened:
-        speaker = opened.answering() if manner.chat else opened
+        speaker = replace(opened, template=template.chosen(opened.model)).answering() if manner.chat else opened
         ids = speaker.prompt(text, manner.system) if manner.chat else speaker.model.tokenize(text)
+        ids = keeper.take_over(speaker, ids) if keeper is not None else ids
         speaker = replace(speaker, output=report.printer(speaker))
         answer = speaker.speak(ids)
         speaker.output.end_line()
+        if keeper is not None:
+            keeper.keep(speaker, len(ids))
         _tell(speaker, answer, report)
     return _code(answer, manner)
 

@@ -50,6 +50,11 @@ class TemplateChoice:
         self.variables()
         self.source()
 
+    @property
+    def given(self) -> bool:
+        """Whether another template, or something for it, was asked for."""
+        return self.chat_template is not None or self.template_kwargs is not None
+
     def variables(self) -> dict[str, Any]:
         """What the template is told. Raises UsageError for what is no JSON object of other names."""
         told: dict[str, Any] = {"enable_thinking": False} if self.reasoning is Reasoning.OFF else {}

@@ -1,5 +1,6 @@
 """--prompt-cache with a real, tiny model: what is kept, what is taken over, what is refused."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -29,27 +30,22 @@ def with_letters(source: Path, target: Path) -> Path:
 
 
 @pytest.fixture
-def interactive(golden, own_home):
-    model = with_letters(golden / "archs" / "llama.gguf", own_home / "tiny.gguf")
+def run(golden, own_home):
+    return program(with_letters(golden / "archs" / "llama.gguf", own_home / "tiny.gguf"), "run")
 
-    def run(*arguments, typed=b"", model=model):
-        command = [
-            sys.executable,
-            "-m",
-            "llamachat",
-            "interactive",
-            "-m",
-            str(model),
-            "-c",
-            "256",
-            "-n",
-            "4",
-            "--temp",
-            "0",
-        ]
+
+@pytest.fixture
+def interactive(golden, own_home):
+    return program(with_letters(golden / "archs" / "llama.gguf", own_home / "tiny.gguf"), "interactive")
+
+
+def program(model, name):
+    command = [sys.executable, "-m", "llamachat", name, "-m", str(model), "-c", "256", "-n", "4", "--temp", "0"]
+
+    def start(*arguments, typed=b""):
         return subprocess.run([*command, *arguments], input=typed, capture_output=True, timeout=60, check=False)
 
-    return run
+    return start
 
 
 def tokens_of(path):
@@ -105,6 +101,17 @@ def test_a_damaged_cache_is_refused(interactive, tmp_path):
     done = interactive("-p", "abc", "--prompt-cache", str(path))
     assert done.returncode == 1
     assert b"checksum" in done.stderr
+
+
+def test_run_takes_a_kept_prompt_over_and_says_how_much_is_known(run, tmp_path):
+    path = tmp_path / "kept"
+    first = run("-p", "abcabcabc", "--prompt-cache", str(path))
+    assert first.returncode == 0, first.stderr
+    again = run("-p", "abcabcabcabc", "--prompt-cache", str(path), "--prompt-cache-ro", "--output", "json")
+    timings = json.loads(again.stdout)["timings"]
+    assert timings["n_known"] == len(tokens_of(path))
+    fresh = run("-p", "abcabcabcabc", "--output", "json")
+    assert json.loads(fresh.stdout)["text"] == json.loads(again.stdout)["text"]
 
 
 def test_the_options_say_more_of_a_file(interactive):

@@ -19,7 +19,9 @@ from llamachat.errors import ExitCode, LlamaChatError, UsageError
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     arguments, debug = _without_debug(sys.argv[1:])
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in ("SIGTERM", "SIGHUP"):  # what the person has chosen to ignore, as nohup does, stays ignored
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
+            signal.signal(getattr(signal, name), _terminated)
     sys.exit(_flushed(_outcome(arguments, debug)))
 
 
@@ -151,9 +153,9 @@ def _flushed(code: int) -> int:
     return code
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
-    """SIGTERM unwinds the stack, so that the terminal is restored and the workers stop."""
-    raise SystemExit(ExitCode.TERMINATED)
+def _terminated(number: int, _frame: FrameType | None) -> None:
+    """SIGTERM and SIGHUP unwind the stack, so that the terminal is restored and the workers stop."""
+    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

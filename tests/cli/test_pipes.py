@@ -98,6 +98,7 @@ def test_a_closed_stream_is_no_crash(environment, llamachat_command, closed):
     [
         pytest.param(signal.SIGINT, ExitCode.INTERRUPT, id="Ctrl+C"),
         pytest.param(signal.SIGTERM, ExitCode.TERMINATED, id="SIGTERM"),
+        pytest.param(signal.SIGHUP, 129, id="SIGHUP"),
     ],
 )
 def test_a_signal_ends_a_long_answer_with_its_code(environment, llamachat_command, sent, code):

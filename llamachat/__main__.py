@@ -144,13 +144,21 @@ def _flushed(code: int) -> int:
             sys.stdout.flush()
     except BrokenPipeError:
         code = ExitCode.BROKEN_PIPE
+        _drop(1)
     except OSError as error:
         code = code or _said(f"standard output: {_system_error(error)}", ExitCode.ERROR, debug=False)
-    else:
-        return code
-    # What is left in the buffer has nowhere to go: the interpreter's own flush must not complain about it again.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _drop(1)
+    try:
+        if sys.stderr is not None:
+            sys.stderr.flush()
+    except OSError:
+        _drop(2)
     return code
+
+
+def _drop(descriptor: int) -> None:
+    """What is left in the buffer has nowhere to go: the interpreter's own flush must not complain about it again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _terminated(number: int, _frame: FrameType | None) -> None:

@@ -18,7 +18,8 @@ Terminal = Callable[..., pexpect.spawn]
 @pytest.fixture
 def environment(own_home: Path) -> dict[str, str]:
     """The environment of a process: this one's, with the home of this test and no opinion on colours and width."""
-    return {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "TERM")}
+    left_out = ("NO_COLOR", "COLUMNS", "TERM", "PYTHONUNBUFFERED")
+    return {name: value for name, value in os.environ.items() if name not in left_out}
 
 
 @pytest.fixture

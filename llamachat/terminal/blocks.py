@@ -11,9 +11,14 @@ HEADING = re.compile(r" {0,3}#{1,6}(\s|$)")
 RULE = re.compile(r" {0,3}([-*_])(\s*\1){2,}\s*$")
 ITEM = re.compile(r"\s*([-*+]|\d{1,9}[.)])\s")
 TOP_ITEM = re.compile(r" ?([-*+]|\d{1,9}[.)])\s")
+DELIMITERS = re.compile(r"[\s|:-]*-[\s|:-]*$")
+LANGUAGE = re.compile(r"[\w+#-]*")
 TAB = 4
 LONG_LIST = 12
 """Lines after which a list is cut at its next item, so that little of it is drawn again and again."""
+
+MOST_LIVE, STEP = 4000, 2000
+"""Characters of an unfinished block that are drawn at most; a longer one begins later, by so many characters a time."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class _Fence:
 
 
 class Blocks:
-    """Cuts a text that comes in pieces. `rest` is what is not finished, `code` whether it is a line of code."""
+    """Cuts a text that comes in pieces."""
 
     def __init__(self) -> None:
         self._lines: list[str] = []
@@ -50,15 +55,12 @@ class Blocks:
         self._found: list[Block | CodeLine] = []
 
     @property
-    def rest(self) -> str:
-        """The unfinished block."""
+    def rest(self) -> Block | CodeLine:
+        """What is not finished."""
         line = self._line.expandtabs(TAB)
-        return self._dedented(line) if self.code else "\n".join([*self._lines, line])
-
-    @property
-    def code(self) -> bool:
-        """Whether a fence is open."""
-        return self._fence is not None
+        if self._fence is not None:
+            return CodeLine(self._dedented(line), self._fence.language, self._first)
+        return Block("\n".join([*self._lines, line]))
 
     def feed(self, text: str) -> list[Block | CodeLine]:
         """What the text has finished."""
@@ -85,7 +87,7 @@ class Blocks:
             self._take_code(line, self._fence)
         elif fence := FENCE.match(line):
             self._end_block()
-            self._fence = _Fence(fence[2], len(fence[1]), fence[3].split(" ")[0].strip())
+            self._fence = _Fence(fence[2], len(fence[1]), _language(fence[3]))
             self._first = True
         elif not line.strip():
             if self._in_list():
@@ -127,3 +129,20 @@ class Blocks:
         self._lines = []
         if text.strip():
             self._found.append(Block(text))
+
+
+def tail(text: str, n_rows: int) -> str:
+    """The end of an unfinished block, which fills a screen of so many rows; of a table with what is above its rows."""
+    if len(text) <= MOST_LIVE:
+        return text
+    lines = text.split("\n")
+    if len(lines) > n_rows + 2 and "|" in lines[0] and DELIMITERS.match(lines[1]):
+        return "\n".join([*lines[:2], *lines[-n_rows:]])
+    start = (len(text) - MOST_LIVE) // STEP * STEP
+    space = re.compile(r"\s").search(text, start, start + STEP) if start else None
+    return text[space.end() if space else start :]
+
+
+def _language(told: str) -> str:
+    found = LANGUAGE.match(told.strip().lstrip("{. "))
+    return found[0] if found else ""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from llamachat.engine.events import Event
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
+from llamachat.terminal.columns import terminal_size, wrapped
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import note
-from llamachat.terminal.reasoning import ReasoningView, Thought, markers_of
+from llamachat.terminal.reasoning import ReasoningView, Thought, markers_of, spellings
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.view import PlainView, answer_view
 
@@ -102,7 +103,10 @@ class Chat:
         return " · ".join(parts)
 
     def say(self, text: str) -> None:
-        """Something from the program itself."""
+        """Something from the program itself; on a terminal no word is cut."""
+        if self.speaker.output.is_terminal:
+            columns = terminal_size()[0]
+            text = "\n".join(row for line in text.split("\n") for row in wrapped(line, columns))
         self.speaker.output.write(f"{text}\n")
 
     def ask(self, text: str) -> None:
@@ -207,8 +211,10 @@ class Chat:
             return view
         pieces = [self.tokenizer.piece_bytes(token, special=True) for token in tokens[-TAIL:]]
         end = b"".join(pieces).decode("utf-8", "replace").rstrip()
-        thought = Thought(markers, inside=end.endswith(markers.opening))
-        return ReasoningView(view, thought, hide=self.manner.reasoning == "hide")
+        thought = Thought(markers, inside=end.endswith(markers.opening.rstrip()))
+        return ReasoningView(
+            view, thought, hide=self.manner.reasoning == "hide", spelled=spellings(markers, self.tokenizer)
+        )
 
 
 def _reseeded(speaker: Speaker, n: int) -> Speaker:

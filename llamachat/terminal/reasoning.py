@@ -1,19 +1,24 @@
 """What a model thinks before it answers: told apart from the answer, shown while it comes, then one line."""
 
-import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from llamachat.engine.events import Event, Token
-from llamachat.terminal.live import LiveArea
-from llamachat.terminal.output import write
-from llamachat.terminal.sanitize import clean
+from llamachat.engine.events import Event, Stop, Token
+from llamachat.terminal.cleaning import Cleaner
+from llamachat.terminal.columns import wrapped
+from llamachat.terminal.live import LiveArea, Pace, Screen
 from llamachat.terminal.view import PlainView
+
+if TYPE_CHECKING:
+    from llamachat.engine.tokenizers import Tokenizer
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 SHOWN_LINES = 6
 """So much of the end of a thought is on the screen while it comes."""
+
+SHOWN, STEP = 2000, 1000
+"""Characters in which that end is looked for; where they begin moves by so many at a time."""
 
 
 @dataclass(frozen=True)
@@ -27,43 +32,54 @@ class Markers:
 KNOWN = (
     Markers("<think>", "</think>"),
     Markers("<thinking>", "</thinking>"),
+    Markers("<thought>", "</thought>"),
     Markers("<seed:think>", "</seed:think>"),
     Markers("[THINK]", "[/THINK]"),
     Markers("<|START_THINKING|>", "<|END_THINKING|>"),
+    Markers("<|inner_prefix|>", "<|inner_suffix|>"),
+    Markers("<|channel>thought\n", "<channel|>"),
+    Markers("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     Markers("<reasoning>", "</reasoning>"),
 )
 
 
 def markers_of(template: str) -> Markers | None:
-    """The markers that a chat template knows; None where it knows none."""
-    return next((one for one in KNOWN if one.opening in template and one.closing in template), None)
+    """The markers that a chat template knows; None where it knows none. A template may know one of the two only."""
+    template = template.replace("\\n", "\n")
+    both = (one for one in KNOWN if one.opening in template and one.closing in template)
+    either = (one for one in KNOWN if one.opening in template or one.closing in template)
+    return next(both, None) or next(either, None)
+
+
+def spellings(markers: Markers, tokenizer: "Tokenizer") -> dict[int, str]:
+    """The control tokens of the markers, which print nothing, and how they are spelled."""
+    ids = {token for text in (markers.opening, markers.closing)
+           for token in tokenizer.encode(text, add_special=False, parse_special=True)}  # fmt: skip
+    return {token: tokenizer.decode([token], special=True) for token in sorted(ids) if not tokenizer.piece_bytes(token)}
 
 
 class Thought:
-    """Tells thinking from answering in a text that comes in pieces. A marker may be cut anywhere."""
+    """Tells thinking from answering in a text that comes in pieces. A marker may be cut anywhere.
+
+    A thought begins the text: the opening marker within an answer is text. inside: the text begins within the thought,
+    whose opening may come nevertheless.
+    """
 
     def __init__(self, markers: Markers, inside: bool) -> None:
-        self._markers, self.inside, self._held, self._begun = markers, inside, "", inside
+        self._markers, self.inside, self._held = markers, inside, ""
+        self._may_open, self._may_close = True, inside
 
     def feed(self, text: str) -> list[tuple[bool, str]]:
         """(whether it is a thought, text) of what is certain."""
         self._held += text
         found: list[tuple[bool, str]] = []
-        while True:
-            mark = self._markers.closing if self.inside else self._markers.opening
-            if not self.inside and self._begun:  # a model thinks once
-                found.append((False, self._held))
-                self._held = ""
-                break
-            at = self._held.find(mark)
-            if at < 0:
-                keep = _overlap(self._held, mark)
-                found.append((self.inside, self._held[: len(self._held) - keep]))
-                self._held = self._held[len(self._held) - keep :]
-                break
-            found.append((self.inside, self._held[:at]))
-            self._held = self._held[at + len(mark) :]
-            self.inside, self._begun = not self.inside, True
+        if self._may_open:
+            self._look_for_opening()
+        if not self._may_open and self.inside and self._may_close:
+            found.append(self._up_to_closing())
+        if not self._may_open and not self.inside:
+            found.append((False, self._held))
+            self._held = ""
         return [(thought, piece) for thought, piece in found if piece]
 
     def finish(self) -> list[tuple[bool, str]]:
@@ -71,33 +87,65 @@ class Thought:
         held, self._held = self._held, ""
         return [(self.inside, held)] if held else []
 
+    def _look_for_opening(self) -> None:
+        opening, said = self._markers.opening, self._held.lstrip()
+        if said.startswith(opening):
+            self._held = said[len(opening) :]
+            self.inside = self._may_close = True
+        self._may_open = opening.startswith(said) and said != opening
+
+    def _up_to_closing(self) -> tuple[bool, str]:
+        closing, held = self._markers.closing, self._held
+        at = held.find(closing)
+        end = at if at >= 0 else len(held) - _overlap(held, closing)
+        self._held = held[end:] if at < 0 else held[at + len(closing) :]
+        self.inside = at < 0
+        return True, held[:end]
+
 
 class ReasoningView(PlainView):
-    """Another view, whose text begins with a thought. hide: it is not shown at all."""
+    """Another view, whose text begins with a thought. hide: of it only its length is shown, and only while it comes.
+
+    spelled: texts of control tokens, as `spellings` finds them. Where the other view draws nothing, it gets all text
+    as it comes; without a terminal, the answer.
+    """
 
     def __init__(
-        self, inner: PlainView, thought: Thought, hide: bool = False, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._inner, self._thought, self._hide, self._clock = inner, thought, hide, clock
-        self.is_terminal = inner.is_terminal
-        self._live = LiveArea(write)
-        self._said, self._n_tokens, self._begun, self._answered = "", 0, clock(), False
+        self, inner: PlainView, thought: Thought, hide: bool = False, screen: Screen | None = None,
+        spelled: Mapping[int, str] | None = None,
+    ) -> None:  # fmt: skip
+        self._inner, self._thought, self._hide = inner, thought, hide
+        self.is_terminal, self.draws = inner.is_terminal, inner.draws
+        self._spelled = spelled or {}
+        self._screen = screen or Screen()
+        self._live, self._pace, self._cleaner = LiveArea(self._screen), Pace(self._screen.clock), Cleaner()
+        self._said, self._n_tokens, self._begun = "", 0, self._screen.clock()
+        self._answered = self._stale = self._completed = False
 
     def event(self, event: Event) -> None:
         """Takes the text that an event sets free."""
+        spelled = self._spelled.get(event.id, "") if isinstance(event, Token) else ""
+        if self._is_raw:
+            self._inner.event(event)
+            return
         self._n_tokens += isinstance(event, Token) and self._thought.inside
-        self.write(event.text)
+        self._completed = isinstance(event, Stop) and event.reason in ("eos", "stop")
+        self.write(event.text + spelled)
 
     def write(self, text: str) -> None:
         """Takes a piece."""
-        for thought, piece in self._thought.feed(text):
-            if thought:
-                self._think(piece)
-            else:
-                self._answer(piece)
+        if self._is_raw:
+            self._inner.write(text)
+            return
+        for is_thought, piece in self._thought.feed(text):
+            self._take(is_thought, piece)
+        if self._said and not self._thought.inside:
+            self._fold()
 
     def idle(self) -> None:
-        """Nothing has come for a while."""
+        """Nothing has come for a while: draws what has not been drawn yet."""
+        if self._stale:
+            self._draw()
         self._inner.idle()
 
     def end_line(self) -> None:
@@ -110,42 +158,62 @@ class ReasoningView(PlainView):
         self._end()
         self._inner.close()
 
+    @property
+    def _is_raw(self) -> bool:
+        return self.is_terminal and not self.draws and not self._hide
+
     def _end(self) -> None:
-        for thought, piece in self._thought.finish():
-            (self._think if thought else self._answer)(piece)
+        for is_thought, piece in self._thought.finish():
+            self._take(is_thought, piece)
+        if self._completed and self._thought.inside and self._said.strip():  # it meant this as its answer
+            said, self._said = self._said, ""
+            self._live.clear()
+            self._take(False, said)
         self._fold()
+
+    def _take(self, is_thought: bool, piece: str) -> None:
+        if is_thought:
+            self._think(piece)
+            return
+        if self._said:
+            self._fold()
+        self._answer(piece)
 
     def _think(self, piece: str) -> None:
-        self._said += piece
-        if not self._hide and self.is_terminal:
-            columns = shutil.get_terminal_size().columns
-            lines = [line for one in clean(self._said).strip().splitlines() for line in _cut(one, columns - 1)]
-            self._live.show([f"{DIM}{line}{PLAIN}" for line in lines[-SHOWN_LINES:]])
+        self._said += self._cleaner.feed(piece)
+        self._stale = True
+        if self._pace.due:
+            self._draw()
 
     def _answer(self, piece: str) -> None:
-        self._fold()
         if not self._answered:
             piece = piece.lstrip("\n")
         if piece:
             self._answered = True
             self._inner.write(piece)
 
+    def _draw(self) -> None:
+        """The end of the thought."""
+        self._stale = False
+        if not self.draws or not self._said.strip():
+            return
+        with self._pace.drawing():
+            rows = [f"thinking: {self._n_tokens} tokens"] if self._hide else self._last_rows()
+            self._live.show([f"{DIM}{row}{PLAIN}" for row in rows])
+
+    def _last_rows(self) -> list[str]:
+        start = max(0, len(self._said) - SHOWN) // STEP * STEP
+        said = self._said[start:].strip().expandtabs(4)
+        return wrapped(said, self._screen.size()[0])[-SHOWN_LINES:]
+
     def _fold(self) -> None:
         """The thought becomes one line."""
-        if self._said.strip() and not self._hide and self.is_terminal:
-            told = f"thought for {self._n_tokens} tokens, {self._clock() - self._begun:.1f} s"
-            self._live.replace(f"{DIM}{told}{PLAIN}\n")
-        self._live.clear()
-        self._said = ""
+        told = f"thought for {self._n_tokens} tokens, {self._screen.clock() - self._begun:.1f} s"
+        shown = self.draws and not self._hide and self._said.strip()
+        self._live.show((), [f"{DIM}{told}{PLAIN}"] if shown else [])
+        self._said, self._stale = "", False
 
 
 def _overlap(text: str, mark: str) -> int:
     """How many characters at the text's end may begin the mark."""
     return next((n for n in range(min(len(text), len(mark) - 1), 0, -1) if mark.startswith(text[-n:])), 0)
-
-
-def _cut(line: str, columns: int) -> list[str]:
-    """A line as lines of so many columns."""
-    from rich.cells import chop_cells
-
-    return chop_cells(line, max(columns, 1)) or [""]

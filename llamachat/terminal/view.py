@@ -4,26 +4,28 @@ Finished blocks are printed once and belong to the scrollback from then on; only
 times a second. `close` ends a view in every case.
 """
 
-import shutil
-import time
-from collections.abc import Callable
+import os
+import re
+import sys
+from collections.abc import Sequence
 
 from llamachat.engine.events import Event
-from llamachat.terminal.blocks import Block, Blocks, CodeLine
-from llamachat.terminal.live import LiveArea
-from llamachat.terminal.output import Output, wants_colour, write
-from llamachat.terminal.sanitize import clean
+from llamachat.terminal.blocks import Block, Blocks, CodeLine, tail
+from llamachat.terminal.cleaning import Cleaner
+from llamachat.terminal.colour import DUMB
+from llamachat.terminal.columns import wrapped
+from llamachat.terminal.highlight import Highlighter
+from llamachat.terminal.live import LiveArea, Pace, Screen
+from llamachat.terminal.output import Output, wants_colour
 
-REDRAW_S = 0.1
-SHARE = 60
-"""After a drawing so many times its duration pass until the next, so that drawing takes 2 % of the time at most."""
-
-WIDEST = 100
-"""Columns of running text; longer lines are hard to read."""
+MARKS_ONLY = re.compile(r"[-=*+#>|`~ ]+$")
+"""A line that may become a list, a fence or anything else: it is not drawn before it is known."""
 
 
 class PlainView:
-    """The raw text, as `Output` writes it."""
+    """The raw text, as `Output` writes it. draws: whether the view moves the cursor."""
+
+    draws = False
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -46,16 +48,20 @@ class PlainView:
 
     def close(self) -> None:
         """The end of the answer."""
+        self._output.end_line()
 
 
 class MarkdownView(PlainView):
     """Markdown on a terminal."""
 
-    def __init__(self, output: Output, clock: Callable[[], float] = time.monotonic) -> None:
+    draws = True
+
+    def __init__(self, output: Output, screen: Screen | None = None) -> None:
         super().__init__(output)
-        self._blocks, self._live, self._clock = Blocks(), LiveArea(write), clock
-        self._begun = self._in_code = self._stale = False
-        self._due = float("-inf")
+        self._screen = screen or Screen()
+        self._cleaner, self._blocks, self._printer = Cleaner(), Blocks(), _Printer()
+        self._live, self._pace = LiveArea(self._screen), Pace(self._screen.clock)
+        self._stale = False
 
     def event(self, event: Event) -> None:
         """Takes the text that an event sets free."""
@@ -63,12 +69,10 @@ class MarkdownView(PlainView):
 
     def write(self, text: str) -> None:
         """Takes a piece: prints what it finishes, draws the rest when it is time."""
-        if not text:
-            return
-        self._print(self._blocks.feed(clean(text)))
-        self._stale = True
-        if self._clock() >= self._due:
-            self._draw()
+        finished = self._blocks.feed(self._cleaner.feed(text))
+        self._stale = self._stale or bool(text)
+        if finished or (self._stale and self._pace.due):
+            self._draw(finished)
 
     def idle(self) -> None:
         """Draws what has not been drawn yet."""
@@ -81,43 +85,79 @@ class MarkdownView(PlainView):
 
     def close(self) -> None:
         """Prints what is left."""
-        self._print(self._blocks.finish())
-        self._live.clear()
+        finished = self._blocks.feed(self._cleaner.finish()) + self._blocks.finish()
+        self._live.show((), self._printer.lines(finished, self._screen.size()[0]))
+        self._stale = False
 
-    def _print(self, pieces: list[Block | CodeLine]) -> None:
-        if not pieces:
-            return
+    def _draw(self, finished: Sequence[Block | CodeLine] = ()) -> None:
+        columns, height = self._screen.size()
+        with self._pace.drawing():
+            done = self._printer.lines(finished, columns)
+            self._live.show(self._printer.preview(_decided(self._blocks.rest, height), columns), done)
+        self._stale = False
+
+
+class _Printer:
+    """Blocks and lines of code as lines of the screen, with an empty line between blocks."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._code = Highlighter("")
+
+    def lines(self, pieces: Sequence[Block | CodeLine], columns: int) -> list[str]:
+        """What is finished."""
         lines: list[str] = []
         for piece in pieces:
-            code = isinstance(piece, CodeLine)
-            if self._begun and not (code and self._in_code and not piece.first):  # type: ignore[union-attr]
-                lines.append("")
-            lines += self._rendered(piece)
-            self._begun, self._in_code = True, code
-        self._live.replace("\n".join(lines) + "\n")
+            if isinstance(piece, CodeLine):
+                self._code = self._of(piece)
+                shown = [self._code.line(piece.text)]
+            else:
+                shown = _block_lines(piece.text, columns)
+            lines += self._parted(piece, shown)
+            self._begun = True
+        return lines
 
-    def _rendered(self, piece: Block | CodeLine) -> list[str]:
-        from llamachat.terminal.markdown import code_line, markdown_lines  # rich, 100 ms
-
+    def preview(self, piece: Block | CodeLine, columns: int) -> list[str]:
+        """What is not finished."""
+        if not piece.text.strip():
+            return []
         if isinstance(piece, CodeLine):
-            return [code_line(piece.text, piece.language)]
-        return markdown_lines(piece.text, min(WIDEST, shutil.get_terminal_size().columns))
+            return self._parted(piece, [self._of(piece).preview(piece.text)])
+        return self._parted(piece, _block_lines(piece.text, columns))
 
-    def _draw(self) -> None:
-        rest, begun = self._blocks.rest, time.perf_counter()
-        if self._blocks.code:
-            lines = [rest] if rest else []
-        else:
-            lines = self._rendered(Block(rest)) if rest.strip() else []
-            if lines and self._begun:
-                lines.insert(0, "")
-        self._live.show(lines)
-        self._stale = False
-        self._due = self._clock() + max(REDRAW_S, SHARE * (time.perf_counter() - begun))
+    def _of(self, piece: CodeLine) -> Highlighter:
+        return Highlighter(piece.language) if piece.first else self._code
+
+    def _parted(self, piece: Block | CodeLine, lines: list[str]) -> list[str]:
+        goes_on = isinstance(piece, CodeLine) and not piece.first
+        return ["", *lines] if lines and self._begun and not goes_on else lines
 
 
 def answer_view(output: Output, plain: bool = False) -> PlainView:
-    """What an answer is written to: Markdown where that is welcome, else the raw text."""
-    if plain or not output.is_terminal or not wants_colour(True):
+    """What an answer is written to: Markdown where that is welcome and can be drawn, else the raw text."""
+    can_draw = output.is_terminal and os.environ.get("TERM", "dumb") not in DUMB
+    if plain or not can_draw or not wants_colour(True) or not _has_signs():
         return PlainView(output)
     return MarkdownView(output)
+
+
+def _block_lines(text: str, columns: int) -> list[str]:
+    from llamachat.terminal.markdown import markdown_lines  # rich, 100 ms
+
+    try:
+        return markdown_lines(text, columns)
+    except Exception:  # whatever a library makes of a strange text, the answer goes on
+        return wrapped(text, columns)
+
+
+def _decided(rest: Block | CodeLine, height: int) -> Block | CodeLine:
+    """What is not finished, as much as fits, without a last line of which nothing is known yet."""
+    if isinstance(rest, CodeLine):
+        return rest
+    before, _, line = rest.text.rpartition("\n")
+    return Block(tail(before if MARKS_ONLY.match(line) else rest.text, height))
+
+
+def _has_signs() -> bool:
+    """Whether standard output's encoding has bullets and lines."""
+    return "utf" in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()

@@ -1,0 +1,75 @@
+"""How many columns a text takes on a terminal, and lines that are cut or wrapped to a number of them.
+
+Terminals do not agree on flags, families and other emoji of several characters: some draw one, others each part. Here
+the larger number counts, so that no terminal breaks a line where this program does not know of it.
+"""
+
+import os
+import re
+import shutil
+import sys
+
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
+RESET = "\x1b[0m"
+_WORD = re.compile(r"\s*\S+")
+_PARTS = {**dict.fromkeys((*range(0x1F1E6, 0x1F200), *range(0x1F3FB, 0x1F400)), 2), 0xFE0F: 1}
+"""Flags' letters, skin colours, and the sign that makes a picture of a character."""
+
+
+def columns_of(text: str) -> int:
+    """The most columns that a terminal gives to a text without escape sequences."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def cut(line: str, columns: int) -> list[str]:
+    """A line, which may have colours, as rows of at most so many columns; each row has its colours to itself."""
+    if columns_of(STYLE.sub("", line)) <= columns:
+        return [line]
+    rows, row, room, style = [], "", columns, ""
+    for piece in re.split(f"({STYLE.pattern})", line):
+        if STYLE.fullmatch(piece):
+            style = "" if piece == RESET else style + piece
+            row += piece
+            continue
+        for character in piece:
+            width = _columns(character)
+            if width > room and room < columns:
+                rows.append(row + (RESET if style else ""))
+                row, room = style, columns
+            row += character
+            room -= width
+    return [*rows, row]
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """A text without colours in rows of at most so many columns, broken between words where that is possible."""
+    rows: list[str] = []
+    for line in text.split("\n"):
+        row = ""
+        for word in _WORD.findall(line):
+            if columns_of(row) + columns_of(word) <= columns:
+                row += word
+                continue
+            rows += [row] if row else []
+            *full, row = cut(word.lstrip() if row else word, columns)
+            rows += full
+        rows.append(row)
+    return rows
+
+
+def terminal_size() -> tuple[int, int]:
+    """Columns and lines of the terminal. COLUMNS may make it narrower, never wider than it is."""
+    wanted = shutil.get_terminal_size()
+    try:
+        columns, lines = os.get_terminal_size(sys.stdout.fileno())
+    except (AttributeError, OSError, ValueError):
+        return wanted.columns, wanted.lines
+    return min(columns or wanted.columns, wanted.columns), lines or wanted.lines
+
+
+def _columns(character: str) -> int:
+    from rich.cells import get_character_cell_size  # what draws the lines measures them, too
+
+    return _PARTS[ord(character)] if ord(character) in _PARTS else get_character_cell_size(character)

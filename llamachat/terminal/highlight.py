@@ -1,0 +1,88 @@
+"""Code in colours, line by line as it comes, by pygments.
+
+A line is coloured on its own, behind the line that opened the string or comment it stands in: so a line costs the same
+wherever it stands, and a long docstring is a string to its end.
+"""
+
+from functools import cache
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pygments.lexer import Lexer
+
+PLAIN = "\x1b[36m"
+"""Code in a language that is not known."""
+
+LONGEST = 2000
+"""Characters of a line that is coloured; longer ones are data."""
+
+
+class Highlighter:
+    """Colours the lines of one piece of code. The lines have lost their control bytes before."""
+
+    def __init__(self, language: str) -> None:
+        self._lexer = _lexer(language)
+        self._opening = ""
+
+    def line(self, text: str) -> str:
+        """The next line in colours."""
+        shown, self._opening = self._coloured(text)
+        return shown
+
+    def preview(self, text: str) -> str:
+        """The next line as far as it has come."""
+        return self._coloured(text)[0]
+
+    def _coloured(self, text: str) -> tuple[str, str]:
+        """The line in colours, and the line that opened what is still open at its end."""
+        text = text.rstrip()
+        if self._lexer is None or len(text) > LONGEST:
+            return f"{PLAIN}{text}\x1b[0m" if text else "", ""
+        source = f"{self._opening}{text}\n"
+        tokens = [(kind, value) for _, kind, value in self._lexer.get_tokens_unprocessed(source) if value]
+        if "".join(value for _, value in tokens) != source:
+            return text, ""
+        is_open = _goes_on(*tokens[-1])
+        tokens[-1] = (tokens[-1][0], tokens[-1][1][:-1])
+        shown = StringIO()
+        _formatter().format(_behind(tokens, len(self._opening)), shown)
+        return shown.getvalue().rstrip("\n"), (self._opening or f"{text}\n") if is_open else ""
+
+
+def _behind(tokens: list[tuple[Any, str]], length: int) -> list[tuple[Any, str]]:
+    """The tokens without so many characters at their beginning."""
+    found = []
+    for kind, value in tokens:
+        n_before = min(length, len(value))
+        length -= n_before
+        if value[n_before:]:
+            found.append((kind, value[n_before:]))
+    return found
+
+
+def _goes_on(kind: Any, value: str) -> bool:
+    """Whether a token that ends with a line goes on in the next: a string, or a comment that is not of one line."""
+    from pygments.token import Comment, String
+
+    return value.endswith("\n") and (kind in String or kind in (Comment, Comment.Multiline))
+
+
+@cache
+def _lexer(language: str) -> "Lexer | None":
+    from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        return get_lexer_by_name(language, stripnl=False, ensurenl=True) if language else None
+    except ClassNotFound:
+        return None
+
+
+@cache
+def _formatter() -> Any:
+    from pygments.formatters import TerminalFormatter
+    from pygments.formatters.terminal import TERMINAL_COLORS
+    from pygments.token import Token
+
+    return TerminalFormatter(bg="dark", colorscheme={**TERMINAL_COLORS, Token.Error: ("", "")})

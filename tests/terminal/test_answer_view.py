@@ -1,0 +1,46 @@
+"""Which view an answer gets."""
+
+import sys
+
+import pytest
+
+from llamachat.terminal.output import Output
+from llamachat.terminal.view import MarkdownView, PlainView, answer_view
+
+
+@pytest.mark.parametrize(
+    ("plain", "environment"), [(True, {}), (False, {"NO_COLOR": "1"}), (False, {"TERM": "dumb"}), (False, {"TERM": ""})]
+)
+def test_where_it_is_not_welcome_the_text_comes_raw(monkeypatch, capsys, plain, environment):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    output = Output()
+    output.is_terminal = True
+    shown = answer_view(output, plain)
+    assert type(shown) is PlainView
+    shown.write("# *raw*\x1b[31m")
+    shown.close()
+    assert capsys.readouterr().out == "# *raw*\n"
+
+
+def test_a_terminal_that_cannot_move_its_cursor_is_not_asked_to(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    output = Output()
+    output.is_terminal = True
+    assert type(answer_view(output)) is PlainView
+
+
+def test_a_terminal_with_colours_gets_markdown(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output = Output()
+    output.is_terminal = True
+    assert type(answer_view(output)) is MarkdownView
+
+
+def test_a_pipe_gets_the_raw_text():
+    assert not sys.stdout.isatty()
+    assert type(answer_view(Output())) is PlainView

@@ -12,6 +12,7 @@ from llamachat.engine.events import Timings
 from llamachat.engine.window import Window
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.reuse import as_held
+from llamachat.terminal.view import prepare_views
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -39,6 +40,7 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
 def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:
     """Evaluates what is certain. What goes wrong here, as in a template that refuses, is said when it is asked for."""
     context = chat.speaker.context
+    prepare_views()
     with suppress(LlamaChatError):
         certain = as_held(find(), context.tokens, chat.tokenizer.piece_bytes)
         if certain and len(certain) <= context.n_ctx - context.n_ctx // 4 and context.tokens[: len(certain)] != certain:

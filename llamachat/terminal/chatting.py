@@ -14,7 +14,6 @@ from llamachat.session.database import StoreUnavailable
 from llamachat.terminal.columns import terminal_size, wrapped
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.fitting import fitted, options_of
-from llamachat.terminal.input.ahead import typing_unseen
 from llamachat.terminal.output import note
 from llamachat.terminal.reasoning import ReasoningView, Thought
 from llamachat.terminal.speaker import Answer, Speaker
@@ -199,8 +198,7 @@ class Chat:
         answer = None
         try:
             speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
-            with typing_unseen():
-                answer = speaker.speak([*tokens, *begun])
+            answer = speaker.speak([*tokens, *begun])
         finally:
             view.close()
             if answer is None or not (answer.ids or begun or answer.reason != "cancelled"):

@@ -11,7 +11,6 @@ from llamachat.engine.answering import GenerationOptions
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.library import chat_tokens
 from llamachat.terminal.conversation import Conversation
-from llamachat.terminal.input.ahead import typing_unseen
 from llamachat.terminal.output import Output
 from llamachat.terminal.reuse import as_held
 from llamachat.terminal.spoken import spoken
@@ -96,8 +95,7 @@ def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
     else:
         return ""
     options = replace(speaker.options, max_tokens=room, grammar=None, n_keep=None)
-    with typing_unseen():
-        answer = replace(speaker, options=options, output=_Unseen()).speak(tokens)
+    answer = replace(speaker, options=options, output=_Unseen()).speak(tokens)
     if answer.reason == "cancelled":
         raise Cancelled("the summary was stopped")
     return spoken(answer.text, conversation.template.source).strip()

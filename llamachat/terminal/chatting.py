@@ -85,6 +85,7 @@ class Chat:
     """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered.
 
     attached: names and texts that go before the next message. keeper: what is asked before it goes on in another chat.
+    aside: where the program's own words go, if not where the answers do.
     """
 
     speaker: Speaker
@@ -97,6 +98,7 @@ class Chat:
     editor: Callable[[str], str | None] | None = None
     tools: "ToolUse | None" = None
     keeper: "Keeper | None" = None
+    aside: Callable[[str], None] | None = None
 
     @property
     def tokenizer(self) -> "Tokenizer":
@@ -116,6 +118,9 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Something from the program itself; on a terminal no word is cut."""
+        if self.aside is not None:
+            self.aside(text)
+            return
         if self.speaker.output.is_terminal:
             columns = terminal_size()[0]
             text = "\n".join(row for line in text.split("\n") for row in wrapped(line, columns))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from llamachat.engine.context import Context
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
@@ -81,8 +81,22 @@ class Model(EngineModel):
         return self.context()
 
 
+class Templated(Protocol):
+    """What choosing a chat template needs of a model."""
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Its tokenizer."""
+        ...
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source of its file's chat template."""
+        ...
+
+
 def chat_template(
-    model: EngineModel, source: str | None = None, variables: Mapping[str, Any] | None = None
+    model: Templated, source: str | None = None, variables: Mapping[str, Any] | None = None
 ) -> ChatTemplate:
     """The chat template of a model's file, or `source` instead; ChatML where there is none.
 

@@ -44,6 +44,12 @@ def _models() -> Iterable[Candidate]:
             yield model.name, f"{size_text(model.n_bytes)}, {model.source}"
 
 
+def _prompts() -> Iterable[Candidate]:
+    from llamachat.cli.prompt_library.listing import records
+
+    return [(one["name"], one["description"]) for one in records() if not one["problem"]]
+
+
 def _sources() -> Iterable[Candidate]:
     from llamachat.catalog.sources import KNOWN
 
@@ -77,6 +83,7 @@ def _templates() -> Iterable[Candidate]:
 KINDS: Mapping[str, Callable[[], Iterable[Candidate]]] = {
     "models": _models,
     "profiles": _profiles,
+    "prompts": _prompts,
     "sessions": _sessions,
     "sources": _sources,
     "templates": _templates,

@@ -15,6 +15,7 @@ PANELS = {
     "PromptCacheChoice": "Prompt cache",
     "PromptChoice": "Prompt",
     "ReportChoice": "Output",
+    "RunPrompt": "Prompt",
     "SamplingOptions": "Sampling",
     "SpeculationChoice": "Guessing ahead",
     "TemplateChoice": "Chat template",
@@ -62,7 +63,17 @@ GUIDE = {
         (
             Example('llamachat run -p "Once upon a time" -n 100', "Go on with a text, by 100 tokens at most."),
             Example('cat notes.txt | llamachat run --chat -p "Summarise:" --temp 0', "Something done with a file."),
+            Example('llamachat run --chat -p "Is {input} a city?" -f name.txt', "The file's text in its place."),
+            Example("llamachat run --prompt summarize -f notes.txt", "A prompt of the library."),
             Example('llamachat run --chat -p "Three fruits." --json --output json', "Only JSON, with figures."),
+        ),
+    ),
+    "prompts": Guide(
+        TALK,
+        (
+            Example("llamachat prompts", "The program's and yours, with their variables."),
+            Example("llamachat prompts summarize", "The file of one, to begin your own with."),
+            Example("llamachat run --prompt translate --var language=French -f letter.txt", "One at work."),
         ),
     ),
     "interactive": Guide(

@@ -61,7 +61,7 @@ def open_batch(choice: ModelChoice, n_contexts: int, report: ReportChoice) -> "I
         yield Job(model, batch, status, n_ctx, time.perf_counter() - started, form, verbose)
 
 
-def with_defaults(model: "Model", options: "GenerationOptions") -> "GenerationOptions":
+def with_defaults(model: "Model | WithoutWeights", options: "GenerationOptions") -> "GenerationOptions":
     """The options, with the file's own defaults for the samplers' settings that nobody made."""
     from llamachat.engine.sampling.file_defaults import with_file_defaults
     from llamachat.terminal.output import note
@@ -98,6 +98,28 @@ def remarks(model: "Model") -> list[str]:
     unknown = model.spec.unknown_keys
     said = [f"the file has keys that are not known and not used: {', '.join(unknown)}"] if unknown else []
     return [*said, *([model.plan.note] if model.plan.note else [])]
+
+
+class WithoutWeights:
+    """A model's file, of which only the head is read: its metadata, its vocabulary, its chat template."""
+
+    def __init__(self, path: Path) -> None:
+        from llamachat.engine.gguf.reader import open_gguf
+        from llamachat.engine.tokenizers import Tokenizer
+
+        self.file = open_gguf(path)
+        self.tokenizer: Tokenizer = Tokenizer.from_metadata(self.file.metadata)
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja source of the file's chat template."""
+        source = self.file.metadata.get("tokenizer.chat_template")
+        return source if isinstance(source, str) else None
+
+
+def open_without_weights(choice: ModelFile) -> WithoutWeights:
+    """The head of a model's file. Raises ModelFileError, UsageError."""
+    return WithoutWeights(model_path(choice))
 
 
 def open_tokenizer(choice: ModelFile) -> "Tokenizer":

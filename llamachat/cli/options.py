@@ -1,6 +1,6 @@
 """The options that commands share, each declared once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 Verbose = Annotated[bool, Option("--verbose", "-v", help="Say on standard error what is done and how fast.")]
 System = Annotated[str | None, Option("--system", metavar="TEXT", help="What the model is told before the talk.")]
+Files = Annotated[
+    list[Path] | None,
+    Option("--file", "-f", metavar="FILE", help="A file to append to the prompt, after a blank line; `-` is standard "
+           "input. May be given several times."),
+]  # fmt: skip
 Threads = Annotated[
     int | None, Option("--threads", "-t", min=1, metavar="N", help="Worker threads. [default: one per core]")
 ]
@@ -107,9 +112,5 @@ class LengthChoice:
 class PromptChoice:
     """Where the prompt comes from."""
 
-    prompt: Annotated[str | None, Option("--prompt", "-p", metavar="TEXT", help="The prompt.")] = None
-    file: Annotated[
-        list[Path] | None,
-        Option("--file", "-f", metavar="FILE", help="A file to append to the prompt, after a blank line; `-` is "
-               "standard input. May be given several times."),
-    ] = field(default=None)  # fmt: skip
+    prompt: Annotated[str | None, Option("--text", "--prompt", "-p", metavar="TEXT", help="The prompt.")] = None
+    file: Files = None

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from llamachat.cli.options import PromptChoice
@@ -24,21 +25,31 @@ def prompt_text(choice: PromptChoice, text: str | None = None) -> str:
 def optional_prompt(choice: PromptChoice, text: str | None = None, *, stdin: bool) -> str:
     """The prompt, "" if there is none; with `stdin`, standard input belongs to it if it is not a terminal."""
     given = choice.prompt if text is None else text
-    parts = [] if given is None else [_argument(given)]
-    files = list(choice.file or ())
-    if stdin and STDIN not in files and sys.stdin is not None and not sys.stdin.isatty():
-        files.append(STDIN)
-    parts += [read_stdin() if file == STDIN else read_file(file) for file in files]
+    return joined([argument(given or ""), read_files(choice.file or (), stdin=stdin)])
+
+
+def joined(parts: Iterable[str]) -> str:
+    """The parts that are not empty, with blank lines between."""
     return "\n\n".join(part for part in parts if part)
 
 
-def read_file(path: Path) -> str:
-    """The text of a file, without one newline at its end. Raises UsageError if it cannot be read, or is not UTF-8."""
+def read_files(files: Sequence[Path], *, stdin: bool) -> str:
+    """The texts of files, of which `-` is standard input; with `stdin` that comes last, if it is not a terminal."""
+    piped = stdin and STDIN not in files and sys.stdin is not None and not sys.stdin.isatty()
+    return joined(read_stdin() if file == STDIN else read_file(file) for file in [*files, *([STDIN] if piped else [])])
+
+
+def read_file(path: Path, name: str = "") -> str:
+    """The text of a file, without one newline at its end. Raises UsageError if it cannot be read, or is not UTF-8.
+
+    name: what the file is called in messages.
+    """
+    name = name or f"-f {path}"
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"-f {path}: {error.strerror or error}") from error
-    return _decoded(content, f"-f {path}")
+        raise UsageError(f"{name}: {error.strerror or error}") from error
+    return _decoded(content, name)
 
 
 def read_stdin() -> str:
@@ -51,6 +62,11 @@ def read_stdin() -> str:
         raise UsageError(f"standard input: {error.strerror or error}") from error
 
 
+def argument(text: str) -> str:
+    """An argument as text; Python hides bytes that are not UTF-8 in it as lone surrogates. Raises as `read_file`."""
+    return _decoded(os.fsencode(text), "-p") if any("\ud800" <= c <= "\udfff" for c in text) else text
+
+
 def _decoded(content: bytes, name: str) -> str:
     if b"\0" in content:
         raise UsageError(f"{name} is a binary file (a zero byte at offset {content.index(0)}); a prompt is UTF-8 text")
@@ -60,8 +76,3 @@ def _decoded(content: bytes, name: str) -> str:
         wrong = content[error.start]
         raise UsageError(f"{name} is not UTF-8 text (byte {wrong:#04x} at offset {error.start})") from error
     return text.replace("\r\n", "\n").removesuffix("\n")
-
-
-def _argument(text: str) -> str:
-    """An argument as text; Python hides bytes that are not UTF-8 in it as lone surrogates."""
-    return _decoded(os.fsencode(text), "-p") if any("\ud800" <= c <= "\udfff" for c in text) else text

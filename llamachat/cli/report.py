@@ -1,4 +1,4 @@
-"""Options for what is told besides the text."""
+"""Options for how the text is put out, and what is told besides."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from llamachat.cli.options import Verbose
+from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
     from llamachat.engine.sampling.options import SamplingOptions
@@ -24,7 +25,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class ReportChoice:
-    """How the answer is printed, and which figures come with it."""
+    """How the answer is printed, and what is told besides."""
 
     output: Annotated[
         Format,
@@ -38,16 +39,38 @@ class ReportChoice:
     ] = None  # fmt: skip
     timings: Annotated[bool, Option("--timings", help="Say on standard error what took how long.")] = False
     verbose: Verbose = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on standard error but errors.")] = False
+    echo: Annotated[
+        bool, Option("--echo", help="Put out the prompt, too, before the text; with json and jsonl as `prompt`.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        if self.quiet and (self.verbose or self.timings):
+            raise UsageError("--quiet and --verbose or --timings exclude one another: give one of them")
 
     def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":
         """The samplers' settings with what is to be told of each token."""
         return replace(sampling, logprobs=self.logprobs)
 
+    def silence(self) -> None:
+        """Keeps standard error for errors, where that is wanted."""
+        from llamachat.terminal.output import be_quiet
+
+        if self.quiet:
+            be_quiet()
+
+    def echoed(self, text: str, answers: bool) -> str:
+        """What of the prompt is put out before the text, "" for nothing; an answer begins a new paragraph."""
+        if not self.echo:
+            return ""
+        return f"{text}\n\n" if answers and self.output is Format.TEXT else text
+
     def printer(self, speaker: "Speaker") -> "Output":
         """Where answers go."""
         from llamachat.terminal.records import JsonLines, JsonObject, records
+        from llamachat.terminal.words import WordOutput
 
         if self.output is Format.TEXT:
-            return speaker.output
+            return speaker.output if speaker.output.is_terminal else WordOutput()
         made = records(speaker.model.tokenizer, speaker.load_s, speaker.context.n_ctx)
         return JsonLines(made) if self.output is Format.JSONL else JsonObject(made)

@@ -12,7 +12,7 @@ from typer import Option
 from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
-    from llamachat.engine.model import Model
+    from llamachat.library import Templated
     from llamachat.templates.renderer import ChatTemplate
 
 RESERVED = ("messages", "tools", "documents", "add_generation_prompt")
@@ -88,7 +88,7 @@ class TemplateChoice:
         hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
         raise UsageError(f"--chat-template {given!r} is neither a known name, nor a file, nor Jinja; {hint}")
 
-    def chosen(self, model: "Model") -> "ChatTemplate | None":
+    def chosen(self, model: "Templated") -> "ChatTemplate | None":
         """The template for this model, if anything was chosen."""
         source, variables = self.source(), self.variables()
         if source is None and not variables:

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llamachat.errors import LlamaChatError, ModelFileError
+from llamachat.templates.faults import one_line, template_line
 from llamachat.templates.named import builtin_template, end_text, known_name
 from llamachat.templates.provenance import Parts, split_by_origin
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from llamachat.templates.sandbox import TemplateEnvironment
 
 Message = Mapping[str, Any]
-LONGEST_REASON = 300
-TEMPLATE_FILE = "<template>"
 
 
 class ChatTemplate:
@@ -153,9 +152,9 @@ def _valid_jinja() -> Iterator[None]:
     try:
         yield
     except TemplateSyntaxError as error:
-        reason = f"line {error.lineno}: {_one_line(error.message or error)}"
+        reason = f"line {error.lineno}: {one_line(error.message or error)}"
     except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-        reason = _one_line(error) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
     else:
         return
     raise ModelFileError(f"The chat template is not valid Jinja ({reason}); give another one, or none for ChatML")
@@ -173,22 +172,8 @@ def _translated_errors() -> Iterator[None]:
     except RecursionError as error:
         raise LlamaChatError("The chat template was stopped: it calls itself too deeply") from error
     except Exception as error:
-        reason = _one_line(error) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         if isinstance(error, TemplateError) and not isinstance(error, TemplateRuntimeError):
             raise LlamaChatError(f"The chat template refuses this conversation: {reason}") from error
-        line = _template_line(error)
+        line = template_line(error)
         raise LlamaChatError(f"The chat template fails on this conversation in line {line}: {reason}") from error
-
-
-def _template_line(error: BaseException) -> int:
-    """The template's line that raised `error` (Jinja puts it into the traceback); 0 if unknown."""
-    line, place = 0, error.__traceback__
-    while place is not None:
-        if place.tb_frame.f_code.co_filename == TEMPLATE_FILE:
-            line = place.tb_lineno
-        place = place.tb_next
-    return line
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())[:LONGEST_REASON]

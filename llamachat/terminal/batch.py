@@ -28,7 +28,8 @@ Line = tuple[str, GenerationOptions]
 class Job:
     """What several answers need besides their prompts.
 
-    form: "text", "json" (a line for each answer) or "jsonl" (a line for each event).
+    form: "text", "json" (a line for each answer) or "jsonl" (a line for each event). echoed: what is put out before
+    each answer.
     """
 
     model: "Model"
@@ -38,6 +39,7 @@ class Job:
     load_s: float
     form: str = "text"
     verbose: bool = False
+    echoed: Sequence[str] = ()
 
 
 def read_prompts(path: Path, options: GenerationOptions) -> list[Line]:
@@ -116,6 +118,7 @@ class _Printer:
 
     def __init__(self, job: Job, n_answers: int) -> None:
         self._form, self._output = job.form, Output()
+        self._echoed = job.echoed or [""] * n_answers
         self._records = records(job.model.tokenizer, job.load_s, job.n_ctx)
         self._events: list[list[Event]] = [[] for _ in range(n_answers)]
         self._next = 0
@@ -124,6 +127,8 @@ class _Printer:
         """Takes an event, and writes what can be written."""
         self._events[index].append(event)
         if self._form == "jsonl":
+            if self._echoed[index] and len(self._events[index]) == 1:
+                self._write({"index": index, "event": "prompt", "text": self._echoed[index]})
             self._write({"index": index, **self._records.of(event)})
             return
         while self._next < len(self._events) and any(isinstance(e, Stop) for e in self._events[self._next][-1:]):
@@ -142,11 +147,12 @@ class _Printer:
 
     def _answer(self, index: int, events: list[Event]) -> None:
         if self._form == "json":
-            self._write({"index": index, **self._records.whole(events)})
+            echoed = {"prompt": self._echoed[index]} if self._echoed[index] else {}
+            self._write({"index": index, **echoed, **self._records.whole(events)})
             return
         if index:
             self._output.write(f"{SEPARATOR}\n")
-        self._output.write("".join(event.text for event in events))
+        self._output.write(self._echoed[index] + "".join(event.text for event in events))
         self._output.end_line()
 
     def _write(self, record: dict[str, Any]) -> None:

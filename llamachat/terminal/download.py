@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from llamachat.terminal.output import wants_colour
+from llamachat.terminal.output import is_quiet, wants_colour
 from llamachat.terminal.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _WIDE = 70  # columns from which bytes, speed and time left have room beside the
 def download_bars() -> Iterator[Callable[[int, int | None, str], None]]:
     """What `catalog.pull` calls with bytes done, bytes in all and the step; draws only on a terminal."""
     is_terminal = sys.stderr is not None and sys.stderr.isatty()
-    if not is_terminal:
+    if not is_terminal or is_quiet():
         yield lambda done, total, what: None
         return
     from rich.console import Console  # 60 ms, only where a bar is drawn

@@ -6,6 +6,8 @@ from llamachat.engine.events import Event
 from llamachat.terminal.colour import wants_colour as wants_colour
 from llamachat.terminal.sanitize import clean
 
+_quiet = False
+
 
 class Output:
     """Standard output of a text in pieces. A terminal gets it without control bytes, a file or pipe as it is.
@@ -29,8 +31,15 @@ class Output:
         write(shown)
         self._ends_line = shown.endswith("\n") if shown else self._ends_line
 
+    def prompt(self, text: str) -> None:
+        """Writes the prompt that the answer goes on from (`--echo`)."""
+        self.write(text)
+
     def idle(self) -> None:
         """Nothing has come for a while; everything is written already."""
+
+    def finish(self) -> None:
+        """Nothing more will come."""
 
     def end_line(self) -> None:
         """Writes a line break, unless the text ended with one or is empty."""
@@ -47,7 +56,18 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
+def be_quiet() -> None:
+    """From here on standard error gets errors only, for the rest of the process."""
+    global _quiet
+    _quiet = True
+
+
+def is_quiet() -> bool:
+    """Whether standard error is for errors only."""
+    return _quiet
+
+
 def note(text: str) -> None:
     """A line on standard error that is not an error."""
-    if sys.stderr is not None:
+    if sys.stderr is not None and not _quiet:
         print(clean(text), file=sys.stderr, flush=True)

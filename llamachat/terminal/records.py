@@ -67,6 +67,10 @@ class JsonLines(Output):
         super().__init__()
         self._records = made
 
+    def prompt(self, text: str) -> None:
+        """Writes the prompt as an event of its own."""
+        self.write(json.dumps({"event": "prompt", "text": text}, ensure_ascii=False) + "\n")
+
     def event(self, event: Event) -> None:
         """Writes it at once."""
         self.write(json.dumps(self._records.of(event), ensure_ascii=False) + "\n")
@@ -79,10 +83,16 @@ class JsonObject(Output):
         super().__init__()
         self._records = made
         self._events: list[Event] = []
+        self._echoed: dict[str, str] = {}
+
+    def prompt(self, text: str) -> None:
+        """Keeps the prompt, for a field of the object."""
+        self._echoed = {"prompt": text}
 
     def event(self, event: Event) -> None:
         """Keeps it; the last one writes all."""
         self._events.append(event)
         if isinstance(event, Stop):
-            self.write(json.dumps(self._records.whole(self._events), ensure_ascii=False) + "\n")
+            whole = {**self._echoed, **self._records.whole(self._events)}
+            self.write(json.dumps(whole, ensure_ascii=False) + "\n")
             self._events = []

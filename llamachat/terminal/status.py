@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TextIO
 
+from llamachat.terminal.output import is_quiet
 from llamachat.terminal.sanitize import clean_line
 
 PATIENCE_S = 1.0
@@ -23,7 +24,8 @@ class Status:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self.enabled = self._stream is not None and self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        on_terminal = self._stream is not None and self._stream.isatty() and os.environ.get("TERM") != "dumb"
+        self.enabled = on_terminal and not is_quiet()
         self._lock = Lock()
         self._shown = False
         self._begun: float | None = None

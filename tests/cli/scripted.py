@@ -106,7 +106,7 @@ class ScriptedContext:
 class ScriptedModel:
     title, n_vocab, n_ctx_train = "scripted \x1b]0;evil\x07model", N_VOCAB, 4096
     chat_template = builtin_template("chatml")
-    file = SimpleNamespace(metadata={})
+    file = SimpleNamespace(metadata={}, path="scripted.gguf")
 
     def __init__(self, answers: Sequence[str], n_ctx: int = 4096) -> None:
         self.tokenizer = ScriptedTokenizer()
@@ -137,6 +137,7 @@ if __name__ == "__main__":
 
     model = ScriptedModel(json.loads(os.environ["SCRIPTED_ANSWERS"]))
     loading.load_model = lambda choice, status, n_contexts=1: model
+    loading.open_without_weights = lambda choice: model
     loading.open_tokenizer = lambda choice: model.tokenizer
     sys.argv[0] = "llamachat"
     main()

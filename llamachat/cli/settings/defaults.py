@@ -3,16 +3,28 @@
 So --help reads no file, and a broken one does not keep it from being shown.
 """
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 from llamachat.cli.settings.fitting import Found
-from llamachat.cli.settings.sources import LEVELS, UNSETTABLE, Setting, gather, known_settings, setting_name
+from llamachat.cli.settings.sources import (
+    LEVELS,
+    UNSETTABLE,
+    Setting,
+    gather,
+    gather_of_prompt,
+    known_settings,
+    setting_name,
+)
 from llamachat.errors import UsageError
 
 LENIENT = frozenset({"completion", "config", "doctor"})
 """Commands that help where the settings are broken, and so do without them then."""
+
+PROMPT_NAME = "prompt_name"
+"""The parameter of a prompt of the library, whose head has settings, too."""
 
 CHECK = "llamachat.check"
 """The entry of a context's `meta` that says: make the groups of options, and do not run the command."""
@@ -58,11 +70,24 @@ class Defaults:
         if above is None:
             return []
         try:
-            return gather(known_settings(above.command.commands.values()), profile_of(self._context))
+            settings = gather(known_settings(above.command.commands.values()), profile_of(self._context))
+            return sorted([*settings, *self._of_prompt(settings)], key=lambda one: LEVELS.index(one.level))
         except UsageError:
             if self._context.command.name in LENIENT:
                 return []
             raise
+
+    def _of_prompt(self, settings: Sequence[Setting]) -> list[Setting]:
+        """What the head of the chosen prompt sets, where the command can have one."""
+        command = self._context.command
+        options = [option for option in command.params if option.name == PROMPT_NAME]
+        names = [setting.raw for option in options for setting in settings if setting.name == setting_name(option)]
+        given = self._context.params.get(PROMPT_NAME)
+        if not options or (given is None and not names):
+            return []
+        from llamachat.cli.prompt_library.reading import open_prompt  # what other commands do without
+
+        return gather_of_prompt(command, open_prompt(str(names[0] if given is None else given)).settings)
 
 
 def _was_given(context: Any, parameter: str) -> bool:

@@ -11,12 +11,15 @@ from llamachat.cli.settings.values import Parameter, from_file, from_text
 from llamachat.cli.settings.variables import PREFIX, VARIABLES, variable
 from llamachat.errors import UsageError
 
-ENVIRONMENT, PROFILE, CONFIG = "environment", "profile", "config"
-LEVELS = (ENVIRONMENT, PROFILE, CONFIG)
+ENVIRONMENT, PROMPT, PROFILE, CONFIG = "environment", "prompt", "profile", "config"
+LEVELS = (ENVIRONMENT, PROMPT, PROFILE, CONFIG)
 """Where a setting may come from, the nearest first; the command line is nearer than all."""
 
-UNSETTABLE = frozenset({"debug", "help", "profile", "version", "yes"})
+UNSETTABLE = frozenset({"debug", "help", "profile", "var", "version", "yes"})
 """Options of the moment, which no file can set; whoever agrees to something, agrees to it on the command line."""
+
+OUTSIDE_PROMPTS = frozenset({"dry_run", "file", "prompt", "prompts", "text"})
+"""Settings that the head of a prompt cannot make: they say which prompt it is, and what is done with it."""
 
 LISTED = " (`llamachat config show` lists all)"
 
@@ -81,6 +84,14 @@ def gather(known: Known, profile: str | None) -> list[Setting]:
     if chosen is not None and chosen not in profiles:
         raise UsageError(f"there is no [profile.{chosen}] in {file.path}{_nearest(chosen, profiles)}")
     return [*variables, *(profiles[chosen] if chosen is not None else ()), *_of_table(known, file, CONFIG)]
+
+
+def gather_of_prompt(command: Any, head: ConfigFile) -> list[Setting]:
+    """What the head of a prompt sets for a command. Raises UsageError with file and line."""
+    known = {name: options for name, options in known_settings([command]).items() if name not in OUTSIDE_PROMPTS}
+    if "profile" in head.table:
+        raise UsageError(f"{head.place('profile')}: a prompt cannot choose a profile")
+    return list(_of_table(known, head, PROMPT))
 
 
 def profile_names() -> list[str]:

@@ -12,14 +12,18 @@ DYNAMIC = {
     "--model": "models",
     "--model-draft": "models",
     "--profile": "profiles",
+    "prompts name": "prompts",
     "pull source": "sources",
+    "run --prompt": "prompts",
     "sessions words": "sessions",
     "show model": "models",
     "templates name": "templates",
 }
-"""What the values of options, and of commands' arguments, are: a kind of `cli/candidates.py`; files come with it."""
+"""What the values of options, in all commands or in one, and of commands' arguments are: a kind of
+`cli/candidates.py`; files come with it.
+"""
 
-ONLY = frozenset({"profiles", "sessions", "sources"})
+ONLY = frozenset({"profiles", "prompts", "sessions", "sources"})
 """Kinds beside which files are not offered."""
 
 LONGEST = 60
@@ -77,17 +81,18 @@ def _command(name: str, command: Any) -> KnownCommand:
 def _options(command: Any) -> list[KnownOption]:
     shown = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
     help_option = KnownOption(("-h", "--help"), "Show the help and leave.", None)
-    return [*(KnownOption(_names(p), _short(entry(p).text), _of_option(p)) for p in shown), help_option]
+    return [*(KnownOption(_names(p), _short(entry(p).text), _of_option(command, p)) for p in shown), help_option]
 
 
 def _names(option: Parameter) -> tuple[str, ...]:
     return (*option.opts, *(option.secondary_opts if option.default else ()))
 
 
-def _of_option(option: Parameter) -> Values | None:
+def _of_option(command: Any, option: Parameter) -> Values | None:
     if kind(option) == "switch":
         return None
-    return _values(option, next((name for name in option.opts if name in DYNAMIC), ""))
+    keys = [key for name in option.opts for key in (f"{command.name} {name}", name)]
+    return _values(option, next((key for key in keys if key in DYNAMIC), ""))
 
 
 def _values(parameter: Parameter, key: str) -> Values:

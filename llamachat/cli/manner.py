@@ -1,0 +1,64 @@
+"""The options of `run` that say how a prompt is taken, how often, and what a cut answer means."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from typer import Option
+
+from llamachat.cli.options import System
+from llamachat.errors import UsageError
+
+
+class Form(StrEnum):
+    """What becomes of a prompt before the model sees it."""
+
+    RAW = "raw"
+    CHAT = "chat"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """Whether the prompt is continued or answered, how often, and what a cut answer means."""
+
+    template: Annotated[
+        Form | None,
+        Option("--template", help="raw: the prompt is continued as it stands, by any model; chat: it is answered, "
+               "through the chat template. [default: raw]"),
+    ] = None  # fmt: skip
+    chat: Annotated[bool | None, Option("--chat", help="As --template chat.", show_default=False)] = None
+    system: System = None
+    parallel: Annotated[
+        int | None,
+        Option("--parallel", "-np", min=1, max=64, metavar="N", help="N answers side by side: that many of one prompt, "
+               "or of --prompts at a time."),
+    ] = None  # fmt: skip
+    prompts: Annotated[
+        Path | None,
+        Option("--prompts", metavar="FILE", help='Inputs from a file: on each line a JSON string, or an object with '
+               '"prompt" and maybe "seed", "n_predict"; -p and --prompt are put around each.'),
+    ] = None  # fmt: skip
+    fail_on_length: Annotated[bool, Option("--fail-on-length", help="Exit with 5 if the text was cut short.")] = False
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", help="Show what the model would see, how many tokens that is, and the settings; load no "
+               "weights."),
+    ] = False  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.chat is not None and self.template is not None and self.chat != (self.template is Form.CHAT):
+            said = "--chat" if self.chat else "--no-chat"
+            raise UsageError(f"{said} and --template {self.template} exclude one another: give one of them")
+        if self.system is not None and not self.answers:
+            raise UsageError("--system is part of a chat: give --chat too, or put the text into the prompt")
+
+    @property
+    def answers(self) -> bool:
+        """Whether the prompt goes through the chat template."""
+        return bool(self.chat) or self.template is Form.CHAT
+
+    @property
+    def many(self) -> bool:
+        """Whether there are several answers."""
+        return self.parallel is not None or self.prompts is not None

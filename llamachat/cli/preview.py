@@ -1,0 +1,49 @@
+"""`run --dry-run`: what the model would see, and the settings; the weights stay where they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from llamachat.cli import loading
+from llamachat.cli.options import ModelChoice
+from llamachat.cli.report import Format, ReportChoice
+from llamachat.cli.template_choice import TemplateChoice
+from llamachat.errors import ExitCode
+
+if TYPE_CHECKING:
+    from llamachat.engine.generate import GenerationOptions
+    from llamachat.terminal.preview import Preview
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What becomes of a prompt: `answers` sends it through the chat template, behind what the model is told."""
+
+    template: TemplateChoice
+    system: str | None
+    answers: bool
+
+
+def show_previews(
+    model: ModelChoice, lines: "Sequence[tuple[str, GenerationOptions]]", wanted: Wanted, report: ReportChoice
+) -> int:
+    """Prints what the model would see of each prompt. Raises ModelFileError."""
+    from llamachat.terminal.preview import print_previews
+
+    opened = loading.open_without_weights(model)
+    print_previews([_seen(opened, *line, wanted) for line in lines], as_json=report.output is not Format.TEXT)
+    return ExitCode.DONE
+
+
+def _seen(opened: loading.WithoutWeights, text: str, options: "GenerationOptions", wanted: Wanted) -> "Preview":
+    from llamachat.library import chat_template, chat_tokens
+    from llamachat.terminal.preview import Preview
+
+    options, name, tokenizer = loading.with_defaults(opened, options), str(opened.file.path), opened.tokenizer
+    if not wanted.answers:
+        return Preview(name, "raw", tokenizer.encode(text), options, tokenizer)
+    template = wanted.template.chosen(opened) or chat_template(opened)
+    told = [] if wanted.system is None else [{"role": "system", "content": wanted.system}]
+    ids = chat_tokens(tokenizer, template, [*told, {"role": "user", "content": text}])
+    options = replace(options, stop=(*options.stop, *template.end_texts))
+    return Preview(name, f"chat ({template.name or 'one of its own'})", ids, options, tokenizer)

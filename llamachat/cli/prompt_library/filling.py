@@ -1,0 +1,62 @@
+"""The text that becomes of a prompt with an input and variables."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+
+from llamachat.cli.prompt_library.reading import INPUT, LibraryPrompt, Value
+from llamachat.errors import UsageError
+from llamachat.templates.text import TextTemplate
+
+
+class Filling:
+    """A prompt and what its variables are. given: from the command line, before the defaults.
+
+    Raises UsageError for a variable that the prompt does not have, and for those that it needs and nobody gave.
+    """
+
+    def __init__(self, prompt: LibraryPrompt, given: Mapping[str, str]) -> None:
+        self._prompt = prompt
+        self._body = TextTemplate(prompt.body, prompt.path)
+        self._system = None if prompt.system is None else TextTemplate(prompt.system, prompt.settings.place("system"))
+        asked = self._asked_of_body | (self._system.names if self._system is not None else frozenset())
+        self._check(given, sorted(asked | prompt.variables.keys()))
+        self._values: dict[str, Value | None] = {
+            name: variable.default for name, variable in prompt.variables.items()
+        } | dict(given)
+        if missing := sorted(name for name in asked - {INPUT} if self._values.get(name) is None):
+            raise UsageError(f"the prompt {prompt.name} needs {_listed(missing)}: give --var {missing[0]}=VALUE")
+
+    def text(self, data: str) -> str:
+        """The prompt's text with the input in its place, or behind it after a blank line where it has none."""
+        if INPUT not in self._asked_of_body:
+            return "\n\n".join(part for part in (self._rendered(self._body, data), data) if part)
+        if not data:
+            name = self._prompt.name
+            raise UsageError(f"the prompt {name} needs an input: pipe a text in, or give -f FILE or -p TEXT")
+        return self._rendered(self._body, data)
+
+    def system(self, told: str | None, data: str) -> str | None:
+        """What the model is told before: `told`, rendered if it is the prompt's own."""
+        if self._system is None or told != self._prompt.system:
+            return told
+        return self._rendered(self._system, data)
+
+    @cached_property
+    def _asked_of_body(self) -> frozenset[str]:
+        return self._body.names
+
+    def _rendered(self, template: TextTemplate, data: str) -> str:
+        return template.render({**self._values, INPUT: data}).strip("\n")
+
+    def _check(self, given: Mapping[str, str], known: Sequence[str]) -> None:
+        for name in given:
+            if name not in known or name == INPUT:
+                close = get_close_matches(name, known, 1)
+                names = _listed([one for one in known if one != INPUT])
+                hint = f"did you mean {close[0]}?" if close and close[0] != INPUT else f"it has {names or 'none'}"
+                raise UsageError(f"--var {name}: the prompt {self._prompt.name} has no such variable; {hint}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))

@@ -1,0 +1,50 @@
+"""Several answers of one `run`: to one prompt, or to many."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llamachat.cli import loading
+from llamachat.cli.manner import Manner
+from llamachat.cli.options import ModelChoice
+from llamachat.cli.report import ReportChoice
+from llamachat.cli.run_prompt import RunPrompt
+from llamachat.errors import EndedByLength, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.generate import GenerationOptions
+    from llamachat.terminal.batch import Line
+
+SIDE_BY_SIDE = 8
+
+
+def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions") -> "list[Line]":
+    """The prompts with their options. Raises UsageError with the number of a faulty line of --prompts."""
+    from llamachat.terminal.batch import read_prompts, repeated
+
+    if manner.prompts is None:
+        return repeated(prompt.whole(prompt.data()), options, manner.parallel or 1)
+    if prompt.file:
+        raise UsageError("--prompts and --file exclude one another: each line of --prompts is an input of its own")
+    return [(prompt.whole(text), own) for text, own in read_prompts(manner.prompts, options)]
+
+
+def answer_many(
+    model: ModelChoice, lines: "Sequence[Line]", system: str | None, manner: Manner, report: ReportChoice
+) -> int:
+    """Writes the answers; the exit code is that of the worst of them."""
+    from llamachat.terminal.batch import requests, run_batch
+
+    with loading.open_batch(model, min(manner.parallel or SIDE_BY_SIDE, len(lines)), report) as job:
+        lines = [(text, loading.with_defaults(job.model, one)) for text, one in lines]
+        echoed = [report.echoed(text, manner.answers) for text, _ in lines]
+        stops = run_batch(replace(job, echoed=echoed), requests(job, lines, manner.answers, system))
+    for stop in stops:
+        if stop.error is not None:
+            raise stop.error
+    reasons = {stop.reason for stop in stops}
+    if "cancelled" in reasons:
+        return ExitCode.INTERRUPT
+    if manner.fail_on_length and reasons & {"length", "context"}:
+        raise EndedByLength("a text was cut short (--fail-on-length)")
+    return ExitCode.DONE

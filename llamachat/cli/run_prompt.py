@@ -1,0 +1,130 @@
+"""The options of `run` that make its prompt: a text, files and standard input, or a prompt of the library."""
+
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Option
+
+from llamachat.cli.options import Files, LengthChoice
+from llamachat.cli.prompt import argument, joined, read_file, read_files
+from llamachat.errors import UsageError
+
+if TYPE_CHECKING:
+    from llamachat.cli.prompt_library.filling import Filling
+
+PLACE = re.compile(r"\{\{input\}\}|\{input\}")
+"""Where the input goes; doubled braces are the text itself."""
+
+
+@dataclass(frozen=True)
+class RunPrompt:
+    """Where the prompt comes from."""
+
+    text: Annotated[
+        str | None,
+        Option("--text", "-p", metavar="TEXT", help="The prompt. {input} in it is where files and standard input go, "
+               "instead of behind it; @FILE is what a file holds; {{input}} and @@ are these characters."),
+    ] = None  # fmt: skip
+    file: Files = None
+    prompt_name: Annotated[
+        str | None,
+        Option("--prompt", metavar="NAME", is_eager=True, help="A prompt from `llamachat prompts`, or a file like "
+               "them, NAME.jinja; -p, files and standard input are its input."),
+    ] = None  # fmt: skip
+    var: Annotated[
+        list[str] | None,
+        Option("--var", metavar="NAME=VALUE", help="A variable of --prompt; @FILE is what a file holds. May be given "
+               "several times."),
+    ] = None  # fmt: skip
+    escape: Annotated[
+        bool,
+        Option("--escape/--no-escape", "-e", help=r"Put in \n, \t, \xHH ... in -p and --stop, never in what files "
+               "and standard input hold."),
+    ] = True  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.var and self.prompt_name is None:
+            raise UsageError("--var sets a variable of a prompt: give --prompt NAME, too")
+
+    def whole(self, data: str) -> str:
+        """The prompt with this input, never empty. Raises UsageError where there is none."""
+        prompt = self._around(data)
+        if not prompt:
+            raise UsageError("the prompt is empty: give -p TEXT, -f FILE, --prompt NAME, or a text on standard input")
+        return prompt
+
+    def data(self) -> str:
+        """What files and standard input hold. Raises UsageError for what cannot be read, or is no text."""
+        return read_files(self.file or (), stdin=True)
+
+    def _around(self, data: str) -> str:
+        if self._filling is not None:
+            return self._filling.text(joined([self._text or "", data]))
+        if self._text is None:
+            return data
+        places = PLACE.findall(self._text)
+        if "{input}" not in places:
+            return joined([PLACE.sub("{input}", self._text), data])
+        if not data:
+            raise UsageError(
+                "the prompt says {input}, and there is none: pipe a text in, give -f FILE, or write {{input}} "
+                "for the word itself"
+            )
+        return PLACE.sub(lambda found: data if found[0] == "{input}" else "{input}", self._text)
+
+    def system(self, told: str | None, data: str = "") -> str | None:
+        """The system prompt, filled in where it is the library's."""
+        return told if self._filling is None else self._filling.system(told, data)
+
+    def length(self, length: LengthChoice) -> LengthChoice:
+        """The same with escapes put into its stop texts."""
+        return replace(length, stop=[self._unescaped(text) for text in length.stop or ()])
+
+    @cached_property
+    def _text(self) -> str | None:
+        """-p as it is meant."""
+        if self.text is None:
+            return None
+        if _is_file(self.text):
+            return _included(self.text, "-p")
+        return self._unescaped(argument(_without_doubled(self.text)))
+
+    @cached_property
+    def _filling(self) -> "Filling | None":
+        if self.prompt_name is None:
+            return None
+        from llamachat.cli.prompt_library.filling import Filling
+        from llamachat.cli.prompt_library.reading import open_prompt
+
+        return Filling(open_prompt(self.prompt_name), dict(map(_variable, self.var or ())))
+
+    def _unescaped(self, text: str) -> str:
+        from llamachat.terminal.escapes import unescaped
+
+        return unescaped(text) if self.escape else text
+
+
+def _variable(given: str) -> tuple[str, str]:
+    name, equals, value = given.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--var {given}: a variable is NAME=VALUE")
+    return name, _included(value, "--var") if _is_file(value) else _without_doubled(value)
+
+
+def _is_file(text: str) -> bool:
+    return text.startswith("@") and text[1:2] not in ("", "@")
+
+
+def _included(text: str, option: str) -> str:
+    """What the file behind the @ holds."""
+    try:
+        return read_file(Path(text[1:]).expanduser(), f"{option} {text}")
+    except UsageError as error:
+        raise UsageError(f"{error}; a text that begins with @ is written @@") from error
+
+
+def _without_doubled(text: str) -> str:
+    return text[1:] if text.startswith("@@") else text

@@ -1,0 +1,19 @@
+"""What went wrong in a template, in words: templates are other people's programs, so that can be anything."""
+
+LONGEST_REASON = 300
+TEMPLATE_FILE = "<template>"
+
+
+def template_line(error: BaseException) -> int:
+    """The template's line that raised `error` (Jinja puts it into the traceback); 0 if unknown."""
+    line, place = 0, error.__traceback__
+    while place is not None:
+        if place.tb_frame.f_code.co_filename == TEMPLATE_FILE:
+            line = place.tb_lineno
+        place = place.tb_next
+    return line
+
+
+def one_line(error: object) -> str:
+    """The error's message in one line of bearable length."""
+    return " ".join(str(error).split())[:LONGEST_REASON]

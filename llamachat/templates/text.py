@@ -1,0 +1,69 @@
+"""A template for a text that is no conversation, such as a prompt of the library, in the sandbox of chat templates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from llamachat.errors import LlamaChatError, UsageError
+from llamachat.templates.faults import one_line, template_line
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from llamachat.templates.sandbox import TemplateEnvironment
+
+
+class TextTemplate:
+    """Jinja, and the file that it is from; its errors name file and line. jinja2 is imported when it is first used."""
+
+    def __init__(self, source: str, file: object) -> None:
+        self.source = source
+        self._file = file
+
+    @property
+    def names(self) -> frozenset[str]:
+        """What the template asks for from outside. Raises UsageError if it is not valid Jinja."""
+        from jinja2 import meta
+
+        with self._valid_jinja():
+            found = meta.find_undeclared_variables(self._environment.parse(self.source))
+        return frozenset(found) - self._environment.globals.keys()
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """The text. Raises UsageError if the template is not valid, fails, or exceeds its budget of steps and size."""
+        template = self._template
+        self._environment.budget.begin()
+        try:
+            return template.render(variables)
+        except LlamaChatError as error:
+            raise UsageError(f"{self._file}: the text {str(error).removeprefix('The chat template ')}") from error
+        except Exception as error:
+            line = template_line(error)
+            place = f"{self._file}, line {line}" if line else self._file
+            raise UsageError(f"{place}: {one_line(error) or type(error).__name__}") from error
+
+    @cached_property
+    def _environment(self) -> TemplateEnvironment:
+        from llamachat.templates.sandbox import TemplateEnvironment
+
+        return TemplateEnvironment()
+
+    @cached_property
+    def _template(self) -> Template:
+        with self._valid_jinja():
+            return self._environment.from_string(self.source)
+
+    @contextmanager
+    def _valid_jinja(self) -> Iterator[None]:
+        from jinja2.exceptions import TemplateSyntaxError
+
+        try:
+            yield
+        except TemplateSyntaxError as error:
+            reason = one_line(error.message or error)
+            raise UsageError(f"{self._file}, line {error.lineno}: {reason} (Jinja)") from error
+        except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            raise UsageError(f"{self._file}: not valid Jinja: {one_line(error) or type(error).__name__}") from error

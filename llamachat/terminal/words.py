@@ -51,8 +51,10 @@ class WordOutput(Output):
 
     def end_line(self) -> None:
         """Writes what is held, and a line break unless the text ended with one or is empty."""
-        self.finish()
-        super().end_line()
+        if self._held:
+            self.write("\n")
+        else:
+            super().end_line()
 
     def _hold(self, text: str) -> None:
         if text and not self._held:

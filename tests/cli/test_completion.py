@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pexpect
@@ -83,6 +84,9 @@ COMPLETED = [
     pytest.param("llamachat run -m Qwen2-", ["Qwen2-0.5b"], id="a model"),
     pytest.param("llamachat --color al", ["always"], id="the value of an option before the command"),
     pytest.param("llamachat pull ge", ["gemma3"], id="what can be fetched"),
+    pytest.param("llamachat run --prompt summ", ["summarize"], id="a prompt"),
+    pytest.param("llamachat prompts transl", ["translate"], id="a prompt to look at"),
+    pytest.param("llamachat interactive --prompt summ", [], id="a text that is no name"),
 ]
 
 
@@ -156,7 +160,7 @@ def test_a_broken_file_and_an_unknown_kind_offer_nothing_and_say_nothing(own_hom
     assert (asked("profiles"), asked("nonsense"), asked("")) == ("", "", "")
 
 
-@pytest.mark.parametrize("kind", ["models", "profiles", "sources", "templates"])
+@pytest.mark.parametrize("kind", ["models", "profiles", "prompts", "sources", "templates"])
 def test_a_shells_question_loads_neither_typer_nor_the_engine(kind):
     code = (
         "import atexit\n"
@@ -168,3 +172,19 @@ def test_a_shells_question_loads_neither_typer_nor_the_engine(kind):
         "            print('LOADED', name)\n"
     )
     assert "LOADED" not in asked(kind, "", code)
+
+
+def test_prompts_are_offered_with_what_they_are_and_soon(own_home):
+    folder = own_home / "config" / "llamachat" / "prompts"
+    folder.mkdir(parents=True)
+    (folder / "mine.jinja").write_text('---\ndescription = "My own"\n---\nx')
+    (folder / "mistaken.jinja").write_text("---\n")
+    assert asked("prompts", "mi") == "mine\tMy own\n"
+    command = [sys.executable, "-m", "llamachat", "__complete", "prompts", "s"]
+    assert min(taken(command) for _ in range(5)) < 0.15
+
+
+def taken(command: list[str]) -> float:
+    began = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - began

@@ -5,23 +5,20 @@ An error is one line on standard error; a traceback appears only with --debug or
 
 import os
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from types import FrameType
 from typing import Any
 
 from llamachat import __version__
 from llamachat.errors import ExitCode, LlamaChatError, UsageError
+from llamachat.terminal.endings import hear_endings
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     arguments, debug = _without_debug(sys.argv[1:])
-    for name in ("SIGTERM", "SIGHUP"):  # what the person has chosen to ignore, as nohup does, stays ignored
-        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN:
-            signal.signal(getattr(signal, name), _terminated)
+    hear_endings()
     sys.exit(_flushed(_outcome(arguments, debug)))
 
 
@@ -159,11 +156,6 @@ def _flushed(code: int) -> int:
 def _drop(descriptor: int) -> None:
     """What is left in the buffer has nowhere to go: the interpreter's own flush must not complain about it again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-
-
-def _terminated(number: int, _frame: FrameType | None) -> None:
-    """SIGTERM and SIGHUP unwind the stack, so that the terminal is restored and the workers stop."""
-    raise SystemExit(128 + number)
 
 
 if __name__ == "__main__":

@@ -57,19 +57,39 @@ class LineReader:
     def __init__(self, history: InputHistory, settings: InputSettings) -> None:
         self._settings = settings
         self._name = self._status = ""
+        self._end: SystemExit | None = None
         self._session = self._opened(history)
 
     def __call__(self) -> str:
         """The next message."""
         self._name, self._status = self._settings.prompt(), clean_line(self._settings.status())
         try:
-            with kept_terminal():
+            with kept_terminal(self._leave):
                 take_typed(self._session.input)
-                return unquoted(self._session.prompt())
+                return unquoted(self._prompted())
         except OSError as error:
             if error.errno == errno.EIO:
                 raise EOFError from error
             raise
+
+    def _prompted(self) -> str:
+        try:
+            return self._session.prompt()
+        finally:
+            if self._end is not None:
+                raise self._end
+
+    def _leave(self, end: SystemExit) -> None:
+        """The program ends. Raised in a task of the event loop that would be shown as an error of it."""
+        loop = self._session.app.loop
+        if loop is None:
+            raise end
+        self._end = end
+        loop.call_soon_threadsafe(self._exit)
+
+    def _exit(self) -> None:
+        if not self._session.app.is_done:
+            self._session.app.exit(exception=self._end)
 
     def _opened(self, history: InputHistory) -> PromptSession[str]:
         session: PromptSession[str] = PromptSession(

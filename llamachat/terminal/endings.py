@@ -1,0 +1,54 @@
+"""SIGTERM and SIGHUP end the program by unwinding its stack, so that everything is put back; then 128 and the number.
+
+Both often come at once, from a terminal that is closed or a system that goes down. What is being put back after the
+first is not disturbed by a second.
+"""
+
+import signal
+import time
+from collections.abc import Callable
+from threading import current_thread, main_thread
+from types import FrameType
+from typing import Any
+
+ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
+AGAIN_S = 2.0
+"""A program that has not ended so long after a signal hears the next one: a library may have swallowed the first."""
+
+Leave = Callable[[SystemExit], None]
+
+_heard = float("-inf")
+"""When the last signal was obeyed."""
+
+
+def raise_at_once(end: SystemExit) -> None:
+    """Unwinds the stack from where the program is. Raises what it is given."""
+    raise end
+
+
+def hear_endings(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
+    """Hands the end of the program to `leave` from now on; returns the handlers before, for `unhear_endings`.
+
+    What nohup ignores stays ignored.
+    """
+    if current_thread() is not main_thread():
+        return {}
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        # A second signal may call this anywhere within this call. Then its own end is raised through this one, or it
+        # finds the first heard: one end is raised in every order.
+        global _heard
+        if time.monotonic() - _heard > AGAIN_S:
+            _heard = time.monotonic()
+            leave(SystemExit(128 + number))
+
+    heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    return {number: signal.signal(number, end) for number in heard}
+
+
+def unhear_endings(handlers: dict[signal.Signals, Any]) -> None:
+    """Puts the handlers before back, unless the program ends."""
+    if time.monotonic() - _heard > AGAIN_S:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -12,13 +12,11 @@ from typing import Any
 
 from llamachat import __version__
 from llamachat.errors import ExitCode, LlamaChatError, UsageError
-from llamachat.terminal.endings import hear_endings
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     arguments, debug = _without_debug(sys.argv[1:])
-    hear_endings()
     sys.exit(_flushed(_outcome(arguments, debug)))
 
 
@@ -58,6 +56,9 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.DONE
     for argument in arguments:
         _check_text(argument)
+    from llamachat.terminal.endings import hear_endings
+
+    hear_endings()
     # 60 ms of imports, which --version does without; a Ctrl+C during them ends as quietly as later.
     from typer import Abort
     from typer import TyperException as WrongUsage

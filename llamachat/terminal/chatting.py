@@ -11,7 +11,7 @@ from llamachat.engine.events import Event
 from llamachat.errors import ContextFull
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
-from llamachat.terminal.columns import terminal_size, wrapped
+from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.fitting import fitted, options_of
 from llamachat.terminal.output import note
@@ -19,6 +19,7 @@ from llamachat.terminal.reasoning import ReasoningView, Thought
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.spoken import spoken
 from llamachat.terminal.thinking import Thinking, thinking_of
+from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import PlainView, answer_view
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Chat:
             return
         if self.speaker.output.is_terminal:
             columns = terminal_size()[0]
-            text = "\n".join(row for line in text.split("\n") for row in wrapped(line, columns))
+            text = "\n".join(set_out(text, columns))
         self.speaker.output.write(f"{text}\n")
 
     def recall(self) -> None:
@@ -203,7 +204,8 @@ class Chat:
         answer = None
         try:
             speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
-            answer = speaker.speak([*tokens, *begun])
+            with typing_unseen():
+                answer = speaker.speak([*tokens, *begun])
         finally:
             view.close()
             if answer is None or not (answer.ids or begun or answer.reason != "cancelled"):

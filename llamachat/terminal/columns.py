@@ -11,6 +11,12 @@ import sys
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 RESET = "\x1b[0m"
+_PAIR = re.compile(r"(\S.*?\s{2,})(\S.*)")
+"""A name and, after a gap, what it means."""
+
+NARROW = 4
+"""Columns by which a meaning is set in below its name where there is no room beside it."""
+
 _WORD = re.compile(r"\s*\S+")
 _PARTS = {**dict.fromkeys((*range(0x1F1E6, 0x1F200), *range(0x1F3FB, 0x1F400)), 2), 0xFE0F: 1}
 """Flags' letters, skin colours, and the sign that makes a picture of a character."""
@@ -56,6 +62,23 @@ def wrapped(text: str, columns: int) -> list[str]:
             *full, row = cut(word.lstrip() if row else word, columns)
             rows += full
         rows.append(row)
+    return rows
+
+
+def set_out(text: str, columns: int) -> list[str]:
+    """As `wrapped`; what follows a gap goes on below itself, so that a list of names and meanings stays one."""
+    rows: list[str] = []
+    for line in text.split("\n"):
+        pair = _PAIR.fullmatch(line)
+        if pair is None or columns_of(line) <= columns:
+            rows += wrapped(line, columns)
+            continue
+        name, indent = pair[1], columns_of(pair[1])
+        if 2 * indent > columns:
+            rows += wrapped(name.rstrip(), columns)
+            name, indent = "", NARROW
+        meaning = wrapped(pair[2], max(1, columns - indent))
+        rows += [(" " * indent if number or not name else name) + row for number, row in enumerate(meaning)]
     return rows
 
 

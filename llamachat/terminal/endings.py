@@ -4,6 +4,7 @@ Both often come at once, from a terminal that is closed or a system that goes do
 first is not disturbed by a second.
 """
 
+import atexit
 import signal
 import time
 from collections.abc import Callable
@@ -45,6 +46,14 @@ def hear_endings(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
 
     heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
     return {number: signal.signal(number, end) for number in heard}
+
+
+@atexit.register
+def _ignore_endings() -> None:
+    """Python gives the signals back to the kernel before it is gone; a second one would change the exit code."""
+    if time.monotonic() - _heard <= AGAIN_S:
+        for number in ENDINGS:
+            signal.signal(number, signal.SIG_IGN)
 
 
 def unhear_endings(handlers: dict[signal.Signals, Any]) -> None:

@@ -14,6 +14,7 @@ from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
 from llamachat.terminal.reuse import as_held
 from llamachat.terminal.spoken import spoken
+from llamachat.terminal.unseen import typing_unseen
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -95,7 +96,8 @@ def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
     else:
         return ""
     options = replace(speaker.options, max_tokens=room, grammar=None, n_keep=None)
-    answer = replace(speaker, options=options, output=_Unseen()).speak(tokens)
+    with typing_unseen():
+        answer = replace(speaker, options=options, output=_Unseen()).speak(tokens)
     if answer.reason == "cancelled":
         raise Cancelled("the summary was stopped")
     return spoken(answer.text, conversation.template.source).strip()

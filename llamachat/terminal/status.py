@@ -37,9 +37,9 @@ class Status:
             return
         with self._lock:
             width = max(10, os.get_terminal_size(self._stream.fileno()).columns - 1)
+            self._shown = True  # before it is true: a Ctrl+C in between leaves no line behind
             self._stream.write(f"\r\x1b[K{_cut(clean_line(sentence), width)}")
             self._stream.flush()
-            self._shown = True
 
     def clear(self) -> None:
         """Removes the line, if there is one; the next progress is patient again."""
@@ -70,8 +70,8 @@ class Status:
     @contextmanager
     def during(self, sentence: str) -> Iterator[None]:
         """Shows the sentence while the block runs."""
-        self.show(sentence)
         try:
+            self.show(sentence)
             yield
         finally:
             self.clear()

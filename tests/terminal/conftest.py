@@ -1,4 +1,4 @@
-"""The scripted model of the command line's tests is this folder's, too."""
+"""The scripted model of the command line's tests is this folder's, too; people who talk are sent home in the end."""
 
 import sys
 from pathlib import Path
@@ -14,3 +14,21 @@ def make(capsys):
     from scripted_chat import made
 
     return made
+
+
+@pytest.fixture
+def talk(own_home):
+    """Starts a chat, as `talker`, and waits for the prompt unless told otherwise."""
+    from talking_at import talker
+
+    people = []
+
+    def start(*arguments, wait=True, **more):
+        people.append(talker(own_home, *arguments, **more))
+        if wait:
+            people[-1].ready()
+        return people[-1]
+
+    yield start
+    for person in people:
+        person.child.close(force=True)

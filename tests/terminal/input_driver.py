@@ -14,9 +14,9 @@ from pathlib import Path
 from llamachat.errors import LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.commands.base import Completion
-from llamachat.terminal.input.ahead import typing_unseen
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.restore import kept_terminal
+from llamachat.terminal.unseen import typing_unseen
 
 COMMANDS = ("/help", "/set", "/system", "/file")
 VALUES = ("temp", "top_k", "evil\x1b]0;name", "two  blanks", "broken\udce9")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import sys
 
 import pytest
@@ -217,6 +218,18 @@ def test_ctrl_c_clears_and_ctrl_d_leaves_an_empty_line_only(sit):
     person.type(CTRL_D)
     assert person.end() == 0
     assert "END" in person.raw
+
+
+def test_an_interrupt_from_elsewhere_gives_up_the_line(sit):
+    person = sit()
+    person.press("half a thou")
+    person.child.kill(signal.SIGINT)
+    person.until("INTERRUPT")
+    person.settle()
+    person.press("whole")
+    person.type(ENTER)
+    assert person.message() == "whole"
+    assert "Traceback" not in person.raw
 
 
 def test_ctrl_l_clears_the_screen_and_keeps_what_is_typed(sit):

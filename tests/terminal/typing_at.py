@@ -17,8 +17,11 @@ ENTER, ALT_ENTER, CTRL_C, CTRL_D, ESC = "\r", "\x1b\r", "\x03", "\x04", "\x1b"
 PASTE = "\x1b[200~{}\x1b[201~"
 
 
-class _Screen(pyte.Screen):
-    """A screen that takes what newer terminals know."""
+class _Screen(pyte.HistoryScreen):
+    """A screen that keeps what scrolls away, and takes what newer terminals know."""
+
+    def __init__(self, columns, rows):
+        super().__init__(columns, rows, history=5000, ratio=1)
 
     def select_graphic_rendition(self, *attrs, **_private):
         super().select_graphic_rendition(*(attr for attr in attrs if attr != 2))  # dim
@@ -30,6 +33,7 @@ class Person:
     def __init__(self, command, environment, columns=80, rows=24, answers=True):
         self.screen = _Screen(columns, rows)
         self.raw = ""
+        self.left = None  # the terminal's modes after the program
         self._stream, self._answers = pyte.Stream(self.screen), answers
         self.child = pexpect.spawn(
             command[0], command[1:], env=environment, dimensions=(rows, columns), timeout=PATIENCE_S,
@@ -58,8 +62,8 @@ class Person:
         """Waits until the screen says so: a text, or a function of the screen's lines."""
         end = time.monotonic() + PATIENCE_S
         while not (shown(self.lines) if callable(shown) else shown in self.text):
-            assert time.monotonic() < end, f"{shown!r} did not appear:\n{self.text}"
-            self._read(0.1)
+            over = time.monotonic() > end or not (self._read(0.1) or self.child.isalive())
+            assert not over, f"{shown!r} did not appear:\n{self.text}"
 
     @property
     def lines(self):
@@ -68,6 +72,13 @@ class Person:
     @property
     def text(self):
         return "\n".join(self.lines)
+
+    @property
+    def scrolled(self):
+        """The lines that have left the screen at its top."""
+        texts = ("".join(line[column].data for column in range(max([*line, -1]) + 1))
+                 for line in self.screen.history.top)  # fmt: skip
+        return [text.rstrip() for text in texts]
 
     @property
     def got(self):
@@ -88,6 +99,7 @@ class Person:
         """The exit code of a program that ends by itself, or minus its signal."""
         while self.child.isalive() or self._read(0):
             self._read(0.05)
+        self.left = self.modes
         self.child.close()
         return self.child.exitstatus if self.child.signalstatus is None else -self.child.signalstatus
 

@@ -20,7 +20,7 @@ def _help(_chat: "Chat", words: str) -> str:
     if words:
         command = command_of(words if words.startswith("/") else f"/{words}")
         return f"{command.name} {command.arguments}".strip() + f": {command.help}"
-    return "\n".join([*(f"{f'{one.name} {one.arguments}':26}{one.help}" for one in COMMANDS), KEYS])
+    return "\n".join([*(f"{f'{one.name} {one.arguments}':27}{one.help}" for one in COMMANDS), "", KEYS])
 
 
 def _leave(_chat: "Chat", _words: str) -> bool:

@@ -33,7 +33,7 @@ def _show(chat: "Chat", _words: str) -> str:
         ("settings", _settings(chat)),
         ("when full", _when_full(chat)),
     ]
-    return "\n".join(f"{name:10}{value}" for name, value in rows)
+    return "\n".join(f"{name:11}{value}" for name, value in rows)
 
 
 def _settings(chat: "Chat") -> str:

@@ -59,12 +59,12 @@ def _close_menu(event: KeyPressEvent) -> None:
 
 
 def _enter(event: KeyPressEvent) -> None:
-    """Sends, unless the message goes on; takes a completion that is chosen in the menu."""
+    """Sends, unless the message goes on; takes a completion that is chosen among others in the menu."""
     buffer = event.current_buffer
-    chosen = buffer.complete_state.current_completion if buffer.complete_state else None
+    menu = buffer.complete_state
     more = going_on(buffer.text)
-    if chosen is not None:
-        buffer.apply_completion(chosen)
+    if menu is not None and menu.current_completion is not None and len(menu.completions) > 1:
+        buffer.apply_completion(menu.current_completion)
     elif _comes_more(event.app) or (more is not None and more[:-1] == buffer.text):
         buffer.insert_text("\n")
     elif more is not None:

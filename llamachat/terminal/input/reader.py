@@ -1,7 +1,11 @@
 """The line where a person types: prompt_toolkit with a history that lasts, or the plain line of a dumb terminal."""
 
 import errno
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import current_thread, main_thread
+from types import FrameType
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
@@ -29,8 +33,31 @@ ESCAPE_S = 0.05
 
 MENU_ROWS = 4
 
-COLOURED = {"bottom-toolbar": "noreverse ansibrightblack", "prompt": "bold", "auto-suggestion": "ansibrightblack"}
+MENU = {
+    "completion-menu": "fg:default bg:default",
+    "completion-menu.completion.current": "fg:default bg:default reverse",
+    "completion-menu.meta.completion": "fg:default bg:default",
+    "completion-menu.meta.completion.current": "fg:default bg:default",
+    "scrollbar.background": "bg:default",
+    "scrollbar.button": "noreverse bg:default",
+    "aborting": "noinherit",
+    "exiting": "noinherit",
+}
+"""No colours of its own: whatever the terminal's theme is, light or dark, the menu belongs to it."""
+
+QUIET = "ansibrightblack"
+
+COLOURED = {
+    **MENU,
+    "bottom-toolbar": f"noreverse {QUIET}",
+    "prompt": "bold",
+    "auto-suggestion": QUIET,
+    "completion-menu.meta.completion": f"{QUIET} bg:default",
+    "completion-menu.meta.completion.current": f"{QUIET} bg:default",
+    "scrollbar.button": f"bg:{QUIET}",
+}
 PALE = {
+    **MENU,
     "bottom-toolbar": "noreverse",
     # A suggestion must not look like something typed, with or without colour.
     "auto-suggestion": "noinherit dim" if "dim" in Attrs._fields else "noinherit italic",
@@ -58,15 +85,19 @@ class LineReader:
         self._settings = settings
         self._name = self._status = ""
         self._end: SystemExit | None = None
+        self._interrupted = False
         self._session = self._opened(history)
 
     def __call__(self) -> str:
         """The next message."""
         self._name, self._status = self._settings.prompt(), clean_line(self._settings.status())
         try:
-            with kept_terminal(self._leave):
+            with kept_terminal(self._leave), self._interrupts_noted():
                 take_typed(self._session.input)
-                return unquoted(self._prompted())
+                self._raise_interrupt()
+                text = self._prompted()
+                self._raise_interrupt()
+                return unquoted(text)
         except OSError as error:
             if error.errno == errno.EIO:
                 raise EOFError from error
@@ -74,10 +105,39 @@ class LineReader:
 
     def _prompted(self) -> str:
         try:
-            return self._session.prompt()
+            return self._session.prompt(handle_sigint=False)  # its own handler fails behind the end of the line
         finally:
             if self._end is not None:
                 raise self._end
+
+    @contextmanager
+    def _interrupts_noted(self) -> Iterator[None]:
+        """Ctrl+C is a key while the line is read. Just before and after it is a signal, which must not be raised in the
+        event loop and is not lost: it gives up this line, or the next where this one is given up already.
+        """
+        if current_thread() is not main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGINT, self._note_interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _note_interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._interrupted = True
+        if (loop := self._session.app.loop) is not None:
+            loop.call_soon_threadsafe(self._give_up)
+
+    def _raise_interrupt(self) -> None:
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def _give_up(self) -> None:
+        if self._interrupted and self._is_open:
+            self._interrupted = False
+            self._session.app.exit(exception=KeyboardInterrupt, style="class:aborting")
 
     def _leave(self, end: SystemExit) -> None:
         """The program ends. Raised in a task of the event loop that would be shown as an error of it."""
@@ -85,11 +145,17 @@ class LineReader:
         if loop is None:
             raise end
         self._end = end
-        loop.call_soon_threadsafe(self._exit)
+        loop.call_soon_threadsafe(self._exit, end)
 
-    def _exit(self) -> None:
-        if not self._session.app.is_done:
-            self._session.app.exit(exception=self._end)
+    def _exit(self, end: SystemExit) -> None:
+        if self._is_open:
+            self._session.app.exit(exception=end)
+
+    @property
+    def _is_open(self) -> bool:
+        """Whether the line is still being read."""
+        future = self._session.app.future
+        return future is not None and not future.done()
 
     def _opened(self, history: InputHistory) -> PromptSession[str]:
         session: PromptSession[str] = PromptSession(

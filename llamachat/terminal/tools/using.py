@@ -13,6 +13,7 @@ from llamachat.terminal.sanitize import clean_line
 from llamachat.terminal.tools.definition import Tool
 from llamachat.terminal.tools.formats import Call, CallFormat, format_of, supports_tools
 from llamachat.terminal.tools.running import run_call, words_of
+from llamachat.terminal.unseen import forget_typed
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -89,7 +90,8 @@ def _function(call: Call) -> dict[str, Any]:
 
 
 def asked(question: str) -> bool:
-    """Whether the person agrees, on the terminal."""
+    """Whether the person agrees, on the terminal. What was typed before the question is no answer to it."""
+    forget_typed()
     try:
         return input(question).strip().lower() in ("y", "yes")
     except EOFError:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TextIO
 
+from llamachat.terminal.colour import DUMB
 from llamachat.terminal.output import is_quiet
 from llamachat.terminal.sanitize import clean_line
 
@@ -24,8 +25,8 @@ class Status:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        on_terminal = self._stream is not None and self._stream.isatty() and os.environ.get("TERM") != "dumb"
-        self.enabled = on_terminal and not is_quiet()
+        known = os.environ.get("TERM", "dumb") not in DUMB
+        self.enabled = self._stream is not None and self._stream.isatty() and known and not is_quiet()
         self._lock = Lock()
         self._shown = False
         self._begun: float | None = None

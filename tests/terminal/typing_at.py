@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import sys
 import termios
 import time
@@ -102,6 +103,13 @@ class Person:
         self.left = self.modes
         self.child.close()
         return self.child.exitstatus if self.child.signalstatus is None else -self.child.signalstatus
+
+    def leave(self):
+        """Ends a program that may still run; on a busy machine that takes a while."""
+        if self.child.isalive():
+            self.child.kill(signal.SIGKILL)
+            self.child.wait()
+        self.child.close()
 
     @property
     def modes(self):

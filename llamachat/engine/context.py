@@ -48,6 +48,11 @@ class Context:
         return len(self.tokens)
 
     @property
+    def n_vocab(self) -> int:
+        """How many tokens the model has."""
+        return self._forward.engine.n_vocab
+
+    @property
     def cache_bytes(self) -> int:
         """Memory that the cache may take when full."""
         return self._cache.n_bytes
@@ -64,7 +69,7 @@ class Context:
             raise UsageError(f'logits are wanted "last" or "all", not {logits!r}')
         ids = self._checked(tokens)
         whole = logits == "all"
-        results = np.empty((len(ids) if whole else 1, self._forward.engine.n_vocab), np.float32)
+        results = np.empty((len(ids) if whole else 1, self.n_vocab), np.float32)
         size, done = self._forward.most_logits if whole else BATCH, 0
         while done < len(ids):
             batch = ids[done : done + min(size, self._room())]
@@ -108,10 +113,22 @@ class Context:
 
     def fork(self) -> Context:
         """Another context with the same tokens evaluated: its cache is a copy."""
-        other = Context(self._forward, self.n_ctx, deepcopy(self._grouped))
-        self._forward.layout.copy(self._cache, other._cache, len(self.tokens))
-        other.tokens, other.n_reusable = list(self.tokens), self.n_reusable
+        other = Context(self._forward, self.n_ctx)
+        other.copy(self)
         return other
+
+    def copy(self, other: Context) -> None:
+        """Takes over the tokens of another context of the same model, size and cache type; forgets its own."""
+        self.truncate(0)
+        self._grouped = deepcopy(other._grouped)
+        self._forward.layout.copy(other._cache, self._cache, len(other.tokens))
+        self.tokens, self.n_reusable = list(other.tokens), other.n_reusable
+
+    @property
+    def n_ahead(self) -> int:
+        """So many more tokens can be evaluated and then forgotten again as if they had never been."""
+        n_past = len(self.tokens)
+        return self.n_ctx - n_past if self._grouped is None else min(self.n_ctx - n_past, self._grouped.room(n_past))
 
     @property
     def layout(self) -> str:
@@ -150,7 +167,7 @@ class Context:
         self._step.resume()
 
     def _checked(self, tokens: Sequence[int]) -> np.ndarray:
-        n_vocab = self._forward.engine.n_vocab
+        n_vocab = self.n_vocab
         if not len(tokens):
             raise UsageError("nothing to evaluate: the list of tokens is empty")
         ids = np.asarray(tokens)
@@ -214,7 +231,7 @@ class Together:
         ids = _checked_together(contexts, tokens)
         size = min(APART, contexts[0]._forward.most_logits)
         if out is None:
-            out = np.empty((len(ids), contexts[0]._forward.engine.n_vocab), np.float32)
+            out = np.empty((len(ids), contexts[0].n_vocab), np.float32)
         for i in range(0, len(ids), size):
             self._run(contexts[i : i + size], ids[i : i + size], out[i : i + size])
         return out

@@ -42,7 +42,7 @@ class Timings:
     """What an answer took: tokens, and seconds.
 
     n_known: tokens of the prompt that the context held already. sampling_s: choosing tokens, part of generation_s.
-    n_drafted, n_accepted: tokens guessed ahead, and those of them that the model would have chosen. n_past: tokens in
+    n_drafted, n_accepted: tokens guessed ahead, and those of them that became part of the answer. n_past: tokens in
     the context at the end; n_forgotten: how many were dropped from it, after the first n_keep, to make room.
     """
 
@@ -89,6 +89,11 @@ class EvaluatingContext(Protocol):
     @property
     def n_reusable(self) -> int:
         """How many of the first ones are as if evaluated anew; the others know of tokens that are forgotten."""
+        ...
+
+    @property
+    def n_ahead(self) -> int:
+        """How many more tokens can be evaluated and then forgotten again as if they had never been."""
         ...
 
     def eval(

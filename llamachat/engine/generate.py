@@ -80,8 +80,10 @@ def _events(window: Window, answering: Answering, prompt: Sequence[int], progres
     timings, started = answering.timings, time.perf_counter()
     reason: StopReason | None = None
     try:
-        logits = window.begin(prompt, progress)
-        timings.prompt_s = time.perf_counter() - started
+        try:
+            logits = window.begin(prompt, progress)
+        finally:
+            timings.prompt_s = time.perf_counter() - started
         while answering.reason is None:
             token = answering.choose(logits)
             if token is not None:

@@ -133,7 +133,7 @@ class Window:
     def _propose(self, n_left: int | None) -> Sequence[int]:
         if self._proposer is None:
             return ()
-        room = self._context.n_ctx - len(self._context.tokens) - 1
+        room = self._context.n_ahead - 1
         most = min(self._most, room, room if n_left is None else n_left - 1)
         return self._proposer.propose(self._text, most) if most > 0 else ()
 

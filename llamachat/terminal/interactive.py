@@ -79,6 +79,7 @@ class Interactive:
             self._ids = self._keeper.take_over(self._speaker, self._ids if prompt or person_first else [])
             prompt = prompt or self._tokenizer.decode(self._ids)
         n_prompt = len(self._ids)
+        self._keep_prompt(n_prompt)
         self._explain()
         if self._looks.prompt:
             with self._painted(PROMPT):
@@ -99,6 +100,13 @@ class Interactive:
             self._report()
         return ExitCode.DONE
 
+    def _keep_prompt(self, n_prompt: int) -> None:
+        """--keep -1 is the prompt, not what the text has grown to by a later turn."""
+        options = self._speaker.options
+        if options.n_keep == -1:
+            n_keep = max(0, n_prompt - self._tokenizer.add_bos)
+            self._speaker = replace(self._speaker, options=replace(options, n_keep=n_keep))
+
     def _explain(self) -> None:
         """The keys, to a person only."""
         if self._speaker.status.enabled and sys.stdin is not None and sys.stdin.isatty():
@@ -116,13 +124,11 @@ class Interactive:
         answer = speaker.speak(self._ids)
         self._answers.append(answer)
         self._spend(len(answer.ids))
+        reverse = self._reverse_after(answer) if answer.reason == "stop" else ""
+        self._speaker.output.write(reverse)
+        self._take(answer, answer.text + reverse)
+        # What the context has forgotten may be of this answer, too.
         del self._ids[answer.timings.n_keep : answer.timings.n_keep + answer.timings.n_forgotten]
-        if answer.reason == "stop":
-            reverse = self._reverse_after(answer)
-            self._speaker.output.write(reverse)
-            self._take(answer, answer.text + reverse)
-            return
-        self._take(answer, answer.text)
         if answer.reason == "cancelled":
             self._speaker.output.end_line()
         elif answer.reason == "eos" and self._wording.reverse:

@@ -90,6 +90,10 @@ class ScriptedContext:
         del self.tokens[n_past:]
 
     @property
+    def n_ahead(self) -> int:
+        return self.n_ctx - len(self.tokens)
+
+    @property
     def n_reusable(self) -> int:
         return len(self.tokens)
 

@@ -50,6 +50,10 @@ class Scripted:
     reusable: int | None = None
 
     @property
+    def n_ahead(self) -> int:
+        return self.n_ctx - len(self.tokens)
+
+    @property
     def n_reusable(self) -> int:
         return len(self.tokens) if self.reusable is None else self.reusable
 

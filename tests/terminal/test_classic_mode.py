@@ -132,3 +132,20 @@ def test_the_prompt_is_shown_unless_it_is_not_wanted(talk):
 def test_a_closed_input_ends_the_mode(talk):
     told = talk("Go", "", (" on.",), reverse=USER)
     assert (told.code, told.shown) == (0, "Go on.\nUser:\n")
+
+
+@pytest.mark.parametrize("n_keep", [0, 3, -1])
+def test_a_text_that_outgrows_the_context_goes_on_turn_after_turn(monkeypatch, capsys, n_keep):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("And then?\n" * 12))
+    model = ScriptedModel(("x" * 500,))
+    context = model.context(64)
+    options = GenerationOptions(max_tokens=300, n_keep=n_keep, sampling=SamplingOptions(temp=0.0))
+    told = Interactive(Speaker(model, context, options, Output(), Status()), Wording())
+    assert told.run("Once upon a time") == 0
+    assert len(context.prompts) == 13
+    kept = {0: 1, 3: 4, -1: len("<Once upon a time")}[n_keep]  # the beginning-of-text token does not count
+    begin = model.tokenizer.encode("Once upon a time", add_special=True)
+    for prompt in context.prompts[1:]:
+        assert len(prompt) <= 64
+        assert prompt[:kept] == begin[:kept]
+    assert not any(prompt[: kept + 1] == begin[: kept + 1] for prompt in context.prompts[1:] if n_keep >= 0)

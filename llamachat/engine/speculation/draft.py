@@ -28,12 +28,14 @@ class DraftModel:
         self._context, self._n_vocab, self._least, self._p_min = context, n_vocab, least, p_min
 
     def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
-        """The draft's greedy continuation."""
+        """The draft's greedy continuation; nothing after a token that the draft does not have."""
         context = self._context
         room = context.n_ctx - len(tokens)
-        if room < 1:
+        known = min(_common(context.tokens, tokens), len(tokens) - 1)
+        if room < 1 or max(tokens[known:]) >= context.n_vocab:
             return ()
-        logits = self._read(tokens)
+        context.truncate(known)
+        logits = context.eval(tokens[known:])
         found: list[int] = []
         while len(found) < min(most, room):
             token = int(logits[: self._n_vocab].argmax())
@@ -43,13 +45,6 @@ class DraftModel:
             if len(found) < min(most, room):
                 logits = context.eval([token])
         return found if len(found) >= self._least else ()
-
-    def _read(self, tokens: Sequence[int]) -> np.ndarray:
-        """The logits after the text; what the context holds of it is kept."""
-        held = self._context.tokens
-        known = min(_common(held, tokens), len(tokens) - 1)
-        self._context.truncate(known)
-        return self._context.eval(tokens[known:])
 
     def cancel(self) -> None:
         """Stops the evaluation that runs."""

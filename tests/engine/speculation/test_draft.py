@@ -1,6 +1,6 @@
 """Guessing with real contexts: the text is what it would be without, whoever guesses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,7 @@ def other(golden: Path) -> Iterator[Model]:
 
 def run(context: Context, speculation: Speculation | None, **settings: Any) -> list[Event]:
     options = GenerationOptions(max_tokens=60, sampling=SamplingOptions(**{"temp": 0, **settings}), n_keep=2)
-    n_vocab = context._forward.engine.n_vocab
-    return list(generate(context, Numbers(n_vocab), PROMPT, options, speculation=speculation))
+    return list(generate(context, Numbers(context.n_vocab), PROMPT, options, speculation=speculation))
 
 
 @pytest.mark.parametrize("settings", [{}, {"temp": 1.5, "seed": 4, "top_k": 0}, {"temp": 0, "repeat_penalty": 1.3}])
@@ -69,6 +68,29 @@ def test_guesses_change_no_token(model: Model, other: Model, settings: dict[str,
         assert run(context, Speculation(proposer, 5), **settings) == expected
         assert context.tokens == plain.tokens
         np.testing.assert_array_equal(context.eval([3]), plain.fork().eval([3]))
+
+
+class Wrong:
+    """Guesses that are hardly ever right."""
+
+    def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
+        return [(7 * len(tokens) + 3 * n) % 80 for n in range(most)]
+
+
+@pytest.mark.parametrize("settings", [{}, {"temp": 1.5, "seed": 4, "top_k": 0}])
+@pytest.mark.parametrize("sizes", [(2, 8), (4, 16), (3, 12)])
+def test_guesses_change_no_token_where_positions_are_shared(
+    model: Model, settings: dict[str, Any], sizes: tuple[int, int]
+) -> None:
+    expected = run(model.context(100, self_extend=sizes), None, **settings)
+    for proposer in (Wrong(), Lookup(), DraftModel(model.context(200), 80)):
+        assert run(model.context(100, self_extend=sizes), Speculation(proposer, 5), **settings) == expected
+
+
+def test_a_draft_says_nothing_of_tokens_that_it_does_not_have(model: Model) -> None:
+    draft = DraftModel(model.context(100), 200)
+    assert draft.propose([1, model.n_vocab], 3) == ()
+    assert draft.propose([1, 5], 3)
 
 
 def test_a_draft_that_is_the_model_is_always_right(model: Model) -> None:

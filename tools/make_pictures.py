@@ -93,20 +93,22 @@ SCENES = {
     "run": Scene(
         "llamachat in a pipe",
         [
-            f'llamachat run --chat -m smollm2 -p "Name three fruits." --temp 0 -q > fruits.txt{ENTER}',
+            f'llamachat run --chat -p "Name three fruits." --temp 0 > fruits.txt{ENTER}',
             f"cat fruits.txt{ENTER}",
-            f'echo "Name three animals." | llamachat chat -m smollm2 --temp 0 | wc -l{ENTER}',
-            f'llamachat run -m smollm2 -p "The Great Wall of China" --temp 0 -n 20 -q{ENTER}',
+            f'echo "Name three animals." | llamachat chat --temp 0 | wc -l{ENTER}',
+            f'llamachat run -p "The Great Wall of China" --temp 0 --stop .{ENTER}',
         ],
+        columns=88,
         rows=20,
     ),
-    "doctor": Scene("What llamachat finds on a machine", [f"llamachat doctor -m smollm2{ENTER}"], rows=64),
+    "doctor": Scene("What llamachat finds on a machine", [f"llamachat doctor -m smollm2{ENTER}"], rows=68),
 }
 
 STEADY = (
     (re.compile(r" · \d+ tokens/s"), ""),
     (re.compile(r"tokens, \d+\.\d s"), "tokens, 1.2 s"),
     (re.compile(r"/tmp/tmp\w+/home/|/root/\.|/tmp/"), "/home/ada/"),
+    (re.compile(r"/work/\w+/"), "/home/ada/llamachat/"),
 )
 """What differs from one time and machine to the next and tells a reader nothing."""
 

@@ -52,7 +52,7 @@ def hear_endings(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
 def _ignore_endings() -> None:
     """Python gives the signals back to the kernel before it is gone; a second one would change the exit code."""
     if time.monotonic() - _heard <= AGAIN_S:
-        for number in ENDINGS:
+        for number in (*ENDINGS, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
 
 

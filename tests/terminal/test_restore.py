@@ -62,5 +62,6 @@ def test_an_error_leaves_a_cursor_and_no_bracketed_paste(person):
 
 def test_a_terminal_that_goes_away_ends_the_program(person):
     person.press("half")
+    person.child.ptyproc.delayafterclose = 2  # seconds until pexpect sends signals of its own
     person.child.close(force=False)
     assert person.child.exitstatus in (0, 128 + signal.SIGHUP)

@@ -76,7 +76,7 @@ def set_out(text: str, columns: int) -> list[str]:
         name, indent = pair[1], columns_of(pair[1])
         if 2 * indent > columns:
             rows += wrapped(name.rstrip(), columns)
-            name, indent = "", NARROW
+            name, indent = "", NARROW if columns > 4 * NARROW else 0
         meaning = wrapped(pair[2], max(1, columns - indent))
         rows += [(" " * indent if number or not name else name) + row for number, row in enumerate(meaning)]
     return rows

@@ -31,4 +31,4 @@ def talk(own_home):
 
     yield start
     for person in people:
-        person.leave()
+        person.dismiss()

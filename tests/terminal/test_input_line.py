@@ -27,7 +27,7 @@ def sit(tmp_path):
 
     yield start
     for person in people:
-        person.leave()
+        person.dismiss()
 
 
 def remember(folder, *texts):
@@ -253,7 +253,7 @@ def test_ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on(tmp_path):
     shell.press(" word")
     shell.type(ENTER)
     assert shell.message() == "half a word"
-    shell.leave()
+    shell.dismiss()
 
 
 def test_resizing_while_typing_keeps_the_text_and_its_place(sit):

@@ -17,7 +17,7 @@ def person(tmp_path):
     person.until("of 4096")
     person.settle()
     yield person
-    person.leave()
+    person.dismiss()
 
 
 def left_well(person):

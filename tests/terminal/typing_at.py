@@ -104,8 +104,8 @@ class Person:
         self.child.close()
         return self.child.exitstatus if self.child.signalstatus is None else -self.child.signalstatus
 
-    def leave(self):
-        """Ends a program that may still run; on a busy machine that takes a while."""
+    def dismiss(self):
+        """Ends the program, whatever it does, however busy the machine is."""
         if self.child.isalive():
             self.child.kill(signal.SIGKILL)
             self.child.wait()

@@ -30,6 +30,7 @@ class OnFull(StrEnum):
     """What becomes of a talk that the context cannot hold."""
 
     SHIFT = "shift"
+    SUMMARIZE = "summarize"
     STOP = "stop"
 
 
@@ -45,7 +46,8 @@ class ChatChoice:
     system: System = None
     system_file: Annotated[Path | None, Option("--system-file", metavar="FILE", help="The same, from a file.")] = None
     on_full: Annotated[
-        OnFull, Option("--on-full", help="When the context is full: forget the oldest turns, or stop.")
+        OnFull,
+        Option("--on-full", help="When the context is full: forget the oldest turns, keep a summary of them, or stop."),
     ] = OnFull.SHIFT
     cache_budget: Annotated[
         int,
@@ -121,19 +123,19 @@ class _Setting:
 
 def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack) -> int:
     from llamachat.library import chat_template
-    from llamachat.session.places import database_path, snapshots_folder
-    from llamachat.session.snapshots import Snapshots
+    from llamachat.session.places import database_path
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
     from llamachat.terminal.chatting import Chat, Manner, open_store
     from llamachat.terminal.conversation import Conversation
+    from llamachat.terminal.keeper import Keeper
     from llamachat.terminal.tools.using import ToolUse, asked
-    from llamachat.terminal.waking import put_to_sleep, wake
 
     choice = setting.choice
     store = stack.enter_context(open_store(database_path() if choice.save else None))
     number, begun = _number(store, choice, speaker.model.title)
-    if store.is_kept:
-        number = _alone(store, number, stack)
+    keeper = Keeper(store, choice.cache_budget << 20)
+    stack.callback(keeper.release)
+    number = keeper.take(number)
     conversation = Conversation(
         speaker.model.tokenizer, speaker.template or chat_template(speaker.model), store, number
     )
@@ -145,36 +147,16 @@ def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: Exit
         other = stack.enter_context(loading.open_speaker(replace(setting.model, model=name), setting.options))
         return replace(other, template=setting.template.chosen(other.model)).answering()
 
-    talk = Chat(speaker, conversation, manner, open_model)
+    talk = Chat(speaker, conversation, manner, open_model, keeper=keeper)
     if setting.tools:
         talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()
-    snapshots = Snapshots(snapshots_folder(), choice.cache_budget << 20) if store.is_kept else None
-    if snapshots is not None and not begun:
-        wake(speaker, snapshots, number)
+    if not begun:
+        keeper.wake(speaker, number)
     ChatLoop(talk, choice.vi).run(resumed=not begun)
-    store.forget_empty(conversation.chat)
-    if snapshots is not None and choice.cache_budget:
-        put_to_sleep(talk.speaker, snapshots, conversation.chat)
+    keeper.leave(talk.speaker, conversation.chat, asked=talk.last is not None)
     return ExitCode.DONE
-
-
-def _alone(store: "ChatStore", number: int, stack: ExitStack) -> int:
-    """The chat, or a copy of it where another program works with it, which is said."""
-    from llamachat.session.locks import ChatLock
-    from llamachat.session.places import locks_folder
-    from llamachat.terminal.output import note
-
-    lock = ChatLock(locks_folder(), number)
-    try:
-        if lock.take():
-            stack.callback(lock.release)
-            return number
-    except OSError:  # a folder that cannot be written: nobody else can write there either
-        return number
-    note(f"another llamachat (process {lock.holder}) is in this chat: this one goes on in a copy")
-    return store.fork(number)
 
 
 def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:

@@ -6,8 +6,8 @@ from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import complete, is_command, message_of, run_command
-from llamachat.terminal.output import note
-from llamachat.terminal.prompt import InputSettings, line_reader
+from llamachat.terminal.input.reader import InputSettings, line_reader
+from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.speaker import REMARKS
 from llamachat.terminal.view import answer_view
 
@@ -21,7 +21,13 @@ class ChatLoop:
     def __init__(self, chat: Chat, vi: bool = False) -> None:
         self._chat = chat
         self._history = InputHistory()
-        settings = InputSettings(lambda: chat.status, lambda text: complete(text, chat), vi)
+        settings = InputSettings(
+            lambda: chat.speaker.model.title,
+            lambda: chat.status,
+            lambda text: complete(text, chat),
+            vi,
+            wants_colour(True),
+        )
         self._read_line = line_reader(self._history, settings)
         self._warned = False
         self._interrupted = float("-inf")

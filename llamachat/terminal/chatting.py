@@ -1,5 +1,6 @@
 """What a chat is while it goes on: who speaks, what was said, and how an answer is asked for and kept."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -7,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Event
+from llamachat.errors import ContextFull
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
 from llamachat.terminal.columns import terminal_size, wrapped
 from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.fitting import fitted, options_of
 from llamachat.terminal.output import note
 from llamachat.terminal.reasoning import ReasoningView, Thought, markers_of, spellings
 from llamachat.terminal.speaker import Answer, Speaker
@@ -18,6 +21,7 @@ from llamachat.terminal.view import PlainView, answer_view
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
+    from llamachat.terminal.keeper import Keeper
     from llamachat.terminal.tools.using import ToolUse
 
 KEEP_S = 1.0
@@ -29,8 +33,8 @@ TAIL = 16
 
 @dataclass(frozen=True)
 class Manner:
-    """How a chat looks and behaves. on_full: "shift" forgets the oldest turns, "stop" refuses. reasoning: "show",
-    "hide" or "off". plain: answers are raw text.
+    """How a chat looks and behaves. on_full: "shift" forgets the oldest turns, "summarize" keeps them in a few
+    sentences, "stop" refuses. reasoning: "show", "hide" or "off". plain: answers are raw text.
     """
 
     on_full: str = "shift"
@@ -74,7 +78,10 @@ class KeepingView(PlainView):
 
 @dataclass
 class Chat:
-    """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered."""
+    """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered.
+
+    attached: names and texts that go before the next message. keeper: what is asked before it goes on in another chat.
+    """
 
     speaker: Speaker
     conversation: Conversation
@@ -85,6 +92,7 @@ class Chat:
     attached: list[tuple[str, str]] = field(default_factory=list)
     editor: Callable[[str], str | None] | None = None
     tools: "ToolUse | None" = None
+    keeper: "Keeper | None" = None
 
     @property
     def tokenizer(self) -> "Tokenizer":
@@ -111,8 +119,13 @@ class Chat:
 
     def ask(self, text: str) -> None:
         """A person's message is answered. One that was not read to its end is taken back. Raises as `generate`."""
-        text = "".join(f"File {name}:\n```\n{content}\n```\n\n" for name, content in self.attached) + text
-        tokens = self._fitting(text)
+        text = with_files(self.attached, text)
+        try:
+            tokens = fitted(self, text)
+        except ContextFull as error:
+            if not self.attached:
+                raise
+            raise ContextFull(f"{error}; /file - takes the attached files back") from error
         self.attached = []
         before, said = self.conversation.head, False
         question = self.conversation.ask(text)
@@ -123,6 +136,17 @@ class Chat:
                 self.conversation.store.set_head(self.conversation.chat, before)
                 self.conversation.store.remove(question)
         self._use_tools()
+
+    def go_on_in(self, chat: int) -> None:
+        """Goes on with another chat, or with a copy of it where another program is in it."""
+        if chat == self.conversation.chat:
+            return
+        if self.keeper is not None:
+            self.keeper.leave(self.speaker, self.conversation.chat, asked=self.last is not None)
+            chat = self.keeper.take(chat)
+            self.keeper.wake(self.speaker, chat)
+        self.conversation.change(chat)
+        self.last = None
 
     def again(self) -> bool:
         """Another answer to the person's last message; the one before stays a branch. False where there is none."""
@@ -136,7 +160,7 @@ class Chat:
         speaker, said = self.speaker, False
         self.speaker = _reseeded(speaker, n_before)
         try:
-            said = self.answer(self._fitting(None), asked[-1].id)
+            said = self.answer(fitted(self, None), asked[-1].id)
         finally:
             self.speaker = speaker
             if not said:
@@ -155,7 +179,8 @@ class Chat:
         view.event(Event(prefix))
         answer = None
         try:
-            answer = replace(self.speaker, output=view).speak([*tokens, *begun])  # type: ignore[arg-type]
+            speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
+            answer = speaker.speak([*tokens, *begun])
         finally:
             view.close()
             if answer is None or not (answer.ids or begun or answer.reason != "cancelled"):
@@ -182,7 +207,7 @@ class Chat:
             head = self.conversation.head
             assert head is not None
             last = self.tools.results(self, spelled.decode("utf-8", "replace"), head)
-            if last is None or not self.answer(self._fitting(None), last):
+            if last is None or not self.answer(fitted(self, None), last):
                 return
         self.say(f"(stopped: {MOST_ROUNDS} answers in a row have called tools)")
 
@@ -190,19 +215,13 @@ class Chat:
         """What is said below an answer."""
         from llamachat.terminal.speaker import REMARKS
 
+        n_forgotten = answer.timings.n_forgotten
+        if n_forgotten:
+            self.say(f"(the context became full: {n_forgotten} older tokens were forgotten within this answer)")
         if self.manner.verbose:
             self.speaker.report(answer)
         elif answer.reason in REMARKS:
             self.say(f"({REMARKS[answer.reason]})")
-
-    def _fitting(self, text: str | None) -> list[int]:
-        """The talk's tokens, less its oldest turns where the context is too small for them, which is said."""
-        forget = self.manner.on_full == "shift"
-        tokens, n_turns = self.conversation.fitting(text, self.speaker.context.n_ctx, forget)
-        if n_turns:
-            turns = "turn is" if n_turns == 1 else f"{n_turns} turns are"
-            self.say(f"(the oldest {turns} forgotten: the context is full)")
-        return tokens
 
     def _view(self, tokens: Sequence[int]) -> PlainView:
         view = answer_view(self.speaker.output, self.manner.plain)
@@ -215,6 +234,15 @@ class Chat:
         return ReasoningView(
             view, thought, hide=self.manner.reasoning == "hide", spelled=spellings(markers, self.tokenizer)
         )
+
+
+def with_files(files: Sequence[tuple[str, str]], text: str) -> str:
+    """A message with the files before it; a file's fences are longer than any within it."""
+    parts = []
+    for name, content in files:
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", content)), default=0))
+        parts.append(f"File {name}:\n{fence}\n{content}\n{fence}\n\n")
+    return "".join(parts) + text
 
 
 def _reseeded(speaker: Speaker, n: int) -> Speaker:

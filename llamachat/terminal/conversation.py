@@ -2,13 +2,14 @@
 
 Each turn renders the whole talk; what the context already holds of it is not evaluated again. An answer that was
 stopped stays as far as it came. Turns that the model has forgotten, because the context was full, stay in the chat:
-only the count of them grows.
+only the count of them grows, and a summary may stand before the first turn that it remembers.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from llamachat.engine.window import common_prefix
 from llamachat.errors import ContextFull
 from llamachat.library import chat_tokens
 from llamachat.session.chats import ChatStore, StoredMessage
@@ -21,6 +22,9 @@ Message = dict[str, Any]
 FOR_TEMPLATES = ("tool_calls", "tool_call_id", "name", "reasoning_content")
 """What templates are told of a message besides its role and content."""
 
+BEFORE = "(What was said before, in short: {})\n\n"
+"""Stands before the first message that is remembered: not every template takes two messages of a person in a row."""
+
 
 @dataclass
 class Conversation:
@@ -32,6 +36,7 @@ class Conversation:
     chat: int
     tools: Sequence[Message] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    _opening: tuple[Any, list[int]] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.settings = self.store.settings(self.chat)
@@ -56,10 +61,18 @@ class Conversation:
         path = self.path()
         return path[-1].id if path else None
 
-    def messages(self) -> list[Message]:
-        """What a model reads: the system message, and the talk from where it still remembers it."""
-        told = [{"role": "system", "content": self.system}] if self.system is not None else []
-        return told + [_for_template(message) for message in self._remembered()]
+    def messages(self, text: str | None = None) -> list[Message]:
+        """What a model reads: the system message, the talk from where it still remembers it, and `text` after it."""
+        return self.between(self._first(), None, text)
+
+    def between(self, first: int, last: int | None, text: str | None = None) -> list[Message]:
+        """The system message, the messages from `first` up to `last`, and `text` after them."""
+        said = [_for_template(message) for message in self.path()[first:last]]
+        if text is not None:
+            said.append({"role": "user", "content": text})
+        if self.summary and first == self.forgotten and said and said[0]["role"] == "user":
+            said[0] = {**said[0], "content": BEFORE.format(self.summary) + said[0]["content"]}
+        return [*self._told(), *said]
 
     def tokens(self, text: str | None = None) -> list[int]:
         """The tokens of the talk, with `text` as the person's next message, up to where the answer begins.
@@ -67,23 +80,41 @@ class Conversation:
         Control tokens come from the template only: one that a person or the model has spelled out is text. The message
         is not yet part of the talk: `ask` makes it so. Raises what `ChatTemplate.render` raises.
         """
-        messages = self.messages()
-        if text is not None:
-            messages.append({"role": "user", "content": text})
-        return chat_tokens(self.tokenizer, self.template, messages, self.tools or None)
+        return self._tokens(self.messages(text))
 
-    def fitting(self, text: str | None, n_ctx: int, forget: bool = True) -> tuple[list[int], int]:
-        """The tokens as `tokens`, and how many of the oldest turns were forgotten so that a quarter of `n_ctx` is free.
+    def size(self, text: str, alone: bool) -> int:
+        """How many tokens a model would read of `text` as the next message, after the talk, or `alone`."""
+        if not alone:
+            return len(self.tokens(text))
+        return len(self._tokens([*self._told(), {"role": "user", "content": text}]))
+
+    def n_told(self, tokens: Sequence[int]) -> int:
+        """How many of the talk's first tokens come before all that is said in it. Raises as `tokens`."""
+        known = (self.system, self.template, self.tools)
+        if self._opening is None or self._opening[0] != known:
+            one, other = (self._tokens([*self._told(), {"role": "user", "content": said}]) for said in "ab")
+            self._opening = known, one[: common_prefix(one, other)]
+        return common_prefix(self._opening[1], tokens)
+
+    def borders(self) -> list[int]:
+        """Where the turns begin that are remembered, but for the first of them."""
+        before = self.forgotten
+        return [index for index, message in enumerate(self.path()) if message.role == "user" and index > before]
+
+    def fitting(self, text: str | None, n_ctx: int, forget: bool = True, room: int = 0) -> tuple[list[int], int]:
+        """The tokens as `tokens`, and how many of the oldest turns were forgotten so that a quarter of `n_ctx` is free,
+        and `room` besides where something had to be forgotten.
 
         The system message stays. Raises ContextFull, and forgets nothing, where the message alone does not fit, and
         where nothing may be forgotten and it does not fit.
         """
-        tokens, before, path = self.tokens(text), self.forgotten, self.path()
-        borders = [index for index, message in enumerate(path) if message.role == "user" and index > before]
-        borders += [len(path)] if text is not None and len(path) > before else []
-        n_turns = 0
+        tokens, before, length = self.tokens(text), self.forgotten, len(self.path())
+        borders = self.borders() + ([length] if text is not None and length > before else [])
+        n_turns, most = 0, n_ctx - n_ctx // 4
+        if len(tokens) > most:
+            most -= room
         try:
-            while forget and len(tokens) > n_ctx - n_ctx // 4 and n_turns < len(borders):
+            while forget and len(tokens) > most and n_turns < len(borders):
                 self.settings["forgotten"] = borders[n_turns]
                 n_turns += 1
                 tokens = self.tokens(text)
@@ -103,22 +134,44 @@ class Conversation:
     def clear(self) -> None:
         """Begins anew; the system message stays."""
         self.store.set_head(self.chat, None)
-        self.set(forgotten=None)
+        self.set(forgotten=None, summary=None)
+
+    def go_back_to(self, message: int | None) -> None:
+        """Makes a message of the talk its last one. Where all that is left was forgotten, it is remembered again."""
+        self.store.set_head(self.chat, message)
+        if self.forgotten >= len(self.path()):
+            self.set(forgotten=None, summary=None)
+
+    def change(self, chat: int) -> None:
+        """Goes on with another chat."""
+        self.chat, self.settings = chat, self.store.settings(chat)
 
     @property
     def forgotten(self) -> int:
         """So many of the first messages of the talk the model does not read any more."""
         return int(self.settings.get("forgotten") or 0)
 
-    def _remembered(self) -> list[StoredMessage]:
-        path = self.path()
-        return path[self.forgotten :] if self.forgotten <= len(path) else path
+    @property
+    def summary(self) -> str:
+        """What was forgotten, in the model's own words; "" for nothing."""
+        return str(self.settings.get("summary") or "")
+
+    def _first(self) -> int:
+        """Where the talk begins that is remembered."""
+        return self.forgotten if self.forgotten <= len(self.path()) else 0
+
+    def _told(self) -> list[Message]:
+        return [{"role": "system", "content": self.system}] if self.system is not None else []
+
+    def _tokens(self, messages: list[Message]) -> list[int]:
+        return chat_tokens(self.tokenizer, self.template, messages, self.tools or None)
 
     def _too_long(self, n_tokens: int, n_ctx: int, forget: bool) -> str:
         told = " and what the model was told before" if self.system is not None else ""
         subject = f"the message{told} has" if forget else "the talk has"
-        advice = "shorten it, or use a larger context (--ctx-size)"
-        return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}"
+        advice = "shorten it" if forget else "take turns back (/undo), begin anew (/clear)"
+        larger = "or use a larger context (--ctx-size)"
+        return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, {larger}"
 
 
 def _for_template(message: StoredMessage) -> Message:

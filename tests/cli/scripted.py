@@ -115,6 +115,9 @@ class ScriptedModel:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
         self.closed = True
 
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:

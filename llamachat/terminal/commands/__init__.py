@@ -64,8 +64,8 @@ def command_of(word: str) -> Command:
 
 def run_command(line: str, chat: "Chat") -> bool:
     """Runs a command; False to leave. Raises UsageError for one that does not exist or whose words are wrong."""
-    word, _, rest = line.strip().partition(" ")
-    return command_of(word).run(chat, rest.strip())
+    word, *rest = line.split(maxsplit=1)
+    return command_of(word).run(chat, "".join(rest).strip())
 
 
 def complete(text: str, chat: "Chat") -> list[Completion]:

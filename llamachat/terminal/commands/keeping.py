@@ -1,12 +1,12 @@
 """Commands about the chats that are kept: list, go on with another, name, fork, write to a file."""
 
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
 from llamachat.session.exports import WRITERS, Exported
 from llamachat.terminal.commands.base import Command, saying
+from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.sanitize import clean_line
 
 if TYPE_CHECKING:
@@ -34,9 +34,7 @@ def _load(chat: "Chat", words: str) -> str:
     if not words:
         raise UsageError("/load needs a chat; /sessions lists them")
     conversation = chat.conversation
-    conversation.chat = conversation.store.find(words)
-    conversation.settings = conversation.store.settings(conversation.chat)
-    chat.last = None
+    chat.go_on_in(conversation.store.find(words))
     path = conversation.path()
     last = "\n".join(f"{one.role}: {one.content}" for one in path[-2:])
     return f"{len(path)} messages. It went on:\n{last}" if path else "An empty chat."
@@ -52,18 +50,21 @@ def _save(chat: "Chat", words: str) -> str:
 
 def _fork(chat: "Chat", words: str) -> str:
     conversation = chat.conversation
-    conversation.chat = conversation.store.fork(conversation.chat, words or None)
-    conversation.settings = conversation.store.settings(conversation.chat)
+    made = conversation.store.fork(conversation.chat, words or None)
+    conversation.change(chat.keeper.take(made) if chat.keeper is not None else made)
     return f"This is chat {conversation.chat} from here on; the other one stays as it was."
 
 
 def _export(chat: "Chat", words: str) -> str:
     if not words:
         raise UsageError("/export needs a file, as notes.md, notes.json, notes.jsonl or notes.html")
-    path = Path(words.strip("'\"")).expanduser()
-    form = path.suffix.removeprefix(".")
+    named, _, last = words.rpartition(" ")
+    path = path_of(named if named and last in WRITERS else words)
+    form = last if named and last in WRITERS else path.suffix.removeprefix(".").lower()
     if form not in WRITERS:
-        raise UsageError(f"/export writes {', '.join(WRITERS)}: give the file one of these endings")
+        raise UsageError(
+            f"/export writes {', '.join(WRITERS)}: give the file one of these endings, or the format after it"
+        )
     store, number = chat.conversation.store, chat.conversation.chat
     summary = store.summary(number)
     exported = Exported(
@@ -81,10 +82,15 @@ def _chats(chat: "Chat", text: str) -> list[tuple[str, str]]:
     return [(one.name or str(one.id), one.title) for one in found if (one.name or str(one.id)).startswith(text)]
 
 
+def _exports(_chat: "Chat", text: str) -> list[tuple[str, str]]:
+    named, _, last = text.rpartition(" ")
+    return paths(text) + [(f"{named} {form}", "") for form in WRITERS if named and form.startswith(last)]
+
+
 COMMANDS = (
     Command("/sessions", "[WORDS]", "the last chats, or those with these words", saying(_sessions)),
     Command("/load", "CHAT", "go on with another chat", saying(_load), _chats),
     Command("/save", "NAME", "give this chat a name", saying(_save)),
     Command("/fork", "[NAME]", "go on in a copy of this chat", saying(_fork)),
-    Command("/export", "FILE", "write the chat as .md, .json, .jsonl or .html", saying(_export)),
+    Command("/export", "FILE [FORMAT]", "write the chat as .md, .json, .jsonl or .html", saying(_export), _exports),
 )

@@ -3,10 +3,14 @@
 import base64
 from typing import TYPE_CHECKING
 
+from llamachat.engine.answering import GenerationOptions
+from llamachat.engine.grammar import GrammarSource
 from llamachat.errors import UsageError
 from llamachat.terminal import statistics
 from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.commands.options import LENGTHS, SAMPLING, shown
 from llamachat.terminal.sanitize import clean
+from llamachat.terminal.spoken import spoken
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -16,6 +20,7 @@ LARGEST_COPY = 100_000
 
 
 def _show(chat: "Chat", _words: str) -> str:
+    """What goes on here."""
     model, context = chat.speaker.model, chat.speaker.context
     summary = chat.conversation.store.summary(chat.conversation.chat)
     template = chat.conversation.template
@@ -25,8 +30,29 @@ def _show(chat: "Chat", _words: str) -> str:
         ("template", template.name or "the model's own"),
         ("chat", f"{summary.id}{f' ({summary.name})' if summary.name else ''}, {summary.n_messages} messages"),
         ("system", chat.conversation.system or "nothing"),
+        ("settings", _settings(chat)),
+        ("when full", _when_full(chat)),
     ]
     return "\n".join(f"{name:10}{value}" for name, value in rows)
+
+
+def _settings(chat: "Chat") -> str:
+    """Those that were made."""
+    options, usual = chat.speaker.options, GenerationOptions()
+    made = [f"{name} {shown(options, name)}" for name in SAMPLING if name in options.sampling.given]
+    made += [f"{name} {shown(options, name)}" for name, (own, _) in LENGTHS.items()
+             if getattr(options, own) not in (getattr(usual, own), 0)]  # fmt: skip
+    if isinstance(options.grammar, GrammarSource):
+        made.append("a grammar")
+    return ", ".join(made) or "the usual ones"
+
+
+def _when_full(chat: "Chat") -> str:
+    conversation, on_full = chat.conversation, chat.manner.on_full
+    if not conversation.forgotten:
+        return on_full
+    kept = f", of which it knows: {conversation.summary}" if conversation.summary else ""
+    return f"{on_full}; the first {conversation.forgotten} messages are forgotten{kept}"
 
 
 def _stats(chat: "Chat", _words: str) -> str:
@@ -55,10 +81,11 @@ def _copy(chat: "Chat", _words: str) -> None:
     """The last answer goes to the clipboard through the terminal (OSC 52), also over ssh."""
     from llamachat.terminal.output import write
 
-    answers = [message for message in chat.conversation.path() if message.role == "assistant"]
+    answers = [message.content for message in chat.conversation.path() if message.role == "assistant"]
     if not answers:
         raise UsageError("there is no answer to copy")
-    content = clean(answers[-1].content).encode()
+    said = spoken(answers[-1], chat.conversation.template.source)
+    content = clean(said or answers[-1]).encode()
     if len(content) > LARGEST_COPY:
         raise UsageError(f"the answer has {len(content)} bytes; terminals take {LARGEST_COPY}")
     if chat.speaker.output.is_terminal:
@@ -67,7 +94,7 @@ def _copy(chat: "Chat", _words: str) -> None:
 
 
 COMMANDS = (
-    Command("/show", "", "model, context, template, chat", saying(_show)),
+    Command("/show", "", "model, context, template, chat, settings", saying(_show)),
     Command("/stats", "", "how fast the last answer was", saying(_stats)),
     Command("/tokens", "[TEXT]", "the tokens of a text, or how many the talk has", saying(_tokens)),
     Command("/template", "", "what the model really reads", saying(_template)),

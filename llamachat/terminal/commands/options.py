@@ -4,7 +4,8 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from llamachat.engine.answering import GenerationOptions
-from llamachat.engine.grammar import GrammarSource
+from llamachat.engine.grammar import GrammarSource, LazyGrammar
+from llamachat.engine.sampling.names import DEFAULT_ORDER
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, saying
@@ -25,7 +26,7 @@ def _set(chat: "Chat", words: str) -> str:
     name, _, value = words.partition(" ")
     name = name.replace("-", "_")
     if not name:
-        return "\n".join(f"{one:22}{_value(options, one)}" for one in [*LENGTHS, *SAMPLING])
+        return "\n".join(f"{one:22}{shown(options, one)}" for one in [*LENGTHS, *SAMPLING])
     if name not in SAMPLING and name not in LENGTHS:
         from difflib import get_close_matches
 
@@ -33,10 +34,10 @@ def _set(chat: "Chat", words: str) -> str:
         raise UsageError(f"there is no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
     if not value:
         explained = SAMPLING[name].metadata["help"] if name in SAMPLING else LENGTHS[name][1]
-        return f"{name} is {_value(options, name)}: {explained}"
+        return f"{name} is {shown(options, name)}: {explained}"
     changed = _changed(options, name, value.strip())
     chat.speaker = replace(chat.speaker, options=changed)
-    return f"{name} is {_value(changed, name)} from now on."
+    return f"{name} is {shown(changed, name)} from now on."
 
 
 def _changed(options: GenerationOptions, name: str, value: str) -> GenerationOptions:
@@ -67,7 +68,8 @@ def _number(name: str, value: str, kind: type[int] | type[float]) -> float:
         raise UsageError(f"{name} must be {'a whole number' if kind is int else 'a number'}, not {value!r}") from error
 
 
-def _value(options: GenerationOptions, name: str) -> str:
+def shown(options: GenerationOptions, name: str) -> str:
+    """A setting as it is written."""
     value = getattr(options, LENGTHS[name][0]) if name in LENGTHS else getattr(options.sampling, name)
     if isinstance(value, bool):
         return "on" if value else "off"
@@ -76,11 +78,25 @@ def _value(options: GenerationOptions, name: str) -> str:
     return "off" if value is None else str(value)
 
 
-def _names(_chat: "Chat", text: str) -> list[tuple[str, str]]:
-    if " " in text:
+def _names(chat: "Chat", text: str) -> list[tuple[str, str]]:
+    """Names, and after one what it may be: its present value and what it would be if nobody had set it."""
+    name, space, start = text.partition(" ")
+    if space:
+        return [(f"{name} {value}", told) for value, told in _values(chat, name) if value.startswith(start)]
+    explained = {one: item.metadata["help"] for one, item in SAMPLING.items()} | {k: v[1] for k, v in LENGTHS.items()}
+    return [(one, told) for one, told in explained.items() if one.startswith(name.replace("-", "_"))]
+
+
+def _values(chat: "Chat", name: str) -> list[tuple[str, str]]:
+    name = name.replace("-", "_")
+    if name == "samplers":
+        return [(one, "a sampler; several with ; between") for one in DEFAULT_ORDER]
+    if name not in SAMPLING and name not in LENGTHS:
         return []
-    explained = {name: item.metadata["help"] for name, item in SAMPLING.items()} | {k: v[1] for k, v in LENGTHS.items()}
-    return [(name, told) for name, told in explained.items() if name.startswith(text)]
+    if name in SAMPLING and SAMPLING[name].type is bool:
+        return [("on", ""), ("off", "")]
+    values = {shown(chat.speaker.options, name): "now", shown(GenerationOptions(), name): "by default"}
+    return [(value, told) for value, told in values.items() if value not in ("off", "none", "")]
 
 
 def _system(chat: "Chat", words: str) -> str:
@@ -91,20 +107,22 @@ def _system(chat: "Chat", words: str) -> str:
     return "The model is told that from the next answer on." if told else "The model is told nothing from now on."
 
 
+def _constrain(chat: "Chat", grammar: GrammarSource | LazyGrammar | None) -> None:
+    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=grammar))
+
+
 def _grammar(chat: "Chat", words: str) -> str:
     if words in ("", "off"):
-        chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=None))
+        _constrain(chat, chat.tools.grammar() if chat.tools is not None else None)
         return "Answers are free."
-    grammar = GrammarSource.gbnf(words, "/grammar")
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=grammar))
+    _constrain(chat, GrammarSource.gbnf(words, "/grammar"))
     return "Answers obey the grammar until /grammar off."
 
 
 def _json(chat: "Chat", words: str) -> str:
     if words == "off":
         return _grammar(chat, "off")
-    grammar = GrammarSource.json_schema(words or "{}", "/json")
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=grammar))
+    _constrain(chat, GrammarSource.json_schema(words or "{}", "/json"))
     return "Answers are JSON until /json off."
 
 
@@ -123,14 +141,32 @@ def _model(chat: "Chat", words: str) -> None:
         return
     if chat.open_model is None:
         raise UsageError("the model cannot be changed here")
-    speaker = chat.open_model(words)
-    chat.speaker = replace(speaker, options=replace(chat.speaker.options, stop=speaker.options.stop))
+    before, speaker = chat.speaker, chat.open_model(words)
     template = speaker.template
     assert template is not None
+    options = _taken_over(before.options, speaker.options)
+    if chat.tools is not None:
+        try:
+            tools = replace(chat.tools, template=template.source)
+        except UsageError:
+            speaker.model.close()
+            raise
+        if options.grammar is not None and not isinstance(options.grammar, GrammarSource):
+            options = replace(options, grammar=tools.grammar())
+        chat.tools = tools
+    chat.speaker = replace(speaker, options=options)
+    before.model.close()
     chat.conversation.tokenizer, chat.conversation.template = speaker.model.tokenizer, template
     chat.conversation.store.set_model(chat.conversation.chat, speaker.model.title)
     chat.last = None
     chat.say(f"{speaker.model.title} goes on from here.")
+
+
+def _taken_over(before: GenerationOptions, fresh: GenerationOptions) -> GenerationOptions:
+    """The settings that were made, with the new model's own for the others."""
+    given = before.sampling.given
+    made: dict[str, Any] = {name: getattr(before.sampling, name) for name in given if name in SAMPLING}
+    return replace(before, stop=fresh.stop, sampling=replace(fresh.sampling, **made, given=given))
 
 
 def _models(_chat: "Chat", text: str) -> list[tuple[str, str]]:

@@ -1,10 +1,13 @@
 """Commands that change the talk: another answer, one turn less, a message anew, a text from a file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
+from llamachat.terminal.chatting import with_files
 from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.typed import read_until_dot
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ def _undo(chat: "Chat", words: str) -> str:
     if len(asked) < count:
         raise UsageError(f"there are only {len(asked)} messages of yours" if asked else "there is nothing to take back")
     first = asked[-count]
-    chat.conversation.store.set_head(chat.conversation.chat, path[first - 1].id if first else None)
+    chat.conversation.go_back_to(path[first - 1].id if first else None)
     return f"Taken back: {path[first].content.splitlines()[0][:60] if path[first].content else ''}"
 
 
@@ -64,23 +67,40 @@ def _read(chat: "Chat", _words: str) -> None:
 
 
 def _file(chat: "Chat", words: str) -> str:
-    """A text that goes before the next message, if the context has room for it."""
+    """A text that goes before the next message, if the context has room for it beside what it is told."""
     if not words:
-        raise UsageError("/file needs a path")
-    path = Path(words.strip("'\"")).expanduser()
+        raise UsageError("/file needs a path; - takes the attached ones back")
+    if words == "-":
+        count, chat.attached = len(chat.attached), []
+        return f"{count} files taken back." if count != 1 else "1 file taken back."
+    path = path_of(words)
+    content = _text_of(path)
+    wanted = [*chat.attached, (path.name, content)]
+    n_tokens, n_left = len(chat.tokenizer.encode(content, add_special=False)), _room(chat, chat.attached)
+    if _room(chat, wanted) <= 0:
+        raise UsageError(f"{path} has {n_tokens} tokens, but the context has room for {n_left}")
+    chat.attached = wanted
+    return f"{path.name}, {n_tokens} tokens, goes before your next message."
+
+
+def _text_of(path: Path) -> str:
     try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise UsageError(f"{path} has {path.stat().st_size} bytes; at most {LARGEST_FILE} can be attached")
-        content = path.read_text("utf-8-sig")
+        size = path.stat().st_size
+        if not path.is_file():
+            raise UsageError(f"{path} is not a file")
+        if size > LARGEST_FILE:
+            raise UsageError(f"{path} has {size} bytes; at most {LARGEST_FILE} can be attached")
+        return path.read_text("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
-    n_tokens, n_ctx = len(chat.tokenizer.encode(content, add_special=False)), chat.speaker.context.n_ctx
-    if n_tokens >= n_ctx:
-        raise UsageError(f"{path} has {n_tokens} tokens, but the context holds {n_ctx}")
-    chat.attached.append((path.name, content))
-    return f"{path.name}, {n_tokens} tokens, goes before your next message."
+
+
+def _room(chat: "Chat", files: Sequence[tuple[str, str]]) -> int:
+    """How many tokens a message with these files leaves in the context; beside the whole talk where it has to stay."""
+    alone = chat.manner.on_full != "stop"
+    return chat.speaker.context.n_ctx - 1 - chat.conversation.size(with_files(files, ""), alone)
 
 
 def _number(words: str, default: int) -> int:
@@ -91,23 +111,17 @@ def _number(words: str, default: int) -> int:
     return int(words)
 
 
-def _paths(_chat: "Chat", text: str) -> list[tuple[str, str]]:
-    """Files that begin so."""
-    folder, _, start = text.rpartition("/")
-    place = Path(folder or ("/" if text.startswith("/") else ".")).expanduser()
-    try:
-        found = sorted(entry for entry in place.iterdir() if entry.name.startswith(start))
-    except OSError:
-        return []
-    prefix = f"{folder}/" if "/" in text else ""
-    return [(f"{prefix}{entry.name}{'/' if entry.is_dir() else ''}", "") for entry in found[:200]]
-
-
 COMMANDS = (
     Command("/regen", "", "another answer; the one before stays a branch", doing(_again)),
     Command("/undo", "[N]", "take back the last turn, or N of them", saying(_undo)),
     Command("/edit", "", "your last message in the editor, answered again", doing(_edit)),
     Command("/clear", "", "begin anew; what the model was told stays", saying(_clear)),
     Command("/read", "", "a message of many lines, until a line with only a dot", doing(_read)),
-    Command("/file", "PATH", "a text that goes before your next message", saying(_file), _paths),
+    Command(
+        "/file",
+        "PATH|-",
+        "a text that goes before your next message; - takes it back",
+        saying(_file),
+        lambda _chat, text: paths(text),
+    ),
 )

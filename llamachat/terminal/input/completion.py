@@ -1,0 +1,49 @@
+"""What the chat knows and remembers, as prompt_toolkit wants it: completions, and the history of inputs."""
+
+from collections.abc import Callable, Iterable
+
+from prompt_toolkit.completion import CompleteEvent, Completer
+from prompt_toolkit.completion import Completion as Shown
+from prompt_toolkit.document import Document
+from prompt_toolkit.history import History
+
+from llamachat.session.history import InputHistory
+from llamachat.terminal.commands.base import Completion
+from llamachat.terminal.sanitize import clean, clean_line
+
+REMEMBERED = 100_000
+"""Characters; longer inputs are forgotten with the chat, because the history is read when one begins."""
+
+
+class ChatCompleter(Completer):
+    """What the chat offers before the cursor. Names that a terminal would obey are left out."""
+
+    def __init__(self, complete: Callable[[str], Iterable[Completion]]) -> None:
+        self._complete = complete
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Shown]:
+        """The completions, as prompt_toolkit asks for them."""
+        try:
+            found = list(self._complete(document.text_before_cursor))
+        except Exception:  # whatever goes wrong, the person goes on typing: prompt_toolkit would show a traceback
+            return
+        for one in found:
+            if "\n" not in one.text and clean(one.text) == one.text:
+                yield Shown(one.text, -one.start, display_meta=clean_line(one.help))
+
+
+class LastingHistory(History):
+    """The history that other runs have written, and will read."""
+
+    def __init__(self, history: InputHistory) -> None:
+        super().__init__()
+        self._history = history
+
+    def load_history_strings(self) -> Iterable[str]:
+        """What was typed before, the latest first."""
+        return reversed(self._history.load())
+
+    def store_string(self, string: str) -> None:
+        """Remembers an input."""
+        if string.strip() and len(string) <= REMEMBERED:
+            self._history.append(string)

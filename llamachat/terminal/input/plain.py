@@ -1,0 +1,54 @@
+"""The line of a terminal without keys of its own, TERM=dumb: the terminal edits it, Enter sends."""
+
+import io
+import sys
+from select import select
+
+from llamachat.terminal.input.labels import prompt_text
+from llamachat.terminal.input.message import going_on, unquoted
+from llamachat.terminal.input.settings import InputSettings
+from llamachat.terminal.output import write
+
+CONTINUATION = "  "
+
+BURST_S = 0.02
+"""Lines that come so soon after one another were pasted: they are one message."""
+
+
+class PlainReader:
+    """Reads messages in lines. Calling it raises KeyboardInterrupt for Ctrl+C and EOFError at the end of the input."""
+
+    def __init__(self, settings: InputSettings) -> None:
+        self._settings = settings
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 are no reason to end
+
+    def __call__(self) -> str:
+        """The next message."""
+        write(prompt_text(self._settings.prompt(), sys.maxsize))
+        text = _line()
+        if text is None:
+            raise EOFError
+        while True:
+            more = going_on(text)
+            if more is None and not _comes_more():
+                return unquoted(text)
+            if more is not None:
+                write(CONTINUATION)
+            line = _line()
+            if line is None:
+                return unquoted(text)
+            text = (f"{text}\n" if more is None else more) + line
+
+
+def _line() -> str | None:
+    line = sys.stdin.readline() if sys.stdin is not None else ""
+    return line.rstrip("\r\n") if line else None
+
+
+def _comes_more() -> bool:
+    """Whether another line is there already."""
+    try:
+        return bool(select([sys.stdin], [], [], BURST_S)[0])
+    except (OSError, ValueError):  # Windows selects sockets only
+        return False

@@ -1,0 +1,114 @@
+"""From chat to chat: locks, empty chats, and what was computed."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.locks import ChatLock
+from llamachat.session.places import database_path, locks_folder
+from llamachat.terminal import keeper as module
+from llamachat.terminal.chatting import Chat
+from llamachat.terminal.commands import run_command
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.keeper import Keeper
+
+
+@pytest.fixture
+def store(own_home):
+    with ChatStore(database_path()) as made:
+        yield made
+
+
+@pytest.fixture
+def slept(monkeypatch):
+    """What was kept and taken over, by the numbers of the chats."""
+    seen: list[tuple[str, int]] = []
+    monkeypatch.setattr(module, "put_to_sleep", lambda _speaker, _snapshots, chat: seen.append(("sleep", chat)))
+    monkeypatch.setattr(module, "wake", lambda _speaker, _snapshots, chat: seen.append(("wake", chat)))
+    return seen
+
+
+def chat_with(store: ChatStore, text: str | None = None) -> int:
+    number = store.create("m")
+    if text is not None:
+        store.add(number, None, StoredMessage(0, None, "user", text))
+    return number
+
+
+def opened(store: ChatStore, number: int) -> Chat:
+    anything: Any = SimpleNamespace(output=SimpleNamespace(write=lambda _text: None))
+    keeper = Keeper(store, 1 << 20)
+    talk = Conversation(anything, anything, store, keeper.take(number))
+    return Chat(anything, talk, keeper=keeper)
+
+
+def is_free(number: int) -> bool:
+    lock = ChatLock(locks_folder(), number)
+    taken = lock.take()
+    lock.release()
+    return taken
+
+
+def test_the_chat_that_is_gone_to_is_locked_and_the_one_before_is_free(store, slept):
+    first, second = chat_with(store, "one"), chat_with(store, "two")
+    chat = opened(store, first)
+    assert not is_free(first)
+    run_command(f"/load {second}", chat)
+    assert (is_free(first), is_free(second)) == (True, False)
+    assert slept == [("wake", second)]  # nothing was asked in the first one
+
+
+def test_what_was_computed_is_kept_where_something_was_asked(store, slept):
+    first, second = chat_with(store, "one"), chat_with(store, "two")
+    chat = opened(store, first)
+    asked: Any = object()
+    chat.last = asked
+    run_command(f"/load {second}", chat)
+    assert slept == [("sleep", first), ("wake", second)]
+    assert chat.last is None
+
+
+def test_a_chat_that_another_program_is_in_goes_on_in_a_copy(store, slept, capsys):
+    first, second = chat_with(store, "one"), chat_with(store, "two")
+    with ChatLock(locks_folder(), second) as other:
+        assert other.take()
+        chat = opened(store, first)
+        run_command(f"/load {second}", chat)
+    assert "goes on in a copy" in capsys.readouterr().err
+    assert chat.conversation.chat not in (first, second)
+    assert chat.conversation.messages() == [{"role": "user", "content": "two"}]
+
+
+def test_an_empty_chat_that_is_left_is_not_kept(store, slept):
+    second = chat_with(store, "two")
+    chat = opened(store, chat_with(store))
+    run_command(f"/load {second}", chat)
+    assert [one.id for one in store.latest()] == [second]
+
+
+def test_going_on_in_the_same_chat_changes_nothing(store, slept):
+    only = chat_with(store)
+    chat = opened(store, only)
+    run_command(f"/load {only}", chat)
+    assert not is_free(only)
+    assert [one.id for one in store.latest()] == [only]
+    assert slept == []
+
+
+def test_a_fork_is_locked_and_the_chat_before_is_free(store, slept):
+    first = chat_with(store, "one")
+    chat = opened(store, first)
+    run_command("/fork", chat)
+    assert is_free(first)
+    assert not is_free(chat.conversation.chat)
+
+
+def test_without_a_home_nothing_is_locked(monkeypatch):
+    monkeypatch.setattr(module, "locks_folder", lambda: pytest.fail("there is none"))
+    monkeypatch.setattr(module, "snapshots_folder", lambda: pytest.fail("there is none"))
+    store = ChatStore(None)
+    keeper = Keeper(store, 1 << 20)
+    assert keeper.take(7) == 7
+    keeper.leave(SimpleNamespace(), 7, asked=True)  # type: ignore[arg-type]

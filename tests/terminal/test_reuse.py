@@ -1,0 +1,63 @@
+"""The same text in the tokens that a context holds."""
+
+import random
+
+import pytest
+
+from llamachat.terminal.reuse import as_held
+
+PIECES = [b"", b"", b"a", b"b", b"c", b"ab", b"bc", b"abc", b"ca", b"\xc3", b"\xb8", b"\xc3\xb8"]
+END, BEGIN, A, B, C, AB, BC, ABC, CA, BYTE1, BYTE2, OE = range(12)
+
+
+def text(tokens):
+    return [PIECES[token] or token for token in tokens]
+
+
+def spelled(tokens):
+    """The text, control tokens being told from bytes."""
+    return [byte for piece in text(tokens) for byte in (piece if isinstance(piece, bytes) else [-1 - piece])]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "held", "expected"),
+    [
+        pytest.param([A, B, END, C], [A, B], [A, B, END, C], id="it goes on"),
+        pytest.param([BEGIN, AB, END, C], [BEGIN, A, B], [BEGIN, A, B, END, C], id="another spelling"),
+        pytest.param([OE, AB, END, C], [BYTE1, BYTE2, AB], [BYTE1, BYTE2, AB, END, C], id="the same again behind it"),
+        pytest.param([ABC, A, C, END], [AB, CA, B], [AB, CA, C, END], id="another text later"),
+        pytest.param([ABC, END], [A, B, B], [ABC, END], id="another text within a token"),
+        pytest.param([AB, BEGIN, C], [A, B, END, C], [A, B, BEGIN, C], id="another control token"),
+        pytest.param([AB, END], [A, END, B], [AB, END], id="a control token in between"),
+        pytest.param([A, BC], [AB, C, C, C], [AB, C], id="more is held"),
+        pytest.param([ABC, C], [A, B], [ABC, C], id="less is held than a token"),
+        pytest.param([], [A], [], id="nothing is wanted"),
+        pytest.param([A], [], [A], id="nothing is held"),
+    ],
+)
+def test_what_is_held_stays_up_to_the_last_common_end_of_a_token(tokens, held, expected):
+    assert as_held(tokens, held, PIECES.__getitem__) == expected
+
+
+def drawn(draw, said):
+    """Any spelling of the bytes."""
+    tokens = []
+    while said:
+        tokens.append(draw.choice([n for n, piece in enumerate(PIECES) if piece and said.startswith(piece)]))
+        said = said[len(PIECES[tokens[-1]]) :]
+    return tokens
+
+
+def test_it_is_always_the_same_text_and_all_of_a_common_one_is_held():
+    draw = random.Random(1)
+    n_better = 0
+    for _ in range(1000):
+        same, rest, other = (bytes(draw.choices(b"abc", k=draw.randrange(9))) for _ in range(3))
+        tokens = [BEGIN, *drawn(draw, same), END, *drawn(draw, rest)]
+        held = [BEGIN, *drawn(draw, same), END, *drawn(draw, other)]
+        found = as_held(tokens, held, PIECES.__getitem__)
+        assert spelled(found) == spelled(tokens)
+        n_common = held.index(END) + 1
+        assert found[:n_common] == held[:n_common]
+        n_better += found != tokens
+    assert n_better > 300

@@ -14,7 +14,7 @@ from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, System, Verbose
 from llamachat.cli.prompt import read_file, read_stdin
 from llamachat.cli.speculation import SpeculationChoice
-from llamachat.cli.template_choice import TemplateChoice
+from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.cli.tool_choice import ToolChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import ExitCode, UsageError
@@ -22,6 +22,7 @@ from llamachat.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
     from llamachat.session.chats import ChatStore
+    from llamachat.terminal.chatting import Chat
     from llamachat.terminal.speaker import Speaker
     from llamachat.terminal.tools.definition import Tool
 
@@ -62,8 +63,13 @@ class ChatChoice:
             raise UsageError("--system and --system-file exclude one another: give one of them")
         if self.session is not None and self.resume:
             raise UsageError("--session and --continue exclude one another: give one of them")
-        if not self.save and (self.session is not None or self.resume):
+        if not self.save and self.goes_on:
             raise UsageError("--no-save keeps nothing: it cannot be combined with --session and --continue")
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it was said in which chat."""
+        return self.resume or self.session is not None
 
     def told(self) -> str | None:
         """What the model is told before."""
@@ -85,7 +91,7 @@ def chat(
 
     Ctrl+C stops an answer, Ctrl+D leaves, /help lists the commands. Each chat is kept: --continue goes on with the last
     one, `llamachat sessions` lists them. Where standard input or output is not a terminal, all of standard input is one
-    message, and its answer all output.
+    message, and its answer all output; it is kept where --session or --continue say in which chat.
     """
     options, system, given = length.options(sampling, constraint), choice.told(), tools.given()
     if given and options.grammar is not None:
@@ -94,13 +100,15 @@ def chat(
     message = "" if talking else read_stdin()
     if not talking and not message:
         raise UsageError("standard input is empty: there is no message to answer")
-    with loading.open_speaker(model, options, speculation) as opened:
+    if not talking and not tools.yes and any(tool.command for tool in given):
+        raise UsageError("--tools: nobody can be asked here before a command is run; --yes runs them without asking")
+    with loading.open_speaker(model, options, speculation) as opened, ExitStack() as stack:
         speaker = replace(opened, template=template.chosen(opened.model)).answering()
+        setting = _Setting(model, options, choice, template, given, tools.yes, verbose)
         if talking:
-            with ExitStack() as stack:
-                return _talk(
-                    _Setting(model, options, choice, template, given, tools.yes, verbose), speaker, system, stack
-                )
+            return _talk(setting, speaker, system, stack)
+        if choice.goes_on or given or template.reasoning is Reasoning.HIDE:
+            return _ask(setting, speaker, system, stack, message)
         answer = speaker.speak(speaker.prompt(message, system))
         speaker.output.end_line()
         if verbose:
@@ -122,16 +130,40 @@ class _Setting:
 
 
 def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack) -> int:
+    """A talk on a terminal."""
+    from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
+
+    talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.save)
+    ChatLoop(talk, setting.choice.vi).run(resumed=not begun)
+    _left(talk)
+    return ExitCode.DONE
+
+
+def _ask(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, message: str) -> int:
+    """One message and its answer; what else there is to say goes to standard error."""
+    from llamachat.terminal.output import note
+
+    talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on)
+    talk.aside = note
+    talk.ask(message)
+    speaker.output.end_line()
+    _left(talk)
+    return ExitCode.INTERRUPT if talk.last is None or talk.last.reason == "cancelled" else ExitCode.DONE
+
+
+def _opened(
+    setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, keep: bool
+) -> "tuple[Chat, bool]":
+    """The chat that was asked for, and whether it begins now."""
     from llamachat.library import chat_template
     from llamachat.session.places import database_path
-    from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
     from llamachat.terminal.chatting import Chat, Manner, open_store
     from llamachat.terminal.conversation import Conversation
     from llamachat.terminal.keeper import Keeper
     from llamachat.terminal.tools.using import ToolUse, asked
 
     choice = setting.choice
-    store = stack.enter_context(open_store(database_path() if choice.save else None))
+    store = stack.enter_context(open_store(database_path() if keep else None))
     number, begun = _number(store, choice, speaker.model.title)
     keeper = Keeper(store, choice.cache_budget << 20)
     stack.callback(keeper.release)
@@ -154,9 +186,13 @@ def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: Exit
         conversation.tools = talk.tools.described()
     if not begun:
         keeper.wake(speaker, number)
-    ChatLoop(talk, choice.vi).run(resumed=not begun)
-    keeper.leave(talk.speaker, conversation.chat, asked=talk.last is not None)
-    return ExitCode.DONE
+    return talk, begun
+
+
+def _left(talk: "Chat") -> None:
+    """What is kept when a talk ends."""
+    if talk.keeper is not None:
+        talk.keeper.leave(talk.speaker, talk.conversation.chat, asked=talk.last is not None)
 
 
 def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:

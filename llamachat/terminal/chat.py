@@ -8,8 +8,8 @@ from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import complete, is_command, message_of, run_command
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.output import note, wants_colour
+from llamachat.terminal.reading_ahead import reading_ahead
 from llamachat.terminal.speaker import REMARKS
-from llamachat.terminal.view import answer_view
 
 TWICE_S = 1.0
 """Two Ctrl+C within this time at the prompt leave."""
@@ -38,7 +38,8 @@ class ChatLoop:
         self._chat.say(f"{speaker.model.title}, a context of {speaker.context.n_ctx} tokens.")
         self._chat.say("/help lists the commands, Ctrl+D leaves.")
         if resumed:
-            self._recall()
+            self._chat.say("")
+            self._chat.recall()
         while (line := self._read()) is not None:
             if not line.strip():
                 continue
@@ -55,20 +56,11 @@ class ChatLoop:
                 self._chat.say(f"({error})")
             self._chat.say("")
 
-    def _recall(self) -> None:
-        """The end of the talk so far."""
-        path = self._chat.conversation.path()
-        self._chat.say(f"\n({len(path)} messages before)")
-        for message in path[-2:]:
-            view = answer_view(self._chat.speaker.output, self._chat.manner.plain)
-            view.write(message.content if message.role == "assistant" else f"> {message.content}\n")
-            view.close()
-            self._chat.speaker.output.end_line()
-
     def _read(self) -> str | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
         try:
-            line = self._read_line()
+            with reading_ahead(self._chat):
+                line = self._read_line()
         except KeyboardInterrupt:
             now = time.monotonic()
             if now - self._interrupted < TWICE_S:

@@ -15,8 +15,10 @@ from llamachat.terminal.columns import terminal_size, wrapped
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.fitting import fitted, options_of
 from llamachat.terminal.output import note
-from llamachat.terminal.reasoning import ReasoningView, Thought, markers_of, spellings
+from llamachat.terminal.reasoning import ReasoningView, Thought
 from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.spoken import spoken
+from llamachat.terminal.thinking import Thinking, thinking_of
 from llamachat.terminal.view import PlainView, answer_view
 
 if TYPE_CHECKING:
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
 
 KEEP_S = 1.0
 """A partial answer is kept at least so often."""
-
-TAIL = 16
-"""Tokens at a prompt's end in which the opening of a thought is looked for."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +45,22 @@ class Manner:
 class KeepingView(PlainView):
     """Another view; what passes is kept in the store, at least once a second."""
 
-    def __init__(self, inner: PlainView, store: ChatStore, message: int) -> None:
-        self._inner, self._store, self._message = inner, store, message
+    def __init__(self, inner: PlainView, store: ChatStore, message: int, thinking: Thinking) -> None:
+        self._inner, self._store, self._message, self._thinking = inner, store, message, thinking
         self.is_terminal = inner.is_terminal
         self._text, self._kept = "", time.monotonic()
 
+    @property
+    def text(self) -> str:
+        """All that has passed, with the markers of its thoughts."""
+        return self._thinking.whole(self._text)
+
     def event(self, event: Event) -> None:
         """Takes the text that an event sets free."""
-        self._text += event.text
+        self._text += self._thinking.text_of(event)
         self._inner.event(event)
         if time.monotonic() - self._kept >= KEEP_S:
-            self._store.update(self._message, self._text, PARTIAL)
+            self._store.update(self._message, self.text, PARTIAL)
             self._kept = time.monotonic()
 
     def write(self, text: str) -> None:
@@ -81,6 +85,7 @@ class Chat:
     """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered.
 
     attached: names and texts that go before the next message. keeper: what is asked before it goes on in another chat.
+    aside: where the program's own words go, if not where the answers do.
     """
 
     speaker: Speaker
@@ -93,6 +98,7 @@ class Chat:
     editor: Callable[[str], str | None] | None = None
     tools: "ToolUse | None" = None
     keeper: "Keeper | None" = None
+    aside: Callable[[str], None] | None = None
 
     @property
     def tokenizer(self) -> "Tokenizer":
@@ -112,10 +118,27 @@ class Chat:
 
     def say(self, text: str) -> None:
         """Something from the program itself; on a terminal no word is cut."""
+        if self.aside is not None:
+            self.aside(text)
+            return
         if self.speaker.output.is_terminal:
             columns = terminal_size()[0]
             text = "\n".join(row for line in text.split("\n") for row in wrapped(line, columns))
         self.speaker.output.write(f"{text}\n")
+
+    def recall(self) -> None:
+        """Shows the end of the talk so far."""
+        path = self.conversation.path()
+        if not path:
+            self.say("(an empty chat)")
+            return
+        self.say(f"({len(path)} messages before)" if len(path) > 1 else "(1 message before)")
+        for message in path[-2:]:
+            view = answer_view(self.speaker.output, self.manner.plain)
+            said = spoken(message.content, self.conversation.template.source)
+            view.write(said if message.role == "assistant" else f"> {message.content}\n")
+            view.close()
+            self.speaker.output.end_line()
 
     def ask(self, text: str) -> None:
         """A person's message is answered. One that was not read to its end is taken back. Raises as `generate`."""
@@ -173,10 +196,10 @@ class Chat:
         begun: the first tokens of the answer, which are given.
         """
         store, chat = self.conversation.store, self.conversation.chat
-        prefix = self.tokenizer.decode(list(begun))
-        message = store.add(chat, parent, StoredMessage(0, None, "assistant", prefix, PARTIAL))
-        view = KeepingView(self._view(tokens), store, message)
-        view.event(Event(prefix))
+        message = store.add(chat, parent, StoredMessage(0, None, "assistant", "", PARTIAL))
+        thinking = thinking_of(self.conversation.template.source, self.tokenizer, tokens)
+        view = KeepingView(self._view(thinking), store, message, thinking)
+        view.event(Event(self.tokenizer.decode(begun, special=any(token in thinking.spelled for token in begun))))
         answer = None
         try:
             speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
@@ -189,7 +212,7 @@ class Chat:
         if not (answer.ids or begun or answer.reason != "cancelled"):
             self._finish(answer)
             return False
-        self.last, self.prompt = replace(answer, text=prefix + answer.text, ids=[*begun, *answer.ids]), tokens
+        self.last, self.prompt = replace(answer, text=view.text, ids=[*begun, *answer.ids]), tokens
         extra = {"reason": answer.reason, "n_prompt": answer.timings.n_prompt, "n_generated": len(self.last.ids)}
         state = INTERRUPTED if answer.reason == "cancelled" else DONE
         store.update(message, self.last.text, state, extra)
@@ -223,17 +246,12 @@ class Chat:
         elif answer.reason in REMARKS:
             self.say(f"({REMARKS[answer.reason]})")
 
-    def _view(self, tokens: Sequence[int]) -> PlainView:
+    def _view(self, thinking: Thinking) -> PlainView:
         view = answer_view(self.speaker.output, self.manner.plain)
-        markers = markers_of(self.conversation.template.source)
-        if markers is None or (self.manner.plain and self.manner.reasoning == "show"):
+        if thinking.markers is None or (self.manner.plain and self.manner.reasoning == "show"):
             return view
-        pieces = [self.tokenizer.piece_bytes(token, special=True) for token in tokens[-TAIL:]]
-        end = b"".join(pieces).decode("utf-8", "replace").rstrip()
-        thought = Thought(markers, inside=end.endswith(markers.opening.rstrip()))
-        return ReasoningView(
-            view, thought, hide=self.manner.reasoning == "hide", spelled=spellings(markers, self.tokenizer)
-        )
+        thought = Thought(thinking.markers, thinking.inside)
+        return ReasoningView(view, thought, hide=self.manner.reasoning == "hide", spelled=thinking.spelled)
 
 
 def with_files(files: Sequence[tuple[str, str]], text: str) -> str:

@@ -5,7 +5,7 @@ stopped stays as far as it came. Turns that the model has forgotten, because the
 only the count of them grows, and a summary may stand before the first turn that it remembers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,13 @@ from llamachat.errors import ContextFull
 from llamachat.library import chat_tokens
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
+from llamachat.terminal.spoken import replayed
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
 
 Message = dict[str, Any]
-FOR_TEMPLATES = ("tool_calls", "tool_call_id", "name", "reasoning_content")
+FOR_TEMPLATES = ("tool_calls", "tool_call_id", "name")
 """What templates are told of a message besides its role and content."""
 
 BEFORE = "(What was said before, in short: {})\n\n"
@@ -67,7 +68,7 @@ class Conversation:
 
     def between(self, first: int, last: int | None, text: str | None = None) -> list[Message]:
         """The system message, the messages from `first` up to `last`, and `text` after them."""
-        said = [_for_template(message) for message in self.path()[first:last]]
+        said = [_for_template(message, self.template.source) for message in self.path()[first:last]]
         if text is not None:
             said.append({"role": "user", "content": text})
         if self.summary and first == self.forgotten and said and said[0]["role"] == "user":
@@ -95,6 +96,16 @@ class Conversation:
             one, other = (self._tokens([*self._told(), {"role": "user", "content": said}]) for said in "ab")
             self._opening = known, one[: common_prefix(one, other)]
         return common_prefix(self._opening[1], tokens)
+
+    def certain(self) -> Callable[[], list[int]]:
+        """A function that finds the tokens before a next message, whatever it is; it may be called in a thread."""
+        talks = [self.messages(text) for text in "ab"]
+
+        def found() -> list[int]:
+            one, other = (self._tokens(talk) for talk in talks)
+            return one[: common_prefix(one, other)]
+
+        return found
 
     def borders(self) -> list[int]:
         """Where the turns begin that are remembered, but for the first of them."""
@@ -174,9 +185,10 @@ class Conversation:
         return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, {larger}"
 
 
-def _for_template(message: StoredMessage) -> Message:
+def _for_template(message: StoredMessage, template: str) -> Message:
+    said = {"content": message.content} if message.role != "assistant" else replayed(message.content, template)
     return {
         "role": message.role,
-        "content": message.content,
+        **said,
         **{name: message.extra[name] for name in FOR_TEMPLATES if name in message.extra},
     }

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from llamachat.engine.events import Event
 from llamachat.terminal.blocks import Block, Blocks, CodeLine, tail
@@ -139,6 +140,11 @@ def answer_view(output: Output, plain: bool = False) -> PlainView:
     if plain or not can_draw or not wants_colour(True) or not _has_signs():
         return PlainView(output)
     return MarkdownView(output)
+
+
+def prepare_views() -> None:
+    """Loads what drawing needs, so that the first answer does not wait for it."""
+    import_module("llamachat.terminal.markdown")
 
 
 def _block_lines(text: str, columns: int) -> list[str]:

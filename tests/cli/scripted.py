@@ -42,7 +42,7 @@ class ScriptedTokenizer:
     def piece_bytes(self, token: int, special: bool = False) -> bytes:
         return NAMES[token].encode() if special and token in NAMES else b"" if token in NAMES else bytes([token])
 
-    def decode(self, ids: Sequence[int]) -> str:
+    def decode(self, ids: Sequence[int], special: bool = False) -> str:
         return b"".join(map(self.piece_bytes, ids)).decode("utf-8", "replace")
 
 
@@ -60,6 +60,9 @@ class ScriptedContext:
     ) -> np.ndarray:
         if len(self.tokens) + len(tokens) > self.n_ctx:
             raise ContextFull(f"{len(tokens)} tokens do not fit")
+        if progress is None and len(tokens) > 1 and logits == "last":  # read ahead while the person types
+            self.tokens += tokens
+            return np.zeros(N_VOCAB, np.float32)
         if len(tokens) > 1 and logits == "last":
             self.prompts.append([*self.tokens, *tokens])
         n_past = len(self.tokens)

@@ -155,3 +155,20 @@ def test_interactive_lets_the_person_interrupt_and_type(terminal):
     child.expect_exact("Yes. User:")
     child.sendeof()
     assert end_of(child) == 0
+
+
+def test_what_is_typed_during_an_answer_appears_at_the_next_prompt(terminal):
+    child = terminal("chat", answers=(f"Begun{STUCK}", "Second answer."))
+    at_prompt(child)
+    child.send("hello\r")
+    child.expect_exact("Begun")
+    child.send("typed ahead")
+    child.sendintr()
+    child.expect_exact("interrupted")
+    assert "typed" not in child.before
+    child.expect_exact("typed ahead")
+    child.send("\r")
+    child.expect_exact("Second answer.")
+    at_prompt(child)
+    child.sendeof()
+    assert end_of(child) == 0

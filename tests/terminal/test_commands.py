@@ -2,47 +2,14 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from scripted import ScriptedModel
+from scripted_chat import prompts, talk
 
-from llamachat.engine.generate import GenerationOptions
-from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.errors import Cancelled, ContextFull, UsageError
-from llamachat.library import chat_template
-from llamachat.session.chats import ChatStore
+from llamachat.errors import UsageError
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.chatting import Chat, Manner
 from llamachat.terminal.commands import COMMANDS, complete, run_command
-from llamachat.terminal.conversation import Conversation
-from llamachat.terminal.fitting import ASK
-from llamachat.terminal.output import Output
 from llamachat.terminal.speaker import Speaker
-from llamachat.terminal.status import Status
-
-
-@pytest.fixture
-def make(capsys):
-    """A chat, and what it has said since the last look."""
-
-    def made(*answers: str, n_ctx: int = 4096, **manner: Any) -> Chat:
-        model: Any = ScriptedModel(answers or ("An answer.",))
-        options = GenerationOptions(sampling=SamplingOptions(temp=0.0))
-        speaker = Speaker(model, model.context(n_ctx), options, Output(), Status())
-        store = ChatStore(None)
-        talk = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
-        return Chat(speaker, talk, Manner(**manner))
-
-    return made
-
-
-def talk(chat):
-    return [(message["role"], message["content"]) for message in chat.conversation.messages()]
-
-
-def prompts(chat):
-    return [bytes(t for t in ids if t < 256).decode() for ids in chat.speaker.context.prompts]
 
 
 def test_every_command_explains_itself_and_is_completed(make):
@@ -151,86 +118,6 @@ def test_clear_begins_anew_and_keeps_what_the_model_was_told(make):
     assert talk(chat) == [("system", "Be kind")]
     run_command("/system -", chat)
     assert talk(chat) == []
-
-
-def test_a_file_goes_before_the_next_message(make, tmp_path, capsys):
-    path = tmp_path / "notes.txt"
-    path.write_text("remember the milk")
-    chat = make()
-    run_command(f"/file {path}", chat)
-    assert "17 tokens" in capsys.readouterr().out
-    chat.ask("What?")
-    assert "File notes.txt:\n```\nremember the milk\n```\n\nWhat?" in prompts(chat)[0]
-    chat.ask("And?")
-    assert talk(chat)[2] == ("user", "And?")
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [(b"\xff\xfe", "not UTF-8"), (b"x" * 5000, "5000 tokens, but the context has room for 40"), (None, "No such file")],
-)
-def test_a_file_that_cannot_be_attached_is_refused(make, tmp_path, content, said):
-    path = tmp_path / "x"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(UsageError, match=said):
-        run_command(f"/file {path}", make())
-
-
-def test_what_is_no_file_is_not_read(make):
-    with pytest.raises(UsageError, match="/dev/zero is not a file"):
-        run_command("/file /dev/zero", make())
-    with pytest.raises(UsageError, match="no such home directory"):
-        run_command("/file ~nobody-of-this-name/x", make())
-
-
-def test_several_files_are_measured_together_and_can_be_taken_back(make, tmp_path, capsys):
-    path = tmp_path / "a.txt"
-    path.write_text("y" * 250)
-    chat = make(n_ctx=400)
-    run_command(f"/file {path}", chat)
-    with pytest.raises(UsageError, match=r"250 tokens, but the context has room for \d+$"):
-        run_command(f"/file {path}", chat)
-    with pytest.raises(ContextFull, match="/file - takes the attached files back"):
-        chat.ask("z" * 200)
-    run_command("/file -", chat)
-    assert "1 file taken back" in capsys.readouterr().out
-    chat.ask("z" * 200)
-    assert talk(chat)[0] == ("user", "z" * 200)
-
-
-def test_where_the_talk_has_to_stay_a_file_must_fit_beside_it(make, tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("y" * 100)
-    chat = make(n_ctx=400, on_full="stop")
-    run_command(f"/file {path}", chat)
-    run_command("/file -", chat)
-    chat.ask("x" * 260)
-    with pytest.raises(UsageError, match="has room for"):
-        run_command(f"/file {path}", chat)
-
-
-def test_a_file_with_fences_stays_one_block(make, tmp_path):
-    path = tmp_path / "a.md"
-    path.write_text("```py\n1\n```")
-    chat = make()
-    run_command(f"/file {path}", chat)
-    chat.ask("What?")
-    assert talk(chat)[0][1] == "File a.md:\n````\n```py\n1\n```\n````\n\nWhat?"
-
-
-def test_paths_are_completed(make, tmp_path):
-    (tmp_path / "one.txt").write_text("")
-    (tmp_path / "other").mkdir()
-    (tmp_path / ".hidden").write_text("")
-    found = complete(f"/file {tmp_path}/o", make())
-    assert [one.text for one in found] == [f"{tmp_path}/one.txt", f"{tmp_path}/other/"]
-    assert len(complete(f"/export {tmp_path}/", make())) == 2
-    assert [one.text for one in complete(f"/export {tmp_path}/a js", make())] == [
-        f"{tmp_path}/a json",
-        f"{tmp_path}/a jsonl",
-    ]
-    assert complete("/file ~nobody-of-this-name/", make()) == []
 
 
 def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
@@ -401,96 +288,6 @@ def test_why_shows_alternatives_and_goes_on_from_another_choice(make, capsys):
             run_command(line, chat)
 
 
-def test_what_was_forgotten_is_remembered_when_nothing_else_is_left(make):
-    chat = make(n_ctx=400)
-    for number in range(8):
-        chat.ask(f"question {number} {'x' * 30}")
-    assert chat.conversation.forgotten > 4
-    run_command("/undo 6", chat)
-    for number in range(2):
-        chat.ask(f"new {number}")
-    assert [message["content"][:10] for message in chat.conversation.messages()[::2]] == [
-        "question 0", "question 1", "new 0", "new 1",
-    ]  # fmt: skip
-
-
-def test_the_oldest_turns_become_a_summary(make, capsys):
-    answers = [*(f"answer {number}" for number in range(4)), "It was about x."]
-    chat = make(*answers, n_ctx=700, on_full="summarize")
-    run_command("/system Be kind", chat)
-    for number in range(5):
-        chat.ask(f"question {number} {'x' * 70}")
-    said = capsys.readouterr().out
-    assert "oldest 2 turns become a summary)" in said
-    asked = next(prompt for prompt in prompts(chat) if "Summarise our conversation" in prompt)
-    assert "Be kind" in asked
-    assert "question 0" in asked
-    assert "question 2" not in asked
-    first = chat.conversation.messages()[1]["content"]
-    assert first.startswith("(What was said before, in short: It was about x.)\n\nquestion 2")
-    assert len(chat.conversation.path()) == 10  # the chat has them still, and without the summary
-    assert not any("in short" in message.content for message in chat.conversation.path())
-    run_command("/show", chat)
-    assert "the first 4 messages are forgotten, of which it knows: It was about x." in capsys.readouterr().out
-    run_command("/clear", chat)
-    assert chat.conversation.summary == ""
-
-
-def test_a_summary_costs_no_more_than_its_question(make, monkeypatch):
-    chat = make(*(f"answer {number}" for number in range(5)), n_ctx=700, on_full="summarize")
-    answers, speak = [], Speaker.speak
-
-    def spoken(self, ids):
-        answers.append(speak(self, ids))
-        return answers[-1]
-
-    monkeypatch.setattr(Speaker, "speak", spoken)
-    for number in range(5):
-        chat.ask(f"question {number} {'x' * 80}")
-    summary = next(one for one in answers if one.timings.n_generated and one.text == "answer 4")
-    assert summary.timings.n_prompt - summary.timings.n_known <= len(ASK) + len("user\nassistant\n") + 8
-
-
-def test_a_summary_that_is_stopped_forgets_nothing_and_asks_nothing(make, monkeypatch):
-    chat = make(n_ctx=700, on_full="summarize")
-    for number in range(4):
-        chat.ask(f"question {number} {'x' * 80}")
-    before, speak = talk(chat), Speaker.speak
-    monkeypatch.setattr(Speaker, "speak", lambda self, ids: replace(speak(self, ids), reason="cancelled"))
-    with pytest.raises(Cancelled):
-        chat.ask(f"question 4 {'x' * 80}")
-    assert talk(chat) == before
-    assert chat.conversation.store.settings(chat.conversation.chat).get("forgotten") is None
-
-
-def test_an_empty_summary_is_no_summary_and_that_is_said(make, capsys):
-    chat = make(*(f"answer {number}" for number in range(4)), "", "the end", n_ctx=700, on_full="summarize")
-    for number in range(5):
-        chat.ask(f"question {number} {'x' * 80}")
-    assert "turns are forgotten)" in capsys.readouterr().out
-    assert chat.conversation.messages()[0]["content"].startswith("question 2")
-
-
-def test_an_answer_that_outgrows_the_context_forgets_the_talk_but_not_what_the_model_was_told(make, capsys):
-    chat = make("y" * 400, n_ctx=300)
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, n_keep=0, max_tokens=300))
-    run_command("/system The word is plugh", chat)
-    chat.ask("Say it")
-    assert "older tokens were forgotten within this answer)" in capsys.readouterr().out
-    held = chat.tokenizer.decode(chat.speaker.context.tokens)
-    assert "The word is plugh" in held
-    assert "Say it" not in held
-
-
-def test_where_nothing_may_be_forgotten_an_answer_ends_with_the_context(make, capsys):
-    chat = make("y" * 400, n_ctx=300, on_full="stop")
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, n_keep=0, max_tokens=500))
-    chat.ask("Say it")
-    assert chat.last.reason == "context"
-    assert "(cut short: the context is full" in capsys.readouterr().out
-    assert chat.last.timings.n_forgotten == 0
-
-
 def test_a_template_that_trims_earlier_thoughts_reads_again_only_the_answer_they_stood_in(make):
     source = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n"
@@ -507,16 +304,6 @@ def test_a_template_that_trims_earlier_thoughts_reads_again_only_the_answer_they
         assert chat.last.timings.n_known >= before - 1
     run_command("/regen", chat)
     assert chat.last.timings.n_prompt - chat.last.timings.n_known <= 1
-
-
-def test_where_nothing_may_be_forgotten_the_chat_stops_with_the_numbers(make):
-    chat = make(n_ctx=200, on_full="stop")
-    for number in range(4):
-        chat.ask(f"question {number}")
-    before = talk(chat)
-    with pytest.raises(ContextFull, match=r"the talk has \d+ tokens, but the context holds 200"):
-        chat.ask("x" * 100)
-    assert talk(chat) == before
 
 
 def test_another_model_goes_on_with_the_talk(make, capsys):

@@ -1,5 +1,6 @@
 """How many tokens a chat with a real model evaluates: those that are new, and no others."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -8,10 +9,12 @@ from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.session.chats import ChatStore
+from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
+from llamachat.terminal.reading_ahead import reading_ahead
 from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.status import Status
 
@@ -67,3 +70,62 @@ def test_an_interrupted_answer_is_kept_and_not_evaluated_again(chat, monkeypatch
     monkeypatch.setattr(Speaker, "speak", speak)
     chat.ask("Go on.")
     assert evaluated(chat) <= BETWEEN
+
+
+def wait_for_reading(chat):
+    """Until the model has read what it can while the person types."""
+    with reading_ahead(chat):
+        for thread in threading.enumerate():
+            if thread.name == "llamachat-reading":
+                thread.join()
+
+
+def on_a_terminal(chat):
+    chat.speaker.output.is_terminal = True
+    return chat
+
+
+def test_what_the_model_is_told_is_read_while_the_person_types(chat):
+    wait_for_reading(on_a_terminal(chat))
+    chat.ask("Hello.")
+    assert evaluated(chat) < 10 < chat.last.timings.n_prompt
+
+
+def test_nothing_is_read_ahead_where_nobody_types(chat):
+    wait_for_reading(chat)
+    assert chat.speaker.context.tokens == []
+
+
+FORGETFUL = """
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content.split("</think>")[-1] }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""
+"""A template that takes earlier thoughts away."""
+
+THINKING = 'root ::= "<think>" [a-z ]{40,60} "</think>" [a-z ]{40,60}'
+
+
+def test_thoughts_that_a_template_takes_away_cost_nothing_when_the_next_message_is_sent(chat):
+    on_a_terminal(chat)
+    chat.conversation.template = ChatTemplate(FORGETFUL)
+    run_command(f"/grammar {THINKING}", chat)
+    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, max_tokens=200))
+    chat.ask("My name is Anna. Describe the town.")
+    said = chat.conversation.path()[-1].content
+    assert said.startswith("<think>")
+    assert "</think>" in said
+    wait_for_reading(chat)
+    chat.ask("Go on.")
+    assert evaluated(chat) <= BETWEEN
+    assert said.partition("</think>")[2] in chat.tokenizer.decode(chat.prompt)
+    assert said.partition("</think>")[0] not in chat.tokenizer.decode(chat.prompt)
+
+
+def test_reading_ahead_ends_with_the_typing(chat):
+    on_a_terminal(chat).conversation.set(system="word " * 600)
+    with reading_ahead(chat):
+        pass
+    assert not [one for one in threading.enumerate() if one.name == "llamachat-reading"]
+    chat.ask("Hello.")
+    assert chat.last.timings.n_prompt > 600

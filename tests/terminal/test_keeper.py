@@ -8,11 +8,13 @@ import pytest
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import database_path, locks_folder
+from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal import keeper as module
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
+from llamachat.terminal.output import Output
 
 
 @pytest.fixture
@@ -38,9 +40,9 @@ def chat_with(store: ChatStore, text: str | None = None) -> int:
 
 
 def opened(store: ChatStore, number: int) -> Chat:
-    anything: Any = SimpleNamespace(output=SimpleNamespace(write=lambda _text: None))
+    anything: Any = SimpleNamespace(output=Output())
     keeper = Keeper(store, 1 << 20)
-    talk = Conversation(anything, anything, store, keeper.take(number))
+    talk = Conversation(anything, ChatTemplate(None), store, keeper.take(number))
     return Chat(anything, talk, keeper=keeper)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
 from llamachat.session.exports import WRITERS, Exported
-from llamachat.terminal.commands.base import Command, saying
+from llamachat.terminal.commands.base import Command, doing, saying
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.sanitize import clean_line
 
@@ -29,15 +29,12 @@ def _sessions(chat: "Chat", words: str) -> str:
     return "\n".join(rows)
 
 
-def _load(chat: "Chat", words: str) -> str:
+def _load(chat: "Chat", words: str) -> None:
     """Goes on with another chat."""
     if not words:
         raise UsageError("/load needs a chat; /sessions lists them")
-    conversation = chat.conversation
-    chat.go_on_in(conversation.store.find(words))
-    path = conversation.path()
-    last = "\n".join(f"{one.role}: {one.content}" for one in path[-2:])
-    return f"{len(path)} messages. It went on:\n{last}" if path else "An empty chat."
+    chat.go_on_in(chat.conversation.store.find(words))
+    chat.recall()
 
 
 def _save(chat: "Chat", words: str) -> str:
@@ -89,7 +86,7 @@ def _exports(_chat: "Chat", text: str) -> list[tuple[str, str]]:
 
 COMMANDS = (
     Command("/sessions", "[WORDS]", "the last chats, or those with these words", saying(_sessions)),
-    Command("/load", "CHAT", "go on with another chat", saying(_load), _chats),
+    Command("/load", "CHAT", "go on with another chat", doing(_load), _chats),
     Command("/save", "NAME", "give this chat a name", saying(_save)),
     Command("/fork", "[NAME]", "go on in a copy of this chat", saying(_fork)),
     Command("/export", "FILE [FORMAT]", "write the chat as .md, .json, .jsonl or .html", saying(_export), _exports),

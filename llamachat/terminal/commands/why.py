@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 N_ALTERNATIVES = 4
 MOST_ROWS = 20
+AT_ONCE = 32
+"""Words whose logits are in memory together: those of a long answer may be gigabytes."""
 
 
 def _why(chat: "Chat", words: str) -> None:
@@ -55,7 +57,14 @@ def _alternatives(chat: "Chat") -> tuple[np.ndarray, np.ndarray]:
         raise UsageError("the context has forgotten the beginning of this answer")
     if len(chat.prompt) - 1 > n_same:
         context.eval(chat.prompt[n_same:-1])
-    logits = context.eval([chat.prompt[-1], *ids[:-1]], "all")
+    said = [chat.prompt[-1], *ids[:-1]]
+    found = [_likeliest(context.eval(said[at : at + AT_ONCE], "all")) for at in range(0, len(said), AT_ONCE)]
+    best, shares = zip(*found, strict=True)
+    return np.concatenate(best), np.concatenate(shares)
+
+
+def _likeliest(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(token ids, probabilities), both [n, N_ALTERNATIVES], of float32 [n, n_vocab]."""
     best = np.argpartition(-logits, N_ALTERNATIVES, axis=1)[:, :N_ALTERNATIVES]
     order = np.argsort(-np.take_along_axis(logits, best, 1), axis=1, kind="stable")
     best = np.take_along_axis(best, order, 1)

@@ -1,0 +1,51 @@
+"""While the person types, the model reads what is certain to stand before the next message.
+
+Then an answer waits for the message alone, also after the first one, and where a template takes earlier thoughts away.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from llamachat.engine.events import Timings
+from llamachat.engine.window import Window
+from llamachat.errors import LlamaChatError
+from llamachat.terminal.reuse import as_held
+from llamachat.terminal.view import prepare_views
+
+if TYPE_CHECKING:
+    from llamachat.terminal.chatting import Chat
+
+
+@contextmanager
+def reading_ahead(chat: "Chat") -> Iterator[None]:
+    """Around the wait for a message, if a person is to type it. When it is left nothing is computed any more."""
+    if not chat.speaker.output.is_terminal:
+        yield
+        return
+    context = chat.speaker.context
+    thread = Thread(target=_read, args=(chat, chat.conversation.certain()), name="llamachat-reading", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        context.cancel()
+        try:
+            thread.join()
+        finally:
+            context.resume()
+
+
+def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:
+    """Evaluates what is certain. What goes wrong here, as in a template that refuses, is said when it is asked for."""
+    context = chat.speaker.context
+    prepare_views()
+    with suppress(LlamaChatError):
+        certain = as_held(find(), context.tokens, chat.tokenizer.piece_bytes)
+        if certain and len(certain) <= context.n_ctx - context.n_ctx // 4 and context.tokens[: len(certain)] != certain:
+            window = Window(context, None, Timings())
+            try:
+                window.begin(certain)
+            finally:
+                window.end()

@@ -1,0 +1,46 @@
+"""What is known of a model's thoughts before its answer begins: how they are marked, and whether one has begun."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llamachat.engine.events import Event, Token
+from llamachat.terminal.reasoning import Markers, markers_of, spellings
+
+if TYPE_CHECKING:
+    from llamachat.engine.tokenizers import Tokenizer
+
+TAIL = 16
+"""So many of a prompt's last tokens may spell the marker that opens a thought."""
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """markers: None where the model marks no thoughts. inside: the prompt ends within one.
+
+    spelled: the markers that are control tokens, which print nothing.
+    """
+
+    markers: Markers | None = None
+    inside: bool = False
+    spelled: Mapping[int, str] = field(default_factory=dict)
+
+    def text_of(self, event: Event) -> str:
+        """The text that an event sets free, with the marker that it is."""
+        return event.text + (self.spelled.get(event.id, "") if isinstance(event, Token) else "")
+
+    def whole(self, text: str) -> str:
+        """An answer with the marker that opens its thought, where the prompt has it."""
+        if self.markers is None or not self.inside or text.lstrip().startswith(self.markers.opening.rstrip()):
+            return text
+        return self.markers.opening + text
+
+
+def thinking_of(template: str, tokenizer: "Tokenizer", prompt: Sequence[int]) -> Thinking:
+    """What is known of an answer to a prompt, made by a chat template."""
+    markers = markers_of(template)
+    if markers is None:
+        return Thinking()
+    pieces = [tokenizer.piece_bytes(token, special=True) for token in prompt[-TAIL:]]
+    end = b"".join(pieces).decode("utf-8", "replace").rstrip()
+    return Thinking(markers, end.endswith(markers.opening.rstrip()), spellings(markers, tokenizer))

@@ -1,0 +1,44 @@
+"""`chat` without a terminal: one message, its answer, and the chat that it belongs to."""
+
+import json
+
+import pytest
+
+TOOLS = json.dumps([{"name": "now", "description": "the time", "parameters": {"type": "object", "properties": {}},
+                     "command": ["date"]}])  # fmt: skip
+
+
+def test_a_named_chat_goes_on_from_message_to_message(llamachat):
+    first = llamachat("chat", "--session", "trip", stdin=b"one", answers=("First.",))
+    second = llamachat("chat", "--continue", "--cache-budget", "0", stdin=b"two", answers=("Second.",))
+    assert (first.stdout, second.stdout, second.stderr) == (b"First.\n", b"Second.\n", b"")
+    talk = llamachat("sessions", "show", "trip").stdout.decode()
+    places = [talk.index(text) for text in ("one", "First.", "two", "Second.")]
+    assert places == sorted(places)
+
+
+def test_nothing_is_kept_of_a_message_that_belongs_to_no_chat(llamachat):
+    llamachat("chat", stdin=b"one", answers=("First.",))
+    assert b"one" not in llamachat("sessions", "list").stdout
+
+
+def test_what_the_program_says_is_not_in_the_answer(llamachat):
+    done = llamachat("chat", "--session", "trip", "-n", "3", stdin=b"one", answers=("First.",))
+    assert done.stdout == b"Fir\n"
+    assert b"cut short" in done.stderr
+
+
+@pytest.mark.parametrize(("how", "shown"), [("show", b"<think>Hm.</think>Yes.\n"), ("hide", b"Yes.\n")])
+def test_thoughts_are_hidden_on_request(llamachat, how, shown):
+    template = "{% for m in messages %}{{ m.content }}{% endfor %}{# <think></think> #}"
+    done = llamachat(
+        "chat", "--reasoning", how, "--chat-template", template, stdin=b"?", answers=("<think>Hm.</think>Yes.",)
+    )
+    assert done.stdout == shown
+
+
+def test_commands_of_tools_need_a_yes_where_nobody_can_be_asked(llamachat, tmp_path):
+    (tmp_path / "tools.json").write_text(TOOLS)
+    done = llamachat("chat", "--tools", str(tmp_path / "tools.json"), stdin=b"?")
+    assert done.returncode == 2
+    assert b"--yes" in done.stderr

@@ -1,0 +1,33 @@
+"""A chat with a scripted model, and what it has come to."""
+
+from typing import Any
+
+from scripted import ScriptedModel
+
+from llamachat.engine.generate import GenerationOptions
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.library import chat_template
+from llamachat.session.chats import ChatStore
+from llamachat.terminal.chatting import Chat, Manner
+from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.output import Output
+from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.status import Status
+
+
+def made(*answers: str, n_ctx: int = 4096, **manner: Any) -> Chat:
+    """A chat that is kept nowhere."""
+    model: Any = ScriptedModel(answers or ("An answer.",))
+    options = GenerationOptions(sampling=SamplingOptions(temp=0.0))
+    speaker = Speaker(model, model.context(n_ctx), options, Output(), Status())
+    store = ChatStore(None)
+    talk = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
+    return Chat(speaker, talk, Manner(**manner))
+
+
+def talk(chat):
+    return [(message["role"], message["content"]) for message in chat.conversation.messages()]
+
+
+def prompts(chat):
+    return [bytes(t for t in ids if t < 256).decode() for ids in chat.speaker.context.prompts]

@@ -187,7 +187,8 @@ class ChatStore:
         """The chats, the one in which something was said last first, whatever the clock says; -1 for all."""
         newest = "(SELECT max(id) FROM messages WHERE chat = chats.id) DESC, id DESC"
         with told(self.path):
-            rows = self._connection.execute(f"{_SUMMARY} ORDER BY {newest} LIMIT ?", (limit,))
+            chosen = f"SELECT id FROM chats ORDER BY {newest} LIMIT ?"
+            rows = self._connection.execute(f"{_SUMMARY} WHERE id IN ({chosen}) ORDER BY {newest}", (limit,))
             return [ChatSummary(**row) for row in rows]
 
     def search(self, text: str, limit: int = 20) -> list[Hit]:

@@ -251,8 +251,8 @@ def test_odd_values_of_an_import_do_no_harm(store):
     settings = '{"forgotten": "abc", "system": 3, "temp": 0.5}'
     message = f'"content": "\\ud800", "created": {"9" * 400}, "state": 4, "extra": 5'
     text = (
-        '{"format": "llamachat chat 1", "head": [1], "name": "12", "model": 7, "created": 1e999, "updated": "x", '
-        f'"updated": "x", "settings": {settings}, "messages": [{{"id": 9, "parent": null, "role": "user", {message}}}]}}'
+        '{"format": "llamachat chat 1", "head": [1], "name": "12", "model": 7, "created": 1e999, "messages": '
+        f'[{{"id": 9, "parent": null, "role": "user", {message}}}], "settings": {settings}}}'
     )
     (chat,) = read_chats_of(text)
     made = store.keep(chat)

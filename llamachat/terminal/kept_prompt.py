@@ -55,9 +55,15 @@ class PromptKeeper:
             note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
         return wanted
 
-    def keep(self, speaker: "Speaker", n_prompt: int) -> None:
-        """Writes the file, unless it has all of it already; says so where that cannot be done."""
+    def keep(self, speaker: "Speaker", n_prompt: int, said: Sequence[int] = ()) -> None:
+        """Writes the file, unless it has all of it already; says so where that cannot be done.
+
+        said: all tokens of the text, of which the model may not have read the last ones yet; they belong to all of it.
+        """
         context = speaker.context
+        unread = said[len(context.tokens) : context.n_ctx]
+        if self.everything and not self.read_only and unread and context.tokens == said[: len(context.tokens)]:
+            context.eval(unread)
         n_tokens = min(context.n_reusable, len(context.tokens) if self.everything else n_prompt)
         if self.read_only or n_tokens <= 0 or (not self.everything and n_tokens <= self._n_kept):
             return

@@ -37,9 +37,10 @@ def shell(tmp_path, smollm2, monkeypatch):
     def run(block):
         said = []
         for line in block.splitlines():
+            typed = b"" if line.startswith("llamachat run") else TYPED
             short = f"{line} -n 24" if "interactive" in line or "chat --session" in line else line
             done = subprocess.run(
-                ["sh", "-c", short], input=TYPED, env=own, cwd=tmp_path, capture_output=True, timeout=300
+                ["sh", "-c", short], input=typed, env=own, cwd=tmp_path, capture_output=True, timeout=300
             )
             assert done.returncode == 0, (line, done.stderr)
             said.append(done.stdout.decode())

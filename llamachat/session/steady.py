@@ -20,18 +20,25 @@ INSERT INTO messages(id, chat, role, content, created) VALUES ({BEYOND}, {BEYOND
 
 
 class SteadyStore(ChatStore):
-    """A store whose writes do not fail because of the disk; `say` is told, once, that nothing is kept any more."""
+    """A store whose writes do not fail because of the disk; `say` is told, once, that nothing is kept any more.
+
+    What the disk refused is tried again when the store is closed.
+    """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
         super().__init__(path)
         self._say = say
         self._loose: sqlite3.Connection | None = None
         self._detached: set[int] = set()
-        self._warned = False
+        self._refused: set[int] = set()
 
     def close(self) -> None:
-        """Ends the connections; what was in memory is gone."""
+        """Ends the connections; what was in memory is gone, unless the disk takes now what it refused before."""
         if self._loose is not None:
+            with suppress(StoreUnavailable):
+                for chat in self._refused:
+                    if self._bring_back(chat):
+                        self._say(f"{self.path}: the chat could be kept after all")
             self._loose.close()
         super().close()
 
@@ -87,20 +94,56 @@ class SteadyStore(ChatStore):
                 self.detach(chat)
             if chat not in self._detached:
                 raise
-            self._warn(error)
+            self._warn(chat, error)
             return super()._write(chat, change)
 
     def _make(self, change: Callable[[sqlite3.Connection], int]) -> int:
         try:
             return super()._make(change)
         except StoreUnavailable as error:
-            self._warn(error)
             with transaction(self._memory) as memory:
                 chat = change(memory)
             self._detached.add(chat)
+            self._warn(chat, error)
             return chat
 
-    def _warn(self, error: StoreUnavailable) -> None:
-        if not self._warned:
+    def _warn(self, chat: int, error: StoreUnavailable) -> None:
+        if not self._refused:
             self._say(f"{error}; the chat goes on, but nothing of it is kept from here on")
-            self._warned = True
+        self._refused.add(chat)
+
+    def _bring_back(self, chat: int) -> bool:
+        """Writes what became of a chat in memory into the file, if anything. What is new gets new numbers there."""
+        told_of = self._memory.execute("SELECT * FROM chats WHERE id = ?", (chat,)).fetchone()
+        messages = self._memory.execute("SELECT * FROM messages WHERE chat = ? ORDER BY id", (chat,)).fetchall()
+        if told_of is None or not messages:
+            return False
+        names = ("name", "title", "created", "updated", "model", "settings")
+        values = [told_of[name] for name in names]
+        new: dict[int | None, int | None] = {None: None}
+        with told(self.path), transaction(self._connection) as file:
+            if chat > BEYOND:
+                made = file.execute(f"INSERT INTO chats({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?)", values)
+                chat = int(made.lastrowid or 0)
+            for message in messages:
+                new[message["id"]] = _put(file, chat, new[message["parent"]], message)
+            changes = ", ".join(f"{name} = ?" for name in names)
+            head = new[told_of["head"]]
+            file.execute(f"UPDATE chats SET {changes}, head = ? WHERE id = ?", (*values, head, chat))
+        return True
+
+
+def _put(file: sqlite3.Connection, chat: int, parent: int | None, message: sqlite3.Row) -> int:
+    """A message of the memory in the file, changed there or new; its number there."""
+    said = [message[name] for name in ("role", "content", "state", "created", "extra")]
+    if message["id"] < BEYOND:
+        file.execute(
+            "UPDATE messages SET role = ?, content = ?, state = ?, created = ?, extra = ? WHERE id = ?",
+            (*said, message["id"]),
+        )
+        return int(message["id"])
+    made = file.execute(
+        "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (chat, parent, *said),
+    )
+    return int(made.lastrowid or 0)

@@ -48,6 +48,32 @@ def test_a_disk_that_fills_in_the_middle_of_a_turn_costs_nothing_but_the_keeping
     with ChatStore(path) as store:
         assert store._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert contents(store, store.find("mine"))[0] == "one"
+    assert len(said) == 1
+
+
+def test_what_a_disk_takes_in_the_end_is_kept_after_all(small_disk, said):
+    path = small_disk.path / "data" / "chats.db"
+    with SteadyStore(path, said.append) as store:
+        chat = store.create("m", "mine")
+        first = store.add(chat, None, question("one"))
+        small_disk.fill()
+        store.update(first, "one, changed")
+        for n in range(3):
+            first = store.add(chat, first, question(f"{n}"))
+        branch = store.add(chat, store.path_of(chat)[1].id, question("branch"))
+        new = store.create("m", "new", {"system": "Be brief"})
+        store.add(new, None, question("in a new chat"))
+        assert len(said) == 1
+        small_disk.free()
+    assert [text.endswith("kept after all") for text in said] == [False, True, True]
+    assert branch > 2**40
+    with ChatStore(path) as store:
+        assert contents(store, store.find("mine")) == ["one, changed", "0", "branch"]
+        assert [one.content for one in store.tree_of(chat)] == ["one, changed", "0", "1", "2", "branch"]
+        assert contents(store, store.find("new")) == ["in a new chat"]
+        assert store.settings(store.find("new")) == {"system": "Be brief"}
+        assert max(one.id for one in store.latest()) < 2**40
+        assert store._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 def test_a_new_chat_on_a_full_disk_goes_on_in_memory(small_disk, said):

@@ -1,6 +1,10 @@
 """Every test gets a home of its own; golden data and real models are found, or the test is skipped with a reason."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -54,3 +58,44 @@ def _real_model(name: str) -> Path:
     if not (MODELS / name).is_file():
         pytest.skip(f"{name} is not in {MODELS}: `make models` fetches it")
     return MODELS / name
+
+
+class SmallDisk:
+    """A file system of two megabytes, in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def fill(self) -> None:
+        """Leaves no byte free."""
+        with open(self.path / "filler", "ab", buffering=0) as file:
+            for size in (4096, 1):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+
+    def free(self) -> None:
+        """Takes back what `fill` has written."""
+        (self.path / "filler").unlink()
+
+    def remount(self, how: str) -> None:
+        """Makes it "ro" or "rw"; not while a file on it is open for writing."""
+        _mount("-o", f"remount,{how}", str(self.path))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """Skips the test where nothing may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    _mount("-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder))
+    yield SmallDisk(folder)
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mount(*arguments: str) -> None:
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command")
+    done = subprocess.run(["mount", *arguments], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip(f"nothing can be mounted here: {done.stderr.decode().strip()}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
     from llamachat.session.chats import ChatStore
     from llamachat.terminal.chatting import Chat
+    from llamachat.terminal.keeper import Decide
     from llamachat.terminal.speaker import Speaker
     from llamachat.terminal.tools.definition import Tool
 
@@ -35,6 +36,15 @@ class OnFull(StrEnum):
     STOP = "stop"
 
 
+class IfOpen(StrEnum):
+    """What becomes of a chat that another program is in."""
+
+    ASK = "ask"
+    FORK = "fork"
+    READ_ONLY = "read-only"
+    QUIT = "quit"
+
+
 @dataclass(frozen=True)
 class ChatChoice:
     """Which chat, and how it looks."""
@@ -44,6 +54,11 @@ class ChatChoice:
     ] = None
     resume: Annotated[bool, Option("--continue", "-C", help="Go on with the last chat.")] = False
     save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is kept.")] = True
+    if_open: Annotated[
+        IfOpen,
+        Option("--if-open", help="When another llamachat is in the chat: ask (where nobody can be asked, fork), go "
+               "on in a copy, in memory only, or not at all."),
+    ] = IfOpen.ASK  # fmt: skip
     system: System = None
     system_file: Annotated[Path | None, Option("--system-file", metavar="FILE", help="The same, from a file.")] = None
     on_full: Annotated[
@@ -165,7 +180,7 @@ def _opened(
     choice = setting.choice
     store = stack.enter_context(open_store(database_path() if keep else None))
     number, begun = _number(store, choice, speaker.model.title)
-    keeper = Keeper(store, choice.cache_budget << 20)
+    keeper = Keeper(store, choice.cache_budget << 20, _decide(choice.if_open))
     stack.callback(keeper.release)
     number = keeper.take(number)
     conversation = Conversation(
@@ -189,6 +204,16 @@ def _opened(
     return talk, begun
 
 
+def _decide(choice: IfOpen) -> "Decide":
+    """What answers for a chat that is open elsewhere."""
+    from llamachat.terminal.keeper import FORK, ask_person
+
+    if choice is not IfOpen.ASK:
+        return lambda _: choice.value
+    talking = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return ask_person if talking else lambda _: FORK
+
+
 def _left(talk: "Chat") -> None:
     """What is kept when a talk ends."""
     if talk.keeper is not None:
@@ -206,4 +231,10 @@ def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bo
         known = store.named(choice.session)
         if known is not None:
             return known, False
-    return store.create(model, choice.session), True
+    try:
+        return store.create(model, choice.session), True
+    except UsageError:  # another program has made the chat in between
+        known = store.named(choice.session or "")
+        if known is None:
+            raise
+        return known, False

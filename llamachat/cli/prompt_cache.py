@@ -20,6 +20,15 @@ class Mismatch(StrEnum):
     IGNORE = "ignore"
 
 
+class FileType(StrEnum):
+    """Types of the numbers in a file."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+
+
 @dataclass(frozen=True)
 class PromptCacheChoice:
     """Where a prompt is kept, and how much of the text."""
@@ -37,9 +46,18 @@ class PromptCacheChoice:
         Mismatch, Option("--prompt-cache-mismatch", help="What becomes of a file of another model or other settings.")
     ] = Mismatch.REFUSE
 
+    prompt_cache_type: Annotated[
+        FileType | None,
+        Option("--prompt-cache-type", help="The type of the file's numbers, by default the cache's own; q8_0 is half "
+               "as large as f16, but what follows is not equal to the bit."),
+    ] = None  # fmt: skip
+
     def __post_init__(self) -> None:
-        if self.prompt_cache is None and (self.prompt_cache_all or self.prompt_cache_ro):
-            raise UsageError("--prompt-cache-all and --prompt-cache-ro say more of --prompt-cache FILE: give it, too")
+        if self.prompt_cache is None and (self.prompt_cache_all or self.prompt_cache_ro or self.prompt_cache_type):
+            raise UsageError(
+                "--prompt-cache-all, --prompt-cache-ro and --prompt-cache-type say more of --prompt-cache FILE: give "
+                "it, too"
+            )
 
     def keeper(self) -> "PromptKeeper | None":
         """What reads and writes the file; None where nothing is kept."""
@@ -52,4 +70,5 @@ class PromptCacheChoice:
             self.prompt_cache_all,
             self.prompt_cache_ro,
             self.prompt_cache_mismatch is Mismatch.IGNORE,
+            self.prompt_cache_type and self.prompt_cache_type.value,
         )

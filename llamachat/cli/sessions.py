@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +14,7 @@ from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
     from llamachat.session.chats import ChatStore, ChatSummary
+    from llamachat.session.locks import ChatLock
 
 Action = Literal["list", "show", "search", "rename", "fork", "export", "import", "delete", "gc", "path"]
 Output = Literal["text", "json"]
@@ -138,22 +139,15 @@ def _fork(store: "ChatStore", wanted: list[str], _output: Output) -> None:
 
 def _export(store: "ChatStore", wanted: list[str], form: "Form | None") -> None:
     """Writes a chat to a file, or to standard output."""
-    from llamachat.session.exports import WRITERS, Exported
+    from llamachat.session.exports import WRITERS, exported, write_export
 
-    chat = store.find(wanted[0])
-    summary = store.summary(chat)
-    exported = Exported(
-        summary.title, store.path_of(chat), store.tree_of(chat), summary.name, summary.model, store.settings(chat)
-    )
+    chat = exported(store, store.find(wanted[0]))
     if len(wanted) < 2:
-        _print(WRITERS[form or "md"](exported).removesuffix("\n"))
+        _print(WRITERS[form or "md"](chat).removesuffix("\n"))
         return
     path = Path(wanted[1])
     ending = path.suffix.removeprefix(".")
-    try:
-        path.write_text(WRITERS[form or (ending if ending in WRITERS else "md")](exported), "utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
+    write_export(path, chat, form or (ending if ending in WRITERS else "md"))
 
 
 def _import(store: "ChatStore", wanted: list[str], _output: Output) -> None:
@@ -162,9 +156,8 @@ def _import(store: "ChatStore", wanted: list[str], _output: Output) -> None:
 
     taken = {one.name for one in store.latest()}
     for chat in list(read_chats(Path(wanted[0]))):
-        made = store.create(chat.model, None if chat.name in taken else chat.name, chat.settings)
+        made = store.keep(replace(chat, name=None) if chat.name in taken else chat)
         taken.add(chat.name)
-        store.put(made, chat.messages, chat.head)
         _print(str(made))
 
 
@@ -179,21 +172,53 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
         answer = input(f"Delete chat {chat.id}, {title!r}, with {chat.n_messages} messages? [y/N] ")
         if answer.strip().lower() not in ("y", "yes"):
             return
-    store.delete(chat.id)
-    _tidy_snapshots(store)
+    from llamachat.session.locks import ChatLock
+    from llamachat.session.places import locks_folder, snapshots_folder
+    from llamachat.session.snapshots import Snapshots
+
+    with ChatLock(locks_folder(), chat.id) as lock:
+        if not _taken(lock):
+            raise UsageError(f"another llamachat (process {lock.holder}) is in this chat: leave it there first")
+        Snapshots(snapshots_folder(), 0).drop(chat.id)
+        _tell_of_remains(store, store.delete(chat.id))
+    _tidy_files(store)
+
+
+def _taken(lock: "ChatLock") -> bool:
+    try:
+        return lock.take()
+    except OSError:  # a folder that cannot be written: the database will say so
+        return True
+
+
+def _tell_of_remains(store: "ChatStore", emptied: bool) -> None:
+    """Where words of deleted chats may still lie."""
+    from llamachat.session.database import copies_of
+    from llamachat.terminal.output import note
+
+    if not emptied:
+        note("another llamachat reads the database just now, so that its log still has the words: run gc later")
+    if copies := copies_of(store.path):
+        note(f"{copies[0]}, from before an update, may still have the words: gc takes it away")
 
 
 def _tidy(store: "ChatStore", _wanted: list[str], _output: Output) -> None:
-    store.tidy()
-    _tidy_snapshots(store)
+    from llamachat.session.database import copies_of
+
+    for copy in copies_of(store.path):
+        copy.unlink(missing_ok=True)
+    _tell_of_remains(store, store.tidy())
+    _tidy_files(store)
 
 
-def _tidy_snapshots(store: "ChatStore") -> None:
-    """What models have computed of chats that are gone is gone, too."""
-    from llamachat.session.places import snapshots_folder
+def _tidy_files(store: "ChatStore") -> None:
+    """What was computed of chats that are gone is gone, too, and so are locks that nobody holds."""
+    from llamachat.session.locks import tidy_locks
+    from llamachat.session.places import locks_folder, snapshots_folder
     from llamachat.session.snapshots import Snapshots
 
     Snapshots(snapshots_folder(), 0).tidy([one.id for one in store.latest()])
+    tidy_locks(locks_folder())
 
 
 ACTIONS: dict[str, "Callable[[ChatStore, list[str], Output], None]"] = {

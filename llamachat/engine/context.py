@@ -135,6 +135,11 @@ class Context:
         """How the cache lies in memory; what `memory` gives fits contexts with the same layout, of the same model."""
         return self._forward.layout.description
 
+    @property
+    def parts(self) -> list[tuple[int, str]]:
+        """Of what `memory` gives, as often as it repeats: bytes, and the type of what is in them, "" for nothing."""
+        return self._forward.layout.parts
+
     def memory(self, n_tokens: int) -> np.ndarray:
         """uint8: the stretch of the cache that holds the first n_tokens; valid until the next evaluation.
 

@@ -3,16 +3,20 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from llamachat.errors import UsageError
 from llamachat.session.database import memory_database, open_database, told, transaction
 
+Result = TypeVar("Result")
+
 LONGEST_TITLE = 60
+MOST_WORDS = 64
+"""Words that are looked for at once."""
 PARTIAL, DONE, INTERRUPTED = "partial", "done", "interrupted"
 """States of a message: being written (or the program died then), finished, stopped by the person."""
 
@@ -64,6 +68,29 @@ WITH RECURSIVE path(id, parent, depth) AS (
 ) SELECT messages.* FROM path JOIN messages USING (id) ORDER BY depth DESC
 """
 
+_BELOW = """
+WITH RECURSIVE below(id) AS (
+    VALUES (?) UNION ALL SELECT messages.id FROM messages JOIN below ON messages.parent = below.id
+) SELECT id FROM below
+"""
+
+
+@dataclass(frozen=True)
+class WholeChat:
+    """A chat to be kept as it is. messages: parents before their children, told by ids of their own.
+
+    head: the id of the talk's last message; None for a talk that begins anew. title "": that of its first message.
+    """
+
+    messages: tuple[StoredMessage, ...]
+    head: int | None = None
+    name: str | None = None
+    model: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
+    created: float = 0.0
+    updated: float = 0.0
+
 
 class ChatStore:
     """The chats of a database. Every method is one transaction; all raise StoreUnavailable."""
@@ -86,38 +113,46 @@ class ChatStore:
 
     def create(self, model: str, name: str | None = None, settings: Mapping[str, Any] | None = None) -> int:
         """A new, empty chat. Raises UsageError for a name that is taken."""
-        now = time.time()
-        values = (name, now, now, model, json.dumps(dict(settings or {})))
-        with told(self.path):
-            try:
-                made = self._connection.execute(
-                    "INSERT INTO chats(name, created, updated, model, settings) VALUES (?, ?, ?, ?, ?)", values
-                )
-            except sqlite3.IntegrityError as error:
-                raise UsageError(f"there is a chat named {name!r} already") from error
-        return int(made.lastrowid or 0)
+        return self.keep(WholeChat((), None, name, model, settings or {}))
+
+    def keep(self, chat: WholeChat) -> int:
+        """A new chat with all its messages. Raises UsageError for a name that is taken."""
+        return self._make(lambda connection: _insert(connection, chat))
+
+    def is_saved(self, chat: int) -> bool:
+        """Whether a chat outlasts the program."""
+        return self.is_kept
 
     def add(self, chat: int, parent: int | None, message: StoredMessage) -> int:
         """Adds a message after `parent` and makes it the head; returns its id. A person's first one is the title."""
-        with told(self.path), transaction(self._connection):
-            return self._add(chat, parent, message)
+        return self._write(chat, lambda connection: _add(connection, chat, parent, message))
 
     def update(self, message: int, content: str, state: str = DONE, extra: Mapping[str, Any] | None = None) -> None:
         """Changes a message that is being written."""
-        with told(self.path), transaction(self._connection):
-            self._connection.execute(
-                "UPDATE messages SET content = ?, state = ?, extra = coalesce(?, extra) WHERE id = ?",
-                (content, state, None if extra is None else json.dumps(dict(extra)), message),
+        values = (_storable(content), state, None if extra is None else json.dumps(dict(extra)), message)
+        chat = self._chat_of(message)
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE messages SET content = ?, state = ?, extra = coalesce(?, extra) WHERE id = ?", values
             )
-            self._connection.execute(
-                "UPDATE chats SET updated = ? WHERE id = (SELECT chat FROM messages WHERE id = ?)",
-                (time.time(), message),
-            )
+            connection.execute("UPDATE chats SET updated = ? WHERE id = ?", (time.time(), chat))
+
+        self._write(chat, change)
 
     def remove(self, message: int) -> None:
-        """Takes a message and all after it away."""
-        with told(self.path):
-            self._connection.execute("DELETE FROM messages WHERE id = ?", (message,))
+        """Takes a message and all after it away; a chat in which nothing else was asked has no title any more."""
+        chat = self._chat_of(message)
+
+        def change(connection: sqlite3.Connection) -> None:
+            _delete(connection, _BELOW, message)
+            connection.execute(
+                "UPDATE chats SET title = '' WHERE id = ? AND NOT EXISTS "
+                "(SELECT 1 FROM messages WHERE chat = chats.id AND role = 'user')",
+                (chat,),
+            )
+
+        self._write(chat, change)
 
     def set_head(self, chat: int, message: int | None) -> None:
         """Where the talk goes on."""
@@ -138,30 +173,35 @@ class ChatStore:
     def path_of(self, chat: int) -> list[StoredMessage]:
         """The messages of the talk, the first one first."""
         head = self._one("SELECT head FROM chats WHERE id = ?", chat)["head"]
-        return self._messages(_PATH, head)
+        return self._messages(chat, _PATH, head)
 
     def tree_of(self, chat: int) -> list[StoredMessage]:
         """All messages, parents before their children."""
-        return self._messages("SELECT * FROM messages WHERE chat = ? ORDER BY id", chat)
+        return self._messages(chat, "SELECT * FROM messages WHERE chat = ? ORDER BY id", chat)
 
     def summary(self, chat: int) -> ChatSummary:
         """What a list would tell of it."""
         return ChatSummary(**self._one(f"{_SUMMARY} WHERE id = ?", chat))
 
     def latest(self, limit: int = -1) -> list[ChatSummary]:
-        """The chats, the last one that changed first; -1 for all."""
+        """The chats, the one in which something was said last first, whatever the clock says; -1 for all."""
+        newest = "(SELECT max(id) FROM messages WHERE chat = chats.id) DESC, id DESC"
         with told(self.path):
-            rows = self._connection.execute(f"{_SUMMARY} ORDER BY updated DESC LIMIT ?", (limit,))
+            chosen = f"SELECT id FROM chats ORDER BY {newest} LIMIT ?"
+            rows = self._connection.execute(f"{_SUMMARY} WHERE id IN ({chosen}) ORDER BY {newest}", (limit,))
             return [ChatSummary(**row) for row in rows]
 
     def search(self, text: str, limit: int = 20) -> list[Hit]:
-        """Messages with all the words, the newest first; `word*` is a beginning. Raises UsageError for no word.
+        """Messages with all the words, the newest first; `word*` is a beginning. Raises UsageError for no word, and
+        for more than MOST_WORDS.
 
         Not the best first: to rank every message with a common word takes seconds.
         """
-        words = [word for word in text.split() if word.strip("*")]
+        words = [word for word in _storable(text).replace("\0", " ").split() if word.strip("*")]
         if not words:
             raise UsageError("there is nothing to look for: give one word at least")
+        if len(words) > MOST_WORDS:
+            raise UsageError(f"{len(words)} words are too many to look for at once: give {MOST_WORDS} at most")
         wanted = " ".join(_quoted(word) for word in words)
         found = (
             "SELECT messages.chat, messages.id, messages.role, snippet(words, 0, '', '', ' ... ', 12) excerpt "
@@ -174,6 +214,7 @@ class ChatStore:
 
     def find(self, wanted: str) -> int:
         """The chat of that name, number, or beginning of a title. Raises UsageError where there is none, or several."""
+        wanted = _storable(wanted)
         with told(self.path):
             rows = self._connection.execute(
                 "SELECT id, name, title FROM chats WHERE name = ? OR id = ? OR title LIKE ? ESCAPE '\\' "
@@ -192,88 +233,88 @@ class ChatStore:
     def named(self, name: str) -> int | None:
         """The chat of that name."""
         with told(self.path):
-            row = self._connection.execute("SELECT id FROM chats WHERE name = ?", (name,)).fetchone()
+            row = self._connection.execute("SELECT id FROM chats WHERE name = ?", (_storable(name),)).fetchone()
         return None if row is None else int(row["id"])
 
     def forget_empty(self, chat: int) -> None:
         """A chat in which nothing was said is not kept."""
-        with told(self.path):
-            self._connection.execute(
-                "DELETE FROM chats WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)", (chat,)
-            )
+        empty = "DELETE FROM chats WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)"
+        self._write(chat, lambda connection: connection.execute(empty, (chat,)))
 
     def rename(self, chat: int, name: str) -> None:
         """Gives a name. Raises UsageError for one that is taken or could be taken for a number."""
         if not name.strip() or name.isdecimal():
             raise UsageError(f"a chat cannot be named {name!r}: names are not empty and not only digits")
-        try:
-            self._connection.execute("UPDATE chats SET name = ? WHERE id = ?", (name, chat))
-        except sqlite3.IntegrityError as error:
-            raise UsageError(f"there is a chat named {name!r} already") from error
+        self._write(chat, lambda connection: _name(connection, chat, name))
 
     def fork(self, chat: int, name: str | None = None) -> int:
         """Another chat with the same talk so far."""
-        summary, settings, path = self.summary(chat), self.settings(chat), self.path_of(chat)
-        made = self.create(summary.model, name, settings)
-        self.put(made, path)
-        return made
+        summary, path = self.summary(chat), self.path_of(chat)
+        head = path[-1].id if path else None
+        return self.keep(WholeChat(tuple(path), head, name, summary.model, self.settings(chat)))
 
-    def put(self, chat: int, messages: Iterable[StoredMessage], head: int | None = None) -> None:
-        """Adds messages with their tree: parents are told by the ids that they have here, and come first.
+    def delete(self, chat: int) -> bool:
+        """Takes a chat and all its words away; freed pages are written over.
 
-        head: the last message of the talk; None is the last of all.
+        False where another program reads the database just now, so that its log still has them: `tidy` removes them.
         """
-        new: dict[int, int] = {}
-        with told(self.path), transaction(self._connection):
-            for message in messages:
-                parent = new[message.parent] if message.parent is not None else None
-                new[message.id] = self._add(chat, parent, message)
-            if head is not None:
-                self._connection.execute("UPDATE chats SET head = ? WHERE id = ?", (new[head], chat))
 
-    def delete(self, chat: int) -> None:
-        """Takes a chat and all its words away; freed pages are written over."""
+        def change(connection: sqlite3.Connection) -> None:
+            _delete(connection, "SELECT id FROM messages WHERE chat = ?", chat)
+            connection.execute("DELETE FROM chats WHERE id = ?", (chat,))
+
+        self._write(chat, change)
         with told(self.path):
-            with transaction(self._connection):
-                self._connection.execute("DELETE FROM chats WHERE id = ?", (chat,))
             self._connection.execute("INSERT INTO words(words) VALUES ('optimize')")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self._emptied_log()
 
-    def tidy(self) -> None:
-        """Writes the file anew without what was deleted."""
+    def tidy(self) -> bool:
+        """Writes the file anew without what was deleted; False as `delete`."""
         with told(self.path):
             self._connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
             self._connection.execute("VACUUM")
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self._emptied_log()
 
-    def _add(self, chat: int, parent: int | None, message: StoredMessage) -> int:
-        now = time.time()
-        values = (chat, parent, message.role, message.content, message.state, message.created or now)
-        made = self._connection.execute(
-            "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (*values, json.dumps(message.extra)),
-        )
-        self._connection.execute("UPDATE chats SET head = ?, updated = ? WHERE id = ?", (made.lastrowid, now, chat))
-        if message.role == "user":
-            self._connection.execute(
-                "UPDATE chats SET title = ? WHERE id = ? AND title = ''", (title_of(message.content), chat)
-            )
-        return int(made.lastrowid or 0)
+    def _of(self, chat: int) -> sqlite3.Connection:
+        """Where a chat is."""
+        return self._connection
+
+    def _chat_of(self, message: int) -> int:
+        """The chat of a message; 0 for one that is gone."""
+        with told(self.path):
+            row = self._connection.execute("SELECT chat FROM messages WHERE id = ?", (message,)).fetchone()
+        return int(row["chat"]) if row is not None else 0
+
+    def _write(self, chat: int, change: Callable[[sqlite3.Connection], Result]) -> Result:
+        """A change of a chat, whole or not at all; `change` may be called again where it could not be made."""
+        connection = self._of(chat)
+        with told(self.path), transaction(connection):
+            return change(connection)
+
+    def _make(self, change: Callable[[sqlite3.Connection], int]) -> int:
+        """A change that makes a chat; its id."""
+        with told(self.path), transaction(self._connection):
+            return change(self._connection)
+
+    def _emptied_log(self) -> bool:
+        with told(self.path):
+            return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     def _set(self, chat: int, column: str, value: object) -> None:
-        with told(self.path):
-            self._connection.execute(f"UPDATE chats SET {column} = ? WHERE id = ?", (value, chat))
+        self._write(
+            chat, lambda connection: connection.execute(f"UPDATE chats SET {column} = ? WHERE id = ?", (value, chat))
+        )
 
     def _one(self, query: str, chat: int) -> sqlite3.Row:
-        with told(self.path), closing(self._connection.execute(query, (chat,))) as cursor:
+        with told(self.path), closing(self._of(chat).execute(query, (chat,))) as cursor:
             row = cursor.fetchone()
         if row is None:
             raise UsageError(f"there is no chat {chat}")
         return row  # type: ignore[no-any-return]
 
-    def _messages(self, query: str, value: object) -> list[StoredMessage]:
+    def _messages(self, chat: int, query: str, value: object) -> list[StoredMessage]:
         with told(self.path):
-            rows = self._connection.execute(query, (value,)).fetchall()
+            rows = self._of(chat).execute(query, (value,)).fetchall()
         return [
             StoredMessage(
                 row["id"], row["parent"], row["role"], row["content"], row["state"], row["created"],
@@ -289,6 +330,55 @@ def title_of(content: str) -> str:
     if len(line) <= LONGEST_TITLE:
         return line
     return line[: LONGEST_TITLE - 3].rsplit(" ", 1)[0] + "..."
+
+
+def _insert(connection: sqlite3.Connection, chat: WholeChat) -> int:
+    now = time.time()
+    made = connection.execute(
+        "INSERT INTO chats(created, updated, model, title, settings) VALUES (?, ?, ?, ?, ?)",
+        (chat.created or now, now, _storable(chat.model), _storable(chat.title), json.dumps(dict(chat.settings))),
+    )
+    number = int(made.lastrowid or 0)
+    if chat.name is not None:
+        _name(connection, number, chat.name)
+    new: dict[int | None, int | None] = {None: None}
+    for message in chat.messages:
+        new[message.id] = _add(connection, number, new[message.parent], message)
+    connection.execute(
+        "UPDATE chats SET head = ?, updated = ? WHERE id = ?", (new[chat.head], chat.updated or now, number)
+    )
+    return number
+
+
+def _name(connection: sqlite3.Connection, chat: int, name: str) -> None:
+    try:
+        connection.execute("UPDATE chats SET name = ? WHERE id = ?", (_storable(name), chat))
+    except sqlite3.IntegrityError as error:
+        raise UsageError(f"there is a chat named {name!r} already") from error
+
+
+def _add(connection: sqlite3.Connection, chat: int, parent: int | None, message: StoredMessage) -> int:
+    now, content = time.time(), _storable(message.content)
+    values = (chat, parent, _storable(message.role), content, _storable(message.state), message.created or now)
+    made = connection.execute(
+        "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (*values, json.dumps(message.extra)),
+    )
+    connection.execute("UPDATE chats SET head = ?, updated = ? WHERE id = ?", (made.lastrowid, now, chat))
+    if message.role == "user":
+        connection.execute("UPDATE chats SET title = ? WHERE id = ? AND title = ''", (title_of(content), chat))
+    return int(made.lastrowid or 0)
+
+
+def _delete(connection: sqlite3.Connection, chosen: str, value: int) -> None:
+    """Takes messages away, the newest first: SQLite refuses to follow a long talk from its first message down."""
+    ids = [(row["id"],) for row in connection.execute(f"{chosen} ORDER BY id DESC", (value,))]
+    connection.executemany("DELETE FROM messages WHERE id = ?", ids)
+
+
+def _storable(text: str) -> str:
+    """Text without halves of characters, which a database cannot hold."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _quoted(word: str) -> str:

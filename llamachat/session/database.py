@@ -2,8 +2,9 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from llamachat.errors import LlamaChatError
@@ -48,6 +49,9 @@ CREATE TRIGGER words_changed AFTER UPDATE OF content ON messages BEGIN
 END;
 """
 
+COPY = ".schema-"
+"""Follows the name of the database in the names of its copies, before the version of their schema."""
+
 MIGRATIONS: tuple[str, ...] = (CHATS,)
 """From each version of the schema to the next; an empty file has version 0."""
 
@@ -59,24 +63,66 @@ class StoreUnavailable(LlamaChatError):
 def open_database(path: Path) -> sqlite3.Connection:
     """The database in autocommit mode, made or migrated where that is due; an older one is copied before.
 
-    Raises StoreUnavailable for one that is newer than this program, damaged, or cannot be written.
+    One that cannot be written is opened for reading. Raises StoreUnavailable for one that is newer than this program,
+    damaged, or neither to be written nor to be read.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
+        return _writable(path)
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error)})") from error
+        reading = None if _is_busy(error) else _readable(path)
+        if reading is None:
+            raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error)})") from error
+        return reading
+
+
+def _writable(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
     try:
-        with told(path):
-            connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode = WAL", "foreign_keys = ON", "secure_delete = ON", "synchronous = FULL"):
-                connection.execute(f"PRAGMA {pragma}")
-            _migrate(connection, path)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA synchronous = FULL")
+        _log_ahead(connection)
+        _migrate(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _readable(path: Path) -> sqlite3.Connection | None:
+    """The database for reading; one whose log cannot be used beside it only if the log is empty."""
+    log = path.with_name(f"{path.name}-wal")
+    ways = ("mode=ro", "immutable=1") if not log.exists() or not log.stat().st_size else ("mode=ro",)
+    for way in ways if path.is_file() else ():
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{way}", uri=True, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        try:
+            if version_of(connection) == len(MIGRATIONS):
+                return connection
+        except sqlite3.Error:
+            pass
+        connection.close()
+    return None
+
+
+def _log_ahead(connection: sqlite3.Connection) -> None:
+    """Switches the write-ahead log on. SQLite does not wait here for another program that does the same."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _is_busy(error: Exception) -> bool:
+    return str(getattr(error, "sqlite_errorname", "")).startswith("SQLITE_BUSY")
 
 
 def memory_database() -> sqlite3.Connection:
@@ -90,19 +136,19 @@ def memory_database() -> sqlite3.Connection:
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """What SQLite raises, as StoreUnavailable."""
+    """What SQLite and the file system raise, as StoreUnavailable."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error)})") from error
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All of it or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        yield
+        yield connection
         connection.execute("COMMIT")
     except BaseException:
         with suppress(sqlite3.Error):
@@ -116,33 +162,45 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    newest, found = len(MIGRATIONS), version_of(connection)
-    if found > newest:
-        raise StoreUnavailable(
-            f"{path} was written by a newer version of this program (schema {found}, this one knows {newest}); update "
-            "llamachat, or set another folder with LLAMACHAT_DATA"
-        )
-    if found == newest:
+    found = version_of(connection)
+    _refuse_newer(found, path)
+    if found == len(MIGRATIONS):
         return
     if found:
-        _copy(connection, path.with_name(f"{path.name}.schema-{found}"))
+        _copy(connection, path.with_name(f"{path.name}{COPY}{found}"))
     with transaction(connection):
-        for version in range(version_of(connection), newest):  # another program may have been faster
-            for statement in _statements(MIGRATIONS[version]):
+        found = version_of(connection)  # another program may have been faster
+        _refuse_newer(found, path)
+        for version, script in enumerate(MIGRATIONS[found:], found + 1):
+            for statement in _statements(script):
                 connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {version + 1}")
+            connection.execute(f"PRAGMA user_version = {version}")
+
+
+def _refuse_newer(found: int, path: Path) -> None:
+    if found > len(MIGRATIONS):
+        raise StoreUnavailable(
+            f"{path} was written by a newer version of this program (schema {found}, this one knows "
+            f"{len(MIGRATIONS)}); update llamachat, or set another folder with LLAMACHAT_DATA"
+        )
 
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
     """A copy of the database as it is, whole or not at all."""
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
-    os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
-    copy = sqlite3.connect(scratch)
     try:
-        connection.backup(copy)
-    finally:
-        copy.close()
-    os.replace(scratch, target)
+        os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        with closing(sqlite3.connect(scratch)) as copy:
+            connection.backup(copy)
+        os.replace(scratch, target)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def copies_of(path: Path) -> list[Path]:
+    """What was copied before migrations, and what programs that were killed meanwhile have left."""
+    return sorted(path.parent.glob(f"{path.name}{COPY}*"))
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,18 +1,22 @@
 """A chat for other programs and for people: Markdown, JSON with its whole tree, JSON lines of messages, HTML.
 
-The JSON document: {"format": "llamachat chat 1", "name", "title", "model", "settings", "head", "messages": [...]}, a
-message being {"id", "parent", "role", "content", "state", "created", "extra"}, parents before their children; `head` is
-the last message of the talk. JSON lines have one chat a line: {"messages": [{"role", "content"}, ...]}, the talk
-without branches.
+The JSON document: {"format": "llamachat chat 1", "name", "title", "model", "settings", "created", "updated", "head",
+"messages": [...]}, a message being {"id", "parent", "role", "content", "state", "created", "extra"}, parents before
+their children; `head` is the last message of the talk, moments are seconds since 1970. JSON lines have one chat a line:
+{"messages": [{"role", "content"}, ...]}, the talk without branches.
 """
 
 import html
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from llamachat.session.chats import DONE, StoredMessage
+from llamachat.errors import UsageError
+from llamachat.session.chats import DONE, ChatStore, StoredMessage
+from llamachat.session.files import replace_file
 
 FORMAT = "llamachat chat 1"
 STYLE = (
@@ -20,6 +24,7 @@ STYLE = (
     "section{margin:1em 0;padding:.1em 1em;border-left:3px solid #ccc}section.user{border-color:#58a}"
     "h2{font-size:.8em;color:#777}pre{white-space:pre-wrap;font:inherit}"
 )
+NOTHING_ELSE = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,20 @@ class Exported:
     name: str | None = None
     model: str = ""
     settings: dict[str, Any] | None = None
+    created: float = 0.0
+    updated: float = 0.0
 
     @property
     def head(self) -> int | None:
         """The last message of the talk."""
         return self.path[-1].id if self.path else None
+
+
+def exported(store: ChatStore, chat: int) -> Exported:
+    """All of a chat."""
+    summary, path, tree = store.summary(chat), store.path_of(chat), store.tree_of(chat)
+    told = summary.name, summary.model, store.settings(chat), summary.created, summary.updated
+    return Exported(summary.title, path, tree, *told)
 
 
 def as_markdown(chat: Exported) -> str:
@@ -56,6 +70,8 @@ def as_json(chat: Exported) -> str:
         "title": chat.title,
         "model": chat.model,
         "settings": chat.settings or {},
+        "created": chat.created,
+        "updated": chat.updated,
         "head": chat.head,
         "messages": [asdict(message) for message in chat.tree],
     }
@@ -78,7 +94,8 @@ def as_html(chat: Exported) -> str:
     ]
     body = "\n".join(sections)
     return (
-        f'<!doctype html>\n<html><head><meta charset="utf-8"><title>{title}</title><style>{STYLE}</style></head>\n'
+        f'<!doctype html>\n<html><head><meta charset="utf-8">{NOTHING_ELSE}<title>{title}</title>'
+        f"<style>{STYLE}</style></head>\n"
         f"<body><h1>{title}</h1>\n{body}\n</body></html>\n"
     )
 
@@ -90,3 +107,15 @@ WRITERS: dict[str, Callable[[Exported], str]] = {
     "html": as_html,
 }
 """By the name of the format, which is also the ending of its files."""
+
+
+def write_export(path: Path, chat: Exported, form: str) -> None:
+    """Writes a chat to a file, which is replaced as a whole. Raises UsageError where that cannot be done."""
+    content = WRITERS[form](chat).encode("utf-8", "replace")
+    try:
+        if path.exists() and not path.is_file():  # a pipe, a terminal
+            path.write_bytes(content)
+        else:
+            replace_file(Path(os.path.realpath(path)), (content,))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error

@@ -1,17 +1,18 @@
 """Chats from other programs: JSON lines of messages, ShareGPT, and the log database of `llm`."""
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from llamachat.errors import UsageError
-from llamachat.session.chats import DONE, StoredMessage
+from llamachat.session.chats import DONE, StoredMessage, WholeChat
+from llamachat.session.exports import FORMAT
 
 SHAREGPT_ROLES = {
     **dict.fromkeys(("human", "user"), "user"),
@@ -22,18 +23,11 @@ SHAREGPT_ROLES = {
 KNOWN = {"id", "parent", "role", "content", "state", "created"}
 
 
-@dataclass(frozen=True)
-class ImportedChat:
-    """A chat to be kept. messages: parents before their children, told by ids of their own; head: the talk's last."""
-
-    messages: tuple[StoredMessage, ...]
-    name: str | None = None
-    model: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
-    head: int | None = None
+SETTINGS = {"system": str, "summary": str, "forgotten": int}
+"""What settings of a chat are; others are kept as they are."""
 
 
-def read_chats(path: Path) -> Iterator[ImportedChat]:
+def read_chats(path: Path) -> Iterator[WholeChat]:
     """The chats of a file, whatever of the three it is. Raises UsageError with the place of what cannot be read."""
     try:
         with path.open("rb") as file:
@@ -49,40 +43,67 @@ def read_chats(path: Path) -> Iterator[ImportedChat]:
     return _of_json(text, str(path))
 
 
-def _of_json(text: str, place: str) -> Iterator[ImportedChat]:
+def _of_json(text: str, place: str) -> Iterator[WholeChat]:
     try:
         whole = json.loads(text)
+    except RecursionError as error:
+        raise UsageError(f"{place}: this JSON is nested too deeply to be a chat") from error
     except ValueError:
         return _of_lines(text, place)
     entries = whole if isinstance(whole, list) else [whole]
     return (_chat(entry, f"{place}: chat {number}") for number, entry in enumerate(entries, 1))
 
 
-def _of_lines(text: str, place: str) -> Iterator[ImportedChat]:
+def _of_lines(text: str, place: str) -> Iterator[WholeChat]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
                 entry = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UsageError(f"{place}:{number}: this line is not JSON ({error})") from error
             yield _chat(entry, f"{place}:{number}")
 
 
-def _chat(entry: Any, place: str) -> ImportedChat:
+def _chat(entry: Any, place: str) -> WholeChat:
     """A chat of {"messages": [...]} or of ShareGPT's {"conversations": [{"from", "value"}]}."""
     if isinstance(entry, dict):
         for key, read in (("messages", _message), ("conversations", _sharegpt_message)):
             if isinstance(entry.get(key), list):
                 messages = _linked([read(one, f"{place}, message {n}") for n, one in enumerate(entry[key], 1)], place)
-                name, settings, head = (entry.get(key) for key in ("name", "settings", "head"))
-                return ImportedChat(
-                    messages,
-                    name if isinstance(name, str) else None,
-                    str(entry.get("model") or ""),
-                    settings if isinstance(settings, dict) else {},
-                    head if head in {message.id for message in messages} else None,
-                )
+                return _whole(entry, messages)
     raise UsageError(f'{place}: there are neither "messages" nor "conversations"')
+
+
+def _whole(entry: dict[str, Any], messages: tuple[StoredMessage, ...]) -> WholeChat:
+    """A chat with what else is told of it."""
+    name, settings, head = (entry.get(key) for key in ("name", "settings", "head"))
+    last = messages[-1].id if messages else None
+    if entry.get("format") == FORMAT and head is None:
+        last = None
+    return WholeChat(
+        messages,
+        head if type(head) is int and head in {message.id for message in messages} else last,
+        name if isinstance(name, str) and name.strip() and not name.isdecimal() else None,
+        _text(entry.get("model")),
+        {key: value for key, value in settings.items() if isinstance(value, SETTINGS.get(key, object))}
+        if isinstance(settings, dict)
+        else {},
+        _text(entry.get("title")),
+        _moment(entry.get("created")),
+        _moment(entry.get("updated")),
+    )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _moment(value: Any) -> float:
+    """Seconds since 1970; 0.0 for anything else."""
+    try:
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
+    except OverflowError:
+        return 0.0
 
 
 def _message(entry: Any, place: str) -> dict[str, Any]:
@@ -115,7 +136,7 @@ def _linked(entries: list[dict[str, Any]], place: str) -> tuple[StoredMessage, .
         if own in seen or (parent is not None and parent not in seen):
             raise UsageError(f"{place}, message {number}: its parent does not come before it")
         seen.add(own)
-        created, state = entry.get("created"), entry.get("state", DONE)
+        state = entry.get("state", DONE)
         messages.append(
             StoredMessage(
                 own,
@@ -123,14 +144,14 @@ def _linked(entries: list[dict[str, Any]], place: str) -> tuple[StoredMessage, .
                 entry["role"],
                 entry["content"],
                 state if isinstance(state, str) else DONE,
-                created if isinstance(created, int | float) else 0.0,
+                _moment(entry.get("created")),
                 entry.get("extra", {}),
             )
         )
     return tuple(messages)
 
 
-def _of_llm(path: Path) -> Iterator[ImportedChat]:
+def _of_llm(path: Path) -> Iterator[WholeChat]:
     """The conversations of https://llm.datasette.io's logs.db."""
     query = (
         "SELECT conversation_id chat, model, system, prompt, response, datetime_utc FROM responses "
@@ -145,7 +166,7 @@ def _of_llm(path: Path) -> Iterator[ImportedChat]:
     return _grouped(rows)
 
 
-def _grouped(rows: list[sqlite3.Row]) -> Iterator[ImportedChat]:
+def _grouped(rows: list[sqlite3.Row]) -> Iterator[WholeChat]:
     for key, group in groupby(rows, lambda row: row["chat"]):
         turns: list[sqlite3.Row] = list(group)
         entries: list[dict[str, Any]] = []
@@ -155,7 +176,8 @@ def _grouped(rows: list[sqlite3.Row]) -> Iterator[ImportedChat]:
             created = _seconds(turn["datetime_utc"])
             entries.append({"role": "user", "content": turn["prompt"] or "", "created": created})
             entries.append({"role": "assistant", "content": turn["response"] or "", "created": created})
-        yield ImportedChat(_linked(entries, str(key)), None, str(turns[-1]["model"] or ""))
+        messages = _linked(entries, str(key))
+        yield WholeChat(messages, messages[-1].id, None, str(turns[-1]["model"] or ""))
 
 
 def _seconds(moment: Any) -> float:

@@ -22,18 +22,20 @@ class ChatLock:
     def take(self) -> bool:
         """Whether the chat is this program's alone from now on. Raises OSError where the folder cannot be written."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        while True:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if not lock(file):
                 told = os.read(file, 20)
                 self.holder = int(told) if told.isdigit() else 0
                 os.close(file)
                 return False
-        os.truncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
+            if is_at(file, self._path):
+                break
+            os.close(file)  # `tidy_locks` took the file away in between
         self._file = file
+        with suppress(OSError):  # a full disk: the lock holds, only its holder is not told
+            os.truncate(file, 0)
+            os.pwrite(file, str(os.getpid()).encode(), 0)
         return True
 
     def release(self) -> None:
@@ -49,3 +51,38 @@ class ChatLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+
+def tidy_locks(folder: Path) -> None:
+    """Takes the files of locks away that nobody holds."""
+    for path in folder.glob("*.lock"):
+        unlink_if_free(path)
+
+
+def unlink_if_free(path: Path) -> None:
+    """Takes a file away that no program has locked; harmless where that cannot be done."""
+    with suppress(OSError):
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if fcntl is not None and lock(file) and is_at(file, path):
+                path.unlink()
+        finally:
+            os.close(file)
+
+
+def lock(file: int) -> bool:
+    """Whether an open file is locked by this program alone from now on, until it is closed."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+    return True
+
+
+def is_at(file: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except OSError:
+        return False

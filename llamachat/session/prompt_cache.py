@@ -1,21 +1,21 @@
 """Prompt caches on disk: the tokens that a model has read, and what it has computed of them.
 
 A file is in the safetensors format (https://huggingface.co/docs/safetensors): eight bytes with the header's length, the
-header in JSON, then the tensors `tokens` (I32 [n]) and `cache` (U8 [bytes], as `Context.memory` gives it). The header's
-metadata says of which model and settings it is; `checksum` covers everything but itself: SHA-256 of the header without
-it, of the tokens, and of each SLICE of the cache. What does not match is never used.
+header in JSON, then the tensors `tokens` (I32 [n]) and `cache` (U8 [bytes], as `Context.memory` gives it, or in another
+type, which the metadata then names, see `packing`). The header's metadata says of which model and settings it is;
+`checksum` covers everything but itself: SHA-256 of the header without it, of the tokens, and of each SLICE of the
+cache. What does not match is never used.
 """
 
 import hashlib
 import json
 import mmap
 import os
+import stat
 import struct
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llamachat.errors import LlamaChatError
+from llamachat.session.files import replace_file
+from llamachat.session.packing import PACKINGS, Packing, Parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,10 @@ class UnusableCache(LlamaChatError):
 
 @dataclass(frozen=True)
 class KeptPrompt:
-    """An open, checked header. tokens: what was read; settings: model and settings; `fill` writes the cache."""
+    """An open, checked header. tokens: what was read; settings: model and settings; `fill` writes the cache.
+
+    `fill` is told how a cache lies in memory, which it needs for a file of another type than the cache's.
+    """
 
     path: Path
     tokens: list[int]
@@ -48,9 +53,17 @@ class KeptPrompt:
     fill: "Callable[[np.ndarray], None]"
 
 
-def write_prompt_cache(path: Path, tokens: Sequence[int], memory: np.ndarray, settings: Mapping[str, str]) -> None:
-    """Keeps a prompt: the file is replaced as a whole or not at all. Raises LlamaChatError where it cannot be."""
+def write_prompt_cache(
+    path: Path, tokens: Sequence[int], memory: np.ndarray, settings: Mapping[str, str], packing: Packing | None = None
+) -> None:
+    """Keeps a prompt: the file is replaced as a whole or not at all. Raises LlamaChatError where it cannot be.
+
+    packing: the file's own type; None for the memory as it is.
+    """
+    path = _regular(path)
     ids = np.asarray(tokens, np.int32)
+    if packing is not None:
+        memory, settings = packing.packed(memory), {**settings, "packing": packing.type}
     table = {
         "tokens": {"dtype": "I32", "shape": [len(ids)], "data_offsets": [0, ids.nbytes]},
         "cache": {"dtype": "U8", "shape": [memory.nbytes], "data_offsets": [ids.nbytes, ids.nbytes + memory.nbytes]},
@@ -61,19 +74,19 @@ def write_prompt_cache(path: Path, tokens: Sequence[int], memory: np.ndarray, se
     header = json.dumps({"__metadata__": metadata, **table}).encode()
     header += b" " * (-len(header) % 8)
     try:
-        _replace(path, (struct.pack("<Q", len(header)), header, ids.tobytes(), memory))
+        replace_file(path, (struct.pack("<Q", len(header)), header, ids.tobytes(), memory))
     except OSError as error:
         raise LlamaChatError(f"{path}: the prompt cache cannot be written: {error.strerror or error}") from error
 
 
-def open_prompt_cache(path: Path, settings: Mapping[str, str]) -> KeptPrompt:
-    """The prompt that a file keeps, if it is one of these settings.
+def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()) -> KeptPrompt:
+    """The prompt that a file keeps, if it is one of these settings. parts: how the cache lies in memory.
 
     Raises FileNotFoundError; UnusableCache, with the reason, for a file that is damaged or of another model or other
     settings. Whether the cache itself is whole is checked by `fill`, which raises UnusableCache, too.
     """
     try:
-        with path.open("rb") as file:
+        with _regular(path).open("rb") as file:
             mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
         raise
@@ -90,18 +103,45 @@ def open_prompt_cache(path: Path, settings: Mapping[str, str]) -> KeptPrompt:
     if len(ids) % 4 or len(ids) > LARGEST_TOKENS or len(ids) + len(cache) + start != len(mapping):
         raise UnusableCache(f"{path} is damaged: its parts do not fill it")
     tokens = np.frombuffer(ids, np.int32)
+    packing = _packing(metadata, parts, path)
 
     def fill(memory: np.ndarray) -> None:
-        if memory.nbytes != len(cache):
+        n_bytes = memory.nbytes if packing is None else packing.size(memory.nbytes)
+        if n_bytes != len(cache):
             raise UnusableCache(f"{path} is damaged: {len(cache)} bytes of cache for {len(tokens)} tokens")
         source = np.frombuffer(cache, np.uint8)
-        digests = _digests(memory, lambda part: np.copyto(memory[part], source[part]))
+        read = memory if packing is None else np.empty(n_bytes, np.uint8)
+        digests = _digests(read, lambda part: np.copyto(read[part], source[part]))
         told = metadata.get("checksum")
         rest = {key: value for key, value in metadata.items() if key != "checksum"}
         if told != _checksum(rest, header, bytes(ids), digests):
             raise UnusableCache(f"{path} is damaged: its checksum does not match")
+        if packing is not None:
+            packing.unpack(read, memory)
 
     return KeptPrompt(path, tokens.tolist(), metadata, fill)
+
+
+def _packing(metadata: Mapping[str, Any], parts: Parts, path: Path) -> Packing | None:
+    """How the file's cache is packed, if it is."""
+    found = metadata.get("packing")
+    if found is None:
+        return None
+    if found not in PACKINGS or not parts:
+        raise UnusableCache(f"{path} has a cache of a type that is not known here")
+    return Packing(found, parts)
+
+
+def _regular(path: Path) -> Path:
+    """Where a file lies, links followed. Raises UnusableCache for what is there and is no file."""
+    path = Path(os.path.realpath(path))
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return path
+    if not stat.S_ISREG(kind):
+        raise UnusableCache(f"{path} is not a file: a prompt cache is one, or a name where none is yet")
+    return path
 
 
 def _digests(memory: np.ndarray, prepare: "Callable[[slice], None]") -> list[bytes]:
@@ -145,20 +185,3 @@ def _tensor(header: Mapping[str, Any], name: str, mapping: mmap.mmap, start: int
     if not whole or not 0 <= offsets[0] <= offsets[1] <= len(mapping) - start:  # type: ignore[index]
         raise UnusableCache(f"{path} is damaged: {name} is not inside the file")
     return memoryview(mapping)[start + offsets[0] : start + offsets[1]]  # type: ignore[index]
-
-
-def _replace(path: Path, parts: Sequence[Any]) -> None:
-    """Writes a file beside the target and puts it there at once, for its owner only."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, scratch = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(scratch, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(scratch)
-        raise

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from llamachat.errors import LlamaChatError
+from llamachat.session.files import sweep
 from llamachat.session.prompt_cache import KeptPrompt, UnusableCache, open_prompt_cache, write_prompt_cache
 
 SUFFIX = ".safetensors"
@@ -26,7 +28,11 @@ class Snapshots:
         if memory.nbytes > self._budget:
             self.drop(chat)
             return False
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise LlamaChatError(f"{self._folder}: what was computed cannot be kept: {error.strerror}") from error
+        sweep(self._folder)
         self._make_room(memory.nbytes, chat)
         write_prompt_cache(self._path(chat), tokens, memory, settings)
         return True
@@ -43,25 +49,40 @@ class Snapshots:
         return kept
 
     def drop(self, chat: int) -> None:
-        """Forgets a chat's snapshot."""
-        self._path(chat).unlink(missing_ok=True)
+        """Forgets a chat's snapshot; harmless where that cannot be done."""
+        _unlink(self._path(chat))
 
     def tidy(self, chats: Sequence[int]) -> None:
         """Forgets the snapshots of chats that are not among these, and what killed programs have left."""
         known = {self._path(chat).name for chat in chats}
-        for path in self._folder.glob("*") if self._folder.is_dir() else ():
+        sweep(self._folder)
+        for path in self._folder.glob(f"[0-9]*{SUFFIX}"):
             if path.name not in known:
-                path.unlink(missing_ok=True)
+                _unlink(path)
 
     def _make_room(self, n_bytes: int, chat: int) -> None:
-        kept = [(path.stat(), path) for path in self._folder.glob(f"[0-9]*{SUFFIX}") if path != self._path(chat)]
-        kept.sort(key=lambda pair: pair[0].st_mtime)
-        total = n_bytes + sum(stat.st_size for stat, _ in kept)
-        for stat, path in kept:
+        kept = [found for path in self._folder.glob(f"[0-9]*{SUFFIX}") if (found := _use(path)) is not None]
+        others = sorted(found for found in kept if found[2] != self._path(chat))
+        total = n_bytes + sum(size for _, size, _ in others)
+        for _, size, path in others:
             if total <= self._budget:
                 return
-            path.unlink(missing_ok=True)
-            total -= stat.st_size
+            _unlink(path)
+            total -= size
 
     def _path(self, chat: int) -> Path:
         return self._folder / f"{chat}{SUFFIX}"
+
+
+def _use(path: Path) -> tuple[int, int, Path] | None:
+    """When a file was used last, its size, and itself; None if it is gone."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, path
+
+
+def _unlink(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from llamachat.engine.events import Event
 from llamachat.errors import ContextFull
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
+from llamachat.session.steady import SteadyStore
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.fitting import fitted, options_of
@@ -19,6 +20,7 @@ from llamachat.terminal.reasoning import ReasoningView, Thought
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.spoken import spoken
 from llamachat.terminal.thinking import Thinking, thinking_of
+from llamachat.terminal.turns import turn_record
 from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import PlainView, answer_view
 
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from llamachat.terminal.keeper import Keeper
     from llamachat.terminal.tools.using import ToolUse
 
-KEEP_S = 1.0
-"""A partial answer is kept at least so often."""
+KEEP_S = 0.9
+"""A partial answer is kept so often; with the tenth of a second until it is noticed that it is time: once a second."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class KeepingView(PlainView):
     def __init__(self, inner: PlainView, store: ChatStore, message: int, thinking: Thinking) -> None:
         self._inner, self._store, self._message, self._thinking = inner, store, message, thinking
         self.is_terminal = inner.is_terminal
-        self._text, self._kept = "", time.monotonic()
+        self._text, self._kept, self._stale = "", time.monotonic(), False
 
     @property
     def text(self) -> str:
@@ -59,10 +61,9 @@ class KeepingView(PlainView):
     def event(self, event: Event) -> None:
         """Takes the text that an event sets free."""
         self._text += self._thinking.text_of(event)
+        self._stale = True
         self._inner.event(event)
-        if time.monotonic() - self._kept >= KEEP_S:
-            self._store.update(self._message, self.text, PARTIAL)
-            self._kept = time.monotonic()
+        self._keep()
 
     def write(self, text: str) -> None:
         """Takes a piece."""
@@ -71,6 +72,7 @@ class KeepingView(PlainView):
     def idle(self) -> None:
         """Nothing has come for a while."""
         self._inner.idle()
+        self._keep()
 
     def end_line(self) -> None:
         """Writes a line break, unless there is one."""
@@ -79,6 +81,11 @@ class KeepingView(PlainView):
     def close(self) -> None:
         """The end of the answer."""
         self._inner.close()
+
+    def _keep(self) -> None:
+        if self._stale and time.monotonic() - self._kept >= KEEP_S:
+            self._store.update(self._message, self.text, PARTIAL)
+            self._kept, self._stale = time.monotonic(), False
 
 
 @dataclass
@@ -162,13 +169,11 @@ class Chat:
         self._use_tools()
 
     def go_on_in(self, chat: int) -> None:
-        """Goes on with another chat, or with a copy of it where another program is in it."""
+        """Goes on with another chat, or with a copy of it where another program is in it. Raises as `Keeper.take`."""
         if chat == self.conversation.chat:
             return
         if self.keeper is not None:
-            self.keeper.leave(self.speaker, self.conversation.chat, asked=self.last is not None)
-            chat = self.keeper.take(chat)
-            self.keeper.wake(self.speaker, chat)
+            chat = self.keeper.change(self.speaker, self.conversation.chat, chat, asked=self.last is not None)
         self.conversation.change(chat)
         self.last = None
 
@@ -215,9 +220,9 @@ class Chat:
             self._finish(answer)
             return False
         self.last, self.prompt = replace(answer, text=view.text, ids=[*begun, *answer.ids]), tokens
-        extra = {"reason": answer.reason, "n_prompt": answer.timings.n_prompt, "n_generated": len(self.last.ids)}
         state = INTERRUPTED if answer.reason == "cancelled" else DONE
-        store.update(message, self.last.text, state, extra)
+        template = self.conversation.template.name or ""
+        store.update(message, self.last.text, state, turn_record(self.speaker, template, self.last))
         self._finish(answer)
         return True
 
@@ -274,9 +279,9 @@ def _reseeded(speaker: Speaker, n: int) -> Speaker:
 
 
 def open_store(path: Path | None) -> ChatStore:
-    """The database of chats; one of which nothing is kept where that cannot be had, which is said once."""
+    """The database of chats; where it cannot be had, or written, chats go on without being kept, which is said once."""
     try:
-        return ChatStore(path)
+        return SteadyStore(path, note) if path is not None else ChatStore(None)
     except StoreUnavailable as error:
         note(f"{error}; this chat is not kept")
         return ChatStore(None)

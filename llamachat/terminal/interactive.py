@@ -96,7 +96,7 @@ class Interactive:
         finally:
             self._speaker.output.end_line()
             if self._keeper is not None:
-                self._keeper.keep(self._speaker, n_prompt)
+                self._keeper.keep(self._speaker, n_prompt, self._ids)
             self._report()
         return ExitCode.DONE
 

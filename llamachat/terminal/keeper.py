@@ -1,46 +1,65 @@
 """From chat to chat: each is this program's alone while it is open, and goes on at once with what was computed."""
 
+from collections.abc import Callable
+
+from llamachat.errors import LlamaChatError
 from llamachat.session.chats import ChatStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import locks_folder, snapshots_folder
 from llamachat.session.snapshots import Snapshots
+from llamachat.session.steady import SteadyStore
 from llamachat.terminal.output import note
 from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.waking import put_to_sleep, wake
+
+FORK, READ_ONLY, QUIT = "fork", "read-only", "quit"
+"""What becomes of a chat that another program is in."""
+
+Decide = Callable[[str], str]
+"""One of these, when told who is in the chat."""
+
+
+class ChatIsOpen(LlamaChatError):
+    """A chat that another program is in, and that nobody wants a copy of."""
 
 
 class Keeper:
     """Holds one chat of a store at a time. budget: bytes that what was computed of all chats may take."""
 
-    def __init__(self, store: ChatStore, budget: int) -> None:
-        self._store = store
+    def __init__(self, store: ChatStore, budget: int, decide: Decide = lambda _: FORK) -> None:
+        self._store, self._decide = store, decide
         self._lock: ChatLock | None = None
+        self._copied: dict[int, int] = {}
         self._snapshots = Snapshots(snapshots_folder(), budget) if budget and store.is_kept else None
 
     def take(self, chat: int) -> int:
-        """Lets go of the chat before. The chat, or a copy of it where another program works with it, which is said."""
+        """Lets go of the chat before. The chat, or a copy of it where another program works with it, which is said.
+
+        Raises ChatIsOpen, and keeps the chat before, where neither is wanted.
+        """
+        taken, lock = self._opened(chat)
         self.release()
-        if not self._store.is_kept:
-            return chat
-        lock = ChatLock(locks_folder(), chat)
-        try:
-            if lock.take():
-                self._lock = lock
-                return chat
-        except OSError:  # a folder that cannot be written: nobody else can write there either
-            return chat
-        note(f"another llamachat (process {lock.holder}) is in this chat: this one goes on in a copy")
-        return self.take(self._store.fork(chat))
+        self._lock = lock
+        return taken
+
+    def change(self, speaker: Speaker, chat: int, other: int, asked: bool) -> int:
+        """Leaves a chat for another one, which it returns. Raises as `take`, and nothing has changed then."""
+        taken, lock = self._opened(other)
+        self.leave(speaker, chat, asked)
+        self.release()
+        self._lock = lock
+        self.wake(speaker, taken)
+        return taken
 
     def wake(self, speaker: Speaker, chat: int) -> None:
         """Fills the speaker's context with what is kept of the chat."""
         if self._snapshots is not None:
-            wake(speaker, self._snapshots, chat)
+            wake(speaker, self._snapshots, self._copied.get(chat, chat))
 
     def leave(self, speaker: Speaker, chat: int, asked: bool) -> None:
         """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was."""
         self._store.forget_empty(chat)
-        if self._snapshots is not None and asked:
+        if self._snapshots is not None and asked and self._store.is_saved(chat):
             put_to_sleep(speaker, self._snapshots, chat)
 
     def release(self) -> None:
@@ -48,3 +67,38 @@ class Keeper:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def _opened(self, chat: int) -> tuple[int, ChatLock | None]:
+        if not self._store.is_saved(chat):
+            return chat, None
+        lock = ChatLock(locks_folder(), chat)
+        try:
+            if lock.take():
+                return chat, lock
+        except OSError:  # a folder that cannot be written: nobody else can write there either
+            return chat, None
+        said = f"another llamachat{f' (process {lock.holder})' if lock.holder else ''} is in this chat"
+        wanted = self._decide(said)
+        if wanted == FORK:
+            note(f"{said}: this one goes on in a copy")
+            made = self._store.fork(chat)
+            self._copied[made] = chat
+            return self._opened(made)
+        if wanted == READ_ONLY and isinstance(self._store, SteadyStore):
+            self._store.detach(chat)
+            note(f"{said}: here it is read only, nothing of what follows is kept")
+            return chat, None
+        raise ChatIsOpen(f"{said}; leave it there, or go on in a copy (--if-open fork)")
+
+
+def ask_person(said: str) -> str:
+    """What a person at the terminal wants of a chat that is open elsewhere; the end of the input is to quit."""
+    question = f"{said}.\n[f]ork it, [r]ead only, or [q]uit? "
+    while True:
+        try:
+            answer = input(question).strip().lower()
+        except EOFError:
+            return QUIT
+        for wanted in (FORK, READ_ONLY, QUIT):
+            if answer and wanted.startswith(answer):
+                return wanted

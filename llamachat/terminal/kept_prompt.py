@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 @dataclass
 class PromptKeeper:
     """The file of a prompt. everything: the answer is kept, too; read_only: the file is never written; lenient: a file
-    of something else is as good as none.
+    of something else is as good as none. type: what the file's numbers are, if not what the cache's are.
     """
 
     path: Path
     everything: bool = False
     read_only: bool = False
     lenient: bool = False
+    type: str | None = None
     _n_kept: int = 0
 
     def take_over(self, speaker: "Speaker", prompt: Sequence[int]) -> list[int]:
@@ -34,7 +35,7 @@ class PromptKeeper:
         from llamachat.session.prompt_cache import UnusableCache, open_prompt_cache
 
         try:
-            kept = open_prompt_cache(self.path, settings_of(speaker))
+            kept = open_prompt_cache(self.path, settings_of(speaker), speaker.context.parts)
             if len(kept.tokens) > speaker.context.n_ctx:
                 raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {speaker.context.n_ctx}")
             speaker.context.restore(kept.tokens, kept.fill)
@@ -54,16 +55,25 @@ class PromptKeeper:
             note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
         return wanted
 
-    def keep(self, speaker: "Speaker", n_prompt: int) -> None:
-        """Writes the file, unless it has all of it already; says so where that cannot be done."""
+    def keep(self, speaker: "Speaker", n_prompt: int, said: Sequence[int] = ()) -> None:
+        """Writes the file, unless it has all of it already; says so where that cannot be done.
+
+        said: all tokens of the text, of which the model may not have read the last ones yet; they belong to all of it.
+        """
         context = speaker.context
+        unread = said[len(context.tokens) : context.n_ctx]
+        if self.everything and not self.read_only and unread and context.tokens == said[: len(context.tokens)]:
+            context.eval(unread)
         n_tokens = min(context.n_reusable, len(context.tokens) if self.everything else n_prompt)
         if self.read_only or n_tokens <= 0 or (not self.everything and n_tokens <= self._n_kept):
             return
+        from llamachat.session.packing import Packing
         from llamachat.session.prompt_cache import write_prompt_cache
 
+        packing = Packing(self.type, context.parts) if self.type is not None else None
+        tokens, memory = context.tokens[:n_tokens], context.memory(n_tokens)
         try:
-            write_prompt_cache(self.path, context.tokens[:n_tokens], context.memory(n_tokens), settings_of(speaker))
+            write_prompt_cache(self.path, tokens, memory, settings_of(speaker), packing)
             self._n_kept = n_tokens
         except LlamaChatError as error:
             note(str(error))

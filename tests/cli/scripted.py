@@ -47,6 +47,8 @@ class ScriptedTokenizer:
 
 
 class ScriptedContext:
+    layout, parts = "scripted", ()
+
     def __init__(self, answers: Sequence[str], n_ctx: int) -> None:
         self.n_ctx = n_ctx
         self.tokens: list[int] = []
@@ -97,6 +99,14 @@ class ScriptedContext:
     def n_reusable(self) -> int:
         return len(self.tokens)
 
+    def memory(self, n_tokens: int) -> np.ndarray:
+        return np.asarray(self.tokens[:n_tokens], np.int32).view(np.uint8)
+
+    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None]) -> None:
+        self.tokens = []
+        fill(np.zeros(4 * len(tokens), np.uint8))
+        self.tokens = list(tokens)
+
     def remove(self, first: int, last: int) -> None:
         del self.tokens[first:last]
 
@@ -110,7 +120,7 @@ class ScriptedContext:
 class ScriptedModel:
     title, n_vocab, n_ctx_train = "scripted \x1b]0;evil\x07model", N_VOCAB, 4096
     chat_template = builtin_template("chatml")
-    file = SimpleNamespace(metadata={}, path="scripted.gguf")
+    file = SimpleNamespace(metadata={}, tensors={}, mappings=(), path="scripted.gguf")
 
     def __init__(self, answers: Sequence[str], n_ctx: int = 4096) -> None:
         self.tokenizer = ScriptedTokenizer()

@@ -119,3 +119,30 @@ def test_a_chat_is_exported_and_imported(llamachat, kept, tmp_path):
     assert new["name"] is None  # the name is taken
     assert b"## user" in llamachat("sessions", "export", "taxes").stdout
     assert llamachat("sessions", "import", str(tmp_path / "absent")).returncode == 2
+
+
+def test_gc_takes_away_all_that_is_left_of_what_was_deleted(llamachat, kept):
+    from llamachat.session.places import locks_folder, snapshots_folder
+
+    folder = database_path().parent
+    for name in ("chats.db.schema-1", "chats.db.schema-1.4711", "snapshots/77.safetensors", "locks/77.lock"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"haiku")
+    (snapshots_folder() / ".77.safetensors.abcdefgh.part").write_bytes(b"haiku")
+    done = llamachat("sessions", "delete", "Write a haiku", "--yes")
+    assert b"schema-1, from before an update, may still have the words" in done.stderr
+    assert llamachat("sessions", "gc").returncode == 0
+    assert not list(folder.glob("chats.db.*"))
+    assert not list(snapshots_folder().iterdir())
+    assert not list(locks_folder().iterdir())
+    assert b"haiku" not in b"".join(one.read_bytes() for one in folder.iterdir() if one.is_file())
+
+
+def test_an_export_is_replaced_as_a_whole_and_is_its_owner_s(llamachat, kept, tmp_path):
+    path = tmp_path / "chat.md"
+    path.write_text("x" * 10_000)
+    assert llamachat("sessions", "export", "taxes", str(path)).returncode == 0
+    assert path.read_text().startswith("# How do taxes")
+    assert path.stat().st_mode & 0o077 == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["chat.md"]
+    assert llamachat("sessions", "export", "taxes", str(tmp_path / "chat.md" / "x")).returncode == 2

@@ -8,6 +8,7 @@ import pytest
 from llamachat.errors import UsageError
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.exports import WRITERS, Exported
+from llamachat.session.exports import exported as all_of
 from llamachat.session.imports import read_chats
 
 
@@ -24,14 +25,7 @@ def exported(store):
     one = store.add(chat, first, StoredMessage(0, None, "assistant", "Yes", "interrupted"))
     store.add(chat, first, StoredMessage(0, None, "assistant", "No"))
     store.set_head(chat, one)
-    return of(store, chat)
-
-
-def of(store, chat):
-    summary = store.summary(chat)
-    return Exported(
-        summary.title, store.path_of(chat), store.tree_of(chat), summary.name, summary.model, store.settings(chat)
-    )
+    return all_of(store, chat)
 
 
 def read(tmp_path, content):
@@ -43,9 +37,7 @@ def read(tmp_path, content):
 def test_exported_as_json_and_imported_again_is_identical(exported, tmp_path):
     (chat,) = read(tmp_path, WRITERS["json"](exported))
     with ChatStore(tmp_path / "other" / "chats.db") as other:
-        made = other.create(chat.model, chat.name, chat.settings)
-        other.put(made, chat.messages, chat.head)
-        assert WRITERS["json"](of(other, made)) == WRITERS["json"](exported)
+        assert WRITERS["json"](all_of(other, other.keep(chat))) == WRITERS["json"](exported)
 
 
 def test_json_lines_have_the_talk_and_come_back(exported, tmp_path):

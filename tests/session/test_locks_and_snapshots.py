@@ -81,7 +81,7 @@ def test_tidying_forgets_what_belongs_to_no_chat(tmp_path):
     snapshots.tidy([1])
     for chat in (1, 2):
         snapshots.keep(chat, [chat], MEMORY, OF)
-    (tmp_path / "new" / ".1.safetensors.killed").write_bytes(b"x")
+    (tmp_path / "new" / ".1.safetensors.abcdefgh.part").write_bytes(b"x")
     snapshots.tidy([1])
     assert [one.name for one in (tmp_path / "new").iterdir()] == ["1.safetensors"]
 

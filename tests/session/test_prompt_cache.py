@@ -11,7 +11,9 @@ import pytest
 
 from llamachat.engine.gguf.fingerprint import fingerprint
 from llamachat.engine.model import Model
-from llamachat.errors import LlamaChatError, UsageError
+from llamachat.errors import LlamaChatError, ModelFileError, UsageError
+from llamachat.session.files import _scratch
+from llamachat.session.packing import Packing
 from llamachat.session.prompt_cache import UnusableCache, open_prompt_cache, write_prompt_cache
 
 SETTINGS = {"model": "abc", "cache_layout": "1 f16"}
@@ -32,8 +34,8 @@ def kept(tmp_path):
     return path
 
 
-def filled(path, settings=SETTINGS, n_bytes=5_000_000):
-    found = open_prompt_cache(path, settings)
+def filled(path, settings=SETTINGS, n_bytes=5_000_000, parts=()):
+    found = open_prompt_cache(path, settings, parts)
     memory = np.zeros(n_bytes, np.uint8)
     found.fill(memory)
     return found.tokens, memory
@@ -87,10 +89,11 @@ def test_a_file_that_is_not_there_is_told_apart(tmp_path):
         open_prompt_cache(tmp_path / "absent", SETTINGS)
 
 
-def test_mutated_files_never_give_anything_else(tmp_path):
+@pytest.mark.parametrize("packing", [None, Packing("f16", [(300, "f32")])], ids=["own type", "another type"])
+def test_mutated_files_never_give_anything_else(tmp_path, packing):
     path, chance = tmp_path / "cache", random.Random(1)
-    memory = MEMORY[:3000]
-    write_prompt_cache(path, TOKENS, memory, SETTINGS)
+    memory = np.arange(750, dtype=np.float32).view(np.uint8)
+    write_prompt_cache(path, TOKENS, memory, SETTINGS, packing)
     good = path.read_bytes()
     n_refused = 0
     for _ in range(N_MUTATIONS):
@@ -107,13 +110,39 @@ def test_mutated_files_never_give_anything_else(tmp_path):
                 raw += bytes(chance.randrange(1, 40))
         path.write_bytes(raw)
         try:
-            tokens, found = filled(path, n_bytes=len(memory))
+            tokens, found = filled(path, n_bytes=len(memory), parts=packing.parts if packing else ())
         except UnusableCache:
             n_refused += 1
             continue
         assert tokens == TOKENS
         np.testing.assert_array_equal(found, memory)
     assert n_refused > N_MUTATIONS // 2
+
+
+def test_what_is_no_file_is_neither_read_nor_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(UnusableCache, match="not a file"):
+            filled(path)
+        with pytest.raises(UnusableCache, match="not a file"):
+            write_prompt_cache(path, TOKENS, MEMORY, SETTINGS)
+
+
+def test_a_link_stays_one(tmp_path, kept):
+    (tmp_path / "link").symlink_to(kept)
+    write_prompt_cache(tmp_path / "link", [1], MEMORY, SETTINGS)
+    assert (tmp_path / "link").is_symlink()
+    assert filled(kept)[0] == [1]
+
+
+def test_what_a_killed_program_has_left_is_swept_away_and_what_is_being_written_stays(tmp_path, kept):
+    left, other = tmp_path / f".{kept.name}.abcdefgh.part", tmp_path / ".other.abcdefgh.part"
+    for path in (left, other):
+        path.touch()
+    handle, being_written = _scratch(kept)
+    write_prompt_cache(kept, TOKENS, MEMORY, SETTINGS)
+    assert {one.name for one in tmp_path.iterdir()} == {kept.name, other.name, os.path.basename(being_written)}
+    os.close(handle)
 
 
 @pytest.mark.parametrize("cache_type", ["f16", "f32", "bf16"])
@@ -162,3 +191,28 @@ def test_a_fingerprint_tells_files_apart(tiny_llama, tmp_path):
         assert fingerprint(model.file) != first
     with Model(tiny_llama, 1, n_ctx=64) as model:
         assert fingerprint(model.file) == first
+
+
+def test_every_architecture_goes_on_to_the_bit(golden, tmp_path):
+    """All golden models whose architecture the engine knows, the kept prefix being all, most and some of the text."""
+    path, n_models = tmp_path / "cache", 0
+    for file in sorted((golden / "archs").glob("*.gguf")):
+        try:
+            model = Model(file, 1, n_ctx=600)
+        except ModelFileError:
+            continue
+        n_models += 1
+        with model:
+            ids = [int(t) for t in np.random.default_rng(3).integers(0, 80, 300)]
+            fresh, context = model.context(600), model.context(600)
+            expected = fresh.eval([*ids, 3])
+            context.eval(ids)
+            settings = {"model": fingerprint(model.file), "cache_layout": context.layout}
+            write_prompt_cache(path, ids, context.memory(300), settings)
+            for n_kept in (300, 257, 17):
+                other = model.context(600)
+                found = open_prompt_cache(path, settings)
+                other.restore(found.tokens, found.fill)
+                other.truncate(n_kept)
+                np.testing.assert_array_equal(other.eval([*ids[n_kept:], 3]), expected, err_msg=file.stem)
+    assert n_models >= 9

@@ -67,6 +67,16 @@ class CacheLayout:
         return f"{LAYOUT_VERSION} {shape.type_k} {shape.type_v} {CHUNK} {self.chunk_bytes} {layers}"
 
     @property
+    def parts(self) -> list[tuple[int, str]]:
+        """What a chunk consists of, in order: bytes, and the type of what is in them, "" for nothing."""
+        found: list[tuple[int, str]] = []
+        for layer in self.layers.values():
+            for row, name in ((layer.row_k, self.shape.type_k), (layer.row_v, self.shape.type_v)):
+                used = row * layer.n_head_kv * CHUNK
+                found += [(used, name), (-used % ALIGN, "")]
+        return [part for part in found if part[0]]
+
+    @property
     def n_bytes(self) -> int:
         """Size of a cache."""
         return self.used_bytes(self.shape.n_ctx)

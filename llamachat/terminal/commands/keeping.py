@@ -4,7 +4,7 @@ import time
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.session.exports import WRITERS, Exported
+from llamachat.session.exports import WRITERS, exported, write_export
 from llamachat.terminal.commands.base import Command, doing, saying
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.sanitize import clean_line
@@ -62,15 +62,7 @@ def _export(chat: "Chat", words: str) -> str:
         raise UsageError(
             f"/export writes {', '.join(WRITERS)}: give the file one of these endings, or the format after it"
         )
-    store, number = chat.conversation.store, chat.conversation.chat
-    summary = store.summary(number)
-    exported = Exported(
-        summary.title, store.path_of(number), store.tree_of(number), summary.name, summary.model, store.settings(number)
-    )
-    try:
-        path.write_text(WRITERS[form](exported), "utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
+    write_export(path, exported(chat.conversation.store, chat.conversation.chat), form)
     return f"{path} is written."
 
 

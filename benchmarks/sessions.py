@@ -1,0 +1,114 @@
+"""A database of very many chats: how long it takes to list them, to find words in them, and to go on with one.
+
+    python benchmarks/sessions.py --chats 10000 --messages 500000
+
+Words are as frequent as in natural texts (the n-th has 1/n of the first one's share). Each command is a process of its
+own, timed from its start; with --keep FOLDER the database stays there and is used again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from llamachat.engine.measure import processor_name
+from llamachat.session.chats import ChatStore, StoredMessage, WholeChat
+from llamachat.session.places import database_path
+
+SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in ("a", "e", "i", "o", "u", "an", "er", "ist")]
+N_WORDS, LENGTH = 50_000, 15
+
+
+def vocabulary(chance: random.Random) -> list[str]:
+    """Words that could be some."""
+    found: dict[str, None] = {}
+    while len(found) < N_WORDS:
+        found["".join(chance.choices(SYLLABLES, k=chance.randint(1, 4)))] = None
+    return list(found)
+
+
+def fill(path: Path, n_chats: int, n_messages: int) -> None:
+    """A database with so many chats, which have so many messages together."""
+    chance = random.Random(1)
+    words = vocabulary(chance)
+    weights = [1 / n for n in range(1, N_WORDS + 1)]
+    said = chance.choices(words, weights, k=1_000_000)
+    with ChatStore(path) as store:
+        store._connection.execute("PRAGMA synchronous = OFF")
+        for number in range(n_chats):
+            n = n_messages // n_chats
+            starts = [chance.randrange(len(said) - LENGTH) for _ in range(n)]
+            messages = tuple(
+                StoredMessage(i + 1, i or None, ("user", "assistant")[i % 2], " ".join(said[at : at + LENGTH]))
+                for i, at in enumerate(starts)
+            )
+            store.keep(WholeChat(messages, n, f"chat-{number}", "benchmark"))
+
+
+def seconds(do: Callable[[], object], rounds: int) -> float:
+    """The median of some rounds."""
+    taken = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        do()
+        taken.append(time.perf_counter() - began)
+    return statistics.median(taken)
+
+
+def command(*arguments: str, typed: str | None = None) -> Callable[[], object]:
+    """Runs the program to its end."""
+    whole = [sys.executable, "-m", "llamachat", *arguments]
+    text = None if typed is None else typed.encode()
+    return lambda: subprocess.run(whole, input=text, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--chats", type=int, default=10_000, help="chats [10000]")
+    parser.add_argument("--messages", type=int, default=500_000, help="messages of all chats together [500000]")
+    parser.add_argument("-m", "--model", default="smollm2", help="who answers in a chat that goes on [smollm2]")
+    parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
+    parser.add_argument("--keep", type=Path, help="where the database stays")
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["LLAMACHAT_DATA"] = str(chosen.keep or folder)
+        path = database_path()
+        if not path.exists():
+            fill(path, chosen.chats, chosen.messages)
+        size = path.stat().st_size / 1e6
+        print(f"{chosen.chats} chats, {chosen.messages} messages, {size:.0f} MB, {processor_name()}")
+        go_on = command("chat", "-m", chosen.model, "--session", "chat-77", "-n", "1", "--temp", "0", typed="Yes?")
+        go_on()  # what is computed of the chat is kept then
+        for name, do in (
+            ("list, the last 30", command("sessions", "list")),
+            ("list, all", command("sessions", "list", "--all")),
+            ("search a frequent word", command("sessions", "search", "ba")),
+            ("search two words", command("sessions", "search", "nan dister")),
+            ("search a beginning", command("sessions", "search", "mister*")),
+            ("show", command("sessions", "show", "chat-77")),
+            ("go on, to the end of an answer", go_on),
+        ):
+            print(f"{name:32} {seconds(do, chosen.rounds):.2f} s", flush=True)
+        with ChatStore(path) as store:
+            for name, do in (
+                ("in the process: latest(30)", lambda: store.latest(30)),
+                ("in the process: latest()", store.latest),
+                ("in the process: search('ba')", lambda: store.search("ba")),
+                ("in the process: search('b*')", lambda: store.search("b*")),
+                ("in the process: search('mist*')", lambda: store.search("mist*")),
+                ("in the process: path_of(777)", lambda: store.path_of(777)),
+                ("in the process: find('chat-77')", lambda: store.find("chat-77")),
+            ):
+                print(f"{name:32} {1e3 * seconds(do, chosen.rounds):.0f} ms", flush=True)
+
+
+if __name__ == "__main__":
+    main()

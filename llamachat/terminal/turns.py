@@ -1,0 +1,25 @@
+"""What is kept of an answer besides its words: who gave it, with which settings, and how fast."""
+
+from dataclasses import asdict
+from typing import Any
+
+from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.terminal.speaker import Answer, Speaker
+
+
+def turn_record(speaker: Speaker, template: str, answer: Answer) -> dict[str, Any]:
+    """Model, template, samplers that are not the default ones; tokens, and seconds."""
+    default, timings = asdict(SamplingOptions()), answer.timings
+    settings = asdict(speaker.options.sampling).items()
+    sampling = {name: value for name, value in settings if value != default[name] and name != "given"}
+    return {
+        "reason": answer.reason,
+        "model": speaker.model.title,
+        "template": template,
+        "sampling": sampling,
+        "n_prompt": timings.n_prompt,
+        "n_known": timings.n_known,
+        "n_generated": len(answer.ids),
+        "prompt_s": round(timings.prompt_s, 4),
+        "generation_s": round(timings.generation_s, 4),
+    }

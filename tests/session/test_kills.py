@@ -1,0 +1,132 @@
+"""A program that is killed at any moment: what was finished is there, and nothing is half written.
+
+LLAMACHAT_KILLS says how often it is killed.
+"""
+
+import json
+import os
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chatter import LATER, OF, answer_of
+
+from llamachat.session import database
+from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.imports import read_chats
+from llamachat.session.locks import ChatLock
+from llamachat.session.snapshots import Snapshots
+
+KILLS = int(os.environ.get("LLAMACHAT_KILLS", "20"))
+CHATTER = Path(__file__).with_name("chatter.py")
+LATEST_S = 3.0
+NOTICED_S = 0.15
+"""What a busy machine may need, besides the second, until a word that was shown is also kept."""
+
+
+@pytest.fixture(scope="module")
+def old_database(tmp_path_factory):
+    """A database of today's schema, with a talk."""
+    path = tmp_path_factory.mktemp("old") / "chats.db"
+    with ChatStore(path) as store:
+        chat, parent = store.create("m", "old"), None
+        for number in range(200):
+            parent = store.add(chat, parent, StoredMessage(0, None, "user", f"said {number} " * 20))
+    return path
+
+
+def killed(folder: Path, moment: random.Random) -> tuple[list[dict[str, Any]], float]:
+    """What the program told before it was killed, and when that was."""
+    process = subprocess.Popen([sys.executable, str(CHATTER), str(folder)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    time.sleep(moment.uniform(0, LATEST_S))
+    at = time.monotonic()
+    process.kill()
+    lines += process.stdout.read().splitlines(keepends=True)
+    process.wait()
+    return [json.loads(line) for line in lines if line.endswith(b"\n")], at
+
+
+def last(told: list[dict[str, Any]], key: str) -> Any:
+    return next((line[key] for line in reversed(told) if key in line), None)
+
+
+@pytest.mark.parametrize("number", range(KILLS))
+def test_a_killed_chat_is_whole(tmp_path, old_database, number, record_property, monkeypatch):
+    shutil.copy(old_database, tmp_path / "chats.db.old")
+    told, at = killed(tmp_path, random.Random(number))
+    record_property("phase", last(told, "phase"))
+    assert last(told, "warning") is None
+    look_at_chat(tmp_path, told, at)
+    look_at_files(tmp_path)
+    monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, LATER))
+    for folder in tmp_path.glob("old-*"):
+        look_at_migrated(folder)
+
+
+def look_at_chat(folder, told, at):
+    with ChatStore(folder / "chats.db") as store:
+        check(store._connection)
+        chat = store.named("killed")
+        if chat is None:
+            assert last(told, "phase") == "opening"
+            return
+        assert ChatLock(folder / "locks", chat).take()
+        path, finished = store.path_of(chat), last(told, "finished")
+    done = 0 if finished is None else finished + 1
+    assert [one.content for one in path[: 2 * done]] == [
+        text for turn in range(done) for text in (f"question {turn}", answer_of(turn))
+    ]
+    assert all(one.state == "done" for one in path[: 2 * done])
+    begins = max((n for n, line in enumerate(told) if line.get("phase") == "streaming"), default=len(told))
+    shown = [line["shown"] for line in told[begins:] if "shown" in line and line["at"] < at - 1 - NOTICED_S]
+    if shown and last(told[begins:], "finished") is None:
+        kept = path[2 * done + 1].content
+        assert len(kept) >= shown[-1]
+        assert answer_of(done).startswith(kept)
+
+
+def look_at_files(folder):
+    """Exports and snapshots are whole or not there; what was half written is gone after the next one."""
+    if (folder / "chat.json").exists():
+        assert len(list(read_chats(folder / "chat.json"))) == 1
+    snapshots, memory = Snapshots(folder / "snapshots", 10**8), np.zeros(3_000_000, np.uint8)
+    kept = snapshots.open(1, OF)
+    assert (kept is None) != (folder / "snapshots" / "1.safetensors").exists()
+    if kept is not None:
+        kept.fill(memory)
+        assert (memory == kept.tokens[0] % 250).all()
+    snapshots.keep(1, [7], memory, OF)
+    assert [one.name for one in (folder / "snapshots").iterdir()] == ["1.safetensors"]
+
+
+def look_at_migrated(folder):
+    """Old or new, never between; a copy that is there is whole."""
+    if not (folder / "chats.db").exists() or (folder / "chats.db").stat().st_size < old_size(folder):
+        return  # killed while the test's own old database was copied here
+    for copy in folder.glob("chats.db.schema-1"):
+        with sqlite3.connect(copy) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+            assert connection.execute("SELECT count(*) FROM messages").fetchone()[0] == 200
+    with ChatStore(folder / "chats.db") as store:
+        check(store._connection)
+        assert len(store.path_of(store.find("old"))) == 200
+    assert (folder / "chats.db.schema-1").exists()
+
+
+def old_size(folder):
+    return (folder.parent / "chats.db.old").stat().st_size
+
+
+def check(connection):
+    assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    connection.execute("INSERT INTO words(words) VALUES ('integrity-check')")

@@ -31,11 +31,14 @@ def open_speaker(
 ) -> "Iterator[Speaker]":
     """A loaded model with an empty context on standard output; the model is closed at the end."""
     from llamachat.engine.generate import GenerationOptions
+    from llamachat.engine.sampling.bias import check_bias
     from llamachat.terminal.output import Output
     from llamachat.terminal.speaker import Speaker
     from llamachat.terminal.status import Status
 
     status, started = Status(), time.perf_counter()
+    if options is not None and options.sampling.logit_bias:
+        check_bias(options.sampling.logit_bias, open_tokenizer(choice).n_vocab)  # before the weights are read
     with ExitStack() as stack:
         guesses = speculation.open(choice, lambda: open_tokenizer(choice), stack, status) if speculation else None
         model = stack.enter_context(load_model(choice, status))

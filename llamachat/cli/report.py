@@ -47,6 +47,8 @@ class ReportChoice:
     def __post_init__(self) -> None:
         if self.quiet and (self.verbose or self.timings):
             raise UsageError("--quiet and --verbose or --timings exclude one another: give one of them")
+        if self.logprobs is not None and self.output is Format.TEXT:
+            raise UsageError("--logprobs are told in JSON: give --output json or jsonl, too")
 
     def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":
         """The samplers' settings with what is to be told of each token."""

@@ -50,7 +50,7 @@ def read_prompts(path: Path, options: GenerationOptions) -> list[Line]:
         raise UsageError(f"--prompts {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--prompts {path} is not UTF-8 text (byte {error.start})") from error
-    numbered = [(n, line) for n, line in enumerate(content.splitlines(), 1) if line.strip()]
+    numbered = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
     if not numbered:
         raise UsageError(f"--prompts {path} holds no prompts: each line is a JSON string or an object")
     return [_line(line, f"--prompts {path}, line {n}", options) for n, line in numbered]

@@ -1,6 +1,7 @@
 """Answers as JSON, for programs: a line for every event, or one object at the end."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -36,7 +37,7 @@ class Records:
         """A whole answer, whose last event is its Stop."""
         stop = events[-1]
         assert isinstance(stop, Stop)
-        tokens = [self._token(event) for event in events if isinstance(event, Token)]
+        tokens = [{**self._spelled(one.id), **self._token(one)} for one in events if isinstance(one, Token)]
         told = {"tokens": tokens} if any("logprob" in token for token in tokens) else {}
         text = "".join(event.text for event in events)
         return {"text": text, **told, **{k: v for k, v in self.of(stop).items() if k not in ("event", "text")}}
@@ -48,11 +49,17 @@ class Records:
     def _token(self, token: Token) -> dict[str, Any]:
         if token.logprob is None:
             return {"id": token.id}
-        top = [{"id": i, "text": self._text(i), "logprob": share} for i, share in token.top]
-        return {"id": token.id, "logprob": token.logprob, **({"top": top} if top else {})}
+        top = [{"id": i, **self._spelled(i), "logprob": share} for i, share in token.top]
+        logprob = token.logprob if math.isfinite(token.logprob) else None  # JSON has no infinity
+        return {"id": token.id, "logprob": logprob, **({"top": top} if top else {})}
 
-    def _text(self, token: int) -> str:
-        return self._pieces.piece_bytes(token, special=True).decode("utf-8", "replace")
+    def _spelled(self, token: int) -> dict[str, Any]:
+        """A token's own text, and its bytes where they are no text."""
+        piece = self._pieces.piece_bytes(token, special=True)
+        try:
+            return {"text": piece.decode()}
+        except UnicodeDecodeError:
+            return {"text": piece.decode("utf-8", "replace"), "bytes": list(piece)}
 
 
 def records(pieces: Pieces, load_s: float, n_ctx: int) -> Records:
@@ -93,6 +100,14 @@ class JsonObject(Output):
         """Keeps it; the last one writes all."""
         self._events.append(event)
         if isinstance(event, Stop):
-            whole = {**self._echoed, **self._records.whole(self._events)}
-            self.write(json.dumps(whole, ensure_ascii=False) + "\n")
-            self._events = []
+            events, self._events = self._events, []
+            self._put(self._records.whole(events))
+
+    def finish(self) -> None:
+        """Writes what was said of an answer that an error has ended."""
+        events, self._events = self._events, []
+        if events:
+            self._put({"text": "".join(event.text for event in events), "reason": "error"})
+
+    def _put(self, told: dict[str, Any]) -> None:
+        self.write(json.dumps({**self._echoed, **told}, ensure_ascii=False) + "\n")

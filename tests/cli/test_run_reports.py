@@ -26,6 +26,21 @@ def test_json_lines_tell_every_token_and_the_end(llamachat):
     assert (stop["event"], stop["reason"], stop["timings"]["n_generated"]) == ("stop", "eos", 2)
 
 
+def test_json_tells_of_tokens_what_they_print_and_their_bytes_where_that_is_no_text(llamachat):
+    done = llamachat("run", "-p", "Hello", "--output", "json", "--logprobs", "1", answers=("aé",))
+    tokens = json.loads(done.stdout)["tokens"]
+    assert [token["text"] for token in tokens] == ["a", "\ufffd", "\ufffd"]
+    assert [token.get("bytes") for token in tokens] == [None, [0xC3], [0xA9]]
+
+
+def test_lines_of_prompts_may_hold_any_separator_of_unicode(llamachat, tmp_path):
+    texts = ["a\u2028b", "c\u0085d", "e\x1cf"]
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("".join(json.dumps(text, ensure_ascii=False) + "\r\n" for text in texts), "utf-8")
+    done = llamachat("run", "--prompts", str(path), "--dry-run", "--output", "json")
+    assert [json.loads(line)["prompt"] for line in done.stdout.split(b"\n") if line] == [f"<s>{text}" for text in texts]
+
+
 def test_figures_go_to_standard_error(llamachat):
     done = llamachat("run", "-p", "Hello", "--timings", answers=("An answer.",))
     assert done.stdout == b"An answer.\n"
@@ -66,6 +81,8 @@ def test_underscores_in_names_of_options_are_dashes(llamachat):
         (["--parallel", "2", "--lookup"], "cannot be combined"),
         (["--prompts", "/no/such/file"], "No such file"),
         (["--logprobs", "101"], "--logprobs"),
+        (["--logprobs", "3"], "--output json or jsonl"),
+        (["--sampling-seq", "kt", "--samplers", "top_p"], "give one of them"),
         (["--keep", "-2"], "--keep"),
     ],
 )

@@ -1,5 +1,7 @@
 """Logit bias: a person's own opinion of single tokens."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from llamachat.engine.sampling.candidates import Candidates
@@ -13,9 +15,7 @@ class LogitBias(Stage):
     """Adds to the logits of some tokens; several biases of a token add up, and -inf makes it impossible."""
 
     def __init__(self, biases: dict[int, float], n_vocab: int) -> None:
-        for token in biases:
-            if token >= n_vocab:
-                raise UsageError(f"logit_bias: there is no token {token}; the vocabulary ends with {n_vocab - 1}")
+        check_bias(list(biases.items()), n_vocab)
         self._n_vocab = n_vocab
         self._tokens = np.array(sorted(biases), dtype=np.intp)
         self._biases = np.array([biases[token] for token in sorted(biases)], dtype=np.float32)
@@ -34,3 +34,10 @@ class LogitBias(Stage):
         """Change their logits."""
         positions, found = candidates.positions(self._tokens, self._n_vocab)
         candidates.change(positions, candidates.logits[positions] + self._biases[found])
+
+
+def check_bias(biases: Sequence[tuple[int, float]], n_vocab: int) -> None:
+    """Raises UsageError for a token that is not in a vocabulary of this size."""
+    for token, _ in biases:
+        if token >= n_vocab:
+            raise UsageError(f"logit_bias: there is no token {token}; the vocabulary ends with {n_vocab - 1}")

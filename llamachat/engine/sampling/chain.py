@@ -1,5 +1,6 @@
 """The chain: from logits to a token, through the samplers in their order and one random draw."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -125,8 +126,12 @@ def names_of(options: SamplingOptions) -> Sequence[str]:
 
 
 def described(logits: Logits, token: int, largest: float, n_top: int) -> Choice:
-    """The choice with ln of softmax probabilities among all logits (no NaN, no +inf), the largest of which is given."""
+    """The choice with ln of softmax probabilities among all logits (no NaN, no +inf), the largest of which is given.
+
+    Alternatives that are impossible are left out.
+    """
     log_total = float(np.log(weights_of(logits, largest).sum()))
     places = best(logits, min(n_top, logits.size)) if n_top else ()
     told, *top = (float(logits[i]) - largest - log_total for i in (token, *places))
-    return Choice(token, told, tuple(zip(map(int, places), top, strict=True)))
+    possible = tuple((int(i), share) for i, share in zip(places, top, strict=True) if share > -math.inf)
+    return Choice(token, told, possible)

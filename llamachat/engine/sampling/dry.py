@@ -81,18 +81,42 @@ class Dry(Stage):
         return min(len(text), self._longest)
 
 
+FEW = 32
+"""Lengths up to which all places are compared at once; longer ones are found place by place."""
+
+
 def repetitions(text: NDArray[np.integer], limit: int) -> dict[int, int]:
     """For tokens that followed an earlier occurrence of the text's end: its greatest length, at most `limit`."""
-    longest: dict[int, int] = {}
     n = text.size
     ends = np.flatnonzero(text[:-1] == text[-1]) if n > 1 else np.empty(0, np.intp)
-    length = 1
-    while ends.size and length <= limit:
-        longest |= dict.fromkeys(np.unique(text[ends + 1]).tolist(), length)
-        ends = ends[ends >= length]
-        ends = ends[text[ends - length] == text[n - 1 - length]]
+    lengths = np.zeros(n, np.intp)  # of the repetition that ends at each place
+    going, length = ends, 1
+    while going.size and length <= min(limit, FEW):
+        lengths[going] = length
+        going = going[going >= length]
+        going = going[text[going - length] == text[n - 1 - length]]
         length += 1
-    return longest
+    if going.size and length <= limit:  # a text that repeats itself again and again
+        lengths[going] = np.minimum(_common_ends(text)[going], limit)
+    longest: dict[int, int] = {}
+    for token, found in zip(text[ends + 1].tolist(), lengths[ends].tolist(), strict=True):
+        longest[token] = max(found, longest.get(token, 0))
+    return {token: found for token, found in longest.items() if found}
+
+
+def _common_ends(text: NDArray[np.integer]) -> NDArray[np.intp]:
+    """For each place how many tokens up to it are those up to the text's end (Gusfield's Z, from the end)."""
+    tokens = text[::-1].tolist()
+    n, left, right = len(tokens), 0, 0
+    found = [n] + [0] * (n - 1)
+    for i in range(1, n):
+        same = min(right - i, found[i - left]) if i < right else 0
+        while i + same < n and tokens[same] == tokens[i + same]:
+            same += 1
+        if i + same > right:
+            left, right = i, i + same
+        found[i] = same
+    return np.array(found[::-1], dtype=np.intp)
 
 
 _known: WeakKeyDictionary[Vocabulary, dict[tuple[str, ...], Tails]] = WeakKeyDictionary()

@@ -115,7 +115,12 @@ class SamplingOptions:
                 _check(item.name, getattr(self, item.name), bounds, whole=item.type is int)
         if self.logprobs is not None:
             _check("logprobs", self.logprobs, Bounds(0, MOST_LOGPROBS), whole=True)
-        order = order_of_letters(self.sampling_seq) if self.sampling_seq else parse_order(self.samplers)
+        order = parse_order(self.samplers)
+        if self.sampling_seq:
+            letters = order_of_letters(self.sampling_seq)
+            if order not in (letters, DEFAULT_ORDER):
+                raise UsageError("samplers and sampling_seq both say which samplers there are: give one of them")
+            order = letters
         object.__setattr__(self, "samplers", order)
         object.__setattr__(self, "logit_bias", parse_bias(self.logit_bias))
         object.__setattr__(self, "dry_sequence_breaker", _breakers(self.dry_sequence_breaker))

@@ -28,6 +28,13 @@ def test_repetitions_are_the_longest_matches_of_the_end(n_letters: int, seed: in
     assert repetitions(text, 10**6) == plain_repetitions(text.tolist())
 
 
+@pytest.mark.parametrize("limit", [1, 31, 32, 33, 40, 1000])
+def test_a_text_that_repeats_itself_again_and_again(limit: int) -> None:
+    for text in ([7] * 90, [1, 2, 3] * 40, [5, *[1, 2] * 30, 4, *[1, 2] * 45, 1]):
+        expected = {token: min(found, limit) for token, found in plain_repetitions(text).items()}
+        assert repetitions(np.array(text), limit) == expected
+
+
 def test_a_text_without_a_past_repeats_nothing() -> None:
     assert repetitions(np.array([], int), 9) == repetitions(np.array([4]), 9) == {}
 

@@ -52,10 +52,11 @@ Every option can be set where it need not be typed. What is nearer counts:
 2. the environment: the variable `LLAMACHAT_` with the setting's name in capitals, as `LLAMACHAT_CTX_SIZE=4096`.
    Switches take 1 and 0 (or true, yes, on, false, no, off), options that may be given several times a text or a JSON
    list of texts. An empty variable is as none;
-3. the profile: the table `[profile.NAME]` of the configuration file, chosen with `--profile NAME` or
+3. for `run`, the head of the prompt that `--prompt` names;
+4. the profile: the table `[profile.NAME]` of the configuration file, chosen with `--profile NAME` or
    `LLAMACHAT_PROFILE`;
-4. the configuration file;
-5. what is built in, which is what `--help` shows.
+5. the configuration file;
+6. what is built in, which is what `--help` shows.
 
 The configuration file is TOML. Names of settings are those of the options, without `--` and with `_` for `-`; `-` is
 understood, too. A setting counts for every command that has the option and takes the value. A relative path is relative

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from typer import Argument, Option
 
-from llamachat.terminal.output import note
+from llamachat.terminal.output import Output, note
 from llamachat.terminal.table import Column, print_table, print_text
 
 COLUMNS = (Column("name"), Column("description"), Column("variables"), Column("source"), Column("note"))
@@ -28,7 +28,8 @@ def prompts(
 
     if name is not None:
         path = open_prompt(name).path
-        print_text(_json(records([path])[0]) if output == "json" else path.read_text("utf-8-sig").rstrip("\n"))
+        shown = _json(records([path])[0]) if output == "json" else path.read_text("utf-8-sig").rstrip("\n")
+        Output().write(f"{shown}\n")
         return
     listed = records()
     if output == "json":

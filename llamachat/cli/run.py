@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from typer import Context
+
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.manner import Manner
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def run(
+    context: Context,
     model: ModelChoice,
     prompt: RunPrompt,
     length: LengthChoice,
@@ -43,10 +46,10 @@ def run(
     """
     report.silence()
     options, keeper = prompt.length(length).options(report.sampling(sampling), constraint), kept.keeper()
-    if template.given and not manner.answers:
-        raise UsageError("--chat-template and --template-kwargs are part of a chat: give --chat too")
+    if not manner.answers:
+        _check_raw(context)
     if manner.many:
-        _check_many(model, speculation, template, kept)
+        _check_many(model, speculation, template if manner.answers else TemplateChoice(), kept)
         lines, system = many_lines(prompt, manner, options), prompt.system(manner.system)
         if manner.dry_run:
             return show_previews(model, lines, Wanted(template, system, manner.answers), report)
@@ -65,6 +68,13 @@ def run(
             keeper.keep(speaker, len(ids))
         _tell(speaker, answer, report)
     return _code(answer, manner)
+
+
+def _check_raw(context: Context) -> None:
+    """Raises UsageError for an option of chats on the command line; as a setting it waits for one."""
+    sources = [context.get_parameter_source(name) for name in ("chat_template", "template_kwargs")]
+    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
+        raise UsageError("--chat-template and --template-kwargs are part of a chat: give --chat too")
 
 
 def _check_many(

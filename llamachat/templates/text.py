@@ -63,7 +63,7 @@ class TextTemplate:
         try:
             yield
         except TemplateSyntaxError as error:
-            reason = one_line(error.message or error)
+            reason = one_line(error.message or error).rstrip(".")
             raise UsageError(f"{self._file}, line {error.lineno}: {reason} (Jinja)") from error
         except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
             raise UsageError(f"{self._file}: not valid Jinja: {one_line(error) or type(error).__name__}") from error

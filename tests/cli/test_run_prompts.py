@@ -151,3 +151,27 @@ def test_quiet_leaves_standard_error_to_errors(terminal, llamachat):
     assert "[" not in child.read()
     done = llamachat("run", "--quiet", "-p", "Hi", "--fail-on-length", "-n", "1")
     assert (done.returncode, done.stderr.count(b"\n")) == (5, 1)
+
+
+def test_a_chat_template_of_the_settings_waits_for_a_chat(seen, llamachat):
+    assert seen("-p", "x", LLAMACHAT_CHAT_TEMPLATE="gemma")["prompt"] == "x"
+    assert "<start_of_turn>" in seen("-p", "x", "--chat", LLAMACHAT_CHAT_TEMPLATE="gemma")["prompt"]
+    assert llamachat("run", "-p", "x", "--chat-template", "gemma").returncode == ExitCode.USAGE
+
+
+def test_an_echo_stands_before_each_of_many_answers(environment, smollm2, tmp_path):
+    (tmp_path / "many").write_text('"one"\n"two"\n')
+
+    def answers(form):
+        many = ["run", "--prompts", f"{tmp_path}/many", "--echo", "-n", "1", "-m", str(smollm2), "--output", form]
+        command = [sys.executable, "-m", "llamachat", *many]
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=True
+        ).stdout
+
+    first, second = answers("text").split(b"---\n")
+    assert first.startswith(b"one")
+    assert second.startswith(b"two")
+    assert [json.loads(line)["prompt"] for line in answers("json").splitlines()] == ["one", "two"]
+    found = [json.loads(line) for line in answers("jsonl").splitlines()]
+    assert [(one["index"], one["text"]) for one in found if one["event"] == "prompt"] == [(0, "one"), (1, "two")]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from llamachat.catalog.paths import cache_folder, models_folder
 from llamachat.cli.checkup.facts import Fact
+from llamachat.cli.prompt_library.places import own_folder
 from llamachat.cli.settings.file import config_path
 from llamachat.engine.memory import size_text
 from llamachat.errors import LlamaChatError
@@ -16,6 +17,7 @@ def folders() -> Iterator[Fact]:
     """Every place that the program reads or writes."""
     places: dict[str, Callable[[], Path]] = {
         "config": lambda: config_path(),
+        "prompts": own_folder,
         "models": models_folder,
         "cache": cache_folder,
         "state": lambda: default_path().parent,
@@ -35,7 +37,7 @@ def _place(name: str, path: Path) -> Fact:
     trouble = "" if writable else f", and {'it' if exists else existing} cannot be written to"
     value = {"path": str(path), "exists": exists, "writable": writable}
     # Someone else's configuration, read only, is a usual way to set many machines up alike.
-    return Fact(name, value, f"{path}{state}{trouble}", problem=not writable and name != "config")
+    return Fact(name, value, f"{path}{state}{trouble}", problem=not writable and name not in ("config", "prompts"))
 
 
 def object_cache() -> Iterator[Fact]:

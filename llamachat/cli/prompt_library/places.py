@@ -1,6 +1,7 @@
 """Where prompts lie: in the person's folder of configurations, and with the program; the person's own come first."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from llamachat.errors import UsageError
@@ -10,14 +11,11 @@ ENDING = ".jinja"
 _PACKAGE = Path(__file__).resolve().parents[2]
 
 
-def own_folder() -> Path | None:
-    """The folder of the person's own prompts, which need not exist; None for a user without a home."""
+def own_folder() -> Path:
+    """The folder of the person's own prompts, which need not exist. Raises RuntimeError for a user without a home."""
     from platformdirs import user_config_path  # 3 ms, which --help does without
 
-    try:
-        return user_config_path("llamachat", appauthor=False) / "prompts"
-    except RuntimeError:
-        return None
+    return user_config_path("llamachat", appauthor=False) / "prompts"
 
 
 def shipped_folder() -> Path:
@@ -28,10 +26,10 @@ def shipped_folder() -> Path:
 
 def prompt_paths() -> dict[str, Path]:
     """The file of each prompt by its name, sorted. Raises UsageError for a folder that cannot be read."""
-    found: dict[str, Path] = {}
-    own = own_folder()
-    for folder in [shipped_folder(), *([own] if own is not None else [])]:
-        found |= {path.name.removesuffix(ENDING): path for path in _files(folder)}
+    folders = [shipped_folder()]
+    with suppress(RuntimeError):
+        folders.append(own_folder())
+    found = {path.name.removesuffix(ENDING): path for folder in folders for path in _files(folder)}
     return dict(sorted(found.items()))
 
 

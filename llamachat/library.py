@@ -21,6 +21,7 @@ from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
+from llamachat.templates.text import Worded
 
 Message = Mapping[str, Any]
 
@@ -114,7 +115,21 @@ def chat_tokens(
     special_texts = tokenizer.special_texts
     more: dict[str, Any] = {"tools": tools} if tools else {}
     parts = template.render_parts(messages, special_texts=special_texts, **more)
-    ids = encode_parts(parts, tokenizer.encode, special_texts)
+    return _with_bos(tokenizer, encode_parts(parts, tokenizer.encode, special_texts))
+
+
+def raw_tokens(tokenizer: Tokenizer, prompt: Worded) -> list[int]:
+    """The tokens of a text that is continued as it stands. Control tokens come from a template's own parts only."""
+    own = [part for part, is_own in prompt.parts if is_own]
+    if not any(text in part for part in own for text in tokenizer.special_texts):
+        return tokenizer.encode(prompt.text)
+    return _with_bos(tokenizer, encode_parts(prompt.parts, tokenizer.encode, tokenizer.special_texts))
+
+
+def _with_bos(tokenizer: Tokenizer, ids: list[int]) -> list[int]:
+    """The tokens behind that which begins a text, where the model wants it.
+
+    Most templates print it themselves; a second one makes answers worse.
+    """
     bos = tokenizer.bos
-    # Most templates print it themselves; a second one makes answers worse.
     return [bos, *ids] if tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids

@@ -9,9 +9,11 @@ from llamachat.cli.options import ModelChoice
 from llamachat.cli.report import Format, ReportChoice
 from llamachat.cli.template_choice import TemplateChoice
 from llamachat.errors import ExitCode
+from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
+    from llamachat.terminal.batch import Line
     from llamachat.terminal.preview import Preview
 
 
@@ -24,9 +26,7 @@ class Wanted:
     answers: bool
 
 
-def show_previews(
-    model: ModelChoice, lines: "Sequence[tuple[str, GenerationOptions]]", wanted: Wanted, report: ReportChoice
-) -> int:
+def show_previews(model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, report: ReportChoice) -> int:
     """Prints what the model would see of each prompt. Raises ModelFileError."""
     from llamachat.terminal.preview import print_previews
 
@@ -35,15 +35,15 @@ def show_previews(
     return ExitCode.DONE
 
 
-def _seen(opened: loading.WithoutWeights, text: str, options: "GenerationOptions", wanted: Wanted) -> "Preview":
-    from llamachat.library import chat_template, chat_tokens
+def _seen(opened: loading.WithoutWeights, prompt: Worded, options: "GenerationOptions", wanted: Wanted) -> "Preview":
+    from llamachat.library import chat_template, chat_tokens, raw_tokens
     from llamachat.terminal.preview import Preview
 
     options, name, tokenizer = loading.with_defaults(opened, options), str(opened.file.path), opened.tokenizer
     if not wanted.answers:
-        return Preview(name, "raw", tokenizer.encode(text), options, tokenizer)
+        return Preview(name, "raw", raw_tokens(tokenizer, prompt), options, tokenizer)
     template = wanted.template.chosen(opened) or chat_template(opened)
     told = [] if wanted.system is None else [{"role": "system", "content": wanted.system}]
-    ids = chat_tokens(tokenizer, template, [*told, {"role": "user", "content": text}])
+    ids = chat_tokens(tokenizer, template, [*told, {"role": "user", "content": prompt.text}])
     options = replace(options, stop=(*options.stop, *template.end_texts))
     return Preview(name, f"chat ({template.name or 'one of its own'})", ids, options, tokenizer)

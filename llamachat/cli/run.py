@@ -55,15 +55,15 @@ def run(
             return show_previews(model, lines, Wanted(template, system, manner.answers), report)
         return answer_many(model, lines, system, manner, report)
     data = prompt.data()
-    text, system = prompt.whole(data), prompt.system(manner.system, data)
+    worded, system = prompt.whole(data), prompt.system(manner.system, data)
     if manner.dry_run:
-        return show_previews(model, [(text, options)], Wanted(template, system, manner.answers), report)
+        return show_previews(model, [(worded, options)], Wanted(template, system, manner.answers), report)
     with loading.open_speaker(model, options, speculation) as opened:
         speaker = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
-        ids = speaker.prompt(text, system) if manner.answers else speaker.model.tokenize(text)
+        ids = speaker.prompt(worded.text, system) if manner.answers else speaker.raw_prompt(worded)
         ids = keeper.take_over(speaker, ids) if keeper is not None else ids
         speaker = replace(speaker, output=report.printer(speaker))
-        answer = _spoken(speaker, ids, report.echoed(text, manner.answers))
+        answer = _spoken(speaker, ids, report.echoed(worded.text, manner.answers))
         if keeper is not None:
             keeper.keep(speaker, len(ids))
         _tell(speaker, answer, report)

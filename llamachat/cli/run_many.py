@@ -36,8 +36,8 @@ def answer_many(
     from llamachat.terminal.batch import requests, run_batch
 
     with loading.open_batch(model, min(manner.parallel or SIDE_BY_SIDE, len(lines)), report) as job:
-        lines = [(text, loading.with_defaults(job.model, one)) for text, one in lines]
-        echoed = [report.echoed(text, manner.answers) for text, _ in lines]
+        lines = [(prompt, loading.with_defaults(job.model, one)) for prompt, one in lines]
+        echoed = [report.echoed(prompt.text, manner.answers) for prompt, _ in lines]
         stops = run_batch(replace(job, echoed=echoed), requests(job, lines, manner.answers, system))
     for stop in stops:
         if stop.error is not None:

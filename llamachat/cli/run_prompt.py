@@ -11,6 +11,7 @@ from typer import Option
 from llamachat.cli.options import Files, LengthChoice
 from llamachat.cli.prompt import argument, joined, read_file, read_files
 from llamachat.errors import UsageError
+from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
     from llamachat.cli.prompt_library.filling import Filling
@@ -49,10 +50,10 @@ class RunPrompt:
         if self.var and self.prompt_name is None:
             raise UsageError("--var sets a variable of a prompt: give --prompt NAME, too")
 
-    def whole(self, data: str) -> str:
+    def whole(self, data: str) -> Worded:
         """The prompt with this input, never empty. Raises UsageError where there is none."""
-        prompt = self._around(data)
-        if not prompt:
+        prompt = Worded([(self._around(data), False)]) if self._filling is None else self._filled(self._filling, data)
+        if not prompt.text:
             raise UsageError("the prompt is empty: give -p TEXT, -f FILE, --prompt NAME, or a text on standard input")
         return prompt
 
@@ -61,8 +62,6 @@ class RunPrompt:
         return read_files(self.file or (), stdin=True)
 
     def _around(self, data: str) -> str:
-        if self._filling is not None:
-            return self._filling.text(joined([self._text or "", data]))
         if self._text is None:
             return data
         places = PLACE.findall(self._text)
@@ -82,6 +81,9 @@ class RunPrompt:
     def length(self, length: LengthChoice) -> LengthChoice:
         """The same with escapes put into its stop texts."""
         return replace(length, stop=[self._unescaped(text) for text in length.stop or ()])
+
+    def _filled(self, filling: "Filling", data: str) -> Worded:
+        return filling.worded(joined([self._text or "", data]))
 
     @cached_property
     def _text(self) -> str | None:

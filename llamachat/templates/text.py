@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llamachat.errors import LlamaChatError, UsageError
 from llamachat.templates.faults import one_line, template_line
+from llamachat.templates.provenance import Parts, split_by_origin
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
     from llamachat.templates.sandbox import TemplateEnvironment
+
+
+@dataclass(frozen=True)
+class Worded:
+    """A text in parts, each a template's own (True), which may have control tokens, or a person's."""
+
+    parts: Parts
+
+    @property
+    def text(self) -> str:
+        """The whole."""
+        return "".join(part for part, _ in self.parts)
 
 
 class TextTemplate:
@@ -44,6 +58,26 @@ class TextTemplate:
             line = template_line(error)
             place = f"{self._file}, line {line}" if line else self._file
             raise UsageError(f"{place}: {one_line(error) or type(error).__name__}") from error
+
+    def worded(self, own: Mapping[str, Any], given: Mapping[str, str]) -> Worded:
+        """The text without line breaks at its beginning, and which of it is a person's: what comes from `given`.
+
+        own: variables that are the template's own. Raises as `render`.
+        """
+
+        def render(values: Sequence[str]) -> str:
+            return self.render({**own, **dict(zip(given, values, strict=True))}).lstrip("\n")
+
+        return Worded(split_by_origin(render, list(given.values()), self._literals, ()))
+
+    @cached_property
+    def _literals(self) -> list[str]:
+        """The template's string constants: what it may look for in a text."""
+        from jinja2 import nodes
+
+        with self._valid_jinja():
+            constants = self._environment.parse(self.source).find_all(nodes.Const)
+            return [node.value for node in constants if isinstance(node.value, str)]
 
     @cached_property
     def _environment(self) -> TemplateEnvironment:

@@ -11,7 +11,8 @@ from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
-from llamachat.library import chat_template, chat_tokens
+from llamachat.library import chat_template, chat_tokens, raw_tokens
+from llamachat.templates.text import Worded
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.records import records
 from llamachat.terminal.status import Status
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from llamachat.engine.model import Model
 
 SEPARATOR = "---"
-Line = tuple[str, GenerationOptions]
+Line = tuple[Worded, GenerationOptions]
+Input = tuple[str, GenerationOptions]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Job:
     echoed: Sequence[str] = ()
 
 
-def read_prompts(path: Path, options: GenerationOptions) -> list[Line]:
+def read_prompts(path: Path, options: GenerationOptions) -> list[Input]:
     """The prompts of a file of JSON lines with their options. Raises UsageError with the number of a faulty line."""
     try:
         content = path.read_text("utf-8-sig")
@@ -56,7 +58,7 @@ def read_prompts(path: Path, options: GenerationOptions) -> list[Line]:
     return [_line(line, f"--prompts {path}, line {n}", options) for n, line in numbered]
 
 
-def _line(line: str, where: str, options: GenerationOptions) -> Line:
+def _line(line: str, where: str, options: GenerationOptions) -> Input:
     try:
         given = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -75,11 +77,11 @@ def _line(line: str, where: str, options: GenerationOptions) -> Line:
         raise UsageError(f"{where}: {error}") from error
 
 
-def repeated(text: str, options: GenerationOptions, n: int) -> list[Line]:
+def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:
     """The same prompt n times; a seed counts on."""
     seed = options.sampling.seed
     seeds = [seed if seed < 0 else seed + i for i in range(n)]
-    return [(text, replace(options, sampling=replace(options.sampling, seed=one))) for one in seeds]
+    return [(prompt, replace(options, sampling=replace(options.sampling, seed=one))) for one in seeds]
 
 
 def requests(job: Job, lines: Sequence[Line], chat: bool, system: str | None) -> list[Request]:
@@ -87,11 +89,11 @@ def requests(job: Job, lines: Sequence[Line], chat: bool, system: str | None) ->
     tokenizer, template = job.model.tokenizer, chat_template(job.model)
     told = [] if system is None else [{"role": "system", "content": system}]
     made = []
-    for text, options in lines:
+    for prompt, options in lines:
         ids = (
-            chat_tokens(tokenizer, template, [*told, {"role": "user", "content": text}])
+            chat_tokens(tokenizer, template, [*told, {"role": "user", "content": prompt.text}])
             if chat
-            else job.model.tokenize(text)
+            else raw_tokens(tokenizer, prompt)
         )
         stop = (*options.stop, *template.end_texts) if chat else options.stop
         made.append(Request(ids, replace(options, stop=stop)))

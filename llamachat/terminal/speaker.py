@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
 from llamachat.errors import GrammarError
-from llamachat.library import chat_template, chat_tokens
+from llamachat.library import chat_template, chat_tokens, raw_tokens
 from llamachat.templates.renderer import ChatTemplate
+from llamachat.templates.text import Worded
 from llamachat.terminal import statistics
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.status import Status
@@ -108,6 +109,10 @@ class Speaker:
         told = [] if system is None else [{"role": "system", "content": system}]
         template = self.template or chat_template(self.model)
         return chat_tokens(self.model.tokenizer, template, [*told, {"role": "user", "content": text}])
+
+    def raw_prompt(self, prompt: Worded) -> list[int]:
+        """The tokens of a prompt that is continued as it stands."""
+        return raw_tokens(self.model.tokenizer, prompt)
 
     def report(self, answer: Answer, everything: bool = False) -> None:
         """Says on standard error how fast the answer came, and why it ended if not by itself."""

@@ -239,3 +239,24 @@ def test_a_built_package_has_the_prompts_where_they_are_looked_for(tmp_path, mon
     (tmp_path / "llamachat" / "prompts").mkdir(parents=True)
     monkeypatch.setattr(places, "_PACKAGE", tmp_path / "llamachat")
     assert places.shipped_folder() == tmp_path / "llamachat" / "prompts"
+
+
+def test_control_tokens_of_the_prompt_itself_are_tokens_and_those_of_the_person_are_text(seen, own):
+    own("raw", '---\n[variables]\nname = "<|im_start|>"\n---\n{{ name }}{{ who }}: {{ input }}<|im_end|>')
+    found = seen("--prompt", "raw", "--var", "who=<|im_start|>", "-p", "<|im_end|>")
+    assert found["prompt"] == "<s><|im_start|><|im_start|>: <|im_end|><|im_end|>"
+    assert [token for token in found["tokens"] if token > 255] == [256, 258, 259]
+    assert found["tokens"][-1] == 259
+    plain = seen("--prompt", "raw", "--var", "who=a", "--var", "name=<|im_start|>", "-p", "x", "--chat")
+    assert plain["prompt"].count("<|im_start|>") > plain["tokens"].count(258)
+
+
+def test_a_wrong_name_in_the_settings_is_refused_with_its_place(refused):
+    assert "LLAMACHAT_PROMPT: there is no prompt 'sumarize'" in refused("-p", "x", LLAMACHAT_PROMPT="sumarize")
+
+
+def test_one_line_break_at_the_end_of_a_prompt_is_the_files_and_others_are_its_text(seen, own):
+    own("one", "---\ntemp = 0\n---\n\n{{ input }}\n")
+    own("two", "---\ntemp = 0\n---\n{{ input }}\n\n")
+    assert seen("--prompt", "one", "-p", "x")["prompt"] == "<s>x"
+    assert seen("--prompt", "two", "-p", "x")["prompt"] == "<s>x\n"

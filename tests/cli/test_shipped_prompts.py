@@ -31,10 +31,10 @@ def test_every_variable_of_a_prompt_is_declared_explained_and_used(path):
     prompt = read_prompt(path)
     assert prompt.description
     assert all(one.description for one in prompt.variables.values())
-    plain = Filling(prompt, dict.fromkeys(prompt.variables, "A")).text("the input")
+    plain = Filling(prompt, dict.fromkeys(prompt.variables, "A")).worded("the input").text
     for name in prompt.variables:
         told = Filling(prompt, dict.fromkeys(prompt.variables, "A") | {name: "B"})
-        assert told.text("the input") != plain, name
+        assert told.worded("the input").text != plain, name
 
 
 def test_the_readme_lists_them_with_their_variables():

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 
-from llamachat.cli.prompt_library.reading import INPUT, LibraryPrompt, Value
+from llamachat.cli.prompt_library.reading import INPUT, LibraryPrompt
 from llamachat.errors import UsageError
-from llamachat.templates.text import TextTemplate
+from llamachat.templates.text import TextTemplate, Worded
 
 
 class Filling:
@@ -21,33 +21,31 @@ class Filling:
         self._system = None if prompt.system is None else TextTemplate(prompt.system, prompt.settings.place("system"))
         asked = self._asked_of_body | (self._system.names if self._system is not None else frozenset())
         self._check(given, sorted(asked | prompt.variables.keys()))
-        self._values: dict[str, Value | None] = {
-            name: variable.default for name, variable in prompt.variables.items()
-        } | dict(given)
-        if missing := sorted(name for name in asked - {INPUT} if self._values.get(name) is None):
+        self._given = dict(given)
+        self._defaults = {name: one.default for name, one in prompt.variables.items() if one.default is not None}
+        if missing := sorted(asked - {INPUT} - self._defaults.keys() - self._given.keys()):
             raise UsageError(f"the prompt {prompt.name} needs {_listed(missing)}: give --var {missing[0]}=VALUE")
 
-    def text(self, data: str) -> str:
+    def worded(self, data: str) -> Worded:
         """The prompt's text with the input in its place, or behind it after a blank line where it has none."""
-        if INPUT not in self._asked_of_body:
-            return "\n\n".join(part for part in (self._rendered(self._body, data), data) if part)
-        if not data:
+        needs_input = INPUT in self._asked_of_body
+        if needs_input and not data:
             name = self._prompt.name
             raise UsageError(f"the prompt {name} needs an input: pipe a text in, or give -f FILE or -p TEXT")
-        return self._rendered(self._body, data)
+        made = self._body.worded(self._defaults, {**self._given, INPUT: data})
+        if needs_input or not data:
+            return made
+        return Worded([*made.parts, ("\n\n" if made.parts else "", True), (data, False)])
 
     def system(self, told: str | None, data: str) -> str | None:
         """What the model is told before: `told`, rendered if it is the prompt's own."""
         if self._system is None or told != self._prompt.system:
             return told
-        return self._rendered(self._system, data)
+        return self._system.worded(self._defaults, {**self._given, INPUT: data}).text
 
     @cached_property
     def _asked_of_body(self) -> frozenset[str]:
         return self._body.names
-
-    def _rendered(self, template: TextTemplate, data: str) -> str:
-        return template.render({**self._values, INPUT: data}).strip("\n")
 
     def _check(self, given: Mapping[str, str], known: Sequence[str]) -> None:
         for name in given:

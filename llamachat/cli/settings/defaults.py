@@ -81,13 +81,19 @@ class Defaults:
         """What the head of the chosen prompt sets, where the command can have one."""
         command = self._context.command
         options = [option for option in command.params if option.name == PROMPT_NAME]
-        names = [setting.raw for option in options for setting in settings if setting.name == setting_name(option)]
+        chosen = [one for option in options for one in settings if one.name == setting_name(option)]
         given = self._context.params.get(PROMPT_NAME)
-        if not options or (given is None and not names):
+        if not options or (given is None and not chosen):
             return []
         from llamachat.cli.prompt_library.reading import open_prompt  # what other commands do without
 
-        return gather_of_prompt(command, open_prompt(str(names[0] if given is None else given)).settings)
+        if given is not None:
+            return gather_of_prompt(command, open_prompt(given).settings)
+        try:
+            prompt = open_prompt(str(chosen[0].raw))
+        except UsageError as error:
+            raise UsageError(f"{chosen[0].place}: {error}") from error
+        return gather_of_prompt(command, prompt.settings)
 
 
 def _was_given(context: Any, parameter: str) -> bool:

@@ -114,8 +114,8 @@ def test_newer_log_databases_of_llm_tell_more(tmp_path):
     path = tmp_path / "logs.db"
     with sqlite3.connect(path) as connection:
         connection.execute(
-            "CREATE TABLE responses (id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT, conversation_id TEXT,"
-            " datetime_utc TEXT, duration_ms INTEGER, input_tokens INTEGER, output_tokens INTEGER)"
+            "CREATE TABLE responses (id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT, "
+            "conversation_id TEXT, datetime_utc TEXT, duration_ms INTEGER, input_tokens INTEGER, output_tokens INTEGER)"
         )
         rows = [(str(n), "gpt", "Q", None, "A", None, "2026-01-02T00:00:00", 1500, 7, None) for n in range(2)]
         connection.executemany("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)

@@ -241,6 +241,15 @@ class ChatStore:
         empty = "DELETE FROM chats WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)"
         self._write(chat, lambda connection: connection.execute(empty, (chat,)))
 
+    def forget(self, chat: int) -> None:
+        """Takes a chat away, without the thoroughness of `delete`."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            _delete(connection, "SELECT id FROM messages WHERE chat = ?", chat)
+            connection.execute("DELETE FROM chats WHERE id = ?", (chat,))
+
+        self._write(chat, change)
+
     def rename(self, chat: int, name: str) -> None:
         """Gives a name. Raises UsageError for one that is taken or could be taken for a number."""
         if not name.strip() or name.isdecimal():
@@ -258,12 +267,7 @@ class ChatStore:
 
         False where another program reads the database just now, so that its log still has them: `tidy` removes them.
         """
-
-        def change(connection: sqlite3.Connection) -> None:
-            _delete(connection, "SELECT id FROM messages WHERE chat = ?", chat)
-            connection.execute("DELETE FROM chats WHERE id = ?", (chat,))
-
-        self._write(chat, change)
+        self.forget(chat)
         with told(self.path):
             self._connection.execute("INSERT INTO words(words) VALUES ('optimize')")
         return self._emptied_log()

@@ -23,6 +23,13 @@ SHAREGPT_ROLES = {
 KNOWN = {"id", "parent", "role", "content", "state", "created"}
 
 
+LLM_FIGURES = {
+    "input_tokens": ("n_prompt", 1),
+    "output_tokens": ("n_generated", 1),
+    "duration_ms": ("generation_s", 1e-3),
+}
+"""What newer log databases of llm tell of an answer, what it is here, and in which unit."""
+
 SETTINGS = {"system": str, "summary": str, "forgotten": int}
 """What settings of a chat are; others are kept as they are."""
 
@@ -152,15 +159,16 @@ def _linked(entries: list[dict[str, Any]], place: str) -> tuple[StoredMessage, .
 
 
 def _of_llm(path: Path) -> Iterator[WholeChat]:
-    """The conversations of https://llm.datasette.io's logs.db."""
-    query = (
-        "SELECT conversation_id chat, model, system, prompt, response, datetime_utc FROM responses "
-        "ORDER BY conversation_id, datetime_utc, id"
-    )
+    """The conversations of https://llm.datasette.io's logs.db; a response without one is a chat of its own."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             connection.row_factory = sqlite3.Row
-            rows = connection.execute(query).fetchall()
+            known = {row["name"] for row in connection.execute("PRAGMA table_info(responses)")}
+            told = "".join(f", {name}" for name in LLM_FIGURES if name in known)
+            rows = connection.execute(
+                f"SELECT coalesce(conversation_id, id) chat, model, system, prompt, response, datetime_utc{told} "
+                "FROM responses ORDER BY chat, datetime_utc, id"
+            ).fetchall()
     except sqlite3.Error as error:
         raise UsageError(f"{path} is not the log database of llm ({error})") from error
     return _grouped(rows)
@@ -173,9 +181,13 @@ def _grouped(rows: list[sqlite3.Row]) -> Iterator[WholeChat]:
         if turns[0]["system"]:
             entries.append({"role": "system", "content": turns[0]["system"]})
         for turn in turns:
-            created = _seconds(turn["datetime_utc"])
+            created, extra = _seconds(turn["datetime_utc"]), {"model": turn["model"]}
+            for name, (ours, unit) in LLM_FIGURES.items():
+                if name in turn.keys() and turn[name] is not None:  # noqa: SIM118 - a Row has values, not names
+                    extra[ours] = turn[name] * unit
             entries.append({"role": "user", "content": turn["prompt"] or "", "created": created})
-            entries.append({"role": "assistant", "content": turn["response"] or "", "created": created})
+            said = {"role": "assistant", "content": turn["response"] or "", "created": created, "extra": extra}
+            entries.append(said)
         messages = _linked(entries, str(key))
         yield WholeChat(messages, messages[-1].id, None, str(turns[-1]["model"] or ""))
 

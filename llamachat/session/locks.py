@@ -64,19 +64,26 @@ def unlink_if_free(path: Path) -> None:
     with suppress(OSError):
         file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         try:
-            if fcntl is not None and lock(file) and is_at(file, path):
-                path.unlink()
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if is_at(file, path):
+                    path.unlink()
         finally:
             os.close(file)
 
 
 def lock(file: int) -> bool:
-    """Whether an open file is locked by this program alone from now on, until it is closed."""
+    """Whether an open file is this program's alone from now on, until it is closed, as far as anybody can know.
+
+    Some file systems of networks have no locks: there nobody is told of the other.
+    """
     if fcntl is not None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
+        except OSError:
+            return True
     return True
 
 

@@ -57,8 +57,13 @@ class Keeper:
             wake(speaker, self._snapshots, self._copied.get(chat, chat))
 
     def leave(self, speaker: Speaker, chat: int, asked: bool) -> None:
-        """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was."""
+        """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was.
+
+        So it does with a copy that nothing was asked in and that has no name.
+        """
         self._store.forget_empty(chat)
+        if chat in self._copied and not asked and self._store.summary(chat).name is None:
+            self._store.forget(chat)
         if self._snapshots is not None and asked and self._store.is_saved(chat):
             put_to_sleep(speaker, self._snapshots, chat)
 

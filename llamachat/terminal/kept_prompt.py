@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.output import note
-from llamachat.terminal.waking import settings_of
+from llamachat.terminal.waking import description_of, settings_of
 
 if TYPE_CHECKING:
     from llamachat.terminal.speaker import Speaker
@@ -73,7 +73,7 @@ class PromptKeeper:
         packing = Packing(self.type, context.parts) if self.type is not None else None
         tokens, memory = context.tokens[:n_tokens], context.memory(n_tokens)
         try:
-            write_prompt_cache(self.path, tokens, memory, settings_of(speaker), packing)
+            write_prompt_cache(self.path, tokens, memory, description_of(speaker), packing)
             self._n_kept = n_tokens
         except LlamaChatError as error:
             note(str(error))

@@ -28,6 +28,14 @@ def settings_of(speaker: "Speaker") -> dict[str, str]:
     }
 
 
+def description_of(speaker: "Speaker") -> dict[str, str]:
+    """The same, and what a reader of the file may want to know besides."""
+    metadata = speaker.model.file.metadata
+    rope = {name.partition(".")[2]: value for name, value in metadata.items() if ".rope." in name}
+    told = " ".join(f"{name}={value}" for name, value in rope.items() if isinstance(value, int | float | str))
+    return {**settings_of(speaker), "context": str(speaker.context.n_ctx), "rope": told, "lora": ""}
+
+
 def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
     """Fills the speaker's context with what is kept of the chat; how many tokens that are, 0 where nothing fits."""
     context = speaker.context
@@ -50,6 +58,6 @@ def put_to_sleep(speaker: "Speaker", snapshots: Snapshots, chat: int) -> None:
     if n_tokens < FEWEST:
         return
     try:
-        snapshots.keep(chat, context.tokens[:n_tokens], context.memory(n_tokens), settings_of(speaker))
+        snapshots.keep(chat, context.tokens[:n_tokens], context.memory(n_tokens), description_of(speaker))
     except LlamaChatError as error:
         note(str(error))

@@ -114,6 +114,43 @@ def test_run_takes_a_kept_prompt_over_and_says_how_much_is_known(run, tmp_path):
     assert json.loads(fresh.stdout)["text"] == json.loads(again.stdout)["text"]
 
 
+def test_another_type_makes_the_file_smaller_and_gives_the_same_text(run, tmp_path):
+    said, sizes = set(), {}
+    for name in ("own", "f32", "f16", "bf16", "q8_0"):
+        path, chosen = tmp_path / name, [] if name == "own" else ["--prompt-cache-type", name]
+        run("-p", "abcabcabc", "--prompt-cache", str(path), *chosen)
+        again = run("-p", "abcabcabc", "--prompt-cache", str(path), "--prompt-cache-ro", "--output", "json")
+        assert json.loads(again.stdout)["timings"]["n_known"] > 5
+        said.add(json.loads(again.stdout)["text"])
+        sizes[name] = path.stat().st_size
+    assert len(said) == 1
+    assert sizes["q8_0"] < 0.6 * sizes["own"] < 0.6 * sizes["f32"]
+    assert abs(sizes["f16"] - sizes["own"]) < 100
+    assert abs(sizes["bf16"] - sizes["own"]) < 100
+
+
+def test_a_file_tells_of_what_it_is(run, tmp_path):
+    from llamachat.session.prompt_cache import open_prompt_cache
+
+    run("-p", "abcabcabc", "--prompt-cache", str(tmp_path / "kept"))
+    told = open_prompt_cache(tmp_path / "kept", {}).settings
+    assert (told["architecture"], told["context"]) == ("llama", "256")
+    assert "rope.dimension_count=" in told["rope"]
+    assert {"format", "model", "cache_layout", "program", "lora", "created", "checksum"} <= set(told)
+
+
 def test_the_options_say_more_of_a_file(interactive):
-    done = interactive("-p", "abc", "--prompt-cache-all")
-    assert (done.returncode, b"--prompt-cache FILE" in done.stderr) == (2, True)
+    for more in (["--prompt-cache-all"], ["--prompt-cache-ro"], ["--prompt-cache-type", "q8_0"]):
+        done = interactive("-p", "abc", *more)
+        assert (done.returncode, b"--prompt-cache FILE" in done.stderr) == (2, True)
+
+
+def test_all_of_a_text_is_kept_also_its_last_word(interactive, tmp_path):
+    """The model has not read it yet when the person leaves; without it a text may end within a reverse prompt."""
+    path = tmp_path / "kept"
+    done = interactive("-p", "abczz", "-r", "zz", "--prompt-cache", str(path), "--prompt-cache-all", typed=b"def\n")
+    said = done.stdout.decode().split()[-1].removeprefix("abczz")
+    text = "".join(chr(token - 3 + ord("0")) for token in tokens_of(path) if token >= 3)
+    assert said
+    assert text.startswith("abczzdef")
+    assert text.endswith(said)

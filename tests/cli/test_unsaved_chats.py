@@ -114,6 +114,17 @@ def test_a_chat_that_is_open_elsewhere_may_be_forked(terminal, shared):
         assert [one.content for one in store.path_of(store.latest(1)[0].id)] == ["said before", "mine", "One."]
 
 
+def test_a_copy_in_which_nothing_was_asked_is_not_kept(terminal, shared):
+    chat, folder = shared
+    with ChatLock(folder / "chats" / "locks", chat) as lock:
+        assert lock.take()
+        child = terminal("chat", "--session", "shared", "--if-open", "fork")
+        at_prompt(child)
+        leave(child)
+    with ChatStore(folder / "chats" / "chats.db") as store:
+        assert [one.id for one in store.latest()] == [chat]
+
+
 @pytest.mark.parametrize("how", ["question", "end of input", "option"])
 def test_a_chat_that_is_open_elsewhere_may_be_left_alone(terminal, shared, how):
     chat, folder = shared

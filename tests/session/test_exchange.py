@@ -110,6 +110,20 @@ def test_the_log_database_of_llm_is_read(tmp_path):
     assert first.messages[1].created == 1767225600.0
 
 
+def test_newer_log_databases_of_llm_tell_more(tmp_path):
+    path = tmp_path / "logs.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TABLE responses (id TEXT, model TEXT, prompt TEXT, system TEXT, response TEXT, "
+            "conversation_id TEXT, datetime_utc TEXT, duration_ms INTEGER, input_tokens INTEGER, output_tokens INTEGER)"
+        )
+        rows = [(str(n), "gpt", "Q", None, "A", None, "2026-01-02T00:00:00", 1500, 7, None) for n in range(2)]
+        connection.executemany("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    chats = list(read_chats(path))
+    assert len(chats) == 2  # without a conversation each is one of its own
+    assert chats[0].messages[1].extra == {"model": "gpt", "n_prompt": 7, "generation_s": 1.5}
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -26,7 +26,18 @@ from llamachat.session.snapshots import Snapshots
 
 KILLS = int(os.environ.get("LLAMACHAT_KILLS", "20"))
 CHATTER = Path(__file__).with_name("chatter.py")
-LATEST_S = 3.0
+MOMENTS = (
+    ("streaming", 1, 2.0),
+    ("computing", 0, 0.15),
+    ("streaming", 0, 0.3),
+    ("migrating", 0, 0.1),
+    ("exporting", 0, 0.05),
+    ("streaming", 1, 2.0),
+    ("opening", 0, 0.05),
+    ("migrating", 1, 0.1),
+)
+"""In which part of the work it is killed, after how many turns, and within how many seconds from its beginning."""
+
 NOTICED_S = 0.15
 """What a busy machine may need, besides the second, until a word that was shown is also kept."""
 
@@ -42,17 +53,20 @@ def old_database(tmp_path_factory):
     return path
 
 
-def killed(folder: Path, moment: random.Random) -> tuple[list[dict[str, Any]], float]:
+def killed(folder: Path, number: int) -> tuple[list[dict[str, Any]], float]:
     """What the program told before it was killed, and when that was."""
+    phase, turn, longest = MOMENTS[number % len(MOMENTS)]
     process = subprocess.Popen([sys.executable, str(CHATTER), str(folder)], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    lines = [process.stdout.readline()]
-    time.sleep(moment.uniform(0, LATEST_S))
+    told: list[dict[str, Any]] = []
+    while sum(line.get("phase") == phase for line in told) <= turn:
+        told.append(json.loads(process.stdout.readline()))
+    time.sleep(random.Random(number).uniform(0, longest))
     at = time.monotonic()
     process.kill()
-    lines += process.stdout.read().splitlines(keepends=True)
+    rest = process.stdout.read().splitlines(keepends=True)
     process.wait()
-    return [json.loads(line) for line in lines if line.endswith(b"\n")], at
+    return told + [json.loads(line) for line in rest if line.endswith(b"\n")], at
 
 
 def last(told: list[dict[str, Any]], key: str) -> Any:
@@ -62,7 +76,7 @@ def last(told: list[dict[str, Any]], key: str) -> Any:
 @pytest.mark.parametrize("number", range(KILLS))
 def test_a_killed_chat_is_whole(tmp_path, old_database, number, record_property, monkeypatch):
     shutil.copy(old_database, tmp_path / "chats.db.old")
-    told, at = killed(tmp_path, random.Random(number))
+    told, at = killed(tmp_path, number)
     record_property("phase", last(told, "phase"))
     assert last(told, "warning") is None
     look_at_chat(tmp_path, told, at)

@@ -1,5 +1,6 @@
 """Locks that go with their process, and snapshots within a budget."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ import time
 import numpy as np
 import pytest
 
-from llamachat.session.locks import ChatLock
+from llamachat.errors import LlamaChatError
+from llamachat.session.locks import ChatLock, tidy_locks
 from llamachat.session.snapshots import Snapshots
 
 MEMORY = np.arange(1000, dtype=np.uint32).view(np.uint8)
@@ -44,6 +46,56 @@ def test_a_lock_can_be_taken_again_after_its_release(tmp_path):
     lock.release()
     lock.release()
     assert ChatLock(tmp_path, 1).take()
+
+
+def test_where_there_are_no_locks_chats_are_open_and_nothing_is_swept_away(tmp_path, monkeypatch):
+    unfinished = tmp_path / ".1.safetensors.abcdefgh.part"
+    unfinished.touch()
+
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    assert ChatLock(tmp_path, 1).take()
+    assert ChatLock(tmp_path, 1).take()
+    Snapshots(tmp_path, 10**6).keep(1, [1], MEMORY, OF)
+    tidy_locks(tmp_path)
+    assert unfinished.exists()
+    assert (tmp_path / "1.lock").exists()
+
+
+def test_locks_that_nobody_holds_are_tidied_and_can_be_taken_again(tmp_path):
+    held, free = ChatLock(tmp_path, 1), ChatLock(tmp_path, 2)
+    assert held.take()
+    assert free.take()
+    free.release()
+    tidy_locks(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["1.lock"]
+    assert not ChatLock(tmp_path, 1).take()
+    assert free.take()
+
+
+def test_a_full_disk_does_not_keep_a_chat_from_being_locked(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with ChatLock(tmp_path, 1) as lock:
+        assert lock.take()
+        other = ChatLock(tmp_path, 1)
+        assert not other.take()
+        assert other.holder == 0
+    assert ChatLock(tmp_path, 1).take()
+
+
+def test_a_folder_that_cannot_be_written_is_said_and_harms_nothing(tmp_path):
+    (tmp_path / "file").touch()
+    snapshots = Snapshots(tmp_path / "file" / "snapshots", 10**6)
+    with pytest.raises(LlamaChatError, match="cannot be kept"):
+        snapshots.keep(1, [1], MEMORY, OF)
+    snapshots.drop(1)
+    snapshots.tidy([])
+    assert snapshots.open(1, OF) is None
 
 
 def test_the_least_recently_used_snapshot_goes_first(tmp_path):
@@ -86,7 +138,7 @@ def test_tidying_forgets_what_belongs_to_no_chat(tmp_path):
     assert [one.name for one in (tmp_path / "new").iterdir()] == ["1.safetensors"]
 
 
-@pytest.mark.parametrize("moment", range(int(os.environ.get("LLAMACHAT_KILLS", "5"))))
+@pytest.mark.parametrize("moment", range(5))
 def test_a_killed_program_leaves_a_whole_snapshot(tmp_path, moment):
     script = (
         "import sys, numpy as np\nfrom pathlib import Path\nfrom llamachat.session.snapshots import Snapshots\n"

@@ -149,8 +149,10 @@ def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: Exit
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
 
     talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.save)
-    ChatLoop(talk, setting.choice.vi).run(resumed=not begun)
-    _left(talk)
+    try:
+        ChatLoop(talk, setting.choice.vi).run(resumed=not begun)
+    finally:  # also when the terminal is closed
+        _left(talk)
     return ExitCode.DONE
 
 
@@ -160,9 +162,11 @@ def _ask(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitS
 
     talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on)
     talk.aside = note
-    talk.ask(message)
-    speaker.output.end_line()
-    _left(talk)
+    try:
+        talk.ask(message)
+        speaker.output.end_line()
+    finally:
+        _left(talk)
     return ExitCode.INTERRUPT if talk.last is None or talk.last.reason == "cancelled" else ExitCode.DONE
 
 

@@ -13,7 +13,6 @@ from llamachat.session.locks import is_at, lock, unlink_if_free
 
 def replace_file(path: Path, parts: Sequence[Any]) -> None:
     """Writes the parts into a file beside the target and puts it there at once, for its owner only. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     sweep(path.parent, path.name)
     handle, scratch = _scratch(path)
     try:

@@ -74,6 +74,7 @@ def write_prompt_cache(
     header = json.dumps({"__metadata__": metadata, **table}).encode()
     header += b" " * (-len(header) % 8)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, (struct.pack("<Q", len(header)), header, ids.tobytes(), memory))
     except OSError as error:
         raise LlamaChatError(f"{path}: the prompt cache cannot be written: {error.strerror or error}") from error

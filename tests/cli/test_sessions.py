@@ -146,3 +146,5 @@ def test_an_export_is_replaced_as_a_whole_and_is_its_owner_s(llamachat, kept, tm
     assert path.stat().st_mode & 0o077 == 0
     assert [one.name for one in tmp_path.iterdir()] == ["chat.md"]
     assert llamachat("sessions", "export", "taxes", str(tmp_path / "chat.md" / "x")).returncode == 2
+    assert llamachat("sessions", "export", "taxes", str(tmp_path / "absent" / "chat.md")).returncode == 2
+    assert not (tmp_path / "absent").exists()

@@ -1,6 +1,7 @@
 """Chats whose disk is full, whose folder is read-only, or that are open elsewhere: they go on, and it is said once."""
 
 import re
+import signal
 
 import pexpect
 import pytest
@@ -191,3 +192,28 @@ def test_a_chat_that_is_open_is_not_deleted(llamachat, shared):
         refused = llamachat("sessions", "delete", "shared", "--yes")
         assert (refused.returncode, b"is in this chat" in refused.stderr) == (2, True)
     assert llamachat("sessions", "delete", "shared", "--yes").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_terminal_that_is_closed_leaves_what_was_computed(terminal, environment, tmp_path, number):
+    environment["LLAMACHAT_DATA"] = str(tmp_path)
+    child = terminal("chat", "--session", "long", answers=("word " * 80 + "End.",))
+    at_prompt(child)
+    ask(child, "go on", "End.")
+    child.kill(number)
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 128 + number
+    assert len(talk(tmp_path, "long")) == 2
+    assert len(list((tmp_path / "chats" / "snapshots").glob("*.safetensors"))) == 1
+
+
+def test_a_terminal_that_is_closed_before_anything_was_said_leaves_nothing(terminal, environment, tmp_path):
+    environment["LLAMACHAT_DATA"] = str(tmp_path)
+    child = terminal("chat")
+    at_prompt(child)
+    child.kill(signal.SIGHUP)
+    child.expect(pexpect.EOF)
+    child.close()
+    with ChatStore(tmp_path / "chats" / "chats.db") as store:
+        assert store.latest() == []

@@ -1,6 +1,7 @@
 """Every test gets a home of its own; golden data and real models are found, or the test is skipped with a reason."""
 
 import os
+import signal
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from llamachat.catalog.paths import models_folder
+
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a program would rightly not hear it
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = models_folder()

@@ -1,8 +1,8 @@
 """Every test gets a home of its own; golden data and real models are found, or the test is skipped with a reason."""
 
 import os
-import signal
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress

@@ -15,10 +15,15 @@ from llamachat.errors import UsageError
 
 VOCABULARY = ByteVocabulary()
 NAMES = st.sampled_from(["a", "b", "é", 'q"', "a b", "", "\\", "x1"])
-PATTERNS = ["^a", "b$", "^[a-c]{2,3}$", "^a|b$", "x.y", "^\\d+$", "é", "^\\w*$", '"', "^\\s$", "(ab|b)+c?$"]
+PATTERNS = ["^a", "b$", "^[a-c]{2,3}$", "^a|b$", "x.y", "^\\d+$", "é", "^\\w*$", '"', "^\\s$", "(ab|b)+c?$", "^.$",
+            "^[^a&-]$", "^[a-z&&[^b]]$", "^[[:alpha:]]$", "(?i)a", "^[\\d\\-x]+$"]  # fmt: skip
 QUARTERS = st.integers(-40, 40).map(lambda n: n / 4)
+LONG = st.floats(-1e9, 1e9) | st.builds(
+    lambda n, places: n / 10**places, st.integers(-(10**16), 10**16), st.integers(0, 24)
+)
+NUMBERS = QUARTERS | LONG
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-99, 99) | QUARTERS | NAMES,
+    st.none() | st.booleans() | st.integers(-99, 99) | NUMBERS | NAMES,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
     max_leaves=3,
 )
@@ -45,10 +50,11 @@ def typed(kind: str, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[
 SMALL = st.integers(0, 4)
 LEAVES = st.one_of(
     typed("string", minLength=SMALL, maxLength=st.integers(1, 6), pattern=st.sampled_from(PATTERNS)),
+    typed("integer", minimum=NUMBERS, maximum=NUMBERS),
     typed("integer", minimum=QUARTERS, maximum=QUARTERS, multipleOf=st.sampled_from([1, 2, 3, 7, 0.5])),
     typed("integer", exclusiveMinimum=QUARTERS, exclusiveMaximum=st.integers(-9, 999)),
-    typed("number", minimum=QUARTERS, exclusiveMaximum=QUARTERS),
-    typed("number", exclusiveMinimum=QUARTERS, maximum=QUARTERS),
+    typed("number", minimum=NUMBERS, exclusiveMaximum=NUMBERS),
+    typed("number", exclusiveMinimum=NUMBERS, maximum=NUMBERS),
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"type": ["null", "integer"]}, {}, True]),
     st.sampled_from([{"minimum": 3, "maxLength": 2}, {"type": ["string", "boolean"], "minLength": 1}]),
     st.builds(lambda value: {"const": value}, VALUES),

@@ -3,9 +3,9 @@
 llguidance compiles schemas to grammars. What it leaves out in silence, or enforces only approximately, is refused here
 with its name and its place (a JSON pointer): unknown keywords, names of properties that a pattern matches too, numbers
 of more than 15 digits, patterns that the dialects of regular expressions read differently, `$id` below the root, counts
-of properties (their names may come twice), and a multipleOf that would take minutes. Numbers are float64. Whatever text the grammar admits
-satisfies the schema; it does not admit all that do: properties come in the schema's order, integers without a
-fraction, strings without `\\uXXXX`.
+of properties (their names may come twice), and a multipleOf that would take minutes. Numbers are float64. Whatever
+text the grammar admits satisfies the schema; it does not admit all that do: properties come in the schema's order,
+integers without a fraction, strings without `\\uXXXX`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A grammar that sleeps until the text calls for it: a model talks freely, and what follows a mark obeys.
 
 The mark is a pattern of the text with its control tokens spelled out (`<tool_call>`, `[TOOL_CALLS]`); what comes after
-it is the first of the grammar's text. When that is complete the grammar sleeps again, until the next mark; for good, where
-the mark must be at the beginning.
+it is the first of the grammar's text. When that is complete the grammar sleeps again, until the next mark; for
+good, where the mark must be at the beginning.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ with its name and its place (a JSON pointer): unknown keywords, names of propert
 of more than 15 digits, patterns that the dialects of regular expressions read differently, `$id` below the root, counts
 of properties (their names may come twice), and a multipleOf that would take minutes. Numbers are float64. Whatever
 text the grammar admits satisfies the schema; it does not admit all that do: properties come in the schema's order,
-integers without a fraction, strings without `\\uXXXX`.
+integers without a fraction, strings without `\\uXXXX`, formats as `schema_formats.py` tells.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import NoReturn
 from urllib.parse import unquote
 
 from llamachat.engine.grammar.lark import HEADER
+from llamachat.engine.grammar.schema_formats import PATTERNS
 from llamachat.engine.grammar.schema_keywords import (
     ANNOTATIONS,
     APPLICATORS,
@@ -194,7 +195,7 @@ class _Plain:
             elif keyword not in DEFINITIONS:
                 inner = mapped(keyword, value, where, partial(self._below, combined=below, depth=depth + 1))
                 plain[keyword] = told(keyword, inner)
-        return _in_order(_tuples(plain))
+        return _in_order(_formats(_tuples(plain)))
 
     def _below(self, schema: Json, pointer: str, combined: bool, depth: int) -> Json:
         return self._subschema(schema, pointer, combined, depth)
@@ -225,6 +226,14 @@ def _tuples(schema: dict[str, Json]) -> dict[str, Json]:
         schema["prefixItems"] = schema.pop("items")
         if "additionalItems" in schema:
             schema["items"] = schema.pop("additionalItems")
+    return schema
+
+
+def _formats(schema: dict[str, Json]) -> dict[str, Json]:
+    """A format of our own as the patterns that it is, beside one that the schema may have."""
+    if schema.get("format") in PATTERNS:
+        patterns = [{"pattern": pattern} for pattern in PATTERNS[schema.pop("format")]]
+        schema["allOf"] = [*schema.get("allOf", ()), *patterns]
     return schema
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from math import lcm
 from typing import Any, NoReturn
 
+from llamachat.engine.grammar.schema_formats import FORMATS
 from llamachat.engine.grammar.schema_patterns import PatternError, may_match, rust_pattern
 from llamachat.engine.grammar.schema_places import Json, child_pointer
 
@@ -31,7 +32,6 @@ ANNOTATIONS = frozenset(
 """Keywords that say nothing about which values are valid; `$id` only at the root."""
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
-FORMATS = ("date", "date-time", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
 LARGEST_NUMBER = 2**53
 MOST_DIGITS = 15
 SMALLEST_DECIMAL = -22

@@ -6,11 +6,13 @@ from typing import Any
 
 import jsonschema
 from byte_vocabulary import ByteVocabulary
+from format_checker import CHECKER
 from generation import Generation
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from llamachat.engine.grammar import GrammarSource
+from llamachat.engine.grammar.schema_formats import FORMATS
 from llamachat.errors import UsageError
 
 VOCABULARY = ByteVocabulary()
@@ -49,6 +51,7 @@ def typed(kind: str, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[
 
 SMALL = st.integers(0, 4)
 LEAVES = st.one_of(
+    typed("string", format=st.sampled_from(FORMATS), maxLength=st.integers(10, 40)),
     typed("string", minLength=SMALL, maxLength=st.integers(1, 6), pattern=st.sampled_from(PATTERNS)),
     typed("integer", minimum=NUMBERS, maximum=NUMBERS),
     typed("integer", minimum=QUARTERS, maximum=QUARTERS, multipleOf=st.sampled_from([1, 2, 3, 7, 0.5])),
@@ -109,7 +112,8 @@ def test_a_finished_text_satisfies_its_schema_and_a_cut_one_begins_a_text_that_d
     if generation.ended:
         assert constraint.accepts(generation.text)
         value = json.loads(generation.text.decode(), parse_float=exact)
-        validator = jsonschema.Draft202012Validator(json.loads(json.dumps(document), parse_float=exact))
+        exactly = json.loads(json.dumps(document), parse_float=exact)
+        validator = jsonschema.Draft202012Validator(exactly, format_checker=CHECKER)
         assert list(validator.iter_errors(value)) == []
     else:
         assert constraint.is_prefix(generation.text)

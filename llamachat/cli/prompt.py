@@ -7,6 +7,7 @@ from pathlib import Path
 
 from llamachat.cli.options import PromptChoice
 from llamachat.errors import UsageError
+from llamachat.files import LARGEST_TEXT, read_at_most
 
 STDIN = Path("-")
 
@@ -45,11 +46,7 @@ def read_file(path: Path, name: str = "") -> str:
     name: what the file is called in messages.
     """
     name = name or f"-f {path}"
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror or error}") from error
-    return _decoded(content, name)
+    return _decoded(read_at_most(path, name=name), name)
 
 
 def read_stdin() -> str:
@@ -57,9 +54,12 @@ def read_stdin() -> str:
     if sys.stdin is None:
         return ""
     try:
-        return _decoded(sys.stdin.buffer.read(), "standard input")
+        content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
     except OSError as error:
         raise UsageError(f"standard input: {error.strerror or error}") from error
+    if len(content) > LARGEST_TEXT:
+        raise UsageError(f"standard input has more than {LARGEST_TEXT} bytes, which is too much for a prompt")
+    return _decoded(content, "standard input")
 
 
 def argument(text: str) -> str:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from llamachat.errors import UsageError
+from llamachat.files import read_at_most
 
 if TYPE_CHECKING:
     from llamachat.library import Templated
     from llamachat.templates.renderer import ChatTemplate
 
+LARGEST_FILE = 4_000_000
 RESERVED = ("messages", "tools", "documents", "add_generation_prompt")
 
 
@@ -100,8 +102,7 @@ class TemplateChoice:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise UsageError(f"--chat-template {path}: {error.strerror or error}") from error
+        content = read_at_most(path, LARGEST_FILE, f"--chat-template {path}").decode("utf-8")
+        return content.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"--chat-template {path} is not UTF-8 text (offset {error.start})") from error

@@ -104,8 +104,12 @@ class Answering:
         return Token(text, choice.token, choice.logprob, choice.top)
 
     def stop(self, reason: StopReason | None = None) -> Stop:
-        """The end; its text is what was still held back."""
-        return Stop(self._stream.finish(), reason or self.reason or "cancelled", self.timings, self._error)
+        """The end; its text is what was still held back.
+
+        Under a grammar it is without the bytes of an unfinished character: U+FFFD would begin no text of the grammar.
+        """
+        text = self._stream.finish(whole=self._constraint is not None)
+        return Stop(text, reason or self.reason or "cancelled", self.timings, self._error)
 
     def _note_end(self) -> None:
         if self._n_left is not None:

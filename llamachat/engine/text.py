@@ -28,9 +28,12 @@ class TextStream:
         """The text that `piece` sets free, maybe ""; `stopped` tells whether a stop string was completed."""
         return self._release(self._decoder.decode(piece))
 
-    def finish(self) -> str:
-        """The rest: text that was held back, and U+FFFD for a character that was never completed."""
-        rest = self._release(self._decoder.decode(b"", True))
+    def finish(self, *, whole: bool = False) -> str:
+        """The rest: text that was held back, and U+FFFD for a character that was never completed.
+
+        whole: such a character is left out.
+        """
+        rest = "" if whole else self._release(self._decoder.decode(b"", True))
         held, self._held = self._held, ""
         return rest + held
 

@@ -11,6 +11,7 @@ from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
+from llamachat.files import read_at_most
 from llamachat.library import chat_template, chat_tokens, raw_tokens
 from llamachat.templates.text import Worded
 from llamachat.terminal.output import Output, note
@@ -47,9 +48,7 @@ class Job:
 def read_prompts(path: Path, options: GenerationOptions) -> list[Input]:
     """The prompts of a file of JSON lines with their options. Raises UsageError with the number of a faulty line."""
     try:
-        content = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"--prompts {path}: {error.strerror or error}") from error
+        content = read_at_most(path, name=f"--prompts {path}").decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"--prompts {path} is not UTF-8 text (byte {error.start})") from error
     numbered = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]

@@ -12,7 +12,7 @@ from llamachat.cli.prompt_library.reading import read_prompt
 FOLDER = Path(__file__).parents[2] / "prompts"
 README = (FOLDER / "README.md").read_text("utf-8")
 NAMED = sorted(FOLDER.glob("*.jinja"))
-DIALOGUES = ["assistant.txt", "chat-with-bob.txt", "chat.txt", "talk.txt"]
+DIALOGUES = ["assistant.txt", "chat-persistent.txt", "chat-with-bob.txt", "chat.txt", "talk.txt"]
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in NAMED])

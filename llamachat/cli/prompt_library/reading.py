@@ -13,7 +13,9 @@ from typing import Any
 from llamachat.cli.prompt_library.places import ENDING, prompt_paths
 from llamachat.cli.settings.file import ConfigFile, parsed
 from llamachat.errors import UsageError
+from llamachat.files import read_at_most
 
+LARGEST_FILE = 4_000_000
 FENCE = "---"
 INPUT = "input"
 OWN_KEYS = ("description", "variables")
@@ -61,10 +63,7 @@ def open_prompt(name: str) -> LibraryPrompt:
 
 def read_prompt(path: Path) -> LibraryPrompt:
     """The prompt of a file. Raises UsageError with file, line and cause."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"the prompt {path}: {error.strerror or error}") from error
+    content = read_at_most(path, LARGEST_FILE, f"the prompt {path}")
     try:
         lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:

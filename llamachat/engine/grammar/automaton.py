@@ -11,6 +11,30 @@ from dataclasses import dataclass
 from llamachat.engine.grammar.syntax import Chars, Choice, Literal, Node, Ranges, Reference, Repeat, Rules, Sequence
 
 
+class TooMuchWork(Exception):
+    """More steps would be needed than were granted."""
+
+
+class Work:
+    """Steps that may still be taken: an automaton has up to the square of its positions in `follow`, and walking two
+    together costs the product of that.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def spend(self, n: int) -> None:
+        """Takes steps. Raises TooMuchWork where none are left."""
+        self._left -= n
+        if self._left < 0:
+            raise TooMuchWork
+
+    def meet(self, one: Ranges, other: Ranges) -> bool:
+        """`meet`, with its steps taken."""
+        self.spend(len(one) + len(other))
+        return meet(one, other)
+
+
 @dataclass(frozen=True)
 class Automaton:
     """chars[p]: what stands at position p; follow[p]: the positions after it; first, last: where a text may begin and
@@ -24,9 +48,9 @@ class Automaton:
     nullable: bool
 
 
-def automaton(node: Node, rules: Rules) -> Automaton:
+def automaton(node: Node, rules: Rules, work: Work) -> Automaton:
     """The automaton of a tree whose references lead, without a cycle, to regular rules."""
-    builder = _Builder(rules)
+    builder = _Builder(rules, work)
     first, last, nullable = builder.visit(node)
     return Automaton(tuple(builder.chars), tuple(frozenset(one) for one in builder.follow), first, last, nullable)
 
@@ -38,8 +62,8 @@ _NONE: frozenset[int] = frozenset()
 class _Builder:
     """Numbers the positions of a tree from left to right and collects which may follow which."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, work: Work) -> None:
+        self._rules, self._work = rules, work
         self.chars: list[Ranges] = []
         self.follow: list[set[int]] = []
 
@@ -80,6 +104,7 @@ class _Builder:
         return first, last, nullable
 
     def _link(self, sources: frozenset[int], targets: frozenset[int]) -> None:
+        self._work.spend(len(sources) * len(targets))
         for source in sources:
             self.follow[source] |= targets
 
@@ -107,20 +132,21 @@ class Overlap:
     following: frozenset[Ranges]
 
 
-def overlap(short: Automaton, long: Automaton) -> Overlap:
+def overlap(short: Automaton, long: Automaton, work: Work) -> Overlap:
     """Walks both automata together, over the texts that both can begin with."""
-    pairs = {(p, q) for p in short.first for q in long.first if meet(short.chars[p], long.chars[q])}
+    pairs = {(p, q) for p in short.first for q in long.first if work.meet(short.chars[p], long.chars[q])}
     pending = list(pairs)
     same, following = False, set()
     while pending:
         p, q = pending.pop()
+        work.spend((len(short.follow[p]) + 1) * (len(long.follow[q]) + 1))
         if p in short.last:
             same = same or q in long.last
             following |= {long.chars[step] for step in long.follow[q]}
         for p_next in short.follow[p]:
             for q_next in long.follow[q]:
                 pair = (p_next, q_next)
-                if pair not in pairs and meet(short.chars[p_next], long.chars[q_next]):
+                if pair not in pairs and work.meet(short.chars[p_next], long.chars[q_next]):
                     pairs.add(pair)
                     pending.append(pair)
     return Overlap(same, frozenset(following))

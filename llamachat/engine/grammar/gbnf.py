@@ -5,8 +5,9 @@
     item  ::= [a-z]{1,8} | [^\\x00-\\x7F]+ | .
 
 A rule ends with its line, except inside parentheses, after `::=` and `|`, and before a line that begins with `|`.
-Our own parser, for errors with a line, a column and a caret, and because a grammar is input: whatever it holds, it
-costs time in proportion to its length and never the process.
+Our own parser, for errors with a line, a column and a caret, and because a grammar is input: whatever it holds,
+parsing it costs time in proportion to its length (finding its lexemes, a bounded time: `lexemes.py`) and never the
+process.
 """
 
 from __future__ import annotations

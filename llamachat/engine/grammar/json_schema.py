@@ -1,21 +1,32 @@
 """JSON schemas: checked against what is really enforced, then handed to llguidance in one plain form.
 
 llguidance compiles schemas to grammars. What it leaves out in silence, or enforces only approximately, is refused here
-with its name and its place (a JSON pointer): unknown keywords, names of properties that a pattern matches too, bounds
-that float64 does not hold, counts of properties (their names may come twice). Whatever text the grammar admits
-satisfies the schema; it does not admit all that do: properties come in the schema's order, integers without a
-fraction, strings without `\\uXXXX`.
+with its name and its place (a JSON pointer): unknown keywords, names of properties that a pattern matches too, numbers
+of more than 15 digits, patterns that the dialects of regular expressions read differently, `$id` below the root, counts
+of properties (their names may come twice), and a multipleOf that would take minutes. Numbers are float64. Whatever
+text the grammar admits satisfies the schema; it does not admit all that do: properties come in the schema's order,
+integers without a fraction, strings without `\\uXXXX`, formats as `schema_formats.py` tells.
 """
 
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from functools import partial
 from typing import NoReturn
 from urllib.parse import unquote
 
 from llamachat.engine.grammar.lark import HEADER
-from llamachat.engine.grammar.schema_keywords import ANNOTATIONS, KEYWORDS, Place, check_keyword, mapped
+from llamachat.engine.grammar.schema_formats import PATTERNS
+from llamachat.engine.grammar.schema_keywords import (
+    ANNOTATIONS,
+    APPLICATORS,
+    KEYWORDS,
+    Place,
+    check_keyword,
+    mapped,
+    told,
+)
 from llamachat.engine.grammar.schema_places import Json, child_pointer, endless, levels, resolve
 from llamachat.engine.grammar.vocabulary import byte_tree, compiled
 from llamachat.errors import UsageError
@@ -37,7 +48,6 @@ COMPILER = {
     "coerce_one_of": False,
     "lenient": False,
 }
-APPLICATORS = ("allOf", "anyOf", "oneOf", "$ref")
 IN_PLACE = ("const", "enum", *APPLICATORS)
 DEFINITIONS = ("$defs", "definitions")
 
@@ -132,6 +142,7 @@ class _Plain:
         self._names: dict[str, str] = {}
         self._combined: set[str] = set()
         self._wanted: list[str] = []
+        self._steps: set[Decimal] = set()
 
     def walk(self) -> Json:
         """The whole schema in its plain form. Raises UsageError with the place of what is not supported."""
@@ -167,12 +178,14 @@ class _Plain:
 
     def _keywords(self, schema: dict[str, Json], pointer: str, combined: bool, depth: int) -> Json:
         together = combined or _is_combination(schema)
-        place = Place(pointer, schema, combined, self.refuse)
+        place = Place(pointer, schema, combined, self.refuse, self._steps)
         plain: dict[str, Json] = {}
         for keyword, value in schema.items():
+            where = child_pointer(pointer, keyword)
+            if keyword == "$id" and pointer != "#":
+                self.refuse(where, "$id begins another document, in which # is another place: it is not supported here")
             if keyword in ANNOTATIONS or (keyword.startswith("x-") and keyword != "x-guidance"):
                 continue
-            where = child_pointer(pointer, keyword)
             if keyword not in KEYWORDS:
                 self.refuse(where, f"the keyword {keyword!r:.60} is not supported")
             check_keyword(keyword, value, place)
@@ -180,8 +193,9 @@ class _Plain:
             if keyword == "$ref":
                 plain[keyword] = self._definition(unquote(value), below)
             elif keyword not in DEFINITIONS:
-                plain[keyword] = mapped(keyword, value, where, partial(self._below, combined=below, depth=depth + 1))
-        return _in_order(_tuples(plain))
+                inner = mapped(keyword, value, where, partial(self._below, combined=below, depth=depth + 1))
+                plain[keyword] = told(keyword, inner)
+        return _in_order(_formats(_tuples(plain)))
 
     def _below(self, schema: Json, pointer: str, combined: bool, depth: int) -> Json:
         return self._subschema(schema, pointer, combined, depth)
@@ -212,6 +226,14 @@ def _tuples(schema: dict[str, Json]) -> dict[str, Json]:
         schema["prefixItems"] = schema.pop("items")
         if "additionalItems" in schema:
             schema["items"] = schema.pop("additionalItems")
+    return schema
+
+
+def _formats(schema: dict[str, Json]) -> dict[str, Json]:
+    """A format of our own as the patterns that it is, beside one that the schema may have."""
+    if schema.get("format") in PATTERNS:
+        patterns = [{"pattern": pattern} for pattern in PATTERNS[schema.pop("format")]]
+        schema["allOf"] = [*schema.get("allOf", ()), *patterns]
     return schema
 
 

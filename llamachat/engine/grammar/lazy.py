@@ -1,7 +1,8 @@
 """A grammar that sleeps until the text calls for it: a model talks freely, and what follows a mark obeys.
 
 The mark is a pattern of the text with its control tokens spelled out (`<tool_call>`, `[TOOL_CALLS]`); what comes after
-it is the first of the grammar's text. When that is complete the grammar sleeps again, until the next mark.
+it is the first of the grammar's text. When that is complete the grammar sleeps again, until the next mark; for
+good, where the mark must be at the beginning.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SpelledVocabulary(VocabularyBytes, Protocol):
 
 @dataclass(frozen=True)
 class LazyGrammar:
-    """A grammar and the pattern after which it holds. at_start: only at the beginning of the answer."""
+    """A grammar and the pattern after which it holds. at_start: only at the beginning of the answer, so once."""
 
     source: GrammarSource
     mark: str
@@ -65,11 +66,11 @@ class LazyConstraint(Stage):
 
     def accept(self, token: int) -> None:
         """Go on with a token of the text."""
-        if self._heard is None:
-            return
         if self._awake:
             self._constraint.accept(token)
             self._awake = not self._constraint.finished
+            return
+        if self._heard is None:
             return
         self._heard += self._vocabulary.piece_bytes(token, special=True)
         self._listen(self._heard)
@@ -81,6 +82,8 @@ class LazyConstraint(Stage):
         if found is not None:
             rest = text[found.end() :].encode("utf-8", "surrogateescape")
             self._awake = self._constraint.begin_after(rest)
-            self._heard = b""
+            self._heard = None if self._at_start else b""
         elif not self._at_start:
             self._heard = heard[-LONGEST_MARK:]
+        elif len(text) > LONGEST_MARK:
+            self._heard = None

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from llamachat.engine.grammar.automaton import Automaton, Overlap, automaton, meet, overlap
+from llamachat.engine.grammar.automaton import Automaton, Overlap, TooMuchWork, Work, automaton, overlap
 from llamachat.engine.grammar.checks import ROOT, can_be_empty, empty_rules, having, users_of
 from llamachat.engine.grammar.syntax import (
     EMPTY,
@@ -43,10 +43,11 @@ LARGEST_EXPRESSION = 20_000
 
 DEEPEST_EXPRESSION = 60
 LARGEST_COMPARED = 2_000
-"""Larger lexemes are not compared with others but broken: comparing takes time in proportion to the product."""
+"""Larger lexemes are not compared with others but broken."""
 
 MOST_COMPARED = 300
-"""With more lexemes than this, none is compared: every character is one."""
+MOST_WORK = 2_000_000
+"""With more lexemes than this, or more steps to compare them (a second), none is compared: every character is one."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ class RegularRules:
 
 
 class Reading:
-    """One way to read a grammar as lexemes: everything regular that is not in `broken`; None breaks everything."""
+    """One way to read a grammar as lexemes: everything regular that is not in `broken`.
+
+    None breaks everything; rules stay rules then, as written out they can be more than the parser has room for.
+    """
 
     def __init__(self, regular: RegularRules, broken: set[Node] | None) -> None:
         self._regular, self._broken = regular, broken
@@ -138,7 +142,8 @@ class Reading:
             case Repeat(body, least, most):
                 return Repeat(self._read(body), least, most)
             case Reference(name):
-                return self._read(self._regular.rules[name]) if self._regular.is_regular(node) else node
+                is_lexical = self._broken is not None and self._regular.is_regular(node)
+                return self._read(self._regular.rules[name]) if is_lexical else node
             case _:
                 return node
 
@@ -161,15 +166,22 @@ def read_lexemes(rules: Rules) -> Lexical:
     regular = RegularRules(rules)
     if regular.is_regular(Reference(ROOT)):
         return Lexical({ROOT: Reference(f"{LEXEME}0")}, [written_out(rules[ROOT], rules)])
-    broken: set[Node] = set()
-    comparison = Comparison(rules)
-    reading = Reading(regular, broken)
-    while len(reading.lexemes) <= MOST_COMPARED and (found := comparison.in_the_way(reading)):
-        broken |= found
-        reading = Reading(regular, broken)
-    if len(reading.lexemes) > MOST_COMPARED:
-        reading = Reading(regular, None)
+    reading = _compared(regular) or Reading(regular, None)
     return Lexical(reading.rules, [written_out(node, rules) for node in reading.lexemes])
+
+
+def _compared(regular: RegularRules) -> Reading | None:
+    """The reading in which no lexeme stands in the way of another; None where finding it takes too much work."""
+    broken: set[Node] = set()
+    comparison = Comparison(regular.rules, Work(MOST_WORK))
+    reading = Reading(regular, broken)
+    try:
+        while len(reading.lexemes) <= MOST_COMPARED and (found := comparison.in_the_way(reading)):
+            broken |= found
+            reading = Reading(regular, broken)
+    except TooMuchWork:
+        return None
+    return reading if len(reading.lexemes) <= MOST_COMPARED else None
 
 
 def written_out(node: Node, rules: Rules) -> Node:
@@ -190,36 +202,36 @@ def written_out(node: Node, rules: Rules) -> Node:
 class Comparison:
     """Finds the lexemes that stand in the way of others; remembers how two of them overlap."""
 
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
+    def __init__(self, rules: Rules, work: Work) -> None:
+        self._rules, self._work = rules, work
         self._automata: dict[Node, Automaton] = {}
-        self._overlaps: dict[tuple[Node, Node], Overlap] = {}
+        self._overlaps: dict[tuple[int, int], Overlap] = {}
 
     def in_the_way(self, reading: Reading) -> set[Node]:
         """The lexemes that must be broken."""
-        nodes = list(reading.lexemes)
-        order = Order(reading, len(nodes))
-        together = self._together(nodes, order)
-        found: set[Node] = set()
+        automata = [self._automaton(node) for node in reading.lexemes]
+        order = Order(reading, len(automata))
+        together = self._together(automata, order)
+        broken = 0
         for short, others in enumerate(together):
-            ahead = [self._automaton(nodes[one]) for one in bits(order.after[short])]
-            starts = {one.chars[p] for one in ahead for p in one.first}
-            for long in bits(others):
-                following = self._overlap(nodes[short], nodes[long]).following
-                if any(meet(one, start) for one in following for start in starts):
-                    found.add(nodes[long])
-        return found
+            starts = [one.chars[p] for one in (automata[i] for i in bits(order.after[short])) for p in one.first]
+            for long in bits(others & ~broken):
+                following = self._overlap(automata[short], automata[long]).following
+                if any(self._work.meet(one, start) for one in following for start in starts):
+                    broken |= 1 << long
+        return {node for number, node in enumerate(reading.lexemes) if broken >> number & 1}
 
-    def _together(self, nodes: list[Node], order: Order) -> list[int]:
+    def _together(self, automata: list[Automaton], order: Order) -> list[int]:
         """For each lexeme, those (as a mask) that may be asked for where it is, after the same text.
 
         At the beginning these are all that may be first; then, behind lexemes that were read together and can be the
         same text, all that follow the one and the other.
         """
-        together = [0] * len(nodes)
+        together = [0] * len(automata)
         pending: list[tuple[int, int]] = []
 
         def note(ones: int, others: int) -> None:
+            self._work.spend(ones.bit_count())
             for one in bits(ones):
                 fresh = others & ~together[one]
                 together[one] |= fresh
@@ -228,18 +240,19 @@ class Comparison:
         note(order.first, order.first)
         while pending:
             one, other = pending.pop()
-            if self._overlap(nodes[one], nodes[other]).same:
+            if self._overlap(automata[one], automata[other]).same:
                 note(order.after[one], order.after[other])
         return together
 
-    def _overlap(self, short: Node, long: Node) -> Overlap:
-        if (short, long) not in self._overlaps:
-            self._overlaps[short, long] = overlap(self._automaton(short), self._automaton(long))
-        return self._overlaps[short, long]
+    def _overlap(self, short: Automaton, long: Automaton) -> Overlap:
+        pair = id(short), id(long)  # a hash of the automata, or of their trees, would read them whole
+        if pair not in self._overlaps:
+            self._overlaps[pair] = overlap(short, long, self._work)
+        return self._overlaps[pair]
 
     def _automaton(self, node: Node) -> Automaton:
         if node not in self._automata:
-            self._automata[node] = automaton(node, self._rules)
+            self._automata[node] = automaton(node, self._rules, self._work)
         return self._automata[node]
 
 

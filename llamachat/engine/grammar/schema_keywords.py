@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import Decimal
+from math import lcm
 from typing import Any, NoReturn
 
+from llamachat.engine.grammar.schema_formats import FORMATS
+from llamachat.engine.grammar.schema_patterns import PatternError, may_match, rust_pattern
 from llamachat.engine.grammar.schema_places import Json, child_pointer
 
 ANNOTATIONS = frozenset(
@@ -26,25 +29,46 @@ ANNOTATIONS = frozenset(
         "contentEncoding",
     )
 )
-"""Keywords that say nothing about which values are valid."""
+"""Keywords that say nothing about which values are valid; `$id` only at the root."""
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
-FORMATS = ("date", "date-time", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
 LARGEST_NUMBER = 2**53
+MOST_DIGITS = 15
+SMALLEST_DECIMAL = -22
+"""llguidance reads decimals of up to so many digits and places without an error: 10^22 is exact in float64."""
+
+LARGEST_STEP = 10_000
+LARGEST_SHORT_STEP = 100
+"""The least common multiple of all `multipleOf` up to which the automaton of remainders is built in a second.
+
+With more zeros at its end it may be as large as it likes while the rest of it is short; not in combinations, where
+llguidance multiplies two of them in 32 bits. 1000003 took 32 s, and was deaf to Ctrl+C.
+"""
+
 LARGEST_LENGTH = 100_000
 LARGEST_COUNT = 1_000
 
+APPLICATORS = ("allOf", "anyOf", "oneOf", "$ref")
 Refuse = Callable[[str, str], NoReturn]
 
 
 @dataclass(frozen=True)
 class Place:
-    """One subschema: its pointer, itself, whether it is intersected with others, and how to complain."""
+    """One subschema: its pointer, itself, whether it is intersected with others, and how to complain.
+
+    steps: every `multipleOf` of the whole schema, as far as it was looked at.
+    """
 
     pointer: str
     schema: dict[str, Json]
     combined: bool
     complain: Refuse
+    steps: set[Decimal] = field(default_factory=set)
+
+    @property
+    def has_applicator(self) -> bool:
+        """Whether other schemas are about the same value, from above or in this one."""
+        return self.combined or any(key in self.schema for key in APPLICATORS)
 
     def refuse(self, keyword: str, message: str) -> NoReturn:
         """Raises UsageError about one keyword of this subschema."""
@@ -64,8 +88,17 @@ def _number(keyword: str, value: Any, place: Place) -> None:
         place.refuse(keyword, "as true or false is the form of draft 4: give the number itself")
     if not isinstance(value, int | float):
         place.refuse(keyword, "must be a number")
+    _exact(keyword, value, place)
+
+
+def _exact(keyword: str, value: float, place: Place) -> None:
     if abs(value) > LARGEST_NUMBER:
-        place.refuse(keyword, "is beyond 2^53, up to which numbers are enforced exactly")
+        place.refuse(keyword, f"has a number beyond 2^53, up to which numbers are enforced exactly: {value!r:.60}")
+    if isinstance(value, float):
+        number = Decimal(repr(value)).normalize().as_tuple()
+        if len(number.digits) > MOST_DIGITS or int(number.exponent) < SMALLEST_DECIMAL:
+            limits = f"{MOST_DIGITS} digits or {-SMALLEST_DECIMAL} decimal places"
+            place.refuse(keyword, f"has a number of more than {limits}, which is not enforced exactly: {value!r}")
 
 
 def _exclusive(keyword: str, value: Any, place: Place) -> None:
@@ -83,6 +116,17 @@ def _multiple(keyword: str, value: Any, place: Place) -> None:
     _number(keyword, value, place)
     if value <= 0:
         place.refuse(keyword, "must be above 0")
+    place.steps.add(Decimal(repr(value)).normalize())
+    step = _common_multiple(place.steps)
+    is_short = int(str(step).rstrip("0")) <= LARGEST_SHORT_STEP and not place.has_applicator
+    if step > LARGEST_STEP and not is_short:
+        place.refuse(keyword, f"is supported up to {LARGEST_STEP} (all of a schema: their common multiple), not {step}")
+
+
+def _common_multiple(steps: set[Decimal]) -> int:
+    """The least common multiple, in units of the last decimal place that one of them has."""
+    places = max(0, *(-int(step.as_tuple().exponent) for step in steps))
+    return lcm(*(int(step.scaleb(places)) for step in steps))
 
 
 def _up_to(most: int) -> Check:
@@ -104,6 +148,14 @@ def _min_properties(keyword: str, value: Any, place: Place) -> None:
 def _pattern(keyword: str, value: Any, place: Place) -> None:
     if not isinstance(value, str):
         place.refuse(keyword, "must be a regular expression")
+    _rust(keyword, value, place)
+
+
+def _rust(keyword: str, pattern: str, place: Place) -> str:
+    try:
+        return rust_pattern(pattern)
+    except PatternError as error:
+        place.refuse(keyword, str(error))
 
 
 def _format(keyword: str, value: Any, place: Place) -> None:
@@ -143,24 +195,20 @@ def _named_schemas(keyword: str, value: Any, place: Place) -> None:
 
 def _pattern_properties(keyword: str, value: Any, place: Place) -> None:
     _named_schemas(keyword, value, place)
-    if place.combined or any(key in place.schema for key in ("allOf", "anyOf", "oneOf", "$ref")):
+    if place.has_applicator:
         place.refuse(keyword, "together with allOf, anyOf, oneOf or $ref is not supported")
     names = {*_keys(place.schema.get("properties")), *_keys(place.schema.get("required"))}
-    for pattern in value:
+    patterns = {_rust(keyword, pattern, place): pattern for pattern in value}
+    if len(patterns) < len(value):
+        place.refuse(keyword, "has one pattern written in two ways")
+    for rust, pattern in patterns.items():
         for name in sorted(names):
-            if _may_match(pattern, name):
+            if may_match(rust, name):
                 place.refuse(keyword, f"{pattern!r:.60} also matches the property {name!r:.60}, which is not supported")
 
 
 def _keys(value: Any) -> list[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, dict | list) else []
-
-
-def _may_match(pattern: str, name: str) -> bool:
-    try:
-        return re.search(pattern, name) is not None
-    except re.error:
-        return True
 
 
 def _items(keyword: str, value: Any, place: Place) -> None:
@@ -189,8 +237,8 @@ def _constant(keyword: str, value: Any, place: Place) -> None:
         one = pending.pop()
         if isinstance(one, dict | list):
             pending += one.values() if isinstance(one, dict) else one
-        elif isinstance(one, int | float) and abs(one) > LARGEST_NUMBER:
-            place.refuse(keyword, "has a number beyond 2^53, up to which numbers are enforced exactly")
+        elif isinstance(one, int | float):
+            _exact(keyword, one, place)
 
 
 def _enum(keyword: str, value: Any, place: Place) -> None:
@@ -249,3 +297,10 @@ def mapped(keyword: str, value: Any, pointer: str, visit: Visit) -> Json:
         return {name: visit(one, child_pointer(pointer, name)) for name, one in value.items()}
     result: Json = value
     return result
+
+
+def told(keyword: str, value: Any) -> Json:
+    """A checked keyword's value as llguidance is told it: patterns in Rust's dialect."""
+    if keyword == "patternProperties":
+        return {rust_pattern(pattern): schema for pattern, schema in value.items()}
+    return rust_pattern(value) if keyword == "pattern" else value

@@ -14,9 +14,14 @@ def child_pointer(pointer: str, key: str) -> str:
 
 
 def resolve(document: Json, pointer: str) -> tuple[Json] | None:
-    """What stands at a pointer (`#`, `#/a/0`), as a tuple of one; None where nothing does."""
+    """What stands at a pointer (`#`, `#/a/0`), as a tuple of one; None where nothing does.
+
+    What is below a `$id` belongs to another document, and is not found.
+    """
     found = document
     for step in pointer.split("/")[1:]:
+        if found is not document and isinstance(found, dict) and isinstance(found.get("$id"), str):
+            return None
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(found, dict) and key in found:
             found = found[key]

@@ -18,6 +18,7 @@ from llamachat.engine.grammar.lark import lark
 from llamachat.engine.grammar.lexemes import read_lexemes
 from llamachat.engine.grammar.vocabulary import VocabularyBytes, byte_tree, compiled, token_tree
 from llamachat.errors import GrammarError, UsageError
+from llamachat.files import read_at_most
 
 Kind = Literal["gbnf", "json-schema"]
 
@@ -100,12 +101,7 @@ def _builtin_folder() -> resources.abc.Traversable:
 
 
 def _read(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    if len(content) > LARGEST_FILE:
-        raise UsageError(f"{path} has {len(content)} bytes; a grammar or schema has at most {LARGEST_FILE}")
+    content = read_at_most(path, LARGEST_FILE)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

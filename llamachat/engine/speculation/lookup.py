@@ -13,12 +13,15 @@ import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.errors import UsageError
+from llamachat.files import read_at_most
 
 SIZES = (5, 4, 3, 2)
 """Lengths of the n-grams, the longest first."""
 STATIC_SIZE = 2
 """Length of the n-grams of a file."""
 MAGIC = b"llamachat n-grams 1\n"
+LARGEST_FILE = 240_000_000
+"""Bytes: twenty million n-grams."""
 
 
 class Lookup:
@@ -59,10 +62,7 @@ class StaticNgrams:
     @classmethod
     def of_file(cls, path: Path, n_vocab: int) -> StaticNgrams:
         """Reads a file that `write_ngrams` made. Raises UsageError for one that is none, or of a larger vocabulary."""
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"--lookup-cache-static {path}: {error.strerror or error}") from error
+        data = read_at_most(path, LARGEST_FILE, f"--lookup-cache-static {path}")
         rows = data[len(MAGIC) :]
         if not data.startswith(MAGIC) or len(rows) % (4 * (STATIC_SIZE + 1)):
             raise UsageError(

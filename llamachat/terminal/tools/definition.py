@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from llamachat.errors import UsageError
+from llamachat.files import read_at_most
 
+LARGEST_FILE = 4_000_000
 NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
@@ -33,11 +35,10 @@ class Tool:
 
 def read_tools(path: Path) -> tuple[Tool, ...]:
     """The tools of a file. Raises UsageError that says what is wrong with which of them."""
+    content = read_at_most(path, LARGEST_FILE, f"--tools {path}")
     try:
-        entries = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"--tools {path}: {error.strerror or error}") from error
-    except ValueError as error:
+        entries = json.loads(content.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--tools {path} is not JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
         raise UsageError(f"--tools {path}: a JSON list of tools is wanted, with one at least")

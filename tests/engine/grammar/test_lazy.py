@@ -70,6 +70,33 @@ def test_a_mark_at_the_start_is_none_later():
     assert free(started(r"\s*(?=\{)", at_start=True, text=b'Well, {"b'))
 
 
+@pytest.mark.parametrize("once", [True, False])
+def test_a_mark_at_the_start_wakes_the_grammar_once(once):
+    constraint = LazyGrammar(GrammarSource.gbnf('root ::= "x"'), "<", once).constraint(Spelled())
+    constraint.begin()
+    woken = []
+    for byte in b"<x<":
+        constraint.accept(byte)
+        woken.append(not free(constraint))
+    assert woken == [True, False, not once]
+    constraint.begin()
+    constraint.accept(ord("<"))
+    assert not free(constraint)
+
+
+def test_a_mark_at_the_start_that_no_text_of_the_grammar_follows_is_not_looked_for_again():
+    constraint = LazyGrammar(GrammarSource.gbnf('root ::= "x"'), r"\{", at_start=True).constraint(Spelled())
+    constraint.begin()
+    constraint.accept(next(t for t in range(Spelled().n_vocab) if Spelled().piece_bytes(t) == b'{"'))
+    constraint.accept(ord("{"))
+    assert free(constraint)
+
+
+def test_a_mark_at_the_start_is_looked_for_only_there():
+    assert free(started(r"\s*(?=\{)", at_start=True, text=b" " * 300 + b"{"))
+    assert not free(started(r"\s*(?=\{)", at_start=True, text=b" " * 30 + b"{"))
+
+
 def test_what_is_no_text_of_the_grammar_stays_free():
     constraint = started(r'(?=")', at_start=True)
     constraint.accept(next(t for t in range(Spelled().n_vocab) if Spelled().piece_bytes(t) == b'", "'))

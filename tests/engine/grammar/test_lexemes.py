@@ -6,16 +6,21 @@ import pytest
 from plain_reading import admits
 
 from llamachat.engine.grammar import GrammarSource
-from llamachat.engine.grammar.automaton import automaton, overlap
+from llamachat.engine.grammar.automaton import TooMuchWork, Work, automaton, overlap
 from llamachat.engine.grammar.checks import check_grammar
 from llamachat.engine.grammar.gbnf import parse_gbnf
 from llamachat.engine.grammar.lexemes import read_lexemes, without_tail_recursion
-from llamachat.engine.grammar.syntax import Chars, Literal, Reference, Repeat
+from llamachat.engine.grammar.syntax import Chars, Literal, Reference, Repeat, Sequence
 from llamachat.errors import UsageError
 
 
 def lexical(text):
     return read_lexemes(parse_gbnf(text).rules)
+
+
+def overlapping(short, long):
+    work = Work(1_000)
+    return overlap(automaton(short, {}, work), automaton(long, {}, work), work)
 
 
 def test_a_grammar_without_recursion_is_one_lexeme():
@@ -42,10 +47,28 @@ def test_a_lexeme_that_runs_over_anothers_end_is_broken():
 
 def test_an_overlap_tells_equal_texts_and_what_the_longer_goes_on_with():
     word, keyword = Repeat(Chars(((97, 122),)), 1, None), Literal("if")
-    found = overlap(automaton(keyword, {}), automaton(word, {}))
+    found = overlapping(keyword, word)
     assert found.same
     assert found.following == {((97, 122),)}
-    assert not overlap(automaton(word, {}), automaton(Literal("1"), {})).same
+    assert not overlapping(word, Literal("1")).same
+
+
+def test_an_overlap_takes_no_more_steps_than_it_was_granted():
+    optional = Sequence(tuple(Repeat(Literal(c), 0, 1) for c in "abcdefghij" * 10))
+    with pytest.raises(TooMuchWork):
+        overlapping(optional, optional)
+
+
+CHAIN = "".join(f"a{i} ::= a{i + 1} | a{i + 1} a{i + 1}\n" for i in range(12)) + 'a12 ::= "x"\n'
+
+
+@pytest.mark.parametrize("root", ['"(" root ")" | a0', '"(" root ")" | a0 a0 | a0 "y"'])
+def test_a_grammar_with_too_much_to_compare_is_read_character_by_character(gbnf, root):
+    text = f"root ::= {root}\n{CHAIN}"
+    assert all(isinstance(one, Chars) or len(one.text) == 1 for one in lexical(text).lexemes)
+    constraint = gbnf(text)
+    assert constraint.accepts("((xxx))")
+    assert not constraint.accepts("((xxx)")
 
 
 @pytest.mark.parametrize(

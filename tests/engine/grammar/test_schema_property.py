@@ -6,19 +6,26 @@ from typing import Any
 
 import jsonschema
 from byte_vocabulary import ByteVocabulary
+from format_checker import CHECKER
 from generation import Generation
 from hypothesis import HealthCheck, assume, event, given, settings
 from hypothesis import strategies as st
 
 from llamachat.engine.grammar import GrammarSource
+from llamachat.engine.grammar.schema_formats import FORMATS
 from llamachat.errors import UsageError
 
 VOCABULARY = ByteVocabulary()
 NAMES = st.sampled_from(["a", "b", "é", 'q"', "a b", "", "\\", "x1"])
-PATTERNS = ["^a", "b$", "^[a-c]{2,3}$", "^a|b$", "x.y", "^\\d+$", "é", "^\\w*$", '"', "^\\s$", "(ab|b)+c?$"]
+PATTERNS = ["^a", "b$", "^[a-c]{2,3}$", "^a|b$", "x.y", "^\\d+$", "é", "^\\w*$", '"', "^\\s$", "(ab|b)+c?$", "^.$",
+            "^[^a&-]$", "^[a-z&&[^b]]$", "^[[:alpha:]]$", "(?i)a", "^[\\d\\-x]+$"]  # fmt: skip
 QUARTERS = st.integers(-40, 40).map(lambda n: n / 4)
+LONG = st.floats(-1e9, 1e9) | st.builds(
+    lambda n, places: n / 10**places, st.integers(-(10**16), 10**16), st.integers(0, 24)
+)
+NUMBERS = QUARTERS | LONG
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-99, 99) | QUARTERS | NAMES,
+    st.none() | st.booleans() | st.integers(-99, 99) | NUMBERS | NAMES,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
     max_leaves=3,
 )
@@ -44,11 +51,13 @@ def typed(kind: str, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[
 
 SMALL = st.integers(0, 4)
 LEAVES = st.one_of(
+    typed("string", format=st.sampled_from(FORMATS), maxLength=st.integers(10, 40)),
     typed("string", minLength=SMALL, maxLength=st.integers(1, 6), pattern=st.sampled_from(PATTERNS)),
+    typed("integer", minimum=NUMBERS, maximum=NUMBERS),
     typed("integer", minimum=QUARTERS, maximum=QUARTERS, multipleOf=st.sampled_from([1, 2, 3, 7, 0.5])),
     typed("integer", exclusiveMinimum=QUARTERS, exclusiveMaximum=st.integers(-9, 999)),
-    typed("number", minimum=QUARTERS, exclusiveMaximum=QUARTERS),
-    typed("number", exclusiveMinimum=QUARTERS, maximum=QUARTERS),
+    typed("number", minimum=NUMBERS, exclusiveMaximum=NUMBERS),
+    typed("number", exclusiveMinimum=NUMBERS, maximum=NUMBERS),
     st.sampled_from([{"type": "boolean"}, {"type": "null"}, {"type": ["null", "integer"]}, {}, True]),
     st.sampled_from([{"minimum": 3, "maxLength": 2}, {"type": ["string", "boolean"], "minLength": 1}]),
     st.builds(lambda value: {"const": value}, VALUES),
@@ -103,7 +112,8 @@ def test_a_finished_text_satisfies_its_schema_and_a_cut_one_begins_a_text_that_d
     if generation.ended:
         assert constraint.accepts(generation.text)
         value = json.loads(generation.text.decode(), parse_float=exact)
-        validator = jsonschema.Draft202012Validator(json.loads(json.dumps(document), parse_float=exact))
+        exactly = json.loads(json.dumps(document), parse_float=exact)
+        validator = jsonschema.Draft202012Validator(exactly, format_checker=CHECKER)
         assert list(validator.iter_errors(value)) == []
     else:
         assert constraint.is_prefix(generation.text)

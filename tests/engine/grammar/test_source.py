@@ -45,7 +45,7 @@ def test_a_file_is_read_and_named_in_errors(tmp_path, vocabulary):
     ("content", "message"),
     [
         pytest.param(b'root ::= "\xff"', r"is not UTF-8 text \(byte 0xff at offset 10\)", id="not UTF-8"),
-        pytest.param(b" " * 4_000_001, "has 4000001 bytes", id="large"),
+        pytest.param(b" " * 4_000_001, "has more than 4000000 bytes", id="large"),
         pytest.param(None, "No such file", id="missing"),
     ],
 )

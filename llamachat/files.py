@@ -1,0 +1,26 @@
+"""Reading files that a person names: whole, but never more than fits the purpose, whatever stands behind the name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llamachat.errors import UsageError
+
+LARGEST_TEXT = 100_000_000
+"""Bytes of a text that no narrower limit holds for."""
+
+
+def read_at_most(path: Path, most: int = LARGEST_TEXT, name: str = "") -> bytes:
+    """The content of a file, of which at most `most` + 1 bytes are read: /dev/zero and a pipe have no size before.
+
+    name: what messages call it. Raises UsageError where it cannot be read, or has more bytes.
+    """
+    name = name or str(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise UsageError(f"{name}: {error.strerror or error}") from error
+    if len(content) > most:
+        raise UsageError(f"{name} has more than {most} bytes, which is too much here")
+    return content

@@ -23,9 +23,24 @@ LEAN_FILTERS = frozenset({
 })  # fmt: skip
 """Filters that take a long text without making many pieces of it."""
 
+BACKWARD = frozenset({"rfind", "rindex", "rpartition", "rsplit"})
+"""Python looks backwards in time that grows with the product of the lengths; forwards it does not."""
+
+MAX_COMPARED = 20_000_000
+"""Characters that such a search may compare: a hundredth of a second."""
+
+MAX_SOURCE = 65_536
+"""Characters of a template; jinja2 needs a second and 200 MB for as many. Real ones have a quarter of them at most."""
+
 MAX_TEXT_OF_OTHERS = 200_000
 WIDE_FORMAT = re.compile(r"\d{6,}|\*")
 _NESTED = re.compile(r"\{[^{}]*\{")
+
+
+def check_source(source: str) -> None:
+    """Raises ValueError for a template that is too long to be read in time."""
+    if len(source) > MAX_SOURCE:
+        raise ValueError(f"it has {len(source)} characters, and {MAX_SOURCE} are read at most")
 
 
 def text_chars(value: object, weight: Callable[[object], int]) -> int:
@@ -71,7 +86,11 @@ def check_sum(left: Any, right: Any) -> None:
 
 
 def check_method(text: str, name: str, given: Sequence[object]) -> None:
-    """Refuses a call of a text's method that could make too much."""
+    """Refuses a call of a text's method that could make too much, or that could search for minutes."""
+    if name in BACKWARD:
+        needles = [len(value) for value in given if isinstance(value, str)]
+        if len(text) * max(needles, default=0) > MAX_COMPARED:
+            refuse_size()
     if name in _METHODS:
         bounded(_METHODS[name](text, [*given, None, None]))
 

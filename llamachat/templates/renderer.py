@@ -71,6 +71,7 @@ class ChatTemplate:
         Raises ModelFileError if the template does not compile, LlamaChatError if it refuses this conversation, fails
         on it, or exceeds its budget of steps, size or time.
         """
+        _ = self._template  # reading it is not part of what a rendering may use
         self._environment.budget.begin(len(messages))
         return self._render({"messages": messages, **kwargs}, add_generation_prompt, self._now())
 
@@ -89,6 +90,7 @@ class ChatTemplate:
         templates whose output cannot be followed character by character (see `provenance`). All the renderings that
         this takes share one budget of steps and time; raises as `render`.
         """
+        _ = self._template, self._literals
         self._environment.budget.begin(len(messages))
         moment = self._now()
         settings = {name: value for name, value in kwargs.items() if name not in ("tools", "documents")}

@@ -136,6 +136,11 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.globals["namespace"] = QuietNamespace
         del self.globals["lipsum"]
 
+    def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
+        """Jinja's first step. Raises ValueError for a template that is too long."""
+        bounds.check_source(source)
+        return super().preprocess(source, name, filename)
+
     def counted(self, items: Iterable[Any]) -> Iterator[Any]:
         """The items, each a step of the budget."""
         for item in items:

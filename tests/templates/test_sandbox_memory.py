@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from llamachat.errors import ModelFileError
 from llamachat.templates.renderer import ChatTemplate
 
 PROGRAM = """
@@ -99,3 +100,22 @@ def test_a_long_conversation_is_no_reason_to_stop() -> None:
         "{{ m.content.split('</think>')[-1] | trim }}{{ m | tojson | length }}{% endfor %}"
     )
     assert len(ChatTemplate(source).render(messages)) > 5_000_000
+
+
+@pytest.mark.parametrize("search", ["rfind({})", "rindex({})", "rpartition({})", "rsplit({})", "rsplit({}, 1)"])
+def test_a_search_that_would_take_minutes_is_refused(search: str) -> None:
+    source = "{{ ('a' * 4000000)." + search.format("'ab' ~ 'a' * 2000000") + " }}"
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, source], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "was stopped" in done.stdout
+
+
+def test_short_searches_from_the_end_go_on() -> None:
+    source = "{{ ('a' * 1000000 ~ '</think>b').rsplit('</think>', 1)[1] }}"
+    assert ChatTemplate(source).render([]) == "b"
+
+
+def test_a_template_that_is_too_long_to_be_read_is_refused() -> None:
+    with pytest.raises(ModelFileError, match="it has 70000 characters, and 65536 are read at most"):
+        ChatTemplate("{{a}}" * 14000).render([])

@@ -39,6 +39,7 @@ def test_both_ways_to_write_a_tool_are_read(tmp_path):
         ([{"name": "a"}, {"description": "x"}], "tool 2 has no name"),
         ([{"name": "a", "parameters": []}], "parameters must be a JSON schema"),
         ([{"name": "a", "command": "rm -rf"}], "a list of words"),
+        ([{"name": "a", "comand": ["date"]}], "unknown key 'comand'; did you mean command?"),
         ([{"name": "a"}, {"name": "a"}], "two tools named 'a'"),
     ],
 )

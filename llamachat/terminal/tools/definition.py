@@ -7,6 +7,7 @@ arguments are on its standard input as JSON.
 
 import json
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from llamachat.errors import UsageError
 from llamachat.files import read_at_most
 
 LARGEST_FILE = 4_000_000
+KEYS = ("name", "description", "parameters", "strict")
 NO_PARAMETERS = {"type": "object", "properties": {}}
 
 
@@ -50,9 +52,18 @@ def read_tools(path: Path) -> tuple[Tool, ...]:
     return tools
 
 
+def _check_keys(entry: dict[str, Any], known: tuple[str, ...], place: str) -> None:
+    """Raises UsageError for a key that would be ignored: it may be a misspelt one."""
+    for key in entry:
+        if key not in known:
+            close = get_close_matches(key, known, 1)
+            raise UsageError(f"{place}: unknown key {key!r}" + (f"; did you mean {close[0]}?" if close else ""))
+
+
 def _tool(entry: Any, place: str) -> Tool:
     if not isinstance(entry, dict):
         raise UsageError(f"{place} must be an object with a name, a description and parameters")
+    _check_keys(entry, ("type", "function", "command") if "function" in entry else (*KEYS, "type", "command"), place)
     function = entry.get("function", entry)
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
         raise UsageError(f"{place} has no name")

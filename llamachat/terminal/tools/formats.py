@@ -118,9 +118,12 @@ def _json_at(text: str, at: int) -> tuple[Any, int]:
 
 
 def _tagged(answer: str) -> Iterator[_Piece]:
-    """`<tool_call>` JSON `</tool_call>`, any number of times; the last tag may be missing."""
-    for found in re.finditer(r"<tool_call>(.*?)(?:</tool_call>|\Z)", answer, re.DOTALL):
-        yield _Piece(_json(found[1].strip()), *found.span())
+    """`<tool_call>` JSON `</tool_call>`, any number of times; the last tag may be missing. A tag alone is text."""
+    at = 0
+    while found := re.compile(r"<tool_call>\s*(?=[{\[])").search(answer, at):
+        value, end = _json_at(answer, found.end())
+        at = _past(answer, end, r"\s*</tool_call>")
+        yield _Piece(value, found.start(), at)
 
 
 def _listed(answer: str) -> Iterator[_Piece]:

@@ -42,7 +42,7 @@ def run_app(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; an empty one shows the help. Errors are raised."""
     stdout = sys.stdout
     try:
-        words = list(with_colour([dashed(word) for word in arguments])) or ["--help"]
+        words = list(with_colour(arguments)) or ["--help"]
         code = make_app()(words, prog_name="llamachat", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
@@ -53,10 +53,9 @@ def run_app(arguments: list[str]) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def dashed(word: str) -> str:
-    """`--repeat_penalty=1.1` as `--repeat-penalty=1.1`: llama.cpp takes both."""
-    name, equals, value = word.partition("=")
-    return name.replace("_", "-") + equals + value if name.startswith("--") and " " not in name else word
+def dashed(name: str) -> str:
+    """`repeat_penalty` as `repeat-penalty`: llama.cpp takes both."""
+    return name.replace("_", "-")
 
 
 def make_app() -> typer.Typer:
@@ -64,7 +63,7 @@ def make_app() -> typer.Typer:
     app = typer.Typer(
         add_completion=False,
         cls=Program,
-        context_settings={"help_option_names": ["-h", "--help"]},
+        context_settings={"help_option_names": ["-h", "--help"], "token_normalize_func": dashed},
         epilog=_exit_codes(),
         help=SUMMARY,
         pretty_exceptions_enable=False,

@@ -50,7 +50,8 @@ def run(
         _check_raw(context)
     if manner.many:
         _check_many(model, speculation, template if manner.answers else TemplateChoice(), kept)
-        lines, system = many_lines(prompt, manner, options), prompt.system(manner.system)
+        data = prompt.data() if manner.prompts is None else None
+        lines, system = many_lines(prompt, manner, options, data), prompt.system(manner.system, data)
         if manner.dry_run:
             return show_previews(model, lines, Wanted(template, system, manner.answers), report)
         return answer_many(model, lines, system, manner, report)

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 SIDE_BY_SIDE = 8
 
 
-def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions") -> "list[Line]":
-    """The prompts with their options. Raises UsageError with the number of a faulty line of --prompts."""
+def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions", data: str | None) -> "list[Line]":
+    """The prompts with their options; data: the input of all of them, None for the lines of --prompts.
+
+    Raises UsageError with the number of a faulty line.
+    """
     from llamachat.terminal.batch import read_prompts, repeated
 
     if manner.prompts is None:
-        return repeated(prompt.whole(prompt.data()), options, manner.parallel or 1)
+        return repeated(prompt.whole(data or ""), options, manner.parallel or 1)
     if prompt.file:
         raise UsageError("--prompts and --file exclude one another: each line of --prompts is an input of its own")
     return [(prompt.whole(text), own) for text, own in read_prompts(manner.prompts, options)]

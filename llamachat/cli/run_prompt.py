@@ -74,16 +74,21 @@ class RunPrompt:
             )
         return PLACE.sub(lambda found: data if found[0] == "{input}" else "{input}", self._text)
 
-    def system(self, told: str | None, data: str = "") -> str | None:
-        """The system prompt, filled in where it is the library's."""
-        return told if self._filling is None else self._filling.system(told, data)
+    def system(self, told: str | None, data: str | None) -> str | None:
+        """The system prompt, filled in where it is the library's; data: None where each answer has an input of its own.
+
+        Raises UsageError where it needs an input and there is none.
+        """
+        if self._filling is None:
+            return told
+        return self._filling.system(told, None if data is None else self._around(data))
 
     def length(self, length: LengthChoice) -> LengthChoice:
         """The same with escapes put into its stop texts."""
         return replace(length, stop=[self._unescaped(text) for text in length.stop or ()])
 
     def _filled(self, filling: "Filling", data: str) -> Worded:
-        return filling.worded(joined([self._text or "", data]))
+        return filling.worded(self._around(data))
 
     @cached_property
     def _text(self) -> str | None:
@@ -124,6 +129,8 @@ def _included(text: str, option: str) -> str:
     """What the file behind the @ holds."""
     try:
         return read_file(Path(text[1:]).expanduser(), f"{option} {text}")
+    except RuntimeError as error:
+        raise UsageError(f"{option} {text}: there is no such home directory") from error
     except UsageError as error:
         raise UsageError(f"{error}; a text that begins with @ is written @@") from error
 

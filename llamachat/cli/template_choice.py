@@ -64,7 +64,7 @@ class TemplateChoice:
             return told
         try:
             given = json.loads(self.template_kwargs)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"--template-kwargs is not JSON: {error}") from error
         if not isinstance(given, dict):
             raise UsageError('--template-kwargs must be a JSON object, as {"enable_thinking": false}')
@@ -84,7 +84,7 @@ class TemplateChoice:
             return builtin_template(given)
         if "{{" in given or "{%" in given:
             return given
-        if Path(given).is_file():
+        if _is_there(Path(given)):
             return _text_of(Path(given))
         close = get_close_matches(given, builtin_names(), 1)
         hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
@@ -98,6 +98,14 @@ class TemplateChoice:
         from llamachat.library import chat_template
 
         return chat_template(model, source, variables)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is a file of this name."""
+    try:
+        return path.is_file()
+    except OSError:  # a text that is too long for a name
+        return False
 
 
 def _text_of(path: Path) -> str:

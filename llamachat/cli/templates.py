@@ -1,5 +1,6 @@
 """`llamachat templates`: the chat templates that come with this package."""
 
+from difflib import get_close_matches
 from typing import Annotated
 
 from typer import Argument
@@ -12,10 +13,13 @@ def templates(
 ) -> None:
     """List the names that --chat-template knows, or print one template."""
     from llamachat.templates.named import builtin_names, builtin_template
+    from llamachat.terminal.output import write
 
     if name is None:
-        print("\n".join(builtin_names()))
+        write("\n".join(builtin_names()) + "\n")
     elif name in builtin_names():
-        print(builtin_template(name), end="")
+        write(builtin_template(name))
     else:
-        raise UsageError(f"there is no template {name!r}; `llamachat templates` lists the names")
+        close = get_close_matches(name, builtin_names(), 1)
+        hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
+        raise UsageError(f"there is no template {name!r}; {hint}")

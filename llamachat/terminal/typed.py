@@ -4,13 +4,14 @@ A line that ends with `\` goes on in the next line; one that ends with `/` is ta
 several lines are the rule (`--multiline-input`), Return goes on and `\` ends.
 """
 
+import io
 import sys
 
 
 def read_typed(several_lines: bool = False) -> str | None:
     """The text, with its line break; "" where the person only gives the word back; None at the end of the input."""
     text = ""
-    while line := sys.stdin.readline() if sys.stdin is not None else "":
+    while line := _line():
         content = line.rstrip("\r\n")
         if content.endswith("/"):
             return text + content[:-1]
@@ -26,8 +27,15 @@ def read_typed(several_lines: bool = False) -> str | None:
 def read_until_dot() -> str:
     """Lines until one that is only a dot, or until the end of the input."""
     lines = []
-    while line := sys.stdin.readline() if sys.stdin is not None else "":
+    while line := _line():
         if line.strip() == ".":
             break
         lines.append(line.rstrip("\r\n"))
     return "\n".join(lines)
+
+
+def _line() -> str:
+    """The next line of standard input; bytes that are no text in its encoding become U+FFFD."""
+    if isinstance(sys.stdin, io.TextIOWrapper) and sys.stdin.errors != "replace":
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin.readline() if sys.stdin is not None else ""

@@ -260,3 +260,22 @@ def test_one_line_break_at_the_end_of_a_prompt_is_the_files_and_others_are_its_t
     own("two", "---\ntemp = 0\n---\n{{ input }}\n\n")
     assert seen("--prompt", "one", "-p", "x")["prompt"] == "<s>x"
     assert seen("--prompt", "two", "-p", "x")["prompt"] == "<s>x\n"
+
+
+def test_a_system_prompt_may_stand_around_the_input(llamachat, tmp_path):
+    path = tmp_path / "sys.jinja"
+    path.write_text('---\ntemplate = "chat"\nsystem = "About: {{ input }}."\n---\nSay more.')
+    (tmp_path / "in").write_text('"x"\n')
+    assert b"About: CATS." in llamachat("run", "--prompt", str(path), "-p", "CATS", "--dry-run").stdout
+    assert (
+        b"About: DOGS." in llamachat("run", "--prompt", str(path), "--parallel", "2", "--dry-run", stdin=b"DOGS").stdout
+    )
+    for more in ([], ["--prompts", str(tmp_path / "in")]):
+        done = llamachat("run", "--prompt", str(path), *more, "--dry-run")
+        assert (done.returncode, b"the system prompt of sys needs" in done.stderr) == (2, True)
+
+
+def test_p_has_its_place_for_the_input_within_a_prompt_too(llamachat, tmp_path):
+    (tmp_path / "q.jinja").write_text("<{{ input }}>")
+    done = llamachat("run", "--prompt", f"{tmp_path}/q.jinja", "-p", "A {input} {{input}}", "--dry-run", stdin=b"DOGS")
+    assert done.stdout.decode().splitlines()[-1].endswith("<A DOGS {input}>")

@@ -175,3 +175,42 @@ def test_an_echo_stands_before_each_of_many_answers(environment, smollm2, tmp_pa
     assert [json.loads(line)["prompt"] for line in answers("json").splitlines()] == ["one", "two"]
     found = [json.loads(line) for line in answers("jsonl").splitlines()]
     assert [(one["index"], one["text"]) for one in found if one["event"] == "prompt"] == [(0, "one"), (1, "two")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["-p", "--a_b"], "<s>--a_b"),
+        (["-p", "x", "--stop", "--END_OF_TEXT"], 'stop      "--END_OF_TEXT"'),
+        (["-p", "x", "--cache_type_k", "q8_0", "--n_predict=3"], "length    at most 3 tokens"),
+    ],
+)
+def test_underscores_are_dashes_in_names_and_nowhere_else(llamachat, arguments, line):
+    assert line in llamachat("run", *arguments, "--dry-run").stdout.decode().splitlines()
+
+
+DEEP = "[" * 60_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-p", "x", "--chat", "--template-kwargs", DEEP], "--template-kwargs is not JSON"),
+        (["-p", "@~nobody-of-this-name/f"], "there is no such home directory"),
+        (["-p", "x", "--chat", "--chat-template", "x" * 5000], "is neither a known name, nor a file, nor Jinja"),
+    ],
+)
+def test_what_cannot_be_read_is_one_sentence(llamachat, arguments, words):
+    done = llamachat("run", *arguments)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert words in done.stderr.decode()
+
+
+def test_templates_are_printed_in_any_encoding(llamachat):
+    assert llamachat("templates", "deepseek3", PYTHONIOENCODING="ascii").returncode == 0
+    assert b"did you mean deepseek3" in llamachat("templates", "deepseek33").stderr
+
+
+def test_bytes_that_are_no_text_end_no_classic_talk(llamachat):
+    done = llamachat("interactive", "-p", "A", stdin=b"\xff\n", PYTHONIOENCODING="utf-8:strict")
+    assert (done.returncode, done.stderr) == (0, b"")

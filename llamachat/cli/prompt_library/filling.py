@@ -37,11 +37,14 @@ class Filling:
             return made
         return Worded([*made.parts, ("\n\n" if made.parts else "", True), (data, False)])
 
-    def system(self, told: str | None, data: str) -> str | None:
-        """What the model is told before: `told`, rendered if it is the prompt's own."""
+    def system(self, told: str | None, data: str | None) -> str | None:
+        """What the model is told before: `told`, rendered if it is the prompt's own. data: None for several inputs."""
         if self._system is None or told != self._prompt.system:
             return told
-        return self._system.worded(self._defaults, {**self._given, INPUT: data}).text
+        if INPUT in self._system.names and not data:
+            what = "an input" if data is not None else "one input, which --prompts does not have"
+            raise UsageError(f"the system prompt of {self._prompt.name} needs {what}")
+        return self._system.worded(self._defaults, {**self._given, INPUT: data or ""}).text
 
     @cached_property
     def _asked_of_body(self) -> frozenset[str]:

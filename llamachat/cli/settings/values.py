@@ -130,7 +130,7 @@ def _several(text: str) -> list[str]:
     if text.lstrip().startswith("["):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [text]
         if all(isinstance(item, str) for item in found):
             return list(found)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 
+import pexpect
 import pytest
 
 
@@ -60,14 +61,16 @@ def test_parallel_gets_an_answer_for_each_line(environment, llamachat_command):
     assert done.stdout == b"oneAn answer.\ntwoAn answer.\n"
 
 
-@pytest.mark.skipif(
-    shutil.which("watch") is None or shutil.which("script") is None, reason="watch or script is not here"
-)
+@pytest.mark.skipif(shutil.which("watch") is None, reason="watch is not on this machine")
 def test_watch_shows_the_answer(environment, llamachat_command):
     command = shlex.join(llamachat_command("run", "-p", "hi"))
-    watched = f"timeout 15 watch -g -n 0.1 {shlex.quote(command + '; date +%N')}"
-    done = in_shell(f"script -qec {shlex.quote(watched)} /dev/null </dev/null", {**environment, "TERM": "xterm"})
-    assert b"An answer." in done.stdout
+    watch = pexpect.spawn(
+        "watch", ["-n", "0.1", command], env={**environment, "TERM": "xterm"}, dimensions=(24, 200), timeout=6
+    )
+    try:
+        watch.expect_exact("An answer.")
+    finally:
+        watch.close(force=True)
 
 
 @pytest.mark.parametrize("home", [None, "/dev/null/none", "/proc"], ids=["no HOME", "no such folder", "read-only"])

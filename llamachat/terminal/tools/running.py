@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from llamachat.terminal.tools.definition import Tool
 from llamachat.terminal.tools.formats import Call
+from llamachat.terminal.tools.process import run_bounded
 
 PATIENCE_S = 60
 LONGEST_RESULT = 16_000
@@ -26,15 +26,13 @@ def run_call(call: Call, tools: Sequence[Tool]) -> str:
         return f"error: there is no tool named {call.name}"
     if not tool.command:
         return f"error: {call.name} cannot be run here"
+    given = json.dumps(call.arguments, ensure_ascii=False).encode("utf-8", "replace")
     try:
-        done = subprocess.run(
-            words_of(tool, call), input=json.dumps(call.arguments, ensure_ascii=False).encode(), capture_output=True,
-            timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
+        done = run_bounded(words_of(tool, call), given, PATIENCE_S)
+    except TimeoutError:
+        return f"error: {call.name} took longer than {PATIENCE_S} s and was stopped"
     except (OSError, ValueError) as error:
         return f"error: {tool.command[0]} cannot be run: {getattr(error, 'strerror', None) or error}"
-    except subprocess.TimeoutExpired:
-        return f"error: {call.name} took longer than {PATIENCE_S} s and was stopped"
     said = done.stdout.decode("utf-8", "replace").strip()
     if done.returncode:
         complaint = done.stderr.decode("utf-8", "replace").strip()

@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llamachat.engine.context import Context
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
-from llamachat.engine.grammar import GrammarSource
 from llamachat.engine.model import Model as EngineModel
 from llamachat.engine.sampling.file_defaults import with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions
@@ -22,6 +21,9 @@ from llamachat.engine.tokenizers import Tokenizer
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
+
+if TYPE_CHECKING:
+    from llamachat.engine.grammar import GrammarSource
 
 Message = Mapping[str, Any]
 

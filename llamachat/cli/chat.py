@@ -1,7 +1,7 @@
 """`llamachat chat`: a conversation through the model's own chat template."""
 
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -117,7 +117,9 @@ def chat(
         raise UsageError("standard input is empty: there is no message to answer")
     if not talking and not tools.yes and any(tool.command for tool in given):
         raise UsageError("--tools: nobody can be asked here before a command is run; --yes runs them without asking")
-    with loading.open_speaker(model, options, speculation) as opened, ExitStack() as stack:
+    with ExitStack() as stack:
+        with _unseen(talking):
+            opened = stack.enter_context(loading.open_speaker(model, options, speculation))
         speaker = replace(opened, template=template.chosen(opened.model)).answering()
         setting = _Setting(model, options, choice, template, given, tools.yes, verbose)
         if talking:
@@ -204,8 +206,16 @@ def _opened(
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()
     if not begun:
-        keeper.wake(speaker, number)
+        with _unseen(speaker.output.is_terminal):
+            keeper.wake(speaker, number)
     return talk, begun
+
+
+def _unseen(talking: bool) -> AbstractContextManager[None]:
+    """While a model is loaded: what a person types is not shown, and waits for the first line."""
+    from llamachat.terminal.unseen import typing_unseen
+
+    return typing_unseen() if talking else nullcontext()
 
 
 def _decide(choice: IfOpen) -> "Decide":

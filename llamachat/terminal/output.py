@@ -4,6 +4,7 @@ import sys
 
 from llamachat.engine.events import Event
 from llamachat.terminal.colour import wants_colour as wants_colour
+from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.sanitize import clean
 
 _quiet = False
@@ -68,6 +69,10 @@ def is_quiet() -> bool:
 
 
 def note(text: str) -> None:
-    """A line on standard error that is not an error."""
-    if sys.stderr is not None and not _quiet:
-        print(clean(text), file=sys.stderr, flush=True)
+    """A line on standard error that is not an error; on a terminal no word is cut."""
+    if sys.stderr is None or _quiet:
+        return
+    text = clean(text)
+    if sys.stderr.isatty():
+        text = "\n".join(set_out(text, terminal_size()[0]))
+    print(text, file=sys.stderr, flush=True)

@@ -2,12 +2,14 @@
 
 Tokens are bytes and a few control tokens. Each prompt is answered by the next of SCRIPTED_ANSWERS (a JSON list in the
 environment); STUCK in an answer is a step that lasts until it is cancelled, at its beginning while the prompt is read.
+SCRIPTED_LOAD_S: so long it is loaded, and says so.
 """
 
 import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace, TracebackType
 
@@ -150,7 +152,14 @@ if __name__ == "__main__":
     from llamachat.cli import loading
 
     model = ScriptedModel(json.loads(os.environ["SCRIPTED_ANSWERS"]))
-    loading.load_model = lambda choice, status, n_contexts=1: model
+
+    def load_model(*_: object, **__: object) -> ScriptedModel:
+        if wait := float(os.environ.get("SCRIPTED_LOAD_S", "0")):
+            sys.stderr.write("(loading)\n")
+            time.sleep(wait)
+        return model
+
+    loading.load_model = load_model
     loading.open_without_weights = lambda choice: model
     loading.open_tokenizer = lambda choice: model.tokenizer
     sys.argv[0] = "llamachat"

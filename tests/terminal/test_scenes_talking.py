@@ -124,3 +124,20 @@ def test_what_is_typed_while_the_model_speaks_does_not_appear_in_its_answer(talk
     person.type("ahead of time")
     person.ready()
     assert [line for line in person.shown if "ahead" in line] == ["SmolLM2-135M> ahead of time"]
+
+
+def test_what_is_typed_while_the_model_loads_waits_for_the_first_line(talk):
+    person = talk(answers=["An answer."], wait=False, SCRIPTED_LOAD_S="1.5")
+    person.until("(loading)")
+    person.type("ahead of time")
+    person.ready()
+    assert [line for line in person.shown if "ahead" in line] == ["scripted model> ahead of time"]
+
+
+def test_no_word_of_a_remark_is_cut_at_the_edge(talk):
+    person = talk("--verbose", answers=["An answer."], columns=40)
+    person.ask("Hello")
+    remark = " ".join(person.shown).partition("[")[2].partition("]")[0]
+    rate = r"(, \d+ tokens/s)?"
+    expected = rf"prompt \d+ tokens( \(\d+ known\))? in [\d.]+ s{rate}; answer 10 tokens in [\d.]+ s{rate}"
+    assert re.fullmatch(expected, remark), remark

@@ -50,7 +50,10 @@ class ChatChoice:
     """Which chat, and how it looks."""
 
     session: Annotated[
-        str | None, Option("--session", metavar="NAME", help="Go on with the chat of this name, or begin it.")
+        str | None,
+        Option(
+            "--session", metavar="NAME", help="Go on with the chat of this name or number, or begin one of this name."
+        ),
     ] = None
     resume: Annotated[bool, Option("--continue", "-C", help="Go on with the last chat.")] = False
     save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is kept.")] = True

@@ -232,6 +232,6 @@ ACTIONS: dict[str, "Callable[[ChatStore, list[str], Output], None]"] = {
 
 
 def _print(text: str) -> None:
-    from llamachat.terminal.output import write
+    from llamachat.terminal.output import Output
 
-    write(f"{text}\n")
+    Output().write(f"{text}\n")

@@ -112,11 +112,11 @@ class ChatStore:
         self._connection.close()
 
     def create(self, model: str, name: str | None = None, settings: Mapping[str, Any] | None = None) -> int:
-        """A new, empty chat. Raises UsageError for a name that is taken."""
+        """A new, empty chat. Raises UsageError as `rename`."""
         return self.keep(WholeChat((), None, name, model, settings or {}))
 
     def keep(self, chat: WholeChat) -> int:
-        """A new chat with all its messages. Raises UsageError for a name that is taken."""
+        """A new chat with all its messages. Raises UsageError as `rename`."""
         return self._make(lambda connection: _insert(connection, chat))
 
     def is_saved(self, chat: int) -> bool:
@@ -219,7 +219,7 @@ class ChatStore:
             rows = self._connection.execute(
                 "SELECT id, name, title FROM chats WHERE name = ? OR id = ? OR title LIKE ? ESCAPE '\\' "
                 "ORDER BY updated DESC",
-                (wanted, wanted if wanted.isdecimal() and len(wanted) < 18 else None, f"{_escaped(wanted)}%"),
+                (wanted, _number(wanted), f"{_escaped(wanted)}%"),
             ).fetchall()
         exact = [row for row in rows if row["name"] == wanted or str(row["id"]) == wanted]
         rows = exact[:1] or rows
@@ -231,9 +231,11 @@ class ChatStore:
         return int(rows[0]["id"])
 
     def named(self, name: str) -> int | None:
-        """The chat of that name."""
+        """The chat of that name or number."""
         with told(self.path):
-            row = self._connection.execute("SELECT id FROM chats WHERE name = ?", (_storable(name),)).fetchone()
+            row = self._connection.execute(
+                "SELECT id FROM chats WHERE name = ? OR id = ?", (_storable(name), _number(name))
+            ).fetchone()
         return None if row is None else int(row["id"])
 
     def forget_empty(self, chat: int) -> None:
@@ -251,9 +253,7 @@ class ChatStore:
         self._write(chat, change)
 
     def rename(self, chat: int, name: str) -> None:
-        """Gives a name. Raises UsageError for one that is taken or could be taken for a number."""
-        if not name.strip() or name.isdecimal():
-            raise UsageError(f"a chat cannot be named {name!r}: names are not empty and not only digits")
+        """Gives a name. Raises UsageError for one that is taken, empty, or could be taken for a number."""
         self._write(chat, lambda connection: _name(connection, chat, name))
 
     def fork(self, chat: int, name: str | None = None) -> int:
@@ -355,10 +355,17 @@ def _insert(connection: sqlite3.Connection, chat: WholeChat) -> int:
 
 
 def _name(connection: sqlite3.Connection, chat: int, name: str) -> None:
+    if not name.strip() or name.isdecimal():
+        raise UsageError(f"a chat cannot be named {name!r}: names are not empty and not only digits")
     try:
         connection.execute("UPDATE chats SET name = ? WHERE id = ?", (_storable(name), chat))
     except sqlite3.IntegrityError as error:
         raise UsageError(f"there is a chat named {name!r} already") from error
+
+
+def _number(text: str) -> int | None:
+    """The number that a text is, as far as SQLite has such."""
+    return int(text) if text.isdecimal() and len(text) < 18 else None
 
 
 def _add(connection: sqlite3.Connection, chat: int, parent: int | None, message: StoredMessage) -> int:

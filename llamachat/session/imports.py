@@ -20,6 +20,7 @@ SHAREGPT_ROLES = {
     **dict.fromkeys(("tool", "function"), "tool"),
     "system": "system",
 }
+SQLITE = b"SQLite format 3\0"
 KNOWN = {"id", "parent", "role", "content", "state", "created"}
 
 
@@ -37,14 +38,15 @@ SETTINGS = {"system": str, "summary": str, "forgotten": int}
 def read_chats(path: Path) -> Iterator[WholeChat]:
     """The chats of a file, whatever of the three it is. Raises UsageError with the place of what cannot be read."""
     try:
-        with path.open("rb") as file:
-            start = file.read(16)
+        with path.open("rb") as file:  # once: it may be a pipe
+            start = file.read(len(SQLITE))
+            if start == SQLITE:
+                return _of_llm(path)
+            content = start + file.read()
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    if start == b"SQLite format 3\0":
-        return _of_llm(path)
     try:
-        text = path.read_text("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is neither JSON nor a database (offset {error.start} is not UTF-8)") from error
     return _of_json(text, str(path))
@@ -62,7 +64,9 @@ def _of_json(text: str, place: str) -> Iterator[WholeChat]:
 
 
 def _of_lines(text: str, place: str) -> Iterator[WholeChat]:
-    for number, line in enumerate(text.splitlines(), 1):
+    if not text.strip():
+        raise UsageError(f"{place}: there is no chat in it")
+    for number, line in enumerate(text.split("\n"), 1):  # other separators may stand inside of JSON
         if line.strip():
             try:
                 entry = json.loads(line)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from llamachat import __version__
-from llamachat.errors import LlamaChatError
+from llamachat.errors import LlamaChatError, UsageError
 from llamachat.session.prompt_cache import UnusableCache
 from llamachat.session.snapshots import Snapshots
 from llamachat.terminal.output import note
@@ -44,7 +44,7 @@ def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
         return 0
     try:
         context.restore(kept.tokens, kept.fill)
-    except UnusableCache as error:
+    except (UnusableCache, UsageError) as error:
         note(f"{error}; it is read anew")
         snapshots.drop(chat)
         return 0

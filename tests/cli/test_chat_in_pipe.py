@@ -42,3 +42,13 @@ def test_commands_of_tools_need_a_yes_where_nobody_can_be_asked(llamachat, tmp_p
     done = llamachat("chat", "--tools", str(tmp_path / "tools.json"), stdin=b"?")
     assert done.returncode == 2
     assert b"--yes" in done.stderr
+
+
+def test_a_chat_goes_on_by_its_number_and_none_begins_with_one(llamachat):
+    llamachat("chat", "--session", "trip", stdin=b"one", answers=("First.",))
+    assert llamachat("chat", "--session", "1", stdin=b"two", answers=("Second.",)).returncode == 0
+    assert b"Second." in llamachat("sessions", "show", "trip").stdout
+    for name in ("2", "", "9" * 30):
+        refused = llamachat("chat", "--session", name, stdin=b"three")
+        assert (refused.returncode, b"cannot be named" in refused.stderr) == (2, True)
+    assert len(llamachat("sessions", "list").stdout.splitlines()) == 2

@@ -86,6 +86,8 @@ def child_end():
         (["search"], "sessions search WORDS"),
         (["rename", "taxes"], "CHAT NAME"),
         (["rename", "taxes", "12"], "cannot be named"),
+        (["fork", "taxes", "12"], "cannot be named"),
+        (["fork", "taxes", " "], "cannot be named"),
         (["list", "x"], "0 words at most"),
         (["nonsense"], "nonsense"),
     ],
@@ -148,3 +150,20 @@ def test_an_export_is_replaced_as_a_whole_and_is_its_owner_s(llamachat, kept, tm
     assert llamachat("sessions", "export", "taxes", str(tmp_path / "chat.md" / "x")).returncode == 2
     assert llamachat("sessions", "export", "taxes", str(tmp_path / "absent" / "chat.md")).returncode == 2
     assert not (tmp_path / "absent").exists()
+
+
+def test_an_export_has_no_control_bytes_on_a_terminal_and_is_exact_in_a_pipe(llamachat, terminal, kept):
+    assert b"\x1b[31m" in llamachat("sessions", "export", "taxes").stdout
+    child = terminal("sessions", "export", "taxes")
+    child.expect_exact("An answer about")
+    child.expect(child_end())
+    assert "\x1b" not in child.before
+    child.close()
+
+
+def test_chats_are_imported_from_a_pipe(llamachat, tmp_path):
+    line = json.dumps({"messages": [{"role": "user", "content": "a question"}]})
+    assert llamachat("sessions", "import", "/dev/stdin", stdin=line.encode()).stdout == b"1\n"
+    assert b"a question" in llamachat("sessions", "show", "1").stdout
+    empty = llamachat("sessions", "import", "/dev/stdin", stdin=b"\n")
+    assert (empty.returncode, b"there is no chat in it" in empty.stderr) == (2, True)

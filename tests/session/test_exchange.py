@@ -52,6 +52,11 @@ def test_json_lines_have_the_talk_and_come_back(exported, tmp_path):
     assert [[one.content for one in chat.messages] for chat in chats] == [["Is 1 < 2 & <b>?\nSay é 漢", "Yes"]] * 2
 
 
+def test_json_lines_may_have_other_line_separators_inside(tmp_path):
+    line = '{"messages": [{"role": "user", "content": "a\u2028b\x85c\x0c"}]}\n'.replace("\x0c", "\\f")
+    assert [chat.messages[0].content for chat in read(tmp_path, line * 2)] == ["a\u2028b\x85c\x0c"] * 2
+
+
 def test_markdown_is_the_talk_with_headings(exported):
     text = WRITERS["md"](exported)
     assert text.startswith("# Is 1 < 2 & <b>?\n\n## user\n\nIs 1")
@@ -127,7 +132,8 @@ def test_newer_log_databases_of_llm_tell_more(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", None),
+        ("", "there is no chat in it"),
+        ("[]", None),
         ("nonsense", ":1: this line is not JSON"),
         ('{"messages": []}\n{', ":2: this line is not JSON"),
         ("[1]", "chat 1: there are neither"),

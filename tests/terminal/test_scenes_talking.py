@@ -5,6 +5,9 @@ import re
 import pytest
 from typing_at import ALT_ENTER, CTRL_D, ENTER, ESC, PASTE
 
+from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.places import database_path
+
 UP, TAB = "\x1b[A", "\t"
 
 MARKDOWN = """\
@@ -141,3 +144,17 @@ def test_no_word_of_a_remark_is_cut_at_the_edge(talk):
     rate = r"(, \d+ tokens/s)?"
     expected = rf"prompt \d+ tokens( \(\d+ known\))? in [\d.]+ s{rate}; answer 10 tokens in [\d.]+ s{rate}"
     assert re.fullmatch(expected, remark), remark
+
+
+def test_a_chat_of_which_nothing_is_computed_is_read_anew_with_a_bar(talk, smollm2):
+    with ChatStore(database_path()) as store:
+        chat = store.create("smollm2", "long")
+        asked = store.add(chat, None, StoredMessage(0, None, "user", "many words " * 2600))
+        store.add(chat, asked, StoredMessage(0, None, "assistant", "Yes, many."))
+    person = talk("--session", "long", model=smollm2)
+    person.type("And now?\r")
+    person.until(lambda lines: any(re.search(r"\[[#.]+\] \d+ %", line) for line in lines))
+    person.child.sendintr()
+    person.ready()
+    assert "(interrupted)" in person.text
+    assert " %" not in person.text

@@ -128,6 +128,9 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
     run_command("/set n-predict 3", chat)
     run_command("/set ignore_eos on", chat)
     run_command("/set samplers top_k;temperature", chat)
+    run_command("/set on-full stop", chat)
+    run_command("/set reasoning hide", chat)
+    assert (chat.manner.on_full, chat.manner.reasoning) == ("stop", "hide")
     options = chat.speaker.options
     assert (options.sampling.temp, options.max_tokens, options.sampling.ignore_eos) == (0.5, 3, True)
     assert options.sampling.samplers == ("top_k", "temperature")
@@ -151,6 +154,7 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
         ("/set seed ", ["-1"]),
         ("/set samplers top_", ["top_n_sigma", "top_k", "top_p"]),
         ("/set nothing ", []),
+        ("/set on_full s", ["shift", "summarize", "stop"]),
     ],
 )
 def test_values_of_a_setting_are_completed(make, typed, offered):
@@ -165,6 +169,8 @@ def test_values_of_a_setting_are_completed(make, typed, offered):
     ("line", "said"),
     [
         ("/set tmep 1", "did you mean temp"),
+        ("/set ctx-size 100", "when llamachat starts: -c"),
+        ("/set on_full explode", "on_full is shift, summarize or stop"),
         ("/set temp hot", "must be a number"),
         ("/set top_k 1.5", "a whole number"),
         ("/set temp -1", "must be from 0"),

@@ -3,12 +3,11 @@
 import base64
 from typing import TYPE_CHECKING
 
-from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.grammar import GrammarSource
 from llamachat.errors import UsageError
 from llamachat.terminal import statistics
 from llamachat.terminal.commands.base import Command, doing, saying
-from llamachat.terminal.commands.options import LENGTHS, SAMPLING, shown
+from llamachat.terminal.commands.settings import SETTINGS
 from llamachat.terminal.sanitize import clean
 from llamachat.terminal.spoken import spoken
 
@@ -37,12 +36,9 @@ def _show(chat: "Chat", _words: str) -> str:
 
 
 def _settings(chat: "Chat") -> str:
-    """Those that were made."""
-    options, usual = chat.speaker.options, GenerationOptions()
-    made = [f"{name} {shown(options, name)}" for name in SAMPLING if name in options.sampling.given]
-    made += [f"{name} {shown(options, name)}" for name, (own, _) in LENGTHS.items()
-             if getattr(options, own) not in (getattr(usual, own), 0)]  # fmt: skip
-    if isinstance(options.grammar, GrammarSource):
+    """Those that were made; on_full has a row of its own."""
+    made = [f"{one.name} {one.value(chat)}" for one in SETTINGS.values() if one.is_made(chat) and one.name != "on_full"]
+    if isinstance(chat.speaker.options.grammar, GrammarSource):
         made.append("a grammar")
     return ", ".join(made) or "the usual ones"
 

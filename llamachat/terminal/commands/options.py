@@ -1,102 +1,16 @@
 """Commands that change how answers are made: samplers, lengths, the system message, grammars, thinking, the model."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.grammar import GrammarSource, LazyGrammar
-from llamachat.engine.sampling.names import DEFAULT_ORDER
-from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.commands.settings import SET, SETTINGS
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
-
-SAMPLING = {item.name: item for item in fields(SamplingOptions) if "help" in item.metadata}
-LENGTHS = {
-    "n_predict": ("max_tokens", "tokens of an answer at most; -1 is no limit, -2 until the context is full"),
-    "keep": ("n_keep", "tokens at the beginning that stay in a full context; -1 is the whole prompt"),
-}
-
-
-def _set(chat: "Chat", words: str) -> str:
-    """Shows all settings, shows one, or changes one."""
-    options = chat.speaker.options
-    name, _, value = words.partition(" ")
-    name = name.replace("-", "_")
-    if not name:
-        return "\n".join(f"{one:22}{shown(options, one)}" for one in [*LENGTHS, *SAMPLING])
-    if name not in SAMPLING and name not in LENGTHS:
-        from difflib import get_close_matches
-
-        close = get_close_matches(name, [*SAMPLING, *LENGTHS], 1)
-        raise UsageError(f"there is no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
-    if not value:
-        explained = SAMPLING[name].metadata["help"] if name in SAMPLING else LENGTHS[name][1]
-        return f"{name} is {shown(options, name)}: {explained}"
-    changed = _changed(options, name, value.strip())
-    chat.speaker = replace(chat.speaker, options=changed)
-    return f"{name} is {shown(changed, name)} from now on."
-
-
-def _changed(options: GenerationOptions, name: str, value: str) -> GenerationOptions:
-    if name in LENGTHS:
-        changes: dict[str, Any] = {LENGTHS[name][0]: _number(name, value, int)}
-        return replace(options, **changes)
-    sampling = options.sampling
-    given = sampling.given | {name}
-    return replace(options, sampling=replace(sampling, **{name: _parsed(name, value)}, given=given))
-
-
-def _parsed(name: str, value: str) -> Any:
-    kind = SAMPLING[name].type
-    if kind in (int, float):
-        return _number(name, value, kind)
-    if kind is bool:
-        words = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
-        if value.lower() not in words:
-            raise UsageError(f"{name} is on or off, not {value!r}")
-        return words[value.lower()]
-    return value if SAMPLING[name].metadata.get("single") else tuple(value.split())
-
-
-def _number(name: str, value: str, kind: type[int] | type[float]) -> float:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise UsageError(f"{name} must be {'a whole number' if kind is int else 'a number'}, not {value!r}") from error
-
-
-def shown(options: GenerationOptions, name: str) -> str:
-    """A setting as it is written."""
-    value = getattr(options, LENGTHS[name][0]) if name in LENGTHS else getattr(options.sampling, name)
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, tuple):
-        return ";".join(str(one) for one in value).replace("\n", "\\n") or "none"
-    return "off" if value is None else str(value)
-
-
-def _names(chat: "Chat", text: str) -> list[tuple[str, str]]:
-    """Names, and after one what it may be: its present value and what it would be if nobody had set it."""
-    name, space, start = text.partition(" ")
-    if space:
-        return [(f"{name} {value}", told) for value, told in _values(chat, name) if value.startswith(start)]
-    explained = {one: item.metadata["help"] for one, item in SAMPLING.items()} | {k: v[1] for k, v in LENGTHS.items()}
-    return [(one, told) for one, told in explained.items() if one.startswith(name.replace("-", "_"))]
-
-
-def _values(chat: "Chat", name: str) -> list[tuple[str, str]]:
-    name = name.replace("-", "_")
-    if name == "samplers":
-        return [(one, "a sampler; several with ; between") for one in DEFAULT_ORDER]
-    if name not in SAMPLING and name not in LENGTHS:
-        return []
-    if name in SAMPLING and SAMPLING[name].type is bool:
-        return [("on", ""), ("off", "")]
-    values = {shown(chat.speaker.options, name): "now", shown(GenerationOptions(), name): "by default"}
-    return [(value, told) for value, told in values.items() if value not in ("off", "none", "")]
 
 
 def _system(chat: "Chat", words: str) -> str:
@@ -165,7 +79,7 @@ def _model(chat: "Chat", words: str) -> None:
 def _taken_over(before: GenerationOptions, fresh: GenerationOptions) -> GenerationOptions:
     """The settings that were made, with the new model's own for the others."""
     given = before.sampling.given
-    made: dict[str, Any] = {name: getattr(before.sampling, name) for name in given if name in SAMPLING}
+    made: dict[str, Any] = {name: getattr(before.sampling, name) for name in given if name in SETTINGS}
     return replace(before, stop=fresh.stop, sampling=replace(fresh.sampling, **made, given=given))
 
 
@@ -180,7 +94,7 @@ def _words(*known: str) -> Any:
 
 
 COMMANDS = (
-    Command("/set", "[NAME [VALUE]]", "show settings, or change one: /set temp 0.2", saying(_set), _names),
+    SET,
     Command("/system", "[TEXT]", "show or change what the model is told before; - for nothing", saying(_system)),
     Command("/grammar", "[GBNF|NAME|off]", "keep answers inside a grammar", saying(_grammar), _words("off", "json")),
     Command("/json", "[SCHEMA|off]", "answers are JSON, of a schema if one is given", saying(_json), _words("off")),

@@ -8,18 +8,15 @@ import pytest
 from llamachat.cli.prompt import read_file
 from llamachat.cli.prompt_library.reading import read_prompt
 from llamachat.cli.template_choice import TemplateChoice
-from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.grammar import GrammarSource
 from llamachat.engine.speculation.lookup import StaticNgrams
 from llamachat.errors import UsageError
 from llamachat.files import read_at_most
-from llamachat.terminal.batch import read_prompts
 from llamachat.terminal.tools.definition import read_tools
 
 READERS = [
     pytest.param(lambda path: GrammarSource.of_file("gbnf", path), id="--grammar-file"),
     pytest.param(lambda path: GrammarSource.of_file("json-schema", path), id="--json-schema-file"),
-    pytest.param(lambda path: read_prompts(path, GenerationOptions()), id="--prompts"),
     pytest.param(lambda path: StaticNgrams.of_file(path, 10), id="--lookup-cache-static"),
     pytest.param(read_tools, id="--tools"),
     pytest.param(lambda path: TemplateChoice(str(path)), id="--chat-template"),

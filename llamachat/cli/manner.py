@@ -36,8 +36,9 @@ class Manner:
     ] = None  # fmt: skip
     prompts: Annotated[
         Path | None,
-        Option("--prompts", metavar="FILE", help='Inputs from a file: on each line a JSON string, or an object with '
-               '"prompt" and maybe "seed", "n_predict"; -p and --prompt are put around each.'),
+        Option("--prompts", metavar="FILE", help="Inputs from a file, or - for standard input: on each "
+               'line a JSON string, or an object with "prompt" and maybe "seed", "n_predict"; -p and --prompt are put '
+               "around each."),
     ] = None  # fmt: skip
     fail_on_length: Annotated[bool, Option("--fail-on-length", help="Exit with 5 if the text was cut short.")] = False
     dry_run: Annotated[

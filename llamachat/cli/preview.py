@@ -13,6 +13,8 @@ from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
+    from llamachat.library import Templated
+    from llamachat.templates.renderer import ChatTemplate
     from llamachat.terminal.batch import Line
     from llamachat.terminal.preview import Preview
 
@@ -25,6 +27,12 @@ class Wanted:
     system: str | None
     answers: bool
 
+    def template_of(self, model: "Templated") -> "ChatTemplate | None":
+        """What a prompt goes through for this model; None where it is continued as it stands."""
+        from llamachat.library import chat_template
+
+        return self.template.chosen(model) or chat_template(model) if self.answers else None
+
 
 def show_previews(model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, report: ReportChoice) -> int:
     """Prints what the model would see of each prompt. Raises ModelFileError."""
@@ -36,13 +44,13 @@ def show_previews(model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, r
 
 
 def _seen(opened: loading.WithoutWeights, prompt: Worded, options: "GenerationOptions", wanted: Wanted) -> "Preview":
-    from llamachat.library import chat_template, chat_tokens, raw_tokens
+    from llamachat.library import chat_tokens, raw_tokens
     from llamachat.terminal.preview import Preview
 
     options, name, tokenizer = loading.with_defaults(opened, options), str(opened.file.path), opened.tokenizer
-    if not wanted.answers:
+    template = wanted.template_of(opened)
+    if template is None:
         return Preview(name, "raw", raw_tokens(tokenizer, prompt), options, tokenizer)
-    template = wanted.template.chosen(opened) or chat_template(opened)
     told = [] if wanted.system is None else [{"role": "system", "content": wanted.system}]
     ids = chat_tokens(tokenizer, template, [*told, {"role": "user", "content": prompt.text}])
     options = replace(options, stop=(*options.stop, *template.end_texts))

@@ -16,12 +16,17 @@ from llamachat.cli.report import Format, ReportChoice
 from llamachat.cli.run_many import answer_many, many_lines
 from llamachat.cli.run_prompt import RunPrompt
 from llamachat.cli.speculation import SpeculationChoice
-from llamachat.cli.template_choice import TemplateChoice
+from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import EndedByLength, ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from llamachat.terminal.output import Output
     from llamachat.terminal.speaker import Answer, Speaker
+
+OF_CHATS = ("chat_template", "template_kwargs", "reasoning")
+OF_ONE = ("prompt_cache", "lookup", "model_draft", "grp_attn_n")
+"""Options that need --chat, and those that several answers side by side do without."""
 
 
 def run(
@@ -46,24 +51,22 @@ def run(
     """
     report.silence()
     options, keeper = prompt.length(length).options(report.sampling(sampling), constraint), kept.keeper()
-    if not manner.answers:
-        _check_raw(context)
+    _check_typed(context, manner)
+    data = prompt.data() if manner.prompts is None else None
+    wanted = Wanted(template, prompt.system(manner.system, data), manner.answers)
     if manner.many:
-        _check_many(model, speculation, template if manner.answers else TemplateChoice(), kept)
-        data = prompt.data() if manner.prompts is None else None
-        lines, system = many_lines(prompt, manner, options, data), prompt.system(manner.system, data)
+        lines = many_lines(prompt, manner, options, data)
         if manner.dry_run:
-            return show_previews(model, lines, Wanted(template, system, manner.answers), report)
-        return answer_many(model, lines, system, manner, report)
-    data = prompt.data()
-    worded, system = prompt.whole(data), prompt.system(manner.system, data)
+            return show_previews(model, lines, wanted, report)
+        return answer_many(model, lines, wanted, manner, report)
+    worded = prompt.whole(data or "")
     if manner.dry_run:
-        return show_previews(model, [(worded, options)], Wanted(template, system, manner.answers), report)
+        return show_previews(model, [(worded, options)], wanted, report)
     with loading.open_speaker(model, options, speculation) as opened:
         speaker = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
-        ids = speaker.prompt(worded.text, system) if manner.answers else speaker.raw_prompt(worded)
+        ids = speaker.prompt(worded.text, wanted.system) if manner.answers else speaker.raw_prompt(worded)
         ids = keeper.take_over(speaker, ids) if keeper is not None else ids
-        speaker = replace(speaker, output=report.printer(speaker))
+        speaker = replace(speaker, output=_output(speaker, ids, wanted, report))
         answer = _spoken(speaker, ids, report.echoed(worded.text, manner.answers))
         if keeper is not None:
             keeper.keep(speaker, len(ids))
@@ -71,21 +74,32 @@ def run(
     return _code(answer, manner)
 
 
-def _check_raw(context: Context) -> None:
-    """Raises UsageError for an option of chats on the command line; as a setting it waits for one."""
-    sources = [context.get_parameter_source(name) for name in ("chat_template", "template_kwargs")]
-    if any(source is not None and source.name == "COMMANDLINE" for source in sources):
-        raise UsageError("--chat-template and --template-kwargs are part of a chat: give --chat too")
+def _check_typed(context: Context, manner: Manner) -> None:
+    """Raises UsageError for options on the command line that do not go together; as settings they wait."""
+    typed = [option for option in (*OF_CHATS, *OF_ONE) if _is_typed(context, option)]
+    if not manner.answers and (wrong := [one for one in typed if one in OF_CHATS]):
+        raise UsageError(f"{_dashed(wrong[0])} is part of a chat: give --chat too")
+    if manner.many and (wrong := [one for one in typed if one in OF_ONE]):
+        raise UsageError(f"--parallel and --prompts cannot be combined with {_dashed(wrong[0])}")
 
 
-def _check_many(
-    model: ModelChoice, speculation: SpeculationChoice, template: TemplateChoice, kept: PromptCacheChoice
-) -> None:
-    """Raises UsageError for what several answers cannot be combined with."""
-    if kept.prompt_cache is not None or template.given:
-        raise UsageError("--parallel and --prompts cannot be combined with --prompt-cache or --chat-template")
-    if speculation.lookup or speculation.model_draft or model.self_extend:
-        raise UsageError("--parallel and --prompts cannot be combined with --lookup, --model-draft or --grp-attn-n")
+def _is_typed(context: Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _dashed(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _output(speaker: "Speaker", ids: Sequence[int], wanted: Wanted, report: ReportChoice) -> "Output":
+    """Where the answer goes, without the thoughts before it if they are to be hidden."""
+    printer, template = report.printer(speaker), wanted.template_of(speaker.model)
+    if template is None or wanted.template.reasoning is not Reasoning.HIDE:
+        return printer
+    from llamachat.terminal.answer_only import AnswerOutput, answer_only
+
+    return AnswerOutput(printer, answer_only(template, speaker.model.tokenizer, ids))
 
 
 def _spoken(speaker: "Speaker", ids: Sequence[int], echoed: str) -> "Answer":

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 from llamachat.cli import loading
 from llamachat.cli.manner import Manner
 from llamachat.cli.options import ModelChoice
+from llamachat.cli.preview import Wanted
+from llamachat.cli.prompt import STDIN, read_file, read_stdin
 from llamachat.cli.report import ReportChoice
 from llamachat.cli.run_prompt import RunPrompt
+from llamachat.cli.template_choice import Reasoning
 from llamachat.errors import EndedByLength, ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -29,11 +32,16 @@ def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions", 
         return repeated(prompt.whole(data or ""), options, manner.parallel or 1)
     if prompt.file:
         raise UsageError("--prompts and --file exclude one another: each line of --prompts is an input of its own")
-    return [(prompt.whole(text), own) for text, own in read_prompts(manner.prompts, options)]
+    if manner.prompts == STDIN:
+        text, name = read_stdin(), "--prompts, standard input"
+    else:
+        name = f"--prompts {manner.prompts}"
+        text = read_file(manner.prompts, name)
+    return [(prompt.whole(text), own) for text, own in read_prompts(text, name, options)]
 
 
 def answer_many(
-    model: ModelChoice, lines: "Sequence[Line]", system: str | None, manner: Manner, report: ReportChoice
+    model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, manner: Manner, report: ReportChoice
 ) -> int:
     """Writes the answers; the exit code is that of the worst of them."""
     from llamachat.terminal.batch import requests, run_batch
@@ -41,7 +49,9 @@ def answer_many(
     with loading.open_batch(model, min(manner.parallel or SIDE_BY_SIDE, len(lines)), report) as job:
         lines = [(prompt, loading.with_defaults(job.model, one)) for prompt, one in lines]
         echoed = [report.echoed(prompt.text, manner.answers) for prompt, _ in lines]
-        stops = run_batch(replace(job, echoed=echoed), requests(job, lines, manner.answers, system))
+        template = wanted.template_of(job.model)
+        job = replace(job, echoed=echoed, template=template, hides=wanted.template.reasoning is Reasoning.HIDE)
+        stops = run_batch(job, requests(job, lines, wanted.system))
     for stop in stops:
         if stop.error is not None:
             raise stop.error

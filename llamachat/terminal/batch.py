@@ -4,16 +4,15 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
-from llamachat.files import read_at_most
-from llamachat.library import chat_template, chat_tokens, raw_tokens
+from llamachat.library import chat_tokens, raw_tokens
 from llamachat.templates.text import Worded
+from llamachat.terminal.answer_only import AnswerOnly, answer_only
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.records import records
 from llamachat.terminal.status import Status
@@ -21,6 +20,7 @@ from llamachat.terminal.stream import Stream
 
 if TYPE_CHECKING:
     from llamachat.engine.model import Model
+    from llamachat.templates.renderer import ChatTemplate
 
 SEPARATOR = "---"
 Line = tuple[Worded, GenerationOptions]
@@ -32,7 +32,8 @@ class Job:
     """What several answers need besides their prompts.
 
     form: "text", "json" (a line for each answer) or "jsonl" (a line for each event). echoed: what is put out before
-    each answer.
+    each answer. template: what the prompts go through; None where they are continued as they stand. hides: answers are
+    put out without the thoughts before them.
     """
 
     model: "Model"
@@ -43,18 +44,19 @@ class Job:
     form: str = "text"
     verbose: bool = False
     echoed: Sequence[str] = ()
+    template: "ChatTemplate | None" = None
+    hides: bool = False
 
 
-def read_prompts(path: Path, options: GenerationOptions) -> list[Input]:
-    """The prompts of a file of JSON lines with their options. Raises UsageError with the number of a faulty line."""
-    try:
-        content = read_at_most(path, name=f"--prompts {path}").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"--prompts {path} is not UTF-8 text (byte {error.start})") from error
-    numbered = [(n, line) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+def read_prompts(text: str, name: str, options: GenerationOptions) -> list[Input]:
+    """The prompts of JSON lines with their options. Raises UsageError with the number of a faulty line.
+
+    name: where the lines come from, in messages.
+    """
+    numbered = [(n, line) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
     if not numbered:
-        raise UsageError(f"--prompts {path} holds no prompts: each line is a JSON string or an object")
-    return [_line(line, f"--prompts {path}, line {n}", options) for n, line in numbered]
+        raise UsageError(f"{name} holds no prompts: each line is a JSON string or an object")
+    return [_line(line, f"{name}, line {n}", options) for n, line in numbered]
 
 
 def _line(line: str, where: str, options: GenerationOptions) -> Input:
@@ -73,7 +75,8 @@ def _line(line: str, where: str, options: GenerationOptions) -> Input:
         n_predict = fields.get("n_predict", options.max_tokens)
         return fields["prompt"], replace(options, sampling=sampling, max_tokens=n_predict)
     except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+        told = str(error).replace("max_tokens", "n_predict", 1)
+        raise UsageError(f"{where}: {told}") from error
 
 
 def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:
@@ -83,25 +86,22 @@ def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:
     return [(prompt, replace(options, sampling=replace(options.sampling, seed=one))) for one in seeds]
 
 
-def requests(job: Job, lines: Sequence[Line], chat: bool, system: str | None) -> list[Request]:
-    """The prompts as tokens, each through the chat template if wanted."""
-    tokenizer, template = job.model.tokenizer, chat_template(job.model)
+def requests(job: Job, lines: Sequence[Line], system: str | None) -> list[Request]:
+    """The prompts as tokens, each through the chat template if there is one."""
+    tokenizer, template = job.model.tokenizer, job.template
+    if template is None:
+        return [Request(raw_tokens(tokenizer, prompt), options) for prompt, options in lines]
     told = [] if system is None else [{"role": "system", "content": system}]
     made = []
     for prompt, options in lines:
-        ids = (
-            chat_tokens(tokenizer, template, [*told, {"role": "user", "content": prompt.text}])
-            if chat
-            else raw_tokens(tokenizer, prompt)
-        )
-        stop = (*options.stop, *template.end_texts) if chat else options.stop
-        made.append(Request(ids, replace(options, stop=stop)))
+        ids = chat_tokens(tokenizer, template, [*told, {"role": "user", "content": prompt.text}])
+        made.append(Request(ids, replace(options, stop=(*options.stop, *template.end_texts))))
     return made
 
 
 def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
     """Writes the answers in the order of their prompts, and returns how they ended."""
-    started, printer = time.perf_counter(), _Printer(job, len(wanted))
+    started, printer = time.perf_counter(), _Printer(job, wanted)
     events = job.batch.answers(wanted, lambda done, total: job.status.progress("reading a prompt", done, total))
     with Stream(events, job.batch) as stream:
         for index, event in stream:
@@ -117,15 +117,20 @@ def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
 class _Printer:
     """Keeps the events of each answer until it is its turn."""
 
-    def __init__(self, job: Job, n_answers: int) -> None:
+    def __init__(self, job: Job, wanted: Sequence[Request]) -> None:
+        n_answers = len(wanted)
         self._form, self._output = job.form, Output()
         self._echoed = job.echoed or [""] * n_answers
+        self._shown: list[AnswerOnly] = []
+        if job.hides and job.template is not None:
+            self._shown = [answer_only(job.template, job.model.tokenizer, one.prompt) for one in wanted]
         self._records = records(job.model.tokenizer, job.load_s, job.n_ctx)
         self._events: list[list[Event]] = [[] for _ in range(n_answers)]
         self._next = 0
 
     def event(self, index: int, event: Event) -> None:
         """Takes an event, and writes what can be written."""
+        event = self._shown[index].of(event) if self._shown else event
         self._events[index].append(event)
         if self._form == "jsonl":
             if self._echoed[index] and len(self._events[index]) == 1:

@@ -49,8 +49,11 @@ def cut(line: str, columns: int) -> list[str]:
     return [*rows, row]
 
 
-def wrapped(text: str, columns: int) -> list[str]:
-    """A text without colours in rows of at most so many columns, broken between words where that is possible."""
+def wrapped(text: str, columns: int, whole: bool = False) -> list[str]:
+    """A text without colours in rows of at most so many columns, broken between words where that is possible.
+
+    whole: an ASCII word that is too long for a row stays whole in one of its own: a path is copied in one piece.
+    """
     rows: list[str] = []
     for line in text.split("\n"):
         row = ""
@@ -59,25 +62,26 @@ def wrapped(text: str, columns: int) -> list[str]:
                 row += word
                 continue
             rows += [row] if row else []
-            *full, row = cut(word.lstrip() if row else word, columns)
+            word = word.lstrip() if row else word
+            *full, row = [word] if whole and word.isascii() else cut(word, columns)
             rows += full
         rows.append(row)
     return rows
 
 
 def set_out(text: str, columns: int) -> list[str]:
-    """As `wrapped`; what follows a gap goes on below itself, so that a list of names and meanings stays one."""
+    """As `wrapped`, with whole words; what follows a gap goes on below itself, so that a list of meanings stays one."""
     rows: list[str] = []
     for line in text.split("\n"):
         pair = _PAIR.fullmatch(line)
         if pair is None or columns_of(line) <= columns:
-            rows += wrapped(line, columns)
+            rows += wrapped(line, columns, whole=True)
             continue
         name, indent = pair[1], columns_of(pair[1])
         if 2 * indent > columns:
-            rows += wrapped(name.rstrip(), columns)
+            rows += wrapped(name.rstrip(), columns, whole=True)
             name, indent = "", NARROW if columns > 4 * NARROW else 0
-        meaning = wrapped(pair[2], max(1, columns - indent))
+        meaning = wrapped(pair[2], max(1, columns - indent), whole=True)
         rows += [(" " * indent if number or not name else name) + row for number, row in enumerate(meaning)]
     return rows
 

@@ -23,5 +23,10 @@ def test_where_names_take_half_the_line_meanings_stand_below_them():
 def test_no_row_is_too_wide_and_no_word_is_lost(columns):
     text = "名前        とても長い説明 and words\na line without a gap that goes on"
     rows = set_out(text, columns)
-    assert all(columns_of(row) <= columns for row in rows)
+    assert all(columns_of(row) <= columns or (row.strip().isascii() and " " not in row.strip()) for row in rows)
     assert "".join("".join(rows).split()) == "".join(text.split())
+
+
+def test_a_path_stays_in_one_piece():
+    path = "/a/long/path/of/a/file.json"
+    assert set_out(f"It is kept in {path} now", 20) == ["It is kept in", path, "now"]

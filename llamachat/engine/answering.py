@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -59,9 +59,14 @@ class GenerationOptions:
 
 
 class Answering:
-    """The samplers, the grammar and the text of one answer. `reason` is why it ended, None while it goes on."""
+    """The samplers, the grammar and the text of one answer. `reason` is why it ended, None while it goes on.
 
-    def __init__(self, vocabulary: Vocabulary, options: GenerationOptions, prompt: Sequence[int]) -> None:
+    n_begun: so many of the prompt's last tokens are the answer's first ones; `begun` are they, as if chosen.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, options: GenerationOptions, prompt: Sequence[int], n_begun: int = 0
+    ) -> None:
         constraint = options.grammar.constraint(vocabulary) if options.grammar is not None else None
         self.reason: StopReason | None = "length" if options.max_tokens == 0 else None
         self.token = -1
@@ -71,12 +76,14 @@ class Answering:
         self._n_left = options.max_tokens if options.max_tokens >= 0 else None
         self._error: GrammarError | None = None
         self.timings = Timings()
-        for token in prompt:
+        first = len(prompt) - n_begun
+        for token in prompt[:first]:
             self._sampler.accept(token)
         if constraint is not None:
             constraint.begin()
             if constraint.finished:
                 self.reason = "eos"
+        self.begun = list(self._begin(prompt[first:]))
 
     @property
     def n_left(self) -> int | None:
@@ -91,9 +98,7 @@ class Answering:
             if choice.token in self._vocabulary.eog:
                 self.reason = "eos"
                 return None
-            self._sampler.accept(choice.token)
-            text = self._stream.feed(self._vocabulary.piece_bytes(choice.token))
-            self._note_end()
+            text = self._take(choice.token)
         except GrammarError as error:
             self.reason, self._error = "grammar", error
             return None
@@ -101,7 +106,36 @@ class Answering:
             self.timings.sampling_s += time.perf_counter() - start
         self.token = choice.token
         self.timings.n_generated += 1
+        if self._n_left is not None:
+            self._n_left -= 1
+            if self._n_left == 0:
+                self.reason = self.reason or "length"
         return Token(text, choice.token, choice.logprob, choice.top)
+
+    def _begin(self, tokens: Sequence[int]) -> Iterator[Token]:
+        """Takes given tokens up to where the answer ends, if it ends within them."""
+        for token in tokens:
+            if self.reason is not None:
+                return
+            if token in self._vocabulary.eog:
+                self.reason = "eos"
+                return
+            try:
+                text = self._take(token)
+            except GrammarError as error:
+                self.reason, self._error = "grammar", error
+                return
+            yield Token(text, token)
+
+    def _take(self, token: int) -> str:
+        """Goes on with a token; the text that it sets free."""
+        self._sampler.accept(token)
+        text = self._stream.feed(self._vocabulary.piece_bytes(token))
+        if self._stream.stopped:
+            self.reason = "stop"
+        elif self._constraint is not None and self._constraint.finished:
+            self.reason = "eos"
+        return text
 
     def stop(self, reason: StopReason | None = None) -> Stop:
         """The end; its text is what was still held back.
@@ -110,13 +144,3 @@ class Answering:
         """
         text = self._stream.finish(whole=self._constraint is not None)
         return Stop(text, reason or self.reason or "cancelled", self.timings, self._error)
-
-    def _note_end(self) -> None:
-        if self._n_left is not None:
-            self._n_left -= 1
-        if self._stream.stopped:
-            self.reason = "stop"
-        elif self._constraint is not None and self._constraint.finished:
-            self.reason = "eos"
-        elif self._n_left == 0:
-            self.reason = "length"

@@ -47,8 +47,12 @@ def generate(
     options: GenerationOptions | None = None,
     progress: Progress | None = None,
     speculation: Speculation | None = None,
+    n_begun: int = 0,
 ) -> Iterator[Event]:
     """Continues the tokens `prompt`: a Token per chosen token, then one Stop, whose text is what was still held back.
+
+    n_begun: so many of the prompt's last tokens are the beginning of the answer. They are part of its text, of what the
+    grammar reads and of the events, but not of `max_tokens` and the timings' n_generated.
 
     The longest common prefix of `context.tokens` and the prompt is kept, the rest of the context forgotten, the rest
     of the prompt evaluated (at least its last token); `progress` counts the tokens of that evaluation.
@@ -62,8 +66,10 @@ def generate(
     """
     if not prompt:
         raise UsageError("the prompt is empty (it has no tokens), so there is nothing to continue; give some text")
+    if not 0 <= n_begun < len(prompt):
+        raise UsageError(f"n_begun must be from 0 to {len(prompt) - 1}, not {n_begun}")
     options = options or GenerationOptions()
-    answering = Answering(vocabulary, options, prompt)
+    answering = Answering(vocabulary, options, prompt, n_begun)
     n_keep = options.kept(len(prompt), vocabulary.add_bos)
     answering.timings.n_keep = n_keep or 0
     proposer, most = (speculation.proposer, speculation.most) if speculation is not None else (None, 0)
@@ -80,6 +86,7 @@ def _events(window: Window, answering: Answering, prompt: Sequence[int], progres
     timings, started = answering.timings, time.perf_counter()
     reason: StopReason | None = None
     try:
+        yield from answering.begun
         try:
             logits = window.begin(prompt, progress)
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Event
-from llamachat.errors import ContextFull
+from llamachat.errors import ContextFull, UsageError
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
 from llamachat.session.steady import SteadyStore
@@ -90,7 +90,8 @@ class KeepingView(PlainView):
 
 @dataclass
 class Chat:
-    """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered.
+    """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered,
+    answered: the message that it is.
 
     attached: names and texts that go before the next message. keeper: what is asked before it goes on in another chat.
     aside: where the program's own words go, if not where the answers do.
@@ -102,6 +103,7 @@ class Chat:
     open_model: Callable[[str], Speaker] | None = None
     last: Answer | None = None
     prompt: list[int] = field(default_factory=list)
+    answered: int | None = None
     attached: list[tuple[str, str]] = field(default_factory=list)
     editor: Callable[[str], str | None] | None = None
     tools: "ToolUse | None" = None
@@ -166,7 +168,8 @@ class Chat:
             if not said:
                 self.conversation.store.set_head(self.conversation.chat, before)
                 self.conversation.store.remove(question)
-        self._use_tools()
+        if said:
+            self._use_tools()
 
     def go_on_in(self, chat: int) -> None:
         """Goes on with another chat, or with a copy of it where another program is in it. Raises as `Keeper.take`."""
@@ -194,7 +197,25 @@ class Chat:
             self.speaker = speaker
             if not said:
                 store.set_head(chat, head)
+        if said:
+            self._use_tools()
         return True
+
+    def answer_otherwise(self, begun: Sequence[int]) -> None:
+        """The last answer, begun with these tokens; the one before stays a branch. Raises UsageError where it is no
+        longer the end of the talk.
+        """
+        path = self.conversation.path()
+        if len(path) < 2 or path[-1].id != self.answered:
+            raise UsageError("the last answer is not the end of the talk any more")
+        said = False
+        try:
+            said = self.answer(self.prompt, path[-2].id, begun)
+        finally:
+            if not said:
+                self.conversation.store.set_head(self.conversation.chat, path[-1].id)
+        if said:
+            self._use_tools()
 
     def answer(self, tokens: list[int], parent: int, begun: Sequence[int] = ()) -> bool:
         """Writes the answer to a prompt and keeps it after `parent`; False where nothing was said.
@@ -205,21 +226,20 @@ class Chat:
         message = store.add(chat, parent, StoredMessage(0, None, "assistant", "", PARTIAL))
         thinking = thinking_of(self.conversation.template.source, self.tokenizer, tokens)
         view = KeepingView(self._view(thinking), store, message, thinking)
-        view.event(Event(self.tokenizer.decode(begun, special=any(token in thinking.spelled for token in begun))))
         answer = None
         try:
             speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
             with typing_unseen():
-                answer = speaker.speak([*tokens, *begun])
+                answer = speaker.speak([*tokens, *begun], len(begun))
         finally:
             view.close()
-            if answer is None or not (answer.ids or begun or answer.reason != "cancelled"):
+            if answer is None or not (answer.ids or answer.reason != "cancelled"):
                 store.set_head(chat, parent)
                 store.remove(message)
-        if not (answer.ids or begun or answer.reason != "cancelled"):
+        if not (answer.ids or answer.reason != "cancelled"):
             self._finish(answer)
             return False
-        self.last, self.prompt = replace(answer, text=view.text, ids=[*begun, *answer.ids]), tokens
+        self.last, self.prompt, self.answered = replace(answer, text=view.text), tokens, message
         state = INTERRUPTED if answer.reason == "cancelled" else DONE
         template = self.conversation.template.name or ""
         store.update(message, self.last.text, state, turn_record(self.speaker, template, self.last))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Timings
 from llamachat.engine.window import Window
-from llamachat.errors import LlamaChatError
 from llamachat.terminal.reuse import as_held
 from llamachat.terminal.view import prepare_views
 
@@ -40,8 +39,8 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
 def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:
     """Evaluates what is certain. What goes wrong here, as in a template that refuses, is said when it is asked for."""
     context = chat.speaker.context
-    prepare_views()
-    with suppress(LlamaChatError):
+    with suppress(Exception):
+        prepare_views()
         certain = as_held(find(), context.tokens, chat.tokenizer.piece_bytes)
         if certain and len(certain) <= context.n_ctx - context.n_ctx // 4 and context.tokens[: len(certain)] != certain:
             window = Window(context, None, Timings())

@@ -70,14 +70,15 @@ class Speaker:
     load_s: float = 0.0
     template: ChatTemplate | None = None
 
-    def speak(self, prompt: Sequence[int]) -> Answer:
+    def speak(self, prompt: Sequence[int], n_begun: int = 0) -> Answer:
         """Writes the continuation of the prompt's tokens to the output, piece by piece, and returns it.
 
+        n_begun: so many of the prompt's last tokens are the beginning of the answer.
         Raises what `generate` raises, and BrokenPipeError; the first Ctrl+C ends the answer, a second one raises.
         """
         said: list[Event] = []
         events = generate(
-            self.context, self.model.tokenizer, prompt, self.options, self._progress, speculation=self.speculation
+            self.context, self.model.tokenizer, prompt, self.options, self._progress, self.speculation, n_begun
         )
         with Stream(events, self._engines(), self.output.idle) as stream:
             for event in stream:
@@ -91,7 +92,7 @@ class Speaker:
         for event in said:
             if isinstance(event, Stop):
                 return Answer(text, ids, event.reason, event.timings, event.error)
-        return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids)))
+        return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids) - n_begun))
 
     def answering(self) -> "Speaker":
         """The same speaker in a conversation; says so if the model has no chat template and none was given."""

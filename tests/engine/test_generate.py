@@ -210,6 +210,28 @@ def test_a_prompt_longer_than_the_context_is_refused_with_both_numbers_before_an
     assert (context.tokens, context.evaluated) == ([7], [])
 
 
+@pytest.mark.parametrize(
+    ("prompt", "stop", "told"),
+    [
+        pytest.param([9, 6, 7], (), [Token("EN", 6), Token("D!", 7), Token("a", 0), Stop("", "length")], id="goes on"),
+        pytest.param([9, 6, 7], ("END",), [Token("", 6), Token("", 7), Stop("", "stop")], id="stops within"),
+        pytest.param([9, 4, 5], (), [Token("", 4), Token("\U0001f600", 5), Token("a", 0)], id="bytes"),
+        pytest.param([9, 1, EOS, 2], (), [Token("b", 1), Stop("", "eos")], id="ends"),
+    ],
+)
+def test_what_an_answer_begins_with_is_part_of_it(prompt: list[int], stop: tuple[str, ...], told: list[Event]) -> None:
+    options = GenerationOptions(max_tokens=1, sampling=GREEDY, stop=stop)
+    events = list(generate(Scripted([0] * 9), Words(), prompt, options, n_begun=len(prompt) - 1))
+    assert events[: len(told)] == told
+    assert isinstance(events[-1], Stop)
+    assert events[-1].timings.n_generated == sum(isinstance(e, Token) and e.id == 0 for e in events[len(prompt) - 1 :])
+
+
+def test_an_answer_cannot_begin_with_the_whole_prompt() -> None:
+    with pytest.raises(UsageError, match="n_begun must be from 0 to 1"):
+        generate(Scripted([0]), Words(), [1, 2], n_begun=2)
+
+
 def test_an_empty_prompt_is_refused() -> None:
     with pytest.raises(UsageError, match="empty"):
         generate(Scripted([0]), Words(), [])

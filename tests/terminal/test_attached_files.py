@@ -21,7 +21,12 @@ def test_a_file_goes_before_the_next_message(make, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"\xff\xfe", "not UTF-8"), (b"x" * 5000, "5000 tokens, but the context has room for 40"), (None, "No such file")],
+    [
+        (b"\xff\xfe", "not UTF-8"),
+        (b"a\0b", "a binary file"),
+        (b"x" * 5000, "5000 tokens, but the context has room for 40"),
+        (None, "No such file"),
+    ],
 )
 def test_a_file_that_cannot_be_attached_is_refused(make, tmp_path, content, said):
     path = tmp_path / "x"

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
+from scripted import EOS
 from scripted_chat import prompts, talk
 
 from llamachat.errors import UsageError
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.commands import COMMANDS, complete, run_command
+from llamachat.terminal.commands import COMMANDS, complete, run_command, why
 from llamachat.terminal.speaker import Speaker
 
 
@@ -55,7 +57,7 @@ def test_regen_with_a_seed_draws_with_another_one(make, monkeypatch):
     seeds = []
     speak = Speaker.speak
     monkeypatch.setattr(
-        Speaker, "speak", lambda self, ids: (seeds.append(self.options.sampling.seed), speak(self, ids))[1]
+        Speaker, "speak", lambda self, *given: (seeds.append(self.options.sampling.seed), speak(self, *given))[1]
     )
     run_command("/set seed 7", chat)
     chat.ask("Say")
@@ -292,6 +294,36 @@ def test_why_shows_alternatives_and_goes_on_from_another_choice(make, capsys):
     for line in ("/why 99", "/why a", "/why 1 9", "/why 1 1 1"):
         with pytest.raises(UsageError):
             run_command(line, chat)
+
+
+def test_an_end_that_is_chosen_ends_the_answer(make, monkeypatch):
+    chat = make("Hi there", "never said")
+    chat.ask("Hello")
+    monkeypatch.setattr(why, "_likeliest", lambda rows: (np.full((len(rows), 4), EOS), np.ones((len(rows), 4))))
+    run_command("/why 4 1", chat)
+    assert (chat.last.text, chat.last.reason, chat.last.ids) == ("Hi ", "eos", list(b"Hi "))
+    assert talk(chat)[-1] == ("assistant", "Hi ")
+
+
+def test_another_choice_stays_within_the_grammar(make, monkeypatch):
+    chat = make("[1,2]", "9]")
+    run_command("/json", chat)
+    chat.ask("Numbers")
+    assert chat.last.text == "[1,2]"
+    monkeypatch.setattr(why, "_likeliest", lambda rows: (np.full((len(rows), 4), ord("7")), np.ones((len(rows), 4))))
+    run_command("/why 4 1", chat)
+    assert chat.last.text.startswith("[1,7")
+    assert isinstance(json.loads(chat.last.text), list)
+
+
+def test_an_answer_that_was_taken_back_is_not_gone_on_with(make):
+    chat = make("one", "two")
+    chat.ask("first")
+    chat.ask("second")
+    run_command("/undo", chat)
+    with pytest.raises(UsageError, match="not the end of the talk"):
+        run_command("/why 1 2", chat)
+    assert talk(chat) == [("user", "first"), ("assistant", "one")]
 
 
 def test_a_template_that_trims_earlier_thoughts_reads_again_only_the_answer_they_stood_in(make):

@@ -64,7 +64,7 @@ def test_earlier_turns_are_never_evaluated_again(chat):
 
 def test_an_interrupted_answer_is_kept_and_not_evaluated_again(chat, monkeypatch):
     speak = Speaker.speak
-    monkeypatch.setattr(Speaker, "speak", lambda self, ids: replace(speak(self, ids), reason="cancelled"))
+    monkeypatch.setattr(Speaker, "speak", lambda self, *given: replace(speak(self, *given), reason="cancelled"))
     chat.ask("My name is Anna and I live in Oslo. Describe the town.")
     assert chat.conversation.path()[-1].state == "interrupted"
     monkeypatch.setattr(Speaker, "speak", speak)

@@ -50,8 +50,8 @@ def test_a_summary_costs_no_more_than_its_question(make, monkeypatch):
     chat = make(*(f"answer {number}" for number in range(5)), n_ctx=700, on_full="summarize")
     answers, speak = [], Speaker.speak
 
-    def spoken(self, ids):
-        answers.append(speak(self, ids))
+    def spoken(self, *given):
+        answers.append(speak(self, *given))
         return answers[-1]
 
     monkeypatch.setattr(Speaker, "speak", spoken)

@@ -17,6 +17,7 @@ from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
 from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.status import Status
+from llamachat.terminal.tools import using
 from llamachat.terminal.tools.definition import Tool
 from llamachat.terminal.tools.using import MOST_ROUNDS, ToolUse
 
@@ -116,3 +117,27 @@ def test_parameters_that_cannot_be_enforced_are_refused_by_name():
     odd = Tool("odd", parameters={"type": "object", "properties": {"a": {"frobnicate": 1}}})
     with pytest.raises(UsageError, match="frobnicate"):
         ToolUse((odd,), TEMPLATE, lambda _: True)
+
+
+def test_a_call_of_another_answer_is_run_too(make):
+    chat = make("No call.", CALL, "It is ABC.")
+    chat.ask("Large abc?")
+    chat.conversation.set(system="Use tools.")
+    assert chat.again()
+    assert [one.content for one in chat.conversation.path()][-2:] == ["ABC", "It is ABC."]
+
+
+def test_ctrl_c_at_a_call_leaves_no_call_without_a_result(make, monkeypatch):
+    chat = make(f"{CALL}{CALL}", "Very well.")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(using, "run_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        chat.ask("Large abc?")
+    path = chat.conversation.path()
+    assert [one.role for one in path] == ["user", "assistant", "tool", "tool"]
+    assert {one.content for one in path[2:]} == {using.STOPPED}
+    ids = [call["id"] for call in path[1].extra["tool_calls"]]
+    assert [one.extra["tool_call_id"] for one in path[2:]] == ids

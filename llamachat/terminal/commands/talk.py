@@ -90,11 +90,14 @@ def _text_of(path: Path) -> str:
             raise UsageError(f"{path} is not a file")
         if size > LARGEST_FILE:
             raise UsageError(f"{path} has {size} bytes; at most {LARGEST_FILE} can be attached")
-        return path.read_text("utf-8-sig")
+        text = path.read_text("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
+    if "\0" in text:
+        raise UsageError(f"{path} is a binary file (it has a zero byte); text can be attached")
+    return text
 
 
 def _room(chat: "Chat", files: Sequence[tuple[str, str]]) -> int:

@@ -85,11 +85,7 @@ def _choose(chat: "Chat", at: int, alternative: int, best: np.ndarray) -> None:
     assert chat.last is not None
     if not 1 <= alternative <= N_ALTERNATIVES:
         raise UsageError(f"there are the alternatives 1 to {N_ALTERNATIVES}")
-    path = chat.conversation.path()
-    if len(path) < 2 or path[-1].role != "assistant":
-        raise UsageError("the last answer is not the end of the talk any more")
-    begun = [*chat.last.ids[:at], int(best[at, alternative - 1])]
-    chat.answer(chat.prompt, path[-2].id, begun)
+    chat.answer_otherwise([*chat.last.ids[:at], int(best[at, alternative - 1])])
 
 
 def _piece(chat: "Chat", token: int) -> str:

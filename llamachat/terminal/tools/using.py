@@ -22,6 +22,7 @@ MOST_ROUNDS = 8
 """So many answers in a row may call tools."""
 
 REFUSED = "error: the person did not allow this call"
+STOPPED = "error: the person stopped this call"
 
 
 @dataclass
@@ -62,11 +63,15 @@ class ToolUse:
         calls = [{"id": number, "type": "function", "function": _function(call)} for number, call in numbered]
         store, number = chat.conversation.store, chat.conversation.chat
         store.update(message, reading.text, extra={"tool_calls": calls})
-        last = message
-        for one, call in numbered:
-            result = self._result(chat, call)
-            extra = {"name": call.name, "tool_call_id": one}
-            last = store.add(number, last, StoredMessage(0, None, "tool", result, extra=extra))
+        last, waiting = message, numbered
+        try:
+            while waiting:
+                result = self._result(chat, waiting[0][1])
+                last, waiting = store.add(number, last, _told(result, *waiting[0])), waiting[1:]
+        except KeyboardInterrupt:  # templates expect a result of every call
+            for one in waiting:
+                last = store.add(number, last, _told(STOPPED, *one))
+            raise
         return last
 
     def _result(self, chat: "Chat", call: Call) -> str:
@@ -83,6 +88,11 @@ class ToolUse:
         result = run_call(call, self.tools)
         chat.say(clean_line(f"<- {result}")[:200])
         return result
+
+
+def _told(result: str, number: str, call: Call) -> StoredMessage:
+    """What a call gave, as a message."""
+    return StoredMessage(0, None, "tool", result, extra={"name": call.name, "tool_call_id": number})
 
 
 def _function(call: Call) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import sys
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 RESET = "\x1b[0m"
-_PAIR = re.compile(r"(\S.*?\s{2,})(\S.*)")
+_PAIR = re.compile(r"(\s*\S.*?\s{2,})(\S.*)")
 """A name and, after a gap, what it means."""
 
 NARROW = 4

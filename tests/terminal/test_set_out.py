@@ -30,3 +30,7 @@ def test_no_row_is_too_wide_and_no_word_is_lost(columns):
 def test_a_path_stays_in_one_piece():
     path = "/a/long/path/of/a/file.json"
     assert set_out(f"It is kept in {path} now", 20) == ["It is kept in", path, "now"]
+
+
+def test_a_line_that_is_set_in_goes_on_below_its_meaning():
+    assert set_out("    3  'a'  1:'a' 90%  2:'b' 10%", 24) == ["    3  'a'  1:'a' 90%", "       2:'b' 10%"]

@@ -16,18 +16,10 @@ from llamachat.errors import ExitCode, LlamaChatError, UsageError
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    arguments, debug = _without_debug(sys.argv[1:])
-    sys.exit(_flushed(_outcome(arguments, debug)))
+    sys.exit(_flushed(_outcome(sys.argv[1:])))
 
 
-def _without_debug(arguments: list[str]) -> tuple[list[str], bool]:
-    """The arguments less --debug, which may stand anywhere before a `--`, and whether it was there."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    kept = [argument for argument in arguments[:end] if argument != "--debug"]
-    return kept + arguments[end:], len(kept) < end or os.environ.get("LLAMACHAT_DEBUG", "0") not in ("", "0")
-
-
-def _outcome(arguments: list[str], debug: bool) -> int:
+def _outcome(arguments: list[str]) -> int:
     """The exit code of one command line; what went wrong has been said on standard error."""
     try:
         return _run(arguments)
@@ -36,12 +28,23 @@ def _outcome(arguments: list[str], debug: bool) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPT
     except LlamaChatError as error:
-        return _said(str(error), error.exit_code, debug, getattr(error, "excerpt", ()))
+        return _said(str(error), error.exit_code, _wants_traceback(arguments), getattr(error, "excerpt", ()))
     except OSError as error:
-        return _said(_system_error(error), ExitCode.ERROR, debug)
+        return _said(_system_error(error), ExitCode.ERROR, _wants_traceback(arguments))
     except Exception as error:
         said = f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)"
-        return _said(said, ExitCode.ERROR, debug)
+        return _said(said, ExitCode.ERROR, _wants_traceback(arguments))
+
+
+def _wants_traceback(arguments: list[str]) -> bool:
+    """Whether LLAMACHAT_DEBUG or --debug asks for one; what follows an option may be its value, and no --debug."""
+    if os.environ.get("LLAMACHAT_DEBUG", "0") not in ("", "0"):
+        return True
+    if "--debug" not in arguments:
+        return False
+    from llamachat.cli.app import wants_traceback
+
+    return wants_traceback(arguments)
 
 
 def _run(arguments: list[str]) -> int:

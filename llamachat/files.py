@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from llamachat.errors import UsageError
@@ -24,3 +25,13 @@ def read_at_most(path: Path, most: int = LARGEST_TEXT, name: str = "") -> bytes:
     if len(content) > most:
         raise UsageError(f"{name} has more than {most} bytes, which is too much here")
     return content
+
+
+def read_again(path: Path, most: int = LARGEST_TEXT, name: str = "") -> bytes:
+    """As `read_at_most`, for what is asked for more than once: a pipe gives its content once, and it is kept."""
+    return _piped(path, most, name) if path.is_fifo() else read_at_most(path, most, name)
+
+
+@cache
+def _piped(path: Path, most: int, name: str) -> bytes:
+    return read_at_most(path, most, name)

@@ -46,7 +46,7 @@ that says what is wrong, where, and what to do.
 
 SETTINGS = """## Settings
 
-Every option can be set where it need not be typed. What is nearer counts:
+Every option but those of the moment can be set where it need not be typed. What is nearer counts:
 
 1. the command line;
 2. the environment: the variable `LLAMACHAT_` with the setting's name in capitals, as `LLAMACHAT_CTX_SIZE=4096`.
@@ -60,7 +60,7 @@ Every option can be set where it need not be typed. What is nearer counts:
 
 The configuration file is TOML. Names of settings are those of the options, without `--` and with `_` for `-`; `-` is
 understood, too. A setting counts for every command that has the option and takes the value. A relative path is relative
-to the file's folder.
+to the file's folder; so is the file of `model`, `model_draft`, `chat_template` and `prompt`, which may also be names.
 
     ctx_size = 4096
     temp = 0.7
@@ -72,8 +72,9 @@ to the file's folder.
 
 A name that is not known, and a value of the wrong kind or out of bounds, is refused with file and line, or the
 variable, and the nearest name. A setting that does not go with the command line (`json` in the file, `--grammar` typed)
-gives way to it, and one that means nothing alone (`system` without a chat) waits. `yes` cannot be set. `--help`,
-`--version`, `config path`, `config edit`, `completion` and `doctor` work with a broken file, too.
+gives way to it, and one that means nothing alone (`system` without a chat) waits. What is typed in vain is refused.
+`debug`, `profile`, `var`, `version` and `yes` cannot be set. `--help`, `--version`, `config path`, `config edit`,
+`completion` and `doctor` work with a broken file, too.
 """
 
 FILES = """## Files
@@ -83,6 +84,8 @@ On Linux; other systems have folders of their own for these, which `llamachat do
 | file or folder | what it is |
 | --- | --- |
 | `~/.config/llamachat/config.toml` | the configuration file |
+| `~/.config/llamachat/prompts/` | your prompts; beside the configuration file, wherever that is |
+| `~/.local/share/llamachat/chats/` | the chats that are kept |
 | `~/.local/share/llamachat/models/` | models that `llamachat pull` fetched |
 | `~/.local/state/llamachat/` | what was typed before |
 | `~/.cache/llamachat/` | compiled kernels; may be deleted at any time |

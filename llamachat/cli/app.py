@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_command
 
 from llamachat import __version__, cli
-from llamachat.cli.everywhere import Color, Everywhere, Profile, with_colour
+from llamachat.cli.everywhere import Color, Everywhere, Profile
 from llamachat.cli.groups import flattened
 from llamachat.cli.help import program_page
 from llamachat.cli.settings.command import SettingsCommand
+from llamachat.cli.words import asks_for_debug, dashed, spelled_out
 from llamachat.errors import ExitCode
 
 SUMMARY = """Chat with local GGUF language models.
@@ -42,8 +44,7 @@ def run_app(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; an empty one shows the help. Errors are raised."""
     stdout = sys.stdout
     try:
-        words = list(with_colour(arguments)) or ["--help"]
-        code = make_app()(words, prog_name="llamachat", standalone_mode=False)
+        code = make_app()(arguments or ["--help"], prog_name="llamachat", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
             raise
@@ -53,9 +54,9 @@ def run_app(arguments: list[str]) -> int:
     return code if isinstance(code, int) else ExitCode.DONE
 
 
-def dashed(name: str) -> str:
-    """`repeat_penalty` as `repeat-penalty`: llama.cpp takes both."""
-    return name.replace("_", "-")
+def wants_traceback(arguments: list[str]) -> bool:
+    """Whether a command line asks for --debug."""
+    return asks_for_debug(arguments, get_command(make_app()))
 
 
 def make_app() -> typer.Typer:
@@ -80,6 +81,10 @@ def make_app() -> typer.Typer:
 class Program(TyperGroup):
     """The program; its help lists the commands under headings."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Reads the words up to the command's name."""
+        return super().parse_args(ctx, list(spelled_out(args, self)))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help."""
         formatter.write(program_page(self))
@@ -92,7 +97,7 @@ def _program(
     profile: Profile = None,
     color: Color = "auto",
 ) -> None:
-    # --debug, and --version as the first argument, have been answered in __main__.
+    # What --debug asks for, and --version as the first argument, is done in __main__.
     if version:
         print(f"llamachat {__version__}")
         raise typer.Exit

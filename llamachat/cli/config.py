@@ -24,9 +24,10 @@ def config(
 ) -> None:
     """Show or edit what the options are when the command line does not say.
 
-    Every option is a setting: --ctx-size is `ctx_size` in the configuration file, and the variable of the environment
-    whose name is LLAMACHAT_ with the setting's name in capitals. The file is TOML. A profile is a table of settings,
-    chosen with --profile NAME or the variable LLAMACHAT_PROFILE:
+    Every option is a setting, but for --debug, --profile, --var, --version and --yes: --ctx-size is `ctx_size` in the
+    configuration file, and the variable of the environment whose name is LLAMACHAT_ with the setting's name in
+    capitals. The file is TOML. A profile is a table of settings, chosen with --profile NAME or the variable
+    LLAMACHAT_PROFILE:
 
     \b
       temp = 0.7

@@ -1,6 +1,7 @@
 """The options that keep an answer inside a grammar or a JSON schema."""
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConstraintChoice:
-    """What an answer must be; at most one of these. Raises UsageError where two are given."""
+    """What an answer must be; at most one of these. Raises UsageError for two, and with the place for a faulty one."""
 
     grammar: Annotated[
         str | None,
@@ -33,14 +34,14 @@ class ConstraintChoice:
     json: Annotated[bool, Option("--json", help="Only JSON, any value.")] = False
 
     def __post_init__(self) -> None:
-        given = [
-            f"--{item.name.replace('_', '-')}" for item in fields(self) if getattr(self, item.name) not in (None, False)
-        ]
+        given = self._given()
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} exclude one another: give one of them")
+        _ = self.source
 
+    @cached_property
     def source(self) -> "GrammarSource | None":
-        """The grammar, parsed and checked; None where none was given. Raises UsageError with the place of a fault."""
+        """The grammar, parsed and checked; None where none was given."""
         if not self._given():
             return None
         from llamachat.engine.grammar import GrammarSource  # numpy, which --help does without
@@ -56,4 +57,4 @@ class ConstraintChoice:
         return GrammarSource.json_schema()
 
     def _given(self) -> list[str]:
-        return [item.name for item in fields(self) if getattr(self, item.name) not in (None, False)]
+        return [f"--{f.name.replace('_', '-')}" for f in fields(self) if getattr(self, f.name) not in (None, False)]

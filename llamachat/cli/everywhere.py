@@ -1,9 +1,7 @@
 """The options of every command."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
-from typing import Annotated, get_args
+from typing import Annotated
 
 from typer import Option
 
@@ -31,16 +29,3 @@ class Everywhere:
     def apply(self) -> None:
         """Lets the rest of the program know."""
         choose_colour(self.color)
-
-
-def with_colour(words: Sequence[str]) -> Iterator[str]:
-    """The words with a value for every --color: alone it means auto, and --no-color is `--color=never`."""
-    ended = False
-    for word, following in zip_longest(words, words[1:], fillvalue=""):
-        ended = ended or word == "--"
-        if word == "--no-color" and not ended:
-            yield "--color=never"
-        elif word == "--color" and not ended and following not in get_args(When):
-            yield "--color=auto"
-        else:
-            yield word

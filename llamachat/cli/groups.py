@@ -7,10 +7,10 @@ an option of its own. So an option that several commands share is declared once,
 import copy
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial, wraps
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Protocol, get_args, get_origin, runtime_checkable
 
 from typer import Context, Option
 from typer.models import OptionInfo
@@ -25,6 +25,21 @@ METAVARS: dict[Any, str] = {int: "N", float: "X"}
 CONTEXT = "context"
 
 _SWITCH = re.compile(r"^--(?!no-)([^/]+)$")
+
+
+@runtime_checkable
+class ChecksTyped(Protocol):
+    """A group some of whose options mean nothing alone: as settings they wait, typed they are a mistake."""
+
+    def check_typed(self, names: Collection[str]) -> None:
+        """Raises UsageError for what the command line gives in vain; `names` are the parameters that it gives."""
+        ...
+
+
+def typed(context: Context) -> frozenset[str]:
+    """The parameters that the command line itself gives."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
 
 
 def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., Any]:
@@ -47,6 +62,8 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
             values |= {name: context is not None and _is_on(context, name) for name in shared}
         for name, group in groups.items():
             values[name] = _built(group, values, found)
+            if context is not None and isinstance(values[name], ChecksTyped):
+                values[name].check_typed(typed(context))
         if context is not None and context.meta.get(CHECK):
             return None
         return command(**{name: values[name] for name in signature.parameters})
@@ -64,8 +81,9 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
 
 
 def _is_on(context: Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name != "DEFAULT" and context.params[name] != "never"
+    """Whether a switch is on that --color is, too: a setting that leaves it to the terminal does not ask for it."""
+    value = context.params[name]
+    return value == "always" or (value != "never" and name in typed(context))
 
 
 def _built(group: Any, values: Mapping[str, Any], found: list[Found]) -> Any:

@@ -95,15 +95,19 @@ class LengthChoice:
         bool, Option("--context-shift/--no-context-shift", help="Whether to go on when the context is full.")
     ] = True
 
+    def __post_init__(self) -> None:
+        if "" in (self.stop or ()):
+            raise UsageError("--stop: an empty text would stop the model before its first word")
+
     def options(self, sampling: "SamplingOptions", constraint: ConstraintChoice | None = None) -> "GenerationOptions":
-        """The engine's options for one answer. Raises UsageError for an empty stop text."""
+        """The engine's options for one answer."""
         from llamachat.engine.generate import GenerationOptions  # numpy, which --help does without
 
         return GenerationOptions(
             sampling=sampling,
             max_tokens=self.n_predict,
             stop=tuple(self.stop or ()),
-            grammar=constraint.source() if constraint is not None else None,
+            grammar=constraint.source if constraint is not None else None,
             n_keep=self.keep if self.context_shift else None,
         )
 

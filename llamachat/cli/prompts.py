@@ -17,11 +17,11 @@ def prompts(
 ) -> None:
     """List the prompts that `run --prompt` knows, or print one.
 
-    Yours are the files NAME.jinja in the folder `prompts` of the platform's folder of configurations, which is
-    ~/.config/llamachat on Linux; one of the same name stands in for the program's. A file has a head between two lines
-    of `---`, in TOML: `description`, settings of `run` by their names, as `temp = 0.2`, `stop` or `template = "chat"`,
-    and below all others the table `[variables]` with a default for each. What follows is Jinja, in which {{ input }} is
-    where -p, files and standard input go.
+    Yours are the files NAME.jinja in the folder `prompts` beside the configuration file (`llamachat config path`),
+    which is in ~/.config/llamachat on Linux; one of the same name stands in for the program's. A file has a head
+    between two lines of `---`, in TOML: `description`, settings of `run` by their names, as `temp = 0.2`, `stop` or
+    `template = "chat"`, and below all others the table `[variables]` with a default for each. What follows is Jinja, in
+    which {{ input }} is where -p, files and standard input go.
     """
     from llamachat.cli.prompt_library.listing import records  # here and below: what --help does without
     from llamachat.cli.prompt_library.reading import open_prompt

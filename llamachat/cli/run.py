@@ -8,25 +8,23 @@ from typer import Context
 
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.groups import typed
 from llamachat.cli.manner import Manner
 from llamachat.cli.options import LengthChoice, ModelChoice
 from llamachat.cli.preview import Wanted, show_previews
 from llamachat.cli.prompt_cache import PromptCacheChoice
 from llamachat.cli.report import Format, ReportChoice
+from llamachat.cli.run_agreement import Asked
 from llamachat.cli.run_many import answer_many, many_lines
 from llamachat.cli.run_prompt import RunPrompt
 from llamachat.cli.speculation import SpeculationChoice
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.errors import EndedByLength, ExitCode, UsageError
+from llamachat.errors import EndedByLength, ExitCode
 
 if TYPE_CHECKING:
     from llamachat.terminal.output import Output
     from llamachat.terminal.speaker import Answer, Speaker
-
-OF_CHATS = ("chat_template", "template_kwargs", "reasoning")
-OF_ONE = ("prompt_cache", "lookup", "model_draft", "grp_attn_n")
-"""Options that need --chat, and those that several answers side by side do without."""
 
 
 def run(
@@ -50,8 +48,9 @@ def run(
     `cat notes.txt | llamachat run --chat -p "Summarise:"`.
     """
     report.silence()
-    options, keeper = prompt.length(length).options(report.sampling(sampling), constraint), kept.keeper()
-    _check_typed(context, manner)
+    asked = Asked(manner, model, prompt, speculation, kept).agreed(typed(context))
+    manner, model, prompt, keeper = asked.manner, asked.model, asked.prompt, asked.kept.keeper()
+    options = prompt.length(length).options(report.sampling(sampling), constraint)
     data = prompt.data() if manner.prompts is None else None
     wanted = Wanted(template, prompt.system(manner.system, data), manner.answers)
     if manner.many:
@@ -62,7 +61,7 @@ def run(
     worded = prompt.whole(data or "")
     if manner.dry_run:
         return show_previews(model, [(worded, options)], wanted, report)
-    with loading.open_speaker(model, options, speculation) as opened:
+    with loading.open_speaker(model, options, asked.speculation) as opened:
         speaker = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
         ids = speaker.prompt(worded.text, wanted.system) if manner.answers else speaker.raw_prompt(worded)
         ids = keeper.take_over(speaker, ids) if keeper is not None else ids
@@ -72,24 +71,6 @@ def run(
             keeper.keep(speaker, len(ids))
         _tell(speaker, answer, report)
     return _code(answer, manner)
-
-
-def _check_typed(context: Context, manner: Manner) -> None:
-    """Raises UsageError for options on the command line that do not go together; as settings they wait."""
-    typed = [option for option in (*OF_CHATS, *OF_ONE) if _is_typed(context, option)]
-    if not manner.answers and (wrong := [one for one in typed if one in OF_CHATS]):
-        raise UsageError(f"{_dashed(wrong[0])} is part of a chat: give --chat too")
-    if manner.many and (wrong := [one for one in typed if one in OF_ONE]):
-        raise UsageError(f"--parallel and --prompts cannot be combined with {_dashed(wrong[0])}")
-
-
-def _is_typed(context: Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
-def _dashed(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 def _output(speaker: "Speaker", ids: Sequence[int], wanted: Wanted, report: ReportChoice) -> "Output":

@@ -12,7 +12,7 @@ from llamachat.cli.prompt import STDIN, read_file, read_stdin
 from llamachat.cli.report import ReportChoice
 from llamachat.cli.run_prompt import RunPrompt
 from llamachat.cli.template_choice import Reasoning
-from llamachat.errors import EndedByLength, ExitCode, UsageError
+from llamachat.errors import EndedByLength, ExitCode
 
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
@@ -30,8 +30,6 @@ def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions", 
 
     if manner.prompts is None:
         return repeated(prompt.whole(data or ""), options, manner.parallel or 1)
-    if prompt.file:
-        raise UsageError("--prompts and --file exclude one another: each line of --prompts is an input of its own")
     if manner.prompts == STDIN:
         text, name = read_stdin(), "--prompts, standard input"
     else:

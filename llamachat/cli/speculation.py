@@ -1,6 +1,6 @@
 """Options for guessing tokens ahead."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,13 @@ class SpeculationChoice:
             raise UsageError("--lookup-cache-static is asked by --lookup: give that too")
         if self.draft_min > self.draft_max:
             raise UsageError(f"--draft-min {self.draft_min} is more than --draft-max {self.draft_max}")
+
+    def check_typed(self, names: Collection[str]) -> None:
+        """Raises UsageError for what is said of guesses that nobody makes."""
+        if "draft_max" in names and not (self.lookup or self.model_draft):
+            raise UsageError("--draft-max says how many tokens are guessed: give --lookup or --model-draft, too")
+        if {"draft_min", "draft_p_min"} & set(names) and not self.model_draft:
+            raise UsageError("--draft-min and --draft-p-min say how a draft model guesses: give --model-draft, too")
 
     def open(
         self, choice: "ModelChoice", tokenizer: Callable[[], "Tokenizer"], stack: ExitStack, status: "Status"

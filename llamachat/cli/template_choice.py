@@ -1,6 +1,7 @@
 """Which chat template, what it is told besides the conversation, and what becomes of a model's reasoning."""
 
 import json
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from llamachat.errors import UsageError
-from llamachat.files import read_at_most
+from llamachat.files import read_again
 
 if TYPE_CHECKING:
     from llamachat.library import Templated
@@ -84,7 +85,7 @@ class TemplateChoice:
             return builtin_template(given)
         if "{{" in given or "{%" in given:
             return given
-        if _is_there(Path(given)):
+        if os.sep in given or _is_there(Path(given)):
             return _text_of(Path(given))
         close = get_close_matches(given, builtin_names(), 1)
         hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
@@ -101,16 +102,16 @@ class TemplateChoice:
 
 
 def _is_there(path: Path) -> bool:
-    """Whether there is a file of this name."""
+    """Whether there is a file of this name, or a pipe."""
     try:
-        return path.is_file()
+        return path.exists() and not path.is_dir()
     except OSError:  # a text that is too long for a name
         return False
 
 
 def _text_of(path: Path) -> str:
     try:
-        content = read_at_most(path, LARGEST_FILE, f"--chat-template {path}").decode("utf-8")
+        content = read_again(path, LARGEST_FILE, f"--chat-template {path}").decode("utf-8")
         return content.replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise UsageError(f"--chat-template {path} is not UTF-8 text (offset {error.start})") from error

@@ -151,14 +151,14 @@ def _row(
         "test_time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "avg_ns": round(statistics.mean(seconds) * 1e9),
         "stddev_ns": round(statistics.stdev(seconds) * 1e9) if len(seconds) > 1 else 0,
-        "avg_ts": statistics.mean(speeds),
-        "stddev_ts": statistics.stdev(speeds) if len(speeds) > 1 else 0.0,
+        "avg_ts": round(statistics.mean(speeds), 4),
+        "stddev_ts": round(statistics.stdev(speeds), 4) if len(speeds) > 1 else 0.0,
         "samples_ns": [round(s * 1e9) for s in seconds],
-        "samples_ts": speeds,
+        "samples_ts": [round(speed, 4) for speed in speeds],
         "achieved": achieved,
         "limit": limit,
         "limit_unit": "operations/s" if n_prompt else "bytes/s",
-        "limit_share": achieved / limit,
+        "limit_share": round(achieved / limit, 4),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,11 +31,14 @@ class Worded:
 
 
 class TextTemplate:
-    """Jinja, and the file that it is from; its errors name file and line. jinja2 is imported when it is first used."""
+    """Jinja, and the file that it is from; its errors name file and line. jinja2 is imported when it is first used.
 
-    def __init__(self, source: str, file: object) -> None:
+    line_of: the file's line for one of the source, where the file has more than that.
+    """
+
+    def __init__(self, source: str, file: object, line_of: Callable[[int], int] = int) -> None:
         self.source = source
-        self._file = file
+        self._file, self._line_of = file, line_of
 
     @property
     def names(self) -> frozenset[str]:
@@ -56,7 +59,7 @@ class TextTemplate:
             raise UsageError(f"{self._file}: the text {str(error).removeprefix('The chat template ')}") from error
         except Exception as error:
             line = template_line(error)
-            place = f"{self._file}, line {line}" if line else self._file
+            place = f"{self._file}, line {self._line_of(line)}" if line else self._file
             raise UsageError(f"{place}: {one_line(error) or type(error).__name__}") from error
 
     def worded(self, own: Mapping[str, Any], given: Mapping[str, str]) -> Worded:
@@ -98,6 +101,6 @@ class TextTemplate:
             yield
         except TemplateSyntaxError as error:
             reason = one_line(error.message or error).rstrip(".")
-            raise UsageError(f"{self._file}, line {error.lineno}: {reason} (Jinja)") from error
+            raise UsageError(f"{self._file}, line {self._line_of(error.lineno)}: {reason} (Jinja)") from error
         except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
             raise UsageError(f"{self._file}: not valid Jinja: {one_line(error) or type(error).__name__}") from error

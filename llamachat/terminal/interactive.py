@@ -129,10 +129,10 @@ class Interactive:
         self._take(answer, answer.text + reverse)
         # What the context has forgotten may be of this answer, too.
         del self._ids[answer.timings.n_keep : answer.timings.n_keep + answer.timings.n_forgotten]
-        if answer.reason == "cancelled":
-            self._speaker.output.end_line()
-        elif answer.reason == "eos" and self._wording.reverse:
+        if answer.reason == "eos" and self._wording.reverse:
             self._put(f"\n{self._wording.reverse[0]}")
+        elif answer.reason in ("eos", "cancelled"):
+            self._speaker.output.end_line()
 
     def _listen(self) -> bool:
         """The person's turn; False at the end of the input. An empty line lets the model go on as it was."""

@@ -30,14 +30,15 @@ def report(timings: Timings, load_s: float, n_ctx: int) -> str:
 
 
 def record(timings: Timings, load_s: float, n_ctx: int) -> dict[str, float]:
-    """All figures by name: tokens, seconds (`_s`), tokens a second (`_per_s`)."""
-    return {
+    """All figures by name: tokens, seconds (`_s`), tokens a second (`_per_s`), with four decimals at most."""
+    figures = {
         "load_s": load_s,
         **asdict(timings),
         "prompt_per_s": _per_second(timings.n_prompt - timings.n_known, timings.prompt_s),
         "generation_per_s": _per_second(timings.n_generated - 1, timings.generation_s),
         "n_ctx": n_ctx,
     }
+    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _rows(timings: Timings, load_s: float, n_ctx: int) -> Iterator[tuple[str, str]]:

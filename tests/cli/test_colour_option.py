@@ -3,8 +3,6 @@
 import pytest
 from tiny_gguf import tiny_gguf
 
-from llamachat.cli.everywhere import with_colour
-
 DIM = b"\x1b[2m"
 
 
@@ -51,21 +49,6 @@ def test_a_colour_that_is_none_of_the_three_is_refused(llamachat):
 
 
 @pytest.mark.parametrize(
-    ("words", "meant"),
-    [
-        (["run", "--color", "-p", "x"], ["run", "--color=auto", "-p", "x"]),
-        (["run", "--color", "never"], ["run", "--color", "never"]),
-        (["run", "--color"], ["run", "--color=auto"]),
-        (["run", "--no-color"], ["run", "--color=never"]),
-        (["run", "--", "--color", "--no-color"], ["run", "--", "--color", "--no-color"]),
-        ([], []),
-    ],
-)
-def test_colour_alone_means_where_it_is_welcome(words, meant):
-    assert list(with_colour(words)) == meant
-
-
-@pytest.mark.parametrize(
     ("words", "coloured"),
     [((), False), (("--color",), True), (("--color", "always"), True), (("--color", "never"), False)],
 )
@@ -74,3 +57,13 @@ def test_the_classic_mode_is_coloured_where_that_was_asked_for(terminal, words, 
     child.expect("answer")
     shown = child.before
     assert ("\x1b[3" in shown) == coloured, repr(shown)
+
+
+@pytest.mark.parametrize(("setting", "coloured"), [("auto", False), ("never", False), ("always", True)])
+def test_the_classic_mode_is_coloured_by_a_setting_only_where_that_says_always(
+    terminal, environment, setting, coloured
+):
+    environment["LLAMACHAT_COLOR"] = setting
+    child = terminal("interactive", "-p", "Hello", "-r", "answer")
+    child.expect("answer")
+    assert ("\x1b[3" in child.before) == coloured

@@ -10,7 +10,7 @@ from llamachat.errors import UsageError
 
 
 def test_without_an_option_there_is_no_grammar():
-    assert ConstraintChoice().source() is None
+    assert ConstraintChoice().source is None
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_without_an_option_there_is_no_grammar():
     ],
 )
 def test_an_option_becomes_a_source(options, kind, accepted):
-    source = ConstraintChoice(**options).source()
+    source = ConstraintChoice(**options).source
     assert (source.kind, source.text) == (kind, accepted)
 
 
@@ -32,7 +32,7 @@ def test_an_option_becomes_a_source(options, kind, accepted):
 def test_a_file_becomes_a_source(tmp_path, option, kind, text):
     path = tmp_path / "file"
     path.write_text(text)
-    source = ConstraintChoice(**{option: path}).source()
+    source = ConstraintChoice(**{option: path}).source
     assert (source.kind, source.text, source.name) == (kind, text, "file")
 
 
@@ -43,9 +43,9 @@ def test_two_of_them_exclude_one_another():
 
 def test_a_fault_names_the_option():
     with pytest.raises(UsageError, match=r"^--grammar:1:10: this literal is never closed"):
-        ConstraintChoice(grammar='root ::= "a').source()
+        ConstraintChoice(grammar='root ::= "a')
     with pytest.raises(UsageError, match=r"^--json-schema: at #/not: the keyword 'not' is not supported"):
-        ConstraintChoice(json_schema='{"not": {}}').source()
+        ConstraintChoice(json_schema='{"not": {}}')
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,11 @@ def test_a_fault_names_the_option():
         (["--grammar", "list"], {"grammar": "list"}),
     ],
 )
-def test_the_options_have_the_names_of_llama_cpp(arguments, expected):
+def test_the_options_have_the_names_of_llama_cpp(arguments, expected, tmp_path, monkeypatch):
     import typer
 
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.json").write_text("{}")
     seen = []
     app = typer.Typer()
 

@@ -101,6 +101,13 @@ def test_folders_tell_what_cannot_be_written(monkeypatch, tmp_path):
     assert not found["cache"].problem
 
 
+def test_folders_of_chats_and_prompts_are_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("LLAMACHAT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("LLAMACHAT_CONFIG", str(tmp_path / "config" / "c.toml"))
+    found = {fact.name: fact.value["path"] for fact in places.folders()}
+    assert (found["chats"], found["prompts"]) == (f"{tmp_path}/data/chats", f"{tmp_path}/config/prompts")
+
+
 def test_the_kept_kernels_are_counted(monkeypatch, tmp_path):
     monkeypatch.setenv("LLAMACHAT_CACHE", str(tmp_path))
     assert [fact.value for fact in places.object_cache()] == [0]

@@ -95,11 +95,10 @@ def test_a_system_prompt_has_variables_too_unless_the_person_gives_another(seen,
     assert "{{ x }}" in seen("--prompt", "s", "--var", "language=Latin", "-p", "x", "--system", "{{ x }}")["prompt"]
 
 
-def test_the_command_line_and_the_environment_count_before_the_prompt_and_that_before_the_file(seen, own, tmp_path):
-    own("greet", GREET)
-    config = tmp_path / "c.toml"
+def test_the_command_line_and_the_environment_count_before_the_prompt_and_that_before_the_file(seen, own):
+    config = own("greet", GREET).parents[1] / "config.toml"
     config.write_text('temp = 0.9\ntop_p = 0.7\nsystem = "From the file."\n[profile.p]\ntop_k = 8\n')
-    more = {"LLAMACHAT_CONFIG": str(config), "LLAMACHAT_PROFILE": "p"}
+    more = {"LLAMACHAT_PROFILE": "p"}
     start = ["--prompt", "greet", "--var", "what=x", "-p", "y"]
     found = seen(*start, **more)
     assert [found["sampling"][name] for name in ("temp", "top_k", "top_p")] == [0.25, 3, 0.7]
@@ -111,10 +110,10 @@ def test_the_command_line_and_the_environment_count_before_the_prompt_and_that_b
     assert "END" not in seen(*start, "--stop", "x")["stop"]
 
 
-def test_a_prompt_can_be_chosen_by_a_profile(seen, own, tmp_path):
-    own("quote", "---\ntemp = 0.3\n---\n> {{ input }}")
-    (tmp_path / "c.toml").write_text('[profile.q]\nprompt = "quote"\n')
-    found = seen("--profile", "q", "-p", "x", LLAMACHAT_CONFIG=f"{tmp_path}/c.toml")
+def test_a_prompt_can_be_chosen_by_a_profile(seen, own):
+    path = own("quote", "---\ntemp = 0.3\n---\n> {{ input }}")
+    (path.parents[1] / "config.toml").write_text('[profile.q]\nprompt = "quote"\n')
+    found = seen("--profile", "q", "-p", "x")
     assert (found["prompt"], found["sampling"]["temp"]) == ("<s>> x", 0.3)
 
 
@@ -124,6 +123,14 @@ def test_ones_own_prompt_stands_in_for_that_of_the_program(seen, own, llamachat)
     listed = json.loads(llamachat("prompts", "--output", "json").stdout)
     (found,) = [one for one in listed if one["name"] == "summarize"]
     assert (found["source"], found["path"]) == ("yours", str(path))
+
+
+def test_prompts_lie_beside_the_configuration_file_wherever_that_is(seen, tmp_path):
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "near.jinja").write_text("Near: {{ input }}")
+    (tmp_path / "c.toml").touch()
+    found = seen("--prompt", "near", "-p", "x", LLAMACHAT_CONFIG=f"{tmp_path}/c.toml")
+    assert found["prompt"] == "<s>Near: x"
 
 
 def test_a_file_anywhere_is_a_prompt(seen, tmp_path):

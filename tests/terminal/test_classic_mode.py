@@ -70,6 +70,12 @@ def test_where_the_model_ends_by_itself_the_first_reverse_prompt_is_put_in(talk)
     assert told.read[1] == "<s>Go end\nA:x\n"
 
 
+def test_where_the_model_ends_by_itself_and_there_is_no_reverse_prompt_a_new_line_begins(talk):
+    told = talk("Go", "x\n", (" end", "done"), prefix="> ")
+    assert told.shown == "Go end\n> done\n> \n"
+    assert told.read[1] == "<s>Go end> x\n"
+
+
 def test_an_empty_line_lets_the_model_go_on_and_adds_nothing(talk):
     told = talk("Go", "\n", (" on User:", " further"), reverse=USER, prefix=" ", suffix="Bot:")
     assert told.read[1:] == []

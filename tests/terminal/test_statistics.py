@@ -38,6 +38,13 @@ def test_a_report_has_a_line_for_each_part() -> None:
     ]
 
 
+def test_figures_of_a_record_have_four_decimals() -> None:
+    found = record(replace(PLAIN, prompt_s=1 / 3, sampling_s=2e-5), 2 / 3, 512)
+    assert (found["load_s"], found["prompt_s"], found["sampling_s"]) == (0.6667, 0.3333, 0)
+    assert found["prompt_per_s"] == 300
+    assert isinstance(found["n_prompt"], int)
+
+
 def test_a_record_has_every_figure() -> None:
     found = record(PLAIN, 0.4, 512)
     assert found.items() >= asdict(PLAIN).items()

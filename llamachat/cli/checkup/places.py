@@ -11,6 +11,7 @@ from llamachat.cli.settings.file import config_path
 from llamachat.engine.memory import size_text
 from llamachat.errors import LlamaChatError
 from llamachat.session.history import default_path
+from llamachat.session.places import database_path
 
 
 def folders() -> Iterator[Fact]:
@@ -18,6 +19,7 @@ def folders() -> Iterator[Fact]:
     places: dict[str, Callable[[], Path]] = {
         "config": lambda: config_path(),
         "prompts": own_folder,
+        "chats": lambda: database_path().parent,
         "models": models_folder,
         "cache": cache_folder,
         "state": lambda: default_path().parent,

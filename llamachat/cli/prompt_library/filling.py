@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
 
 from llamachat.cli.prompt_library.reading import INPUT, LibraryPrompt
 from llamachat.errors import UsageError
@@ -18,7 +18,8 @@ class Filling:
     def __init__(self, prompt: LibraryPrompt, given: Mapping[str, str]) -> None:
         self._prompt = prompt
         self._body = TextTemplate(prompt.body, prompt.path)
-        self._system = None if prompt.system is None else TextTemplate(prompt.system, prompt.settings.place("system"))
+        line_of = partial(prompt.settings.line_within, "system")
+        self._system = None if prompt.system is None else TextTemplate(prompt.system, prompt.path, line_of)
         asked = self._asked_of_body | (self._system.names if self._system is not None else frozenset())
         self._check(given, sorted(asked | prompt.variables.keys()))
         self._given = dict(given)

@@ -1,9 +1,10 @@
-"""Where prompts lie: in the person's folder of configurations, and with the program; the person's own come first."""
+"""Where prompts lie: beside the person's configuration file, and with the program; the person's own come first."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from llamachat.cli.settings.file import config_path
 from llamachat.errors import UsageError
 
 ENDING = ".jinja"
@@ -12,10 +13,11 @@ _PACKAGE = Path(__file__).resolve().parents[2]
 
 
 def own_folder() -> Path:
-    """The folder of the person's own prompts, which need not exist. Raises RuntimeError for a user without a home."""
-    from platformdirs import user_config_path  # 3 ms, which --help does without
+    """The folder of the person's own prompts, beside the configuration file; it need not exist.
 
-    return user_config_path("llamachat", appauthor=False) / "prompts"
+    Raises RuntimeError for a user without a home.
+    """
+    return config_path().parent / "prompts"
 
 
 def shipped_folder() -> Path:

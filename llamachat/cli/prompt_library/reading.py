@@ -4,6 +4,7 @@ The head has `description`, the table `[variables]`, and settings of `run` by th
 in messages are those of the file: the head's lines and the text's are kept where they are, and the others emptied.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from typing import Any
 from llamachat.cli.prompt_library.places import ENDING, prompt_paths
 from llamachat.cli.settings.file import ConfigFile, parsed
 from llamachat.errors import UsageError
-from llamachat.files import read_at_most
+from llamachat.files import read_again
 
 LARGEST_FILE = 4_000_000
 FENCE = "---"
@@ -50,8 +51,11 @@ class LibraryPrompt:
 
 
 def open_prompt(name: str) -> LibraryPrompt:
-    """The prompt of this name, or of a file NAME.jinja. Raises UsageError if there is none, or if it is broken."""
-    if name.endswith(ENDING):
+    """The prompt of this name, or of a file: NAME.jinja, or any path with a slash in it.
+
+    Raises UsageError if there is none, or if it is broken.
+    """
+    if name.endswith(ENDING) or os.sep in name:
         return read_prompt(Path(name))
     paths = prompt_paths()
     if name in paths:
@@ -63,7 +67,7 @@ def open_prompt(name: str) -> LibraryPrompt:
 
 def read_prompt(path: Path) -> LibraryPrompt:
     """The prompt of a file. Raises UsageError with file, line and cause."""
-    content = read_at_most(path, LARGEST_FILE, f"the prompt {path}")
+    content = read_again(path, LARGEST_FILE, f"the prompt {path}")
     try:
         lines = content.decode("utf-8-sig").replace("\r\n", "\n").split("\n")
     except UnicodeDecodeError as error:

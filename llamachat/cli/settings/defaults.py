@@ -90,7 +90,7 @@ class Defaults:
         if given is not None:
             return gather_of_prompt(command, open_prompt(given).settings)
         try:
-            prompt = open_prompt(str(chosen[0].raw))
+            prompt = open_prompt(chosen[0].value_for(options[0]))
         except UsageError as error:
             raise UsageError(f"{chosen[0].place}: {error}") from error
         return gather_of_prompt(command, prompt.settings)

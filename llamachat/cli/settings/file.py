@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from llamachat.errors import UsageError
+from llamachat.files import read_again
 
 NAME = "config.toml"
 CHOSEN = "LLAMACHAT_CONFIG"
+LARGEST_FILE = 1_000_000
 
 _KEY = r"""(?:[\w-]+|"[^"]*"|'[^']*')"""
 _HEADER = re.compile(rf"\s*\[\s*({_KEY}(?:\s*\.\s*{_KEY})*)\s*\]")
@@ -53,6 +55,14 @@ class ConfigFile:
                 best, depth = number, len(path)
         return best
 
+    def line_within(self, key: str, number: int) -> int:
+        """The file's line for line `number` of a key's text, where that goes over several; else the key's own line."""
+        first = self.line(key)
+        text = self.text.splitlines()[first - 1].partition("=")[2].strip()
+        if not text.startswith(('"""', "'''")):
+            return first
+        return first + number - (len(text) > 3)  # a line break behind the quotes is no part of the text
+
 
 def config_path() -> Path:
     """Where the file is, or would be: $LLAMACHAT_CONFIG, or config.toml in the platform's folder of configurations."""
@@ -67,7 +77,7 @@ def read_config() -> ConfigFile | None:
     """The configuration file; None where there is none. Raises UsageError with file and line where it is no TOML."""
     try:
         path = config_path()
-        content = path.read_bytes()
+        path.stat()
     except RuntimeError:  # a user without a home
         return None
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -76,7 +86,7 @@ def read_config() -> ConfigFile | None:
         return None
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from error
-    return parsed(path, content)
+    return parsed(path, read_again(path, LARGEST_FILE))
 
 
 def parsed(path: Path, content: bytes) -> ConfigFile:

@@ -15,7 +15,9 @@ from llamachat.errors import UsageError
 Values = Mapping[str, Any]
 Make = Callable[[Values], Any]
 
-DEPENDENT = frozenset({"lookup_cache_static", "prompt_cache_all", "prompt_cache_ro", "system"})
+DEPENDENT = frozenset(
+    {"logprobs", "lookup_cache_static", "prompt_cache_all", "prompt_cache_ro", "prompt_cache_type", "system"}
+)
 """Settings that mean nothing without another option, and wait for it."""
 
 
@@ -43,7 +45,7 @@ def fitting(make: Make, values: Values, defaults: Values, found: Sequence[Found]
         _check(make, defaults, independent, level)
     kept = {**values, **{one.parameter: defaults[one.parameter] for one in found}}
     made = make(kept)
-    for one in found:
+    for one in sorted(found, key=lambda one: one.setting.name in DEPENDENT):
         tried = {**kept, one.parameter: values[one.parameter]}
         with suppress(UsageError):
             made = make(tried)
@@ -77,4 +79,4 @@ def _refuse(make: Make, values: Values, place: str) -> None:
     try:
         make(values)
     except UsageError as error:
-        raise UsageError(f"{place}: {error}") from error
+        raise UsageError(f"{place}: {error}", error.excerpt) from error

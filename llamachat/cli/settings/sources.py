@@ -94,12 +94,6 @@ def gather_of_prompt(command: Any, head: ConfigFile) -> list[Setting]:
     return list(_of_table(known, head, PROMPT))
 
 
-def profile_names() -> list[str]:
-    """The profiles of the configuration file. Raises as `read_config`."""
-    file = read_config()
-    return list(file.profiles) if file is not None else []
-
-
 def _of_environment(known: Known) -> Iterator[Setting]:
     for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in VARIABLES):
         setting = Setting(name.removeprefix(PREFIX).lower(), os.environ[name], ENVIRONMENT)

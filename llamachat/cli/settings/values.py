@@ -13,6 +13,9 @@ from llamachat.errors import UsageError
 
 WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
+MAYBE_FILES = frozenset({"chat_template", "model", "model_draft", "prompt_name"})
+"""Options that take a name or a file."""
+
 Parameter = Any
 """An option of a command, as Typer makes it."""
 
@@ -29,6 +32,8 @@ def from_file(option: Parameter, value: object, folder: Path) -> Any:
             raise UsageError(f"must be {what}{' or a list of them' if option.multiple else ''}, not {_shown(value)}")
     if kind(option) == "path":
         items = [_path(str(item), folder) for item in items]
+    if option.name in MAYBE_FILES:
+        items = [_file_or_text(str(item), folder) for item in items]
     return _admitted(option, items if option.multiple else items[0])
 
 
@@ -139,6 +144,16 @@ def _several(text: str) -> list[str]:
 
 def _path(name: str, folder: Path) -> str:
     return name if name == "-" else str(folder / os.path.expanduser(name))
+
+
+def _file_or_text(text: str, folder: Path) -> str:
+    """The path of a file beside the one that names it, where there is one that is called so; else the text."""
+    path = folder / os.path.expanduser(text)
+    try:
+        is_file = ("." in text or os.sep in text) and path.is_file()
+    except OSError:  # Jinja, too long for a name
+        is_file = False
+    return str(path) if is_file else text
 
 
 def _shown(value: object) -> str:

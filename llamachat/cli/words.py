@@ -1,0 +1,64 @@
+"""The words of a command line that mean the same behind every command: --debug, and --color with and without a value.
+
+What follows an option that takes a value is that value, whatever it looks like; behind `--` there are no options.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, get_args
+
+from llamachat.terminal.colour import When
+
+COLOUR, DEBUG = "--color", "--debug"
+WHEN = get_args(When)
+
+
+def dashed(name: str) -> str:
+    """`repeat_penalty` as `repeat-penalty`: llama.cpp takes both."""
+    return name.replace("_", "-")
+
+
+def spelled_out(words: Sequence[str], command: Any) -> Iterator[str]:
+    """The words without --debug and with a value for every --color: alone it means auto, --no-color is `--color=never`.
+
+    They stand behind the name of the command; a command that has commands is meant by those before a name only.
+    """
+    for (word, following), is_option in zip(pairwise([*words, ""]), _options(words, command), strict=True):
+        if is_option and word == "--no-color":
+            yield f"{COLOUR}=never"
+        elif is_option and word == COLOUR and following not in WHEN:
+            yield f"{COLOUR}=auto"
+        elif not is_option or word != DEBUG:
+            yield word
+
+
+def asks_for_debug(words: Sequence[str], program: Any) -> bool:
+    """Whether --debug is among the words, and is not a value."""
+    if any(word == DEBUG and meant for word, meant in zip(words, _options(words, program), strict=True)):
+        return True
+    at = next((index for index, word in enumerate(words) if word in program.commands), len(words))
+    own = words[at + 1 :]
+    command = program.commands[words[at]] if own else program
+    return any(word == DEBUG and meant for word, meant in zip(own, _options(own, command), strict=True))
+
+
+def _options(words: Sequence[str], command: Any) -> Iterator[bool]:
+    """Of each word whether it is an option of the command, and no value."""
+    options = [one for one in command.params if one.param_type_name == "option"]
+    names = {name for one in options for name in (*one.opts, *one.secondary_opts)}
+    valued = {name for one in options if not one.is_flag for name in one.opts if name != COLOUR}
+    waiting = ended = False
+    for before, word in pairwise(["", *words]):
+        is_value = waiting or (before == COLOUR and word in WHEN)
+        ended = ended or (not is_value and (word == "--" or (hasattr(command, "commands") and word[:1] != "-")))
+        yield word.startswith("-") and not (is_value or ended)
+        waiting = not (is_value or ended) and _waits(word, names, valued)
+
+
+def _waits(word: str, names: set[str], valued: set[str]) -> bool:
+    """Whether an option's value is the next word. Letters may stand together: `-qp TEXT`."""
+    name = dashed(word) if word.startswith("--") else word
+    if name in names or name.startswith("--"):
+        return name in valued
+    taking = [place for place, letter in enumerate(word) if place and f"-{letter}" in valued]
+    return word.startswith("-") and taking[:1] == [len(word) - 1]

@@ -8,11 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
 from llamachat import __version__
 from llamachat.catalog.sources import GEMMA3, SMOLLM2
-from llamachat.cli.app import MEANINGS, make_app
+from llamachat.cli.app import MEANINGS, make_program
 from llamachat.engine.jit.isa import ISAS
 from llamachat.engine.models import SYNONYMS, architectures
 from llamachat.engine.quants import FORMATS
@@ -26,7 +25,7 @@ ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PERFORMANCE = (ROOT / "docs" / "performance.md").read_text("utf-8")
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("prompts/*.md")])
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-APP = get_command(make_app())
+APP = make_program()
 
 
 def command_lines(document):

@@ -38,6 +38,12 @@ def test_the_version_is_answered_before_typer_is_imported():
     assert loaded(f"{code}\nassert 'typer' not in sys.modules") == []
 
 
+def test_a_command_loads_no_other_one():
+    code = "import sys; sys.argv = ['llamachat', 'config', 'path']\nfrom llamachat.cli.app import run_app"
+    others = "[name for name in ('chat', 'run', 'bench') if f'llamachat.cli.{name}' in sys.modules]"
+    assert loaded(f"{code}\nrun_app(sys.argv[1:])\nassert not {others}, {others}") == []
+
+
 def test_importing_the_package_loads_nothing_heavy():
     assert loaded("import llamachat") == []
 

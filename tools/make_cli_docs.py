@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from typer.main import get_command
-
-from llamachat.cli.app import MEANINGS, make_app
+from llamachat.cli.app import MEANINGS, make_program
 from llamachat.cli.guide import COMMAND_PANELS, GUIDE, Example
 from llamachat.cli.help import EVERYWHERE, GENERAL, Entry, arguments, command_panel, panels, summary
 from llamachat.cli.settings.variables import VARIABLES
@@ -94,7 +92,7 @@ On Linux; other systems have folders of their own for these, which `llamachat do
 
 def manual() -> str:
     """The whole text."""
-    program: Any = get_command(make_app())
+    program: Any = make_program()
     return "\n".join(_lines(program)).rstrip() + "\n"
 
 

@@ -1,6 +1,8 @@
 """The table of commands, found in this folder: a file `name.py` with a function `name` is the command `name`."""
 
 import sys
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Annotated, Any
@@ -44,7 +46,7 @@ def run_app(arguments: list[str]) -> int:
     """Runs one command line and returns its exit code; an empty one shows the help. Errors are raised."""
     stdout = sys.stdout
     try:
-        code = make_app()(arguments or ["--help"], prog_name="llamachat", standalone_mode=False)
+        code = make_program()(arguments or ["--help"], prog_name="llamachat", standalone_mode=False)
     except SystemExit:
         if sys.stdout is stdout:
             raise
@@ -56,11 +58,11 @@ def run_app(arguments: list[str]) -> int:
 
 def wants_traceback(arguments: list[str]) -> bool:
     """Whether a command line asks for --debug."""
-    return asks_for_debug(arguments, get_command(make_app()))
+    return asks_for_debug(arguments, make_program())
 
 
-def make_app() -> typer.Typer:
-    """The application with every command of this folder."""
+def make_program() -> Any:
+    """The program, as a group of commands."""
     app = typer.Typer(
         add_completion=False,
         cls=Program,
@@ -71,11 +73,39 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,
     )
     app.callback(invoke_without_command=True)(_program)
-    for name in sorted(module.name for module in iter_modules(cli.__path__) if not module.ispkg):
-        command = vars(import_module(f"llamachat.cli.{name}")).get(name)
-        if command is not None:
-            app.command(name, cls=SettingsCommand)(flattened(command, Everywhere))
-    return app
+    program: Any = get_command(app)
+    program.commands = Commands()
+    return program
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by name, each made when it is first asked for: one alone costs a quarter of all."""
+
+    def __init__(self) -> None:
+        self._modules = sorted(module.name for module in iter_modules(cli.__path__) if not module.ispkg)
+
+    def __getitem__(self, name: str) -> Any:
+        command = _command(name) if name in self._modules else None
+        if command is None:
+            raise KeyError(name)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._modules if _command(name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+@cache
+def _command(name: str) -> Any:
+    """The command of a module; None where it has none."""
+    function = vars(import_module(f"llamachat.cli.{name}")).get(name)
+    if function is None:
+        return None
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(name, cls=SettingsCommand)(flattened(function, Everywhere))
+    return get_command(app)
 
 
 class Program(TyperGroup):

@@ -184,7 +184,6 @@ def _opened(
     from llamachat.terminal.chatting import Chat, Manner, open_store
     from llamachat.terminal.conversation import Conversation
     from llamachat.terminal.keeper import Keeper
-    from llamachat.terminal.tools.using import ToolUse, asked
 
     choice = setting.choice
     store = stack.enter_context(open_store(database_path() if keep else None))
@@ -205,6 +204,8 @@ def _opened(
 
     talk = Chat(speaker, conversation, manner, open_model, keeper=keeper)
     if setting.tools:
+        from llamachat.terminal.tools.using import ToolUse, asked  # grammars, which other chats do without
+
         talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()

@@ -2,15 +2,14 @@
 
 import pytest
 from tiny_gguf import tiny_gguf
-from typer.main import get_command
 
-from llamachat.cli.app import make_app, wants_traceback
+from llamachat.cli.app import make_program, wants_traceback
 from llamachat.cli.words import spelled_out
 
 
 @pytest.fixture(scope="module")
 def program():
-    return get_command(make_app())
+    return make_program()
 
 
 @pytest.mark.parametrize(

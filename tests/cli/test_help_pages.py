@@ -4,14 +4,13 @@ import re
 import shlex
 
 import pytest
-from typer.main import get_command
 
-from llamachat.cli.app import make_app
+from llamachat.cli.app import make_program
 from llamachat.cli.guide import COMMAND_PANELS, GUIDE
 from llamachat.cli.help import page, panels, program_page, shell_lines
 from llamachat.cli.settings.sources import UNSETTABLE, setting_name
 
-APP = get_command(make_app())
+APP = make_program()
 OPTIONS = [
     pytest.param(option, id=f"{name} {option.name}")
     for name, command in APP.commands.items()

@@ -62,9 +62,10 @@ class Person:
     def until(self, shown):
         """Waits until the screen says so: a text, or a function of the screen's lines."""
         end = time.monotonic() + PATIENCE_S
+        over = False
         while not (shown(self.lines) if callable(shown) else shown in self.text):
-            over = time.monotonic() > end or not (self._read(0.1) or self.child.isalive())
             assert not over, f"{shown!r} did not appear:\n{self.text}"
+            over = time.monotonic() > end or not (self._read(0.1) or self.child.isalive())
 
     @property
     def lines(self):

@@ -15,7 +15,6 @@ from llamachat.cli.settings.sources import (
     Setting,
     gather,
     gather_of_prompt,
-    known_settings,
     setting_name,
 )
 from llamachat.errors import UsageError
@@ -70,7 +69,7 @@ class Defaults:
         if above is None:
             return []
         try:
-            settings = gather(known_settings(above.command.commands.values()), profile_of(self._context))
+            settings = gather(above.command.commands.values(), profile_of(self._context))
             return sorted([*settings, *self._of_prompt(settings)], key=lambda one: LEVELS.index(one.level))
         except UsageError:
             if self._context.command.name in LENIENT:

@@ -68,17 +68,21 @@ def known_settings(commands: Iterable[Any]) -> dict[str, list[Parameter]]:
     return known
 
 
-def gather(known: Known, profile: str | None) -> list[Setting]:
-    """Everything that is set, the nearest level first. Raises UsageError with file and line, or the variable.
+def gather(commands: Iterable[Any], profile: str | None) -> list[Setting]:
+    """Everything that is set for commands, the nearest level first. Raises UsageError with file and line, or variable.
 
     Unknown names and values that no command takes are refused, in profiles that were not chosen, too.
     """
-    variables = list(_of_environment(known))
+    names = sorted(name for name in os.environ if name.startswith(PREFIX) and name not in VARIABLES)
     file = read_config()
     chosen = profile or os.environ.get(f"{PREFIX}PROFILE") or None
+    if file is None and chosen is not None:
+        raise UsageError(f"there is no profile {chosen}: {config_path()} does not exist (`llamachat config edit`)")
+    if file is None and not names:
+        return []  # and the commands need not be looked at
+    known = known_settings(commands)
+    variables = list(_of_environment(known, names))
     if file is None:
-        if chosen is not None:
-            raise UsageError(f"there is no profile {chosen}: {config_path()} does not exist (`llamachat config edit`)")
         return variables
     profiles = {name: list(_of_table(known, file, PROFILE, "profile", name)) for name in file.profiles}
     if chosen is not None and chosen not in profiles:
@@ -94,8 +98,8 @@ def gather_of_prompt(command: Any, head: ConfigFile) -> list[Setting]:
     return list(_of_table(known, head, PROMPT))
 
 
-def _of_environment(known: Known) -> Iterator[Setting]:
-    for name in sorted(name for name in os.environ if name.startswith(PREFIX) and name not in VARIABLES):
+def _of_environment(known: Known, names: Iterable[str]) -> Iterator[Setting]:
+    for name in names:
         setting = Setting(name.removeprefix(PREFIX).lower(), os.environ[name], ENVIRONMENT)
         if setting.name not in known or name != variable(setting.name):
             near = _nearest(name.upper(), [*VARIABLES, *map(variable, known)]) or LISTED

@@ -30,7 +30,7 @@ def survey(context: Any) -> list[Surveyed]:
     """Every setting of every command. Raises UsageError with the place of what is wrong, for any command."""
     program = context.parent
     commands, profile = program.command.commands, profile_of(context)
-    settings = gather(known_settings(commands.values()), profile)
+    settings = gather(commands.values(), profile)
     arguments = [] if profile is None else ["--profile", profile]
     for name, command in commands.items():
         if not any(parameter.required for parameter in command.params):

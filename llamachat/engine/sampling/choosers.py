@@ -1,5 +1,7 @@
 """The last step of the chain: which of the candidates it is."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 
 import numpy as np

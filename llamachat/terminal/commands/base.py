@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llamachat.engine.answering import GenerationOptions
     from llamachat.terminal.chatting import Chat
 
 Run = Callable[["Chat", str], bool]
@@ -49,3 +50,12 @@ def doing(act: Callable[["Chat", str], None]) -> Run:
         return True
 
     return run
+
+
+def has_own_grammar(options: "GenerationOptions") -> bool:
+    """Whether the person gave a grammar; tools have one, too."""
+    if options.grammar is None:
+        return False
+    from llamachat.engine.grammar import GrammarSource  # 20 ms, which the prompt does not wait for
+
+    return isinstance(options.grammar, GrammarSource)

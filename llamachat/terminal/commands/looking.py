@@ -3,10 +3,9 @@
 import base64
 from typing import TYPE_CHECKING
 
-from llamachat.engine.grammar import GrammarSource
 from llamachat.errors import UsageError
 from llamachat.terminal import statistics
-from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.commands.base import Command, doing, has_own_grammar, saying
 from llamachat.terminal.commands.settings import SETTINGS
 from llamachat.terminal.sanitize import clean
 from llamachat.terminal.spoken import spoken
@@ -38,7 +37,7 @@ def _show(chat: "Chat", _words: str) -> str:
 def _settings(chat: "Chat") -> str:
     """Those that were made; on_full has a row of its own."""
     made = [f"{one.name} {one.value(chat)}" for one in SETTINGS.values() if one.is_made(chat) and one.name != "on_full"]
-    if isinstance(chat.speaker.options.grammar, GrammarSource):
+    if has_own_grammar(chat.speaker.options):
         made.append("a grammar")
     return ", ".join(made) or "the usual ones"
 

@@ -4,12 +4,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llamachat.engine.answering import GenerationOptions
-from llamachat.engine.grammar import GrammarSource, LazyGrammar
 from llamachat.errors import UsageError
-from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.commands.base import Command, doing, has_own_grammar, saying
 from llamachat.terminal.commands.settings import SET, SETTINGS
 
 if TYPE_CHECKING:
+    from llamachat.engine.grammar import GrammarSource, LazyGrammar
     from llamachat.terminal.chatting import Chat
 
 
@@ -21,7 +21,7 @@ def _system(chat: "Chat", words: str) -> str:
     return "The model is told that from the next answer on." if told else "The model is told nothing from now on."
 
 
-def _constrain(chat: "Chat", grammar: GrammarSource | LazyGrammar | None) -> None:
+def _constrain(chat: "Chat", grammar: "GrammarSource | LazyGrammar | None") -> None:
     chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=grammar))
 
 
@@ -29,6 +29,8 @@ def _grammar(chat: "Chat", words: str) -> str:
     if words in ("", "off"):
         _constrain(chat, chat.tools.grammar() if chat.tools is not None else None)
         return "Answers are free."
+    from llamachat.engine.grammar import GrammarSource
+
     _constrain(chat, GrammarSource.gbnf(words, "/grammar"))
     return "Answers obey the grammar until /grammar off."
 
@@ -36,6 +38,8 @@ def _grammar(chat: "Chat", words: str) -> str:
 def _json(chat: "Chat", words: str) -> str:
     if words == "off":
         return _grammar(chat, "off")
+    from llamachat.engine.grammar import GrammarSource
+
     _constrain(chat, GrammarSource.json_schema(words or "{}", "/json"))
     return "Answers are JSON until /json off."
 
@@ -65,7 +69,7 @@ def _model(chat: "Chat", words: str) -> None:
         except UsageError:
             speaker.model.close()
             raise
-        if options.grammar is not None and not isinstance(options.grammar, GrammarSource):
+        if options.grammar is not None and not has_own_grammar(options):
             options = replace(options, grammar=tools.grammar())
         chat.tools = tools
     chat.speaker = replace(speaker, options=options)

@@ -124,6 +124,29 @@ class Context:
         self._forward.layout.copy(other._cache, self._cache, len(other.tokens))
         self.tokens, self.n_reusable = list(other.tokens), other.n_reusable
 
+    def take_over(self, other: Context) -> None:
+        """Takes over as many first tokens of another context of the same model as fit and are as if evaluated anew.
+
+        Forgets its own. From other cache types, or where positions are grouped (Self-Extend), it takes none.
+        """
+        self.truncate(0)
+        if self.layout != other.layout or self._grouped is not None or other._grouped is not None:
+            return
+        n_tokens = min(other.n_reusable, self.n_ctx)
+        self._forward.layout.copy(other._cache, self._cache, n_tokens)
+        self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
+
+    @property
+    def self_extend(self) -> tuple[int, int] | None:
+        """Group and width of positions that are shared; None where none are."""
+        return None if self._grouped is None else (self._grouped.group, self._grouped.width)
+
+    @property
+    def cache_types(self) -> tuple[str, str]:
+        """The types of its keys and values."""
+        shape = self._forward.layout.shape
+        return shape.type_k, shape.type_v
+
     @property
     def n_ahead(self) -> int:
         """So many more tokens can be evaluated and then forgotten again as if they had never been."""

@@ -50,9 +50,11 @@ class ScriptedTokenizer:
 
 class ScriptedContext:
     layout, parts = "scripted", ()
+    self_extend = None
 
-    def __init__(self, answers: Sequence[str], n_ctx: int) -> None:
+    def __init__(self, answers: Sequence[str], n_ctx: int, cache_types: Sequence[str] = ("f16", "f16")) -> None:
         self.n_ctx = n_ctx
+        self.cache_types = tuple(cache_types)
         self.tokens: list[int] = []
         self.owner: object = None
         self.prompts: list[list[int]] = []
@@ -109,6 +111,10 @@ class ScriptedContext:
         fill(np.zeros(4 * len(tokens), np.uint8))
         self.tokens = list(tokens)
 
+    def take_over(self, other: "ScriptedContext") -> None:
+        self.tokens = other.tokens[: self.n_ctx] if self.cache_types == other.cache_types else []
+        self.prompts = other.prompts
+
     def remove(self, first: int, last: int) -> None:
         del self.tokens[first:last]
 
@@ -142,8 +148,14 @@ class ScriptedModel:
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         return self.tokenizer.encode(text, add_special, parse_special)
 
-    def context(self, n_ctx: int | None = None, self_extend: tuple[int, int] | None = None) -> ScriptedContext:
-        self.contexts.append(ScriptedContext(self._answers, n_ctx or self._n_ctx))
+    def context(
+        self,
+        n_ctx: int | None = None,
+        cache_type: str = "f16",
+        cache_type_v: str = "f16",
+        self_extend: tuple[int, int] | None = None,
+    ) -> ScriptedContext:
+        self.contexts.append(ScriptedContext(self._answers, n_ctx or self._n_ctx, (cache_type, cache_type_v)))
         return self.contexts[-1]
 
 

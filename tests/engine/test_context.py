@@ -290,3 +290,33 @@ def test_more_tokens_than_the_model_knows_are_the_file_s_fault(golden: Path, tmp
     write_gguf(tmp_path / "a.gguf", {**dict(file.metadata.items()), **vocabulary}, rows)
     with Model(tmp_path / "a.gguf", 1) as model, pytest.raises(ModelFileError, match="500 tokens, the model only"):
         _ = model.tokenizer
+
+
+def test_a_context_of_another_size_takes_over_what_fits(model: Model, whole: np.ndarray) -> None:
+    before = model.context(2000)
+    before.eval(PROMPT[:-1])
+    larger, smaller = model.context(3000), model.context(100)
+    larger.take_over(before)
+    assert larger.tokens == PROMPT[:-1]
+    np.testing.assert_array_equal(larger.eval(PROMPT[-1:]), whole)
+    smaller.eval([7] * 50)
+    smaller.take_over(before)
+    assert (smaller.tokens, smaller.n_reusable) == (PROMPT[:100], 100)
+    smaller.truncate(60)
+    alone = model.context(100)
+    alone.eval(PROMPT[:60])
+    np.testing.assert_array_equal(smaller.eval([5]), alone.eval([5]))
+
+
+def test_nothing_is_taken_over_that_means_something_else(model: Model) -> None:
+    before, grouped = model.context(200), model.context(200, self_extend=(2, 64))
+    before.eval(PROMPT[:100])
+    grouped.eval(PROMPT[:100])
+    for source, other in ((before, model.context(200, "bf16")), (before, grouped), (grouped, before)):
+        other.take_over(source)
+        assert (other.tokens, other.n_reusable) == ([], 0)
+    before.eval(PROMPT[:100])
+    before.remove(10, 50)  # those behind the gap know of it
+    other = model.context(200)
+    other.take_over(before)
+    assert other.tokens == PROMPT[:10]

@@ -8,7 +8,7 @@ import pytest
 from scripted import EOS
 from scripted_chat import prompts, talk
 
-from llamachat.errors import UsageError
+from llamachat.errors import ContextFull, UsageError
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import COMMANDS, complete, run_command, why
 from llamachat.terminal.speaker import Speaker
@@ -147,9 +147,41 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
     assert "top_p" not in said
 
 
+def test_another_size_of_the_context_keeps_what_was_computed(make, capsys):
+    chat = make("One.", "Two.")
+    chat.ask("Hello")
+    tokens = list(chat.speaker.context.tokens)
+    run_command("/set ctx-size 8000", chat)
+    assert (chat.speaker.context.n_ctx, chat.speaker.context.tokens) == (8000, tokens)
+    said = capsys.readouterr().out
+    assert "ctx_size is 8000 from now on" in said
+    assert "trained with a context of 4096" in said
+    chat.ask("And?")
+    assert [content for _, content in talk(chat)] == ["Hello", "One.", "And?", "Two."]
+    run_command("/set ctx_size 10", chat)
+    assert "trained" not in capsys.readouterr().out
+    with pytest.raises(ContextFull):
+        chat.ask("More?")
+
+
+def test_other_types_of_the_cache_compute_anew(make, capsys):
+    chat = make("One.", "Two.")
+    chat.ask("Hello")
+    run_command("/set cache_type_v q8_0", chat)
+    assert (chat.speaker.context.cache_types, chat.speaker.context.tokens) == (("f16", "q8_0"), [])
+    run_command("/set cache-type-k q4_0", chat)
+    assert chat.speaker.context.cache_types == ("q4_0", "q8_0")
+    run_command("/show", chat)
+    said = capsys.readouterr().out
+    assert "cache_type_k q4_0, cache_type_v q8_0" in said
+    assert "ctx_size" not in said.partition("from now on")[2].partition("settings")[2]
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
+        ("/set ctx_size ", ["4096"]),
+        ("/set cache_type_k q8", ["q8_0"]),
         ("/set ignore_eos ", ["on", "off"]),
         ("/set ignore-eos of", ["off"]),
         ("/set top_k ", ["7", "40"]),
@@ -171,7 +203,8 @@ def test_values_of_a_setting_are_completed(make, typed, offered):
     ("line", "said"),
     [
         ("/set tmep 1", "did you mean temp"),
-        ("/set ctx-size 100", "when llamachat starts: -c"),
+        ("/set threads 1", "when llamachat starts: -t"),
+        ("/set ctx-size big", "a whole number"),
         ("/set on_full explode", "on_full is shift, summarize or stop"),
         ("/set temp hot", "must be a number"),
         ("/set top_k 1.5", "a whole number"),

@@ -1,9 +1,9 @@
-"""What /set shows and changes: samplers, lengths, and how the chat behaves."""
+"""What /set shows and changes: the context, samplers, lengths, and how the chat behaves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.sampling.names import DEFAULT_ORDER
@@ -12,6 +12,7 @@ from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, saying
 
 if TYPE_CHECKING:
+    from llamachat.engine.context import CacheType
     from llamachat.terminal.chatting import Chat
 
 SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
@@ -115,9 +116,78 @@ class Behaviour:
         return self.words
 
 
-Setting = Sampler | Length | Behaviour
+@dataclass(frozen=True)
+class ContextSize:
+    """How many tokens the context holds. What was computed is taken over, as much as there is room for."""
+
+    name: str
+    help: str
+
+    def value(self, chat: "Chat") -> str:
+        """What it is now."""
+        return str(chat.speaker.context.n_ctx)
+
+    def is_made(self, _chat: "Chat") -> bool:
+        """No matter: it is told beside the tokens that are used."""
+        return False
+
+    def change(self, chat: "Chat", text: str) -> None:
+        """Raises UsageError for what it cannot be, NotEnoughMemory for too many."""
+        _remember(chat, int(_number(self.name, text, int)), chat.speaker.context.cache_types)
+        trained = chat.speaker.model.n_ctx_train
+        if chat.speaker.context.n_ctx > trained:
+            chat.say(f"(the model was trained with a context of {trained} tokens)")
+
+    def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
+        """What it may be, for completion."""
+        told = {str(chat.speaker.model.n_ctx_train): "the model's own", self.value(chat): "now"}
+        return list(told.items())
+
+
+@dataclass(frozen=True)
+class CacheTypeOf:
+    """A type of the cache, of keys (0) or values (1). What was said is read anew with it."""
+
+    name: str
+    help: str
+    place: int
+
+    def value(self, chat: "Chat") -> str:
+        """What it is now."""
+        return chat.speaker.context.cache_types[self.place]
+
+    def is_made(self, chat: "Chat") -> bool:
+        """Whether it is another than without anybody's choice."""
+        return self.value(chat) != "f16"
+
+    def change(self, chat: "Chat", text: str) -> None:
+        """Raises UsageError for what it cannot be."""
+        types = list(chat.speaker.context.cache_types)
+        types[self.place] = text.lower()
+        _remember(chat, chat.speaker.context.n_ctx, types)
+
+    def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
+        """What it may be, for completion."""
+        from llamachat.engine.runtime.cache import CACHE_TYPES
+
+        return [(one, "") for one in CACHE_TYPES]
+
+
+def _remember(chat: "Chat", n_ctx: int, types: Sequence[str]) -> None:
+    """Goes on in another context."""
+    before = chat.speaker.context
+    key, value = cast("Sequence[CacheType]", types)
+    context = chat.speaker.model.context(n_ctx, key, value, before.self_extend)
+    context.take_over(before)
+    chat.speaker = replace(chat.speaker, context=context)
+
+
+Setting = Sampler | Length | Behaviour | ContextSize | CacheTypeOf
 
 _ALL: tuple[Setting, ...] = (
+    ContextSize("ctx_size", "tokens that the context holds"),
+    CacheTypeOf("cache_type_k", "type of cached keys", 0),
+    CacheTypeOf("cache_type_v", "type of cached values", 1),
     Length("n_predict", "tokens of an answer at most; -1 is no limit, -2 until the context is full", "max_tokens"),
     Length("keep", "tokens at the beginning that stay in a full context; -1 is the whole prompt", "n_keep"),
     Behaviour("on_full", "what happens when the context is full", (
@@ -136,8 +206,7 @@ _ALL: tuple[Setting, ...] = (
 SETTINGS = {one.name: one for one in _ALL}
 
 AT_THE_START = {
-    "ctx_size": "-c", "threads": "-t", "cache_type_k": "--cache-type-k", "cache_type_v": "--cache-type-v",
-    "plain": "--plain", "vi": "--vi",
+    "threads": "-t", "grp_attn_n": "--grp-attn-n", "grp_attn_w": "--grp-attn-w", "plain": "--plain", "vi": "--vi",
 }  # fmt: skip
 """What cannot be changed while a chat goes on, and the option that sets it."""
 

@@ -8,9 +8,10 @@ import json
 import signal
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+from llamachat.__main__ import _flushed
 from llamachat.errors import LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.commands.base import Completion
@@ -50,7 +51,8 @@ def main(folder: Path, *how: str) -> None:
             print("INTERRUPT", flush=True)
             continue
         except EOFError:
-            print("END", flush=True)
+            with suppress(OSError):  # the terminal may be gone
+                print("END", flush=True)
             return
         print("GOT", json.dumps(text), flush=True)
         if text in ("speak", "rest"):
@@ -69,4 +71,9 @@ def main(folder: Path, *how: str) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    code = 0
+    try:
+        main(Path(sys.argv[1]), *sys.argv[2:])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    sys.exit(_flushed(code))

@@ -185,15 +185,12 @@ class Terminal:
         return str(self.screen.display[self.screen.cursor.y]).rstrip()
 
     def _read(self) -> bool:
-        """Draws what comes; whether anything came. The terminal tells where its cursor is, as all do."""
+        """Draws what comes; whether anything came."""
         try:
             text = self._child.read_nonblocking(65536, QUIET_S)
         except pexpect.TIMEOUT:
             return False
-        for part in re.split("(\x1b\\[6n)", text):
-            if part == "\x1b[6n":
-                self._child.send(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
-            self._stream.feed(part)
+        self._stream.feed(text)
         self._drawn += len(text)
         return True
 

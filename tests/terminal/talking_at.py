@@ -42,6 +42,11 @@ class Talker(Person):
         return self.lines[self.screen.cursor.y]
 
     @property
+    def below(self):
+        """The line below it: the status, where a line is read."""
+        return self.lines[self.screen.cursor.y + 1]
+
+    @property
     def shown(self):
         """All lines since the beginning, without empty ones at the end."""
         return [*self.scrolled, *self.text.rstrip().split("\n")]

@@ -35,10 +35,10 @@ def test_a_message_is_answered_and_ctrl_d_leaves(talk, smollm2):
     person = talk("-n", "40", model=smollm2)
     assert person.lines[0].startswith("SmolLM2-135M-Instruct.Q4_1, a context of")
     assert person.typed == "SmolLM2-135M>"
-    assert person.lines[-1].startswith("0 of 8192 tokens · ")
+    assert person.below.startswith("0 of 8192 tokens · ")
     person.ask("Name three fruits.")
     assert " 1. Bananas" in person.lines
-    assert re.match(r"\d+ of 8192 tokens · \d+ tokens/s · chatml", person.lines[-1])
+    assert re.match(r"\d+ of 8192 tokens · \d+ tokens/s · chatml", person.below)
     person.type(CTRL_D)
     assert person.end() == 0
     assert person.is_left_well

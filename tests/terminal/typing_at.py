@@ -1,4 +1,4 @@
-"""A person at a real terminal: keys go in, a screen comes out. The terminal answers where its cursor is, as all do."""
+"""A person at a real terminal that answers nothing: keys go in, a screen comes out."""
 
 import json
 import os
@@ -31,11 +31,11 @@ class _Screen(pyte.HistoryScreen):
 class Person:
     """Runs a command on a terminal and reads its screen."""
 
-    def __init__(self, command, environment, columns=80, rows=24, answers=True):
+    def __init__(self, command, environment, columns=80, rows=24):
         self.screen = _Screen(columns, rows)
         self.raw = ""
         self.left = None  # the terminal's modes after the program
-        self._stream, self._answers = pyte.Stream(self.screen), answers
+        self._stream = pyte.Stream(self.screen)
         self.child = pexpect.spawn(
             command[0], command[1:], env=environment, dimensions=(rows, columns), timeout=PATIENCE_S,
             encoding="utf-8", codec_errors="replace",
@@ -123,10 +123,7 @@ class Person:
             text = self.child.read_nonblocking(65536, timeout)
         except (pexpect.TIMEOUT, pexpect.EOF):
             return False
-        for part in re.split("(\x1b\\[6n)", text):
-            if part == "\x1b[6n" and self._answers:
-                self.child.send(f"\x1b[{self.screen.cursor.y + 1};{self.screen.cursor.x + 1}R")
-            self._stream.feed(part)
+        self._stream.feed(text)
         self.raw += text
         return True
 
@@ -138,7 +135,7 @@ def environment(folder, **more):
     return {**kept, "HOME": str(folder), "TERM": "xterm-256color", **more}
 
 
-def driver(folder, *how, columns=80, rows=24, answers=True, **more):
+def driver(folder, *how, columns=80, rows=24, **more):
     """A person at the input line of `input_driver.py`."""
     own = {name: value for name, value in environment(folder, **more).items() if value is not None}
-    return Person([sys.executable, DRIVER, str(folder), *how], own, columns, rows, answers)
+    return Person([sys.executable, DRIVER, str(folder), *how], own, columns, rows)

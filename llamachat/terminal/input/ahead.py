@@ -19,8 +19,7 @@ def take_typed(source: Input) -> None:
         while not source.closed and is_waiting(source, 0):
             keys += source.read_keys()
     keys += source.flush_keys()
-    typed = [COOKED.get(key.key, key) for key in keys if key.key != Keys.CPRResponse]  # type: ignore[call-overload]
-    store_typeahead(source, typed)
+    store_typeahead(source, [COOKED.get(key.key, key) for key in keys])  # type: ignore[arg-type]
 
 
 def is_waiting(source: Input, seconds: float) -> bool:

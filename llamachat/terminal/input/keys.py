@@ -74,10 +74,10 @@ def _enter(event: KeyPressEvent) -> None:
 
 
 def _comes_more(app: Application[str]) -> bool:
-    """Whether keys come faster than a person types. What the terminal itself answers is no key."""
-    if any(press.key != Keys.CPRResponse and press.data != "_Flush" for press in app.key_processor.input_queue):
+    """Whether keys come faster than a person types."""
+    if any(press.data != "_Flush" for press in app.key_processor.input_queue):
         return True
-    return not app.renderer.waiting_for_cpr and is_waiting(app.input, BURST_S)
+    return is_waiting(app.input, BURST_S)
 
 
 def _open_editor(event: KeyPressEvent) -> None:

@@ -1,7 +1,9 @@
 """The line where a person types: prompt_toolkit with a history that lasts, or the plain line of a dumb terminal."""
 
 import errno
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
@@ -14,7 +16,8 @@ from prompt_toolkit.filters import Condition, to_filter
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.layout.processors import TabsProcessor
-from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output import ColorDepth, Output
+from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Attrs, Style
 
 from llamachat.session.history import InputHistory
@@ -31,7 +34,8 @@ from llamachat.terminal.sanitize import clean_line
 ESCAPE_S = 0.05
 """How long a lone Esc is waited for to become the beginning of a key; prompt_toolkit's own 0.5 s feels stuck."""
 
-MENU_ROWS = 4
+MENU_ROWS = 8
+"""Of a menu at most; a small terminal gives a third of its rows."""
 
 MENU = {
     "completion-menu": "fg:default bg:default",
@@ -71,6 +75,30 @@ def line_reader(history: InputHistory, settings: InputSettings | None = None) ->
     """What reads the person's messages on this terminal."""
     settings = settings or InputSettings()
     return PlainReader(settings) if is_dumb() else LineReader(history, settings)
+
+
+class _Screen(Vt100_Output):
+    """A terminal that is asked nothing.
+
+    prompt_toolkit asks where the cursor is, to put the status line at the bottom of the screen; where no answer comes,
+    it waits a second at the end of each line, and shows no status at all.
+    """
+
+    @property
+    def responds_to_cpr(self) -> bool:
+        """Whether it tells where the cursor is."""
+        return False
+
+    def get_rows_below_cursor_position(self) -> int:
+        """There is the cursor's own; more are made by scrolling."""
+        return 1
+
+
+def _output() -> Output | None:
+    """Where the line is shown; None for prompt_toolkit's own choice."""
+    if sys.platform == "win32":
+        return None
+    return _Screen.from_pty(sys.stdout, term=os.environ.get("TERM"))
 
 
 class LineReader:
@@ -173,11 +201,10 @@ class LineReader:
             editing_mode=EditingMode.VI if self._settings.vi else EditingMode.EMACS,
             style=Style.from_dict(COLOURED if self._settings.colour else PALE),
             color_depth=None if self._settings.colour else ColorDepth.DEPTH_1_BIT,
-            reserve_space_for_menu=MENU_ROWS,
+            output=_output(),
         )
         session.default_buffer.enable_history_search = to_filter(True)  # as an option it would turn completion off
         session.app.ttimeoutlen = ESCAPE_S
-        session.app.renderer.cpr_not_supported_callback = None  # a line less for the status is no warning worth
         session.app.before_render += lambda _app: self._fit()
         return session
 
@@ -186,9 +213,10 @@ class LineReader:
         return self._session.app.output.get_size().columns
 
     def _fit(self) -> None:
-        """Takes the status line away where the terminal is too small for it, also after it has become so."""
-        room = self._status and has_room(self._session.app.output.get_size())
-        self._session.bottom_toolbar = self._toolbar if room else None
+        """Gives the menu its rows, and takes the status line away where the terminal is too small for it."""
+        size = self._session.app.output.get_size()
+        self._session.reserve_space_for_menu = min(MENU_ROWS, size.rows // 3)
+        self._session.bottom_toolbar = self._toolbar if self._status and has_room(size) else None
 
     def _toolbar(self) -> FormattedText:
         commands = self._settings.vi and self._session.app.vi_state.input_mode == InputMode.NAVIGATION

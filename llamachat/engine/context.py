@@ -166,18 +166,19 @@ class Context:
     def memory(self, n_tokens: int) -> np.ndarray:
         """uint8: the stretch of the cache that holds the first n_tokens; valid until the next evaluation.
 
-        Raises UsageError for more than `n_reusable`, and where positions are grouped (Self-Extend).
+        Raises UsageError for more than are evaluated, and where positions are grouped (Self-Extend).
         """
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be kept")
-        if not 0 <= n_tokens <= self.n_reusable:
-            raise UsageError(f"{n_tokens} tokens cannot be kept: {self.n_reusable} are as if evaluated anew")
+        if not 0 <= n_tokens <= len(self.tokens):
+            raise UsageError(f"{n_tokens} tokens cannot be kept: {len(self.tokens)} are evaluated")
         return self._cache.bytes[: self._forward.layout.used_bytes(n_tokens)]
 
-    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None]) -> None:
+    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
         """Makes the tokens evaluated: `fill` writes what `memory` gave for them. What was there before is forgotten.
 
-        Where `fill` raises, the context is empty. Raises UsageError as `memory`, ContextFull where they do not fit.
+        n_reusable: as it was where the memory comes from; None: all of them. Where `fill` raises, the context is empty.
+        Raises UsageError as `memory`, ContextFull where they do not fit.
         """
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot take over a cache")
@@ -185,6 +186,7 @@ class Context:
         ids = self._checked(tokens)
         fill(self._cache.bytes[: self._forward.layout.used_bytes(len(ids))])
         self._append(ids.tolist())
+        self.n_reusable = len(ids) if n_reusable is None else max(0, min(n_reusable, len(ids)))
 
     def cancel(self) -> None:
         """Stops the evaluation that runs, or the next one, from another thread; it raises Cancelled."""

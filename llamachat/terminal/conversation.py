@@ -27,6 +27,15 @@ BEFORE = "(What was said before, in short: {})\n\n"
 """Stands before the first message that is remembered: not every template takes two messages of a person in a row."""
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """The tokens of a talk, after n_turns of its oldest turns were forgotten for them; whole: before that."""
+
+    tokens: list[int]
+    n_turns: int
+    whole: list[int]
+
+
 @dataclass
 class Conversation:
     """A chat of a store, read through a template. tools: what the template is told of them."""
@@ -112,31 +121,43 @@ class Conversation:
         before = self.forgotten
         return [index for index, message in enumerate(self.path()) if message.role == "user" and index > before]
 
-    def fitting(self, text: str | None, n_ctx: int, forget: bool = True, room: int = 0) -> tuple[list[int], int]:
-        """The tokens as `tokens`, and how many of the oldest turns were forgotten so that a quarter of `n_ctx` is free,
-        and `room` besides where something had to be forgotten.
+    def fitting(self, text: str | None, n_ctx: int, forget: bool = True, room: int = 0) -> Fitted:
+        """The tokens as `tokens`, of which more than a quarter of `n_ctx` is free, and how many turns that cost.
 
-        The system message stays. Raises ContextFull, and forgets nothing, where the message alone does not fit, and
-        where nothing may be forgotten and it does not fit.
+        Where something must be forgotten half of `n_ctx` and `room` become free, if forgetting can do that, so that it
+        is not to be done again with each message. The system message stays. Raises ContextFull, and forgets nothing,
+        where the message alone does not fit, and where nothing may be forgotten and it does not fit.
         """
-        tokens, before, length = self.tokens(text), self.forgotten, len(self.path())
-        borders = self.borders() + ([length] if text is not None and length > before else [])
-        n_turns, most = 0, n_ctx - n_ctx // 4
-        if len(tokens) > most:
-            most -= room
+        whole, before = self.tokens(text), self.forgotten
+        found = Fitted(whole, 0, whole)
         try:
-            while forget and len(tokens) > most and n_turns < len(borders):
-                self.settings["forgotten"] = borders[n_turns]
-                n_turns += 1
-                tokens = self.tokens(text)
-            if len(tokens) >= n_ctx:
-                raise ContextFull(self._too_long(len(tokens), n_ctx, forget))
+            if forget and len(whole) > n_ctx - n_ctx // 4:
+                found = self._forgetting(text, whole, (n_ctx - n_ctx // 4 - room, n_ctx // 2 - room))
+            if len(found.tokens) >= n_ctx:
+                raise ContextFull(self._too_long(len(found.tokens), n_ctx, forget))
         except BaseException:
             self.settings["forgotten"] = before
             raise
-        if n_turns:
+        if found.n_turns:
             self.set(forgotten=self.settings["forgotten"])
-        return tokens, n_turns
+        return found
+
+    def _forgetting(self, text: str | None, whole: list[int], most: tuple[int, int]) -> Fitted:
+        """With as few of the oldest turns forgotten as the second limit asks for, else the first, else with all."""
+        length = len(self.path())
+        borders = self.borders() + ([length] if text is not None and length > self.forgotten else [])
+        found, enough = Fitted(whole, 0, whole), None
+        for n_turns, border in enumerate(borders, 1):
+            self.settings["forgotten"] = border
+            found = Fitted(self.tokens(text), n_turns, whole)
+            if enough is None and len(found.tokens) <= most[0]:
+                enough = found
+            if len(found.tokens) <= most[1]:
+                return found
+        if enough is None:
+            return found
+        self.settings["forgotten"] = borders[enough.n_turns - 1]
+        return enough
 
     def ask(self, text: str) -> int:
         """Makes a person's message part of the talk; its id."""

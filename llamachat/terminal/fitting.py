@@ -12,7 +12,7 @@ from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.library import chat_tokens
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
-from llamachat.terminal.reuse import as_held
+from llamachat.terminal.reuse import as_held, forget_between, keep_same
 from llamachat.terminal.spoken import spoken
 from llamachat.terminal.unseen import typing_unseen
 
@@ -48,14 +48,17 @@ def fitted(chat: "Chat", text: str | None) -> list[int]:
     """
     tokens, context = _fitted(chat, text), chat.speaker.context
     same = as_held(tokens, context.tokens, chat.tokenizer.piece_bytes)
-    return same if len(same) < context.n_ctx else tokens
+    tokens = same if len(same) < context.n_ctx else tokens
+    keep_same(context, tokens)
+    return tokens
 
 
 def _fitted(chat: "Chat", text: str | None) -> list[int]:
     conversation, n_ctx = chat.conversation, chat.speaker.context.n_ctx
     before, summarize = conversation.forgotten, chat.manner.on_full == "summarize"
     room = room_of_summary(n_ctx) if summarize else 0
-    tokens, n_turns = conversation.fitting(text, n_ctx, chat.manner.on_full != "stop", room)
+    found = conversation.fitting(text, n_ctx, chat.manner.on_full != "stop", room)
+    tokens, n_turns = found.tokens, found.n_turns
     if n_turns and summarize and _summarized(chat, before, _turns(n_turns, "becomes", "become")):
         shorter = conversation.tokens(text)
         if len(shorter) < n_ctx:
@@ -63,6 +66,7 @@ def _fitted(chat: "Chat", text: str | None) -> list[int]:
         conversation.set(summary=None)
     if n_turns:
         chat.say(f"(the context is full: {_turns(n_turns, 'is', 'are')} forgotten)")
+        forget_between(chat.speaker.context, found.whole, tokens, chat.tokenizer.piece_bytes)
     return tokens
 
 

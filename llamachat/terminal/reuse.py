@@ -5,15 +5,19 @@ again. What the context holds is what was said, so it stays as long as it is the
 """
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from llamachat.engine.window import common_prefix
 
+if TYPE_CHECKING:
+    from llamachat.engine.context import Context
 
-def as_held(tokens: Sequence[int], held: Sequence[int], piece: Callable[[int], bytes]) -> list[int]:
-    """`tokens`, its beginning as `held` spells it, up to the last place where a token ends in both.
+Piece = Callable[[int], bytes]
+"""The bytes of a token; b"" for control tokens, which are the same only as the same token."""
 
-    piece: the bytes of a token; b"" for control tokens, which are the same only as the same token.
-    """
+
+def as_held(tokens: Sequence[int], held: Sequence[int], piece: Piece) -> list[int]:
+    """`tokens`, its beginning as `held` spells it, up to the last place where a token ends in both."""
     first = second = common_prefix(held, tokens)
     met, ahead, behind = (first, second), b"", b""  # what one of them has spelled and the other has not
     while (first < len(held) or ahead) and (second < len(tokens) or behind):
@@ -37,3 +41,34 @@ def as_held(tokens: Sequence[int], held: Sequence[int], piece: Callable[[int], b
         if not ahead and not behind:
             met = first, second
     return [*held[: met[0]], *tokens[met[1] :]]
+
+
+def keep_same(context: "Context", tokens: Sequence[int]) -> None:
+    """Forgets what a context holds besides the beginning of the same talk; that need not be evaluated again then."""
+    n_same = common_prefix(context.tokens, tokens)
+    if context.self_extend is not None and n_same < len(context.tokens):
+        n_same = min(n_same, context.n_reusable)  # positions that are shared cannot be parted
+    context.truncate(n_same)
+
+
+def forget_between(context: "Context", before: Sequence[int], after: Sequence[int], piece: Piece) -> None:
+    """Takes out of a context of the talk `before` what `after` has no more, if that is one stretch of tokens.
+
+    What follows it moves down and is not evaluated again (`Context.remove`). A context that shares positions
+    (Self-Extend) cannot do that, and stays as it is.
+    """
+    first, n_less = common_prefix(before, after), len(before) - len(after)
+    if context.self_extend is not None or n_less <= 0 or before[first + n_less :] != after[first:]:
+        return
+    n_same = common_prefix(as_held(before, context.tokens, piece), context.tokens)
+    held = context.tokens[:n_same]
+    start, end = (_n_held(before[:place], held, piece) for place in (first, first + n_less))
+    if start is not None and end is not None:
+        context.truncate(n_same)
+        context.remove(start, end)
+
+
+def _n_held(tokens: Sequence[int], held: Sequence[int], piece: Piece) -> int | None:
+    """How many tokens of `held` spell `tokens`; None where none end there."""
+    same = as_held(tokens, held, piece)
+    return len(same) if list(held[: len(same)]) == same else None

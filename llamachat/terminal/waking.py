@@ -11,6 +11,9 @@ from llamachat.terminal.output import note
 if TYPE_CHECKING:
     from llamachat.terminal.speaker import Speaker
 
+EXACT = "exact"
+"""What a snapshot calls `Context.n_reusable`: of a chat that outgrew its context some tokens know of forgotten ones."""
+
 FEWEST = 256
 """Tokens from which it pays to keep them: fewer are read anew in no time."""
 
@@ -42,8 +45,9 @@ def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
     kept = snapshots.open(chat, settings_of(speaker))
     if kept is None or len(kept.tokens) > context.n_ctx:
         return 0
+    told = str(kept.settings.get(EXACT))
     try:
-        context.restore(kept.tokens, kept.fill)
+        context.restore(kept.tokens, kept.fill, int(told) if told.isdecimal() else 0)
     except (UnusableCache, UsageError) as error:
         note(f"{error}; it is read anew")
         snapshots.drop(chat)
@@ -54,10 +58,11 @@ def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
 def put_to_sleep(speaker: "Speaker", snapshots: Snapshots, chat: int) -> None:
     """Keeps what the speaker's context has computed of the chat; says so where that cannot be done."""
     context = speaker.context
-    n_tokens = context.n_reusable
-    if n_tokens < FEWEST:
+    n_tokens = len(context.tokens)
+    if n_tokens < FEWEST or context.self_extend is not None:
         return
+    told = {**description_of(speaker), EXACT: str(context.n_reusable)}
     try:
-        snapshots.keep(chat, context.tokens[:n_tokens], context.memory(n_tokens), description_of(speaker))
+        snapshots.keep(chat, context.tokens, context.memory(n_tokens), told)
     except LlamaChatError as error:
         note(str(error))

@@ -106,7 +106,7 @@ class ScriptedContext:
     def memory(self, n_tokens: int) -> np.ndarray:
         return np.asarray(self.tokens[:n_tokens], np.int32).view(np.uint8)
 
-    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None]) -> None:
+    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
         self.tokens = []
         fill(np.zeros(4 * len(tokens), np.uint8))
         self.tokens = list(tokens)

@@ -168,14 +168,18 @@ def test_a_resumed_context_gives_the_same_bits(tiny_llama, tmp_path, cache_type)
         assert other.tokens == []
 
 
-def test_only_what_is_as_if_evaluated_anew_can_be_kept(tiny_llama):
+def test_what_is_not_as_if_evaluated_anew_is_known_as_such(tiny_llama):
     with Model(tiny_llama, 1, n_ctx=64) as model:
         context = model.context(64)
         context.eval(list(range(20)))
         context.remove(5, 10)
-        assert context.memory(5).nbytes > 0
-        with pytest.raises(UsageError, match="5 are as if evaluated anew"):
-            context.memory(6)
+        memory = context.memory(15).copy()
+        with pytest.raises(UsageError, match="15 are evaluated"):
+            context.memory(16)
+        other = model.context(64)
+        other.restore(context.tokens, lambda target: np.copyto(target, memory), context.n_reusable)
+        assert (other.tokens, other.n_reusable) == (context.tokens, 5)
+        np.testing.assert_array_equal(other.eval([3]), context.eval([3]))
         grouped = model.context(64, self_extend=(2, 8))
         with pytest.raises(UsageError, match="Self-Extend"):
             grouped.memory(0)

@@ -96,7 +96,7 @@ def test_a_message_that_was_not_read_to_its_end_is_taken_back(talk, monkeypatch)
 def test_the_oldest_turns_are_forgotten_and_that_is_said(talk, capsys):
     talked = talk(*(f"question {number} {'x' * 40}" for number in range(8)), n_ctx=400)
     said = capsys.readouterr().out
-    assert "(the context is full: the oldest turn is forgotten)" in said
+    assert "(the context is full: the oldest 2 turns are forgotten)" in said
     assert said.count("An answer.") == 8
     assert talked.messages()[-2]["content"].startswith("question 7")
 

@@ -7,7 +7,7 @@ from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import is_command, message_of
-from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.conversation import Conversation, Fitted
 
 
 def conversation(system: str | None = None, source: str | None = None) -> Conversation:
@@ -79,12 +79,14 @@ def turns(talk: Conversation, count: int) -> None:
         add(talk, f"question {number}", f"answer {number}")
 
 
-def test_the_oldest_turns_are_forgotten_until_a_quarter_of_the_context_is_free():
+def test_the_oldest_turns_are_forgotten_until_half_of_the_context_is_free():
     talk = conversation("Be brief.")
     turns(talk, 10)
-    tokens, forgot = talk.fitting("Hello", 400)
-    assert forgot >= 1
-    assert len(tokens) <= 300
+    found = talk.fitting("Hello", 400)
+    tokens = found.tokens
+    assert found.n_turns >= 1
+    assert len(found.whole) > 300
+    assert len(tokens) <= 200
     text = bytes(t for t in tokens if t < 256)
     assert b"Be brief." in text
     assert b"question 9" in text
@@ -94,13 +96,25 @@ def test_the_oldest_turns_are_forgotten_until_a_quarter_of_the_context_is_free()
     one_more = conversation("Be brief.")
     turns(one_more, 10)
     one_more.set(forgotten=talk.forgotten - 2)
-    assert len(one_more.tokens("Hello")) > 300
+    assert len(one_more.tokens("Hello")) > 200
+
+
+def test_no_more_turns_are_forgotten_than_help():
+    talk = conversation()
+    turns(talk, 4)
+    long = "x" * 230
+    found = talk.fitting(long, 400)
+    assert 200 < len(found.tokens) <= 300
+    one_less = conversation()
+    turns(one_less, 4)
+    one_less.set(forgotten=talk.forgotten - 2)
+    assert len(one_less.tokens(long)) > 300
 
 
 def test_a_conversation_that_fits_is_left_alone():
     talk = conversation()
     turns(talk, 2)
-    assert talk.fitting("Hello", 4096) == (talk.tokens("Hello"), 0)
+    assert talk.fitting("Hello", 4096) == Fitted(talk.tokens("Hello"), 0, talk.tokens("Hello"))
     assert talk.forgotten == 0
 
 

@@ -9,14 +9,17 @@ from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.session.chats import ChatStore
+from llamachat.session.snapshots import Snapshots
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
 from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
 from llamachat.terminal.reading_ahead import reading_ahead
 from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.status import Status
+from llamachat.terminal.waking import put_to_sleep, wake
 
 BETWEEN = 24
 """Tokens of a short question, and of the template between an answer and the next one."""
@@ -60,6 +63,36 @@ def test_earlier_turns_are_never_evaluated_again(chat):
     assert evaluated(chat) > 2 * len(ids)
     chat.ask("Go on.")
     assert evaluated(chat) <= BETWEEN
+
+
+def test_what_a_full_context_forgets_costs_no_evaluation(chat, capsys):
+    chat.speaker = replace(chat.speaker, context=chat.speaker.model.context(300))
+    forgot = 0
+    for number in range(12):
+        chat.ask(f"What about {number}?")
+        assert evaluated(chat) <= (BETWEEN + 24 if number == 0 else BETWEEN)
+        forgot += "forgotten)" in capsys.readouterr().out
+        if number == 9:
+            run_command("/regen", chat)
+            assert evaluated(chat) == 1
+    assert 1 <= forgot <= 4
+    assert chat.conversation.messages()[0] == {"role": "system", "content": "You are a helpful assistant."}
+    held = chat.tokenizer.decode(chat.speaker.context.tokens)
+    assert "You are a helpful assistant." in held
+    assert "What about 0?" not in held
+    assert held.count("What about") == len(chat.conversation.messages()) // 2
+
+
+def test_what_knows_of_one_chat_is_not_used_in_another(chat):
+    chat.speaker = replace(chat.speaker, context=chat.speaker.model.context(300))
+    for number in range(8):
+        chat.ask(f"What about {number}?")
+    context, store = chat.speaker.context, chat.conversation.store
+    assert context.n_reusable < len(context.tokens)
+    other = store.fork(chat.conversation.chat)
+    chat.keeper = Keeper(store, 0, lambda _said: "quit")
+    chat.go_on_in(other)
+    assert len(context.tokens) == context.n_reusable
 
 
 def test_an_interrupted_answer_is_kept_and_not_evaluated_again(chat, monkeypatch):
@@ -129,3 +162,18 @@ def test_reading_ahead_ends_with_the_typing(chat):
     assert not [one for one in threading.enumerate() if one.name == "llamachat-reading"]
     chat.ask("Hello.")
     assert chat.last.timings.n_prompt > 600
+
+
+def test_a_chat_that_outgrew_its_context_goes_on_from_what_was_computed(chat, tmp_path):
+    model = chat.speaker.model
+    chat.speaker = replace(chat.speaker, context=model.context(600))
+    while chat.speaker.context.n_reusable == len(chat.speaker.context.tokens):
+        chat.ask(f"What about {len(chat.conversation.path())}?")
+    snapshots = Snapshots(tmp_path, 1 << 30)
+    put_to_sleep(chat.speaker, snapshots, 1)
+    later = replace(chat.speaker, context=model.context(600))
+    n_known = wake(later, snapshots, 1)
+    assert n_known == len(chat.speaker.context.tokens) > later.context.n_reusable
+    chat.speaker = later
+    chat.ask("And now?")
+    assert evaluated(chat) <= BETWEEN

@@ -31,17 +31,17 @@ def test_the_oldest_turns_become_a_summary(make, capsys):
     for number in range(5):
         chat.ask(f"question {number} {'x' * 70}")
     said = capsys.readouterr().out
-    assert "oldest 2 turns become a summary)" in said
+    assert "oldest 3 turns become a summary)" in said
     asked = next(prompt for prompt in prompts(chat) if "Summarise our conversation" in prompt)
     assert "Be kind" in asked
     assert "question 0" in asked
-    assert "question 2" not in asked
+    assert "question 3" not in asked
     first = chat.conversation.messages()[1]["content"]
-    assert first.startswith("(What was said before, in short: It was about x.)\n\nquestion 2")
+    assert first.startswith("(What was said before, in short: It was about x.)\n\nquestion 3")
     assert len(chat.conversation.path()) == 10  # the chat has them still, and without the summary
     assert not any("in short" in message.content for message in chat.conversation.path())
     run_command("/show", chat)
-    assert "the first 4 messages are forgotten, of which it knows: It was about x." in capsys.readouterr().out
+    assert "the first 6 messages are forgotten, of which it knows: It was about x." in capsys.readouterr().out
     run_command("/clear", chat)
     assert chat.conversation.summary == ""
 
@@ -78,7 +78,7 @@ def test_an_empty_summary_is_no_summary_and_that_is_said(make, capsys):
     for number in range(5):
         chat.ask(f"question {number} {'x' * 80}")
     assert "turns are forgotten)" in capsys.readouterr().out
-    assert chat.conversation.messages()[0]["content"].startswith("question 2")
+    assert chat.conversation.messages()[0]["content"].startswith("question 3")
 
 
 def test_an_answer_that_outgrows_the_context_forgets_the_talk_but_not_what_the_model_was_told(make, capsys):

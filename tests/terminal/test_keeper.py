@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scripted import ScriptedContext
 
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.locks import ChatLock
@@ -40,7 +41,7 @@ def chat_with(store: ChatStore, text: str | None = None) -> int:
 
 
 def opened(store: ChatStore, number: int) -> Chat:
-    anything: Any = SimpleNamespace(output=Output())
+    anything: Any = SimpleNamespace(output=Output(), context=ScriptedContext([], 100))
     keeper = Keeper(store, 1 << 20)
     talk = Conversation(anything, ChatTemplate(None), store, keeper.take(number))
     return Chat(anything, talk, keeper=keeper)

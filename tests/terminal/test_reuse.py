@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from llamachat.terminal.reuse import as_held
+from llamachat.terminal.reuse import as_held, forget_between, keep_same
 
 PIECES = [b"", b"", b"a", b"b", b"c", b"ab", b"bc", b"abc", b"ca", b"\xc3", b"\xb8", b"\xc3\xb8"]
 END, BEGIN, A, B, C, AB, BC, ABC, CA, BYTE1, BYTE2, OE = range(12)
@@ -61,3 +61,60 @@ def test_it_is_always_the_same_text_and_all_of_a_common_one_is_held():
         assert found[:n_common] == held[:n_common]
         n_better += found != tokens
     assert n_better > 300
+
+
+class Held:
+    """A context that only remembers."""
+
+    def __init__(self, tokens, self_extend=None, n_reusable=0):
+        self.tokens, self.self_extend, self.n_reusable = list(tokens), self_extend, n_reusable
+
+    def truncate(self, n_past):
+        del self.tokens[n_past:]
+
+    def remove(self, first, last):
+        del self.tokens[first:last]
+
+
+@pytest.mark.parametrize(
+    ("held", "left"),
+    [
+        pytest.param([BEGIN, A, END, BEGIN, B, END, BEGIN], [BEGIN, B, END, BEGIN], id="as it is"),
+        pytest.param([BEGIN, A, END, BEGIN, B, END], [BEGIN, B, END], id="less is held"),
+        pytest.param([BEGIN, A, END, BEGIN, B, END, C, C], [BEGIN, B, END], id="something else behind"),
+        pytest.param([BEGIN, A, END], [BEGIN, A, END], id="nothing that stays"),
+        pytest.param([BEGIN], [BEGIN], id="not even that"),
+        pytest.param([C, A, END, BEGIN, B], [C, A, END, BEGIN, B], id="another talk"),
+    ],
+)
+def test_what_is_forgotten_is_taken_out_and_the_rest_moves_down(held, left):
+    context = Held(held)
+    before, after = [BEGIN, A, END, BEGIN, B, END, BEGIN, C], [BEGIN, B, END, BEGIN, C]
+    forget_between(context, before, after, PIECES.__getitem__)
+    assert context.tokens == left
+
+
+def test_what_is_forgotten_may_be_spelled_otherwise():
+    before, after = [BEGIN, ABC, END, BEGIN, AB, END, C], [BEGIN, AB, END, C]
+    context = Held([BEGIN, AB, C, END, BEGIN, A, B, END])
+    forget_between(context, before, after, PIECES.__getitem__)
+    assert context.tokens == [BEGIN, A, B, END]
+    across = Held([BEGIN, ABC, END, BEGIN, AB, END])  # a token that reaches into what stays
+    forget_between(across, [BEGIN, A, BC, END], [BEGIN, BC, END], PIECES.__getitem__)
+    assert across.tokens == [BEGIN, ABC, END, BEGIN, AB, END]
+
+
+def test_a_context_that_cannot_forget_is_left_as_it_is():
+    before, after = [BEGIN, A, END, BEGIN, B, END], [BEGIN, B, END]
+    grouped = Held(before, self_extend=(2, 64))
+    forget_between(grouped, before, after, PIECES.__getitem__)
+    keep_same(grouped, [*before, C])
+    assert grouped.tokens == before
+    parted = Held(before, self_extend=(2, 64), n_reusable=1)
+    keep_same(parted, [*before[:3], C])
+    assert parted.tokens == before[:1]
+    two_places = Held(before)
+    forget_between(two_places, before, [BEGIN, B], PIECES.__getitem__)
+    assert two_places.tokens == before
+    keep_same(two_places, [BEGIN, A, C])
+    assert two_places.tokens == [BEGIN, A]

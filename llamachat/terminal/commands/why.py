@@ -6,6 +6,7 @@ import numpy as np
 
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing
+from llamachat.terminal.reuse import keep_same
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -47,12 +48,8 @@ def _alternatives(chat: "Chat") -> tuple[np.ndarray, np.ndarray]:
     """
     assert chat.last is not None
     context, ids = chat.speaker.context, chat.last.ids
-    n_same = 0
-    for known, wanted in zip(context.tokens, chat.prompt, strict=False):
-        if known != wanted or n_same >= min(context.n_reusable, len(chat.prompt) - 1):
-            break
-        n_same += 1
-    context.truncate(n_same)
+    keep_same(context, chat.prompt[:-1])
+    n_same = len(context.tokens)
     if len(chat.prompt) + len(ids) > context.n_ctx:
         raise UsageError("the context has forgotten the beginning of this answer")
     if len(chat.prompt) - 1 > n_same:

@@ -5,12 +5,14 @@ stopped stays as far as it came. Turns that the model has forgotten, because the
 only the count of them grows, and a summary may stand before the first turn that it remembers.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from llamachat.engine.window import common_prefix
-from llamachat.errors import ContextFull
+from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.library import chat_tokens
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
@@ -132,7 +134,7 @@ class Conversation:
         found = Fitted(whole, 0, whole)
         try:
             if forget and len(whole) > n_ctx - n_ctx // 4:
-                found = self._forgetting(text, whole, (n_ctx - n_ctx // 4 - room, n_ctx // 2 - room))
+                found = self._forgetting(text, whole, (n_ctx // 2 - room, n_ctx - n_ctx // 4 - room))
             if len(found.tokens) >= n_ctx:
                 raise ContextFull(self._too_long(len(found.tokens), n_ctx, forget))
         except BaseException:
@@ -142,22 +144,36 @@ class Conversation:
             self.set(forgotten=self.settings["forgotten"])
         return found
 
-    def _forgetting(self, text: str | None, whole: list[int], most: tuple[int, int]) -> Fitted:
-        """With as few of the oldest turns forgotten as the second limit asks for, else the first, else with all."""
+    def _forgetting(self, text: str | None, whole: list[int], limits: Sequence[int]) -> Fitted:
+        """With as few of the oldest turns forgotten as the first limit asks for that can be met; else with all."""
         length = len(self.path())
         borders = self.borders() + ([length] if text is not None and length > self.forgotten else [])
-        found, enough = Fitted(whole, 0, whole), None
-        for n_turns, border in enumerate(borders, 1):
-            self.settings["forgotten"] = border
-            found = Fitted(self.tokens(text), n_turns, whole)
-            if enough is None and len(found.tokens) <= most[0]:
-                enough = found
-            if len(found.tokens) <= most[1]:
-                return found
-        if enough is None:
-            return found
-        self.settings["forgotten"] = borders[enough.n_turns - 1]
-        return enough
+
+        if not borders:
+            return Fitted(whole, 0, whole)
+
+        @cache
+        def after(n_turns: int) -> list[int] | None:
+            """None where the template refuses so short a talk."""
+            self.settings["forgotten"] = borders[n_turns - 1]
+            try:
+                return self.tokens(text)
+            except LlamaChatError:
+                return None
+
+        def fits(n_turns: int, limit: int) -> bool:
+            tokens = after(n_turns)
+            return tokens is None or len(tokens) <= limit
+
+        counts = range(1, len(borders) + 1)
+        for limit in limits:
+            n_turns = 1 + bisect_left(counts, True, key=partial(fits, limit=limit))
+            if n_turns in counts and after(n_turns) is not None:
+                break
+        else:
+            n_turns = len(borders)
+        self.settings["forgotten"] = borders[n_turns - 1]
+        return Fitted(self.tokens(text), n_turns, whole)
 
     def ask(self, text: str) -> int:
         """Makes a person's message part of the talk; its id."""

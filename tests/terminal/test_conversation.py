@@ -152,3 +152,13 @@ def test_a_template_that_refuses_the_shorter_conversation_forgets_nothing():
     with pytest.raises(LlamaChatError, match="no"):
         talk.fitting("Hello", 100)
     assert len(talk.messages()) == 6
+
+
+def test_a_template_that_refuses_a_short_conversation_forgets_as_much_as_it_lets():
+    source = "{% if messages | length < 14 %}{{ raise_exception('no') }}{% endif %}{{ messages | tojson }}"
+    talk = conversation(source=source)
+    turns(talk, 10)
+    whole = len(talk.tokens("Hello"))
+    found = talk.fitting("Hello", whole + 10)
+    assert found.n_turns == 3
+    assert whole / 2 < len(found.tokens) < whole * 3 / 4

@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +32,7 @@ def sessions(
     ] = "list",
     words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="What the action needs.")] = None,
     everything: Annotated[bool, Option("--all", help="List all chats, not the last 30.")] = False,
-    yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking what has this whole name, or number.")] = False,
     output: Annotated[Output, Option("--output", "-o", help="How to print them.")] = "text",
     form: Annotated[
         Form | None, Option("--format", help="Of an export; by default what FILE ends with, else md.")
@@ -151,18 +151,18 @@ def _export(store: "ChatStore", wanted: list[str], form: "Form | None") -> None:
 
 
 def _import(store: "ChatStore", wanted: list[str], _output: Output) -> None:
-    """Keeps the chats of a file; their numbers are printed. All of the file is read before anything is kept."""
+    """Keeps the chats of a file, all or none; their numbers are printed."""
     from llamachat.session.imports import read_chats
 
-    taken = {one.name for one in store.latest()}
-    for chat in list(read_chats(Path(wanted[0]))):
-        made = store.keep(replace(chat, name=None) if chat.name in taken else chat)
-        taken.add(chat.name)
-        _print(str(made))
+    for number in store.keep_all(list(read_chats(Path(wanted[0])))):
+        _print(str(number))
 
 
 def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
-    chat = store.summary(store.find(wanted))
+    named = store.named(wanted) if yes else store.find(wanted)
+    if named is None:
+        raise UsageError(f"--yes deletes what is told by its whole name or its number: {wanted!r} is neither")
+    chat = store.summary(named)
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise UsageError("sessions delete asks before it deletes; where nobody can answer, give --yes")
@@ -172,15 +172,19 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
         answer = input(f"Delete chat {chat.id}, {title!r}, with {chat.n_messages} messages? [y/N] ")
         if answer.strip().lower() not in ("y", "yes"):
             return
+    from llamachat.session.history import InputHistory
     from llamachat.session.locks import ChatLock
     from llamachat.session.places import locks_folder, snapshots_folder
     from llamachat.session.snapshots import Snapshots
+    from llamachat.terminal.input.message import said_in
 
     with ChatLock(locks_folder(), chat.id) as lock:
         if not _taken(lock):
             raise UsageError(f"another llamachat (process {lock.holder}) is in this chat: leave it there first")
         Snapshots(snapshots_folder(), 0).drop(chat.id)
+        said = [message.content for message in store.tree_of(chat.id) if message.role == "user"]
         _tell_of_remains(store, store.delete(chat.id))
+        InputHistory().forget(lambda typed: said_in(typed, said))
     _tidy_files(store)
 
 

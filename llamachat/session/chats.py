@@ -3,9 +3,9 @@
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -119,6 +119,17 @@ class ChatStore:
         """A new chat with all its messages. Raises UsageError as `rename`."""
         return self._make(lambda connection: _insert(connection, chat))
 
+    def keep_all(self, chats: Iterable[WholeChat]) -> list[int]:
+        """New chats with all their messages, all or none; a name that is taken is left out."""
+        with told(self.path), transaction(self._connection) as connection:
+            taken = {row["name"] for row in connection.execute("SELECT name FROM chats WHERE name IS NOT NULL")}
+            numbers = []
+            for chat in chats:
+                name = None if chat.name is None else _storable(chat.name)
+                numbers.append(_insert(connection, replace(chat, name=None if name in taken else name)))
+                taken.add(name)
+        return numbers
+
     def is_saved(self, chat: int) -> bool:
         """Whether a chat outlasts the program."""
         return self.is_kept
@@ -213,13 +224,19 @@ class ChatStore:
         return [Hit(self.summary(row["chat"]), row["id"], row["role"], row["excerpt"]) for row in rows]
 
     def find(self, wanted: str) -> int:
-        """The chat of that name, number, or beginning of a title. Raises UsageError where there is none, or several."""
+        """The chat of that name, number, or beginning of a title. Raises UsageError where there is none, or several.
+
+        Digits are a number and nothing else.
+        """
         wanted = _storable(wanted)
+        if not wanted.strip():
+            raise UsageError("a chat is told by its name, its number, or the beginning of its title: none was given")
+        title = None if wanted.isdecimal() else f"{_escaped(wanted)}%"
         with told(self.path):
             rows = self._connection.execute(
                 "SELECT id, name, title FROM chats WHERE name = ? OR id = ? OR title LIKE ? ESCAPE '\\' "
                 "ORDER BY updated DESC",
-                (wanted, _number(wanted), f"{_escaped(wanted)}%"),
+                (wanted, _number(wanted), title),
             ).fetchall()
         exact = [row for row in rows if row["name"] == wanted or str(row["id"]) == wanted]
         rows = exact[:1] or rows

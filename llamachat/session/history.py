@@ -5,6 +5,7 @@ A history that cannot be read or written is no reason to stop talking: it is kep
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 LIMIT = 2000
@@ -12,10 +13,14 @@ LIMIT = 2000
 
 
 class InputHistory:
-    """Remembered inputs; `warning` says why they are in memory only, None if they are kept in the file."""
+    """Remembered inputs; `warning` says why they are in memory only, None if they are kept in the file.
 
-    def __init__(self, path: Path | None = None) -> None:
+    lasting: whether what is typed now is kept in the file, too.
+    """
+
+    def __init__(self, path: Path | None = None, lasting: bool = True) -> None:
         self._path = default_path() if path is None else path
+        self._lasting = lasting
         self.warning: str | None = None
 
     def load(self) -> list[str]:
@@ -33,6 +38,8 @@ class InputHistory:
 
     def append(self, text: str) -> None:
         """Remembers an input. One write at the end of the file: two programs at once do not tear each other's lines."""
+        if not self._lasting:
+            return
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -42,6 +49,16 @@ class InputHistory:
                 os.close(file)
         except OSError as error:
             self.warning = f"{self._path}: {error.strerror}; what you type is not remembered"
+
+    def forget(self, belongs: Callable[[str], bool]) -> None:
+        """Takes the inputs of which `belongs` is true out of the file."""
+        try:
+            lines = self._path.read_text("utf-8", errors="replace").splitlines()
+        except OSError:
+            return
+        kept = [line for line in lines if (text := _parsed(line)) is None or not belongs(text)]
+        if len(kept) < len(lines):
+            self._cut(kept)
 
     def _cut(self, lines: list[str]) -> None:
         shorter = self._path.with_name(f"{self._path.name}.{os.getpid()}")

@@ -35,8 +35,8 @@ class SteadyStore(ChatStore):
     def close(self) -> None:
         """Ends the connections; what was in memory is gone, unless the disk takes now what it refused before."""
         if self._loose is not None:
-            with suppress(StoreUnavailable):
-                for chat in self._refused:
+            for chat in self._refused:
+                with suppress(StoreUnavailable):  # of this chat, as one that was deleted elsewhere
                     if self._bring_back(chat):
                         self._say(f"{self.path}: the chat could be kept after all")
             self._loose.close()
@@ -122,6 +122,9 @@ class SteadyStore(ChatStore):
         values = [told_of[name] for name in names]
         new: dict[int | None, int | None] = {None: None}
         with told(self.path), transaction(self._connection) as file:
+            same = file.execute("SELECT 1 FROM chats WHERE name = ? AND id <> ?", (values[0], chat)).fetchone()
+            if same is not None:  # another one took the name meanwhile
+                values[0] = None
             if chat > BEYOND:
                 made = file.execute(f"INSERT INTO chats({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?)", values)
                 chat = int(made.lastrowid or 0)

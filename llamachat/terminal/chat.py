@@ -5,7 +5,8 @@ import time
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.commands import complete, is_command, message_of, run_command
+from llamachat.terminal.commands import complete, is_command, run_command
+from llamachat.terminal.input.message import message_of
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
@@ -20,7 +21,7 @@ class ChatLoop:
 
     def __init__(self, chat: Chat, vi: bool = False) -> None:
         self._chat = chat
-        self._history = InputHistory()
+        self._history = InputHistory(lasting=chat.conversation.store.is_kept)
         settings = InputSettings(
             lambda: chat.speaker.model.title,
             lambda: chat.status,

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.history import InputHistory
 from llamachat.session.places import database_path
 
 
@@ -57,6 +58,32 @@ def test_a_chat_is_renamed_forked_and_deleted(llamachat, kept):
     assert llamachat("sessions", "show", "poem").returncode == 2
     assert b"Write a haiku" in llamachat("sessions", "show", "second").stdout
     assert llamachat("sessions", "gc").returncode == 0
+
+
+@pytest.mark.parametrize("wanted", ["", " ", "Write a haiku", "Write", "3"])
+def test_without_asking_only_what_is_told_exactly_is_deleted(llamachat, kept, wanted):
+    done = llamachat("sessions", "delete", wanted, "--yes")
+    assert (done.returncode, b"whole name or its number" in done.stderr) == (2, True)
+    with ChatStore(database_path()) as store:
+        assert len(store.latest()) == 2
+
+
+def test_what_was_typed_in_a_deleted_chat_is_not_remembered(llamachat, kept):
+    for text in ("Write a haiku", "/help", "How do taxes work? \x1b[31m"):
+        InputHistory().append(text)
+    assert llamachat("sessions", "delete", "taxes", "--yes").returncode == 0
+    assert InputHistory().load() == ["Write a haiku", "/help"]
+
+
+def test_a_file_that_cannot_be_kept_as_a_whole_is_not_kept(llamachat, kept, tmp_path):
+    path = tmp_path / "chats.json"
+    good = {"name": "a", "messages": [{"role": "user", "content": "one"}]}
+    path.write_text(json.dumps([good, {"messages": [{"role": "user", "content": 5}]}]))
+    assert llamachat("sessions", "import", str(path)).returncode == 2
+    path.write_text(json.dumps([{**good, "name": "a\ud800"}, {**good, "name": "a\ud801"}]))
+    assert llamachat("sessions", "import", str(path)).stdout.split() == [b"3", b"4"]
+    with ChatStore(database_path()) as store:
+        assert [one.name for one in store.latest()] == [None, "a?", None, "taxes"]
 
 
 def test_a_person_is_asked_before_a_chat_is_deleted(terminal, kept):
@@ -131,7 +158,7 @@ def test_gc_takes_away_all_that_is_left_of_what_was_deleted(llamachat, kept):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"haiku")
     (snapshots_folder() / ".77.safetensors.abcdefgh.part").write_bytes(b"haiku")
-    done = llamachat("sessions", "delete", "Write a haiku", "--yes")
+    done = llamachat("sessions", "delete", "2", "--yes")
     assert b"schema-1, from before an update, may still have the words" in done.stderr
     assert llamachat("sessions", "gc").returncode == 0
     assert not list(folder.glob("chats.db.*"))

@@ -5,12 +5,13 @@ import stat
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from llamachat.errors import UsageError
 from llamachat.session import database
-from llamachat.session.chats import INTERRUPTED, PARTIAL, ChatStore, StoredMessage, title_of
+from llamachat.session.chats import INTERRUPTED, PARTIAL, ChatStore, StoredMessage, WholeChat, title_of
 from llamachat.session.database import StoreUnavailable
 
 
@@ -263,3 +264,25 @@ def test_two_programs_write_at_once(path):
     assert [one.wait(60) for one in both] == [0, 0]
     with ChatStore(path) as store:
         assert [len(store.path_of(store.find(f"chat{n}"))) for n in range(2)] == [40, 40]
+
+
+def test_digits_are_a_number_and_blanks_are_nothing(store):
+    chat = store.create("m")
+    said(store, chat, "9 ways to cook")
+    with pytest.raises(UsageError, match="there is no chat '9'"):
+        store.find("9")
+    assert store.find("9 w") == chat
+    for blank in ("", "  "):
+        with pytest.raises(UsageError, match="none was given"):
+            store.find(blank)
+
+
+def test_several_chats_are_kept_all_or_none(store):
+    whole = WholeChat((StoredMessage(1, None, "user", "one"),), 1, "a\ud800")
+    broken = WholeChat((StoredMessage(1, 77, "user", "two"),), 1)
+    with pytest.raises(KeyError):
+        store.keep_all([whole, broken])
+    assert store.latest() == []
+    made = store.keep_all([whole, replace(whole, name="a\ud801"), replace(whole, name=None)])
+    assert [store.summary(one).name for one in made] == ["a?", None, None]
+    assert [talk(store, one) for one in made] == 3 * [[("user", "one")]]

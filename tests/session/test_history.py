@@ -48,3 +48,24 @@ def test_a_long_history_is_cut_to_its_end(path):
 
 def test_the_history_lies_in_the_home_of_the_person(own_home):
     assert default_path().is_relative_to(own_home)
+
+
+def test_what_does_not_last_is_not_in_the_file(path):
+    InputHistory(path).append("one")
+    history = InputHistory(path, lasting=False)
+    history.append("secret")
+    assert history.load() == ["one"]
+    assert "secret" not in path.read_text("utf-8")
+
+
+def test_what_is_forgotten_is_gone_from_the_file(path):
+    for text in ("one", "a secret", "two"):
+        InputHistory(path).append(text)
+    with path.open("a") as file:
+        file.write("no JSON\n")
+    InputHistory(path).forget(lambda text: "secret" in text)
+    assert InputHistory(path).load() == ["one", "two"]
+    assert "secret" not in path.read_text("utf-8")
+    assert "no JSON" in path.read_text("utf-8")
+    assert path.stat().st_mode & 0o777 == 0o600
+    InputHistory(path.with_name("nothing")).forget(lambda _text: True)

@@ -6,8 +6,9 @@ from scripted import BOS, IM_END, IM_START, ScriptedTokenizer
 from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.commands import is_command, message_of
+from llamachat.terminal.commands import is_command
 from llamachat.terminal.conversation import Conversation, Fitted
+from llamachat.terminal.input.message import message_of
 
 
 def conversation(system: str | None = None, source: str | None = None) -> Conversation:

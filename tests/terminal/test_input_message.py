@@ -4,7 +4,7 @@ import pytest
 from prompt_toolkit.data_structures import Size
 
 from llamachat.terminal.input.labels import has_room, prompt_text, shortened
-from llamachat.terminal.input.message import going_on, unquoted
+from llamachat.terminal.input.message import going_on, said_in, unquoted
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,21 @@ def test_a_shortened_text_never_takes_more_columns_than_there_are():
         assert shortened("ab漢字cd漢", columns) == "ab漢字cd漢"[: len(shortened("ab漢字cd漢", columns)) - 1] + (
             "…" if columns < 10 else "漢"
         )
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("hello", True),
+        ("//help me", True),
+        ('"""\none\ntwo\n"""', True),
+        ("read it", True),
+        ("/regen", False),
+        ("hell", False),
+        ("", False),
+        ('""""""', False),
+    ],
+)
+def test_what_was_typed_is_found_among_messages(typed, found):
+    messages = ["hello", "/help me", "one\ntwo", "File a:\n```\ntext\n```\n\nread it"]
+    assert said_in(typed, messages) == found

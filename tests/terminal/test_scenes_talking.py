@@ -74,6 +74,16 @@ def test_what_was_typed_is_there_in_the_next_session(talk):
     assert "a question of yesterday" in person.text
 
 
+def test_what_is_typed_in_a_chat_that_is_not_kept_is_nowhere(talk, own_home):
+    person = talk("--no-save", answers=["Yes."])
+    person.ask("my secret zebra")
+    person.press(UP)
+    assert person.typed.endswith("my secret zebra")
+    person.type("\x15" + CTRL_D)
+    assert person.end() == 0
+    assert not [one for one in own_home.rglob("*") if one.is_file() and b"zebra" in one.read_bytes()]
+
+
 def test_tab_completes_commands_and_their_arguments(talk):
     person = talk(answers=["Yes."])
     person.press("/te", TAB)

@@ -48,11 +48,6 @@ def is_command(line: str) -> bool:
     return len(word) > 1 and word.startswith("/") and "/" not in word[1:]
 
 
-def message_of(line: str) -> str:
-    """The message that a line is: a doubled slash at its beginning is one."""
-    return line[1:] if line.startswith("//") else line
-
-
 def command_of(word: str) -> Command:
     """The command of that name. Raises UsageError with the nearest one."""
     names = {one.name: one for one in COMMANDS}

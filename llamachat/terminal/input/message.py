@@ -1,5 +1,7 @@
 r"""What of a typed text is a message. A `\` at a line's end and a block of triple quotes go on in the next line."""
 
+from collections.abc import Iterable
+
 BLOCK = '"""'
 """Opens and closes a message of many lines."""
 
@@ -21,3 +23,14 @@ def unquoted(text: str) -> str:
         return text
     said = block[len(BLOCK) : -len(BLOCK)].strip("\n")
     return f"/{said}" if said.startswith("/") else said
+
+
+def message_of(line: str) -> str:
+    """The message that a line is: a doubled slash at its beginning is one."""
+    return line[1:] if line.startswith("//") else line
+
+
+def said_in(typed: str, messages: Iterable[str]) -> bool:
+    """Whether a typed text is one of the messages, attached files aside."""
+    said = message_of(unquoted(typed))
+    return bool(said.strip()) and any(message.endswith(said) for message in messages)

@@ -32,7 +32,7 @@ def sessions(
     ] = "list",
     words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="What the action needs.")] = None,
     everything: Annotated[bool, Option("--all", help="List all chats, not the last 30.")] = False,
-    yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking what has this whole name, or number.")] = False,
+    yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking; CHAT is a whole name or number.")] = False,
     output: Annotated[Output, Option("--output", "-o", help="How to print them.")] = "text",
     form: Annotated[
         Form | None, Option("--format", help="Of an export; by default what FILE ends with, else md.")

@@ -210,6 +210,7 @@ def _opened(
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()
     if not begun:
+        conversation.remember(speaker.context.n_ctx)
         with _unseen(speaker.output.is_terminal):
             keeper.wake(speaker, number)
     return talk, begun

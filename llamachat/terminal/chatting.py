@@ -178,6 +178,7 @@ class Chat:
         if self.keeper is not None:
             chat = self.keeper.change(self.speaker, self.conversation.chat, chat, asked=self.last is not None)
         self.conversation.change(chat)
+        self.conversation.remember(self.speaker.context.n_ctx)
         self.last = None
 
     def again(self) -> bool:

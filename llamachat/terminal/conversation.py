@@ -28,6 +28,9 @@ FOR_TEMPLATES = ("tool_calls", "tool_call_id", "name")
 BEFORE = "(What was said before, in short: {})\n\n"
 """Stands before the first message that is remembered: not every template takes two messages of a person in a row."""
 
+CHARS = 16
+"""Of a token at most, over a whole talk."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -143,6 +146,21 @@ class Conversation:
         if found.n_turns:
             self.set(forgotten=self.settings["forgotten"])
         return found
+
+    def remember(self, n_ctx: int) -> None:
+        """Takes back what a smaller context made it forget, where half of `n_ctx` holds all of the talk."""
+        before = self.forgotten
+        if not before or sum(len(message.content) for message in self.path()) > CHARS * n_ctx:
+            return
+        kept = dict(self.settings)
+        self.settings = {name: value for name, value in kept.items() if name not in ("forgotten", "summary")}
+        try:
+            fits = len(self.tokens(None)) <= n_ctx // 2
+        except LlamaChatError:  # the template refuses it now
+            fits = False
+        self.settings = kept
+        if fits:
+            self.set(forgotten=None, summary=None)
 
     def _forgetting(self, text: str | None, whole: list[int], limits: Sequence[int]) -> Fitted:
         """With as few of the oldest turns forgotten as the first limit asks for that can be met; else with all."""

@@ -163,3 +163,26 @@ def test_a_template_that_refuses_a_short_conversation_forgets_as_much_as_it_lets
     found = talk.fitting("Hello", whole + 10)
     assert found.n_turns == 3
     assert whole / 2 < len(found.tokens) < whole * 3 / 4
+
+
+def test_what_a_small_context_forgot_is_remembered_where_there_is_room():
+    talk = conversation("Be brief.")
+    turns(talk, 10)
+    talk.fitting("Hello", 400)
+    forgotten = talk.forgotten
+    talk.set(summary="It was about x.")
+    whole = len(conversation_of(talk).tokens())
+    for n_ctx in (400, 2 * whole - 2):
+        talk.remember(n_ctx)
+        assert (talk.forgotten, talk.summary) == (forgotten, "It was about x.")
+    talk.remember(2 * whole)
+    assert (talk.forgotten, talk.summary) == (0, "")
+    assert len(talk.messages()) == 21
+    assert talk.store.settings(talk.chat).get("forgotten") is None
+
+
+def conversation_of(talk: Conversation) -> Conversation:
+    """The same talk, with nothing forgotten."""
+    whole = Conversation(talk.tokenizer, talk.template, talk.store, talk.chat)
+    whole.settings = {"system": talk.system}
+    return whole

@@ -109,3 +109,14 @@ def test_where_nothing_may_be_forgotten_the_chat_stops_with_the_numbers(make):
     with pytest.raises(ContextFull, match=r"the talk has \d+ tokens, but the context holds 200"):
         chat.ask("x" * 100)
     assert talk(chat) == before
+
+
+def test_a_larger_context_remembers_what_a_smaller_one_forgot(make):
+    chat = make(n_ctx=400)
+    for number in range(6):
+        chat.ask(f"question {number} {'x' * 30}")
+    assert chat.conversation.forgotten > 0
+    run_command("/set ctx_size 3000", chat)
+    assert chat.conversation.forgotten == 0
+    chat.ask("And now?")
+    assert "question 0" in prompts(chat)[-1]

@@ -75,6 +75,7 @@ def _model(chat: "Chat", words: str) -> None:
     chat.speaker = replace(speaker, options=options)
     before.model.close()
     chat.conversation.tokenizer, chat.conversation.template = speaker.model.tokenizer, template
+    chat.conversation.remember(speaker.context.n_ctx)
     chat.conversation.store.set_model(chat.conversation.chat, speaker.model.title)
     chat.last = None
     chat.say(f"{speaker.model.title} goes on from here.")

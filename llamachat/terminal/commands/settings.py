@@ -180,6 +180,7 @@ def _remember(chat: "Chat", n_ctx: int, types: Sequence[str]) -> None:
     context = chat.speaker.model.context(n_ctx, key, value, before.self_extend)
     context.take_over(before)
     chat.speaker = replace(chat.speaker, context=context)
+    chat.conversation.remember(n_ctx)
 
 
 Setting = Sampler | Length | Behaviour | ContextSize | CacheTypeOf

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Timings
 from llamachat.engine.window import Window
-from llamachat.terminal.reuse import as_held
+from llamachat.terminal.reuse import as_held, keep_same
 from llamachat.terminal.view import prepare_views
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:
         prepare_views()
         certain = as_held(find(), context.tokens, chat.tokenizer.piece_bytes)
         if certain and len(certain) <= context.n_ctx - context.n_ctx // 4 and context.tokens[: len(certain)] != certain:
+            keep_same(context, certain)
             window = Window(context, None, Timings())
             try:
                 window.begin(certain)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
@@ -177,3 +178,23 @@ def test_a_chat_that_outgrew_its_context_goes_on_from_what_was_computed(chat, tm
     chat.speaker = later
     chat.ask("And now?")
     assert evaluated(chat) <= BETWEEN
+
+
+def test_of_a_chat_that_outgrew_its_context_only_the_last_turn_is_read_ahead(chat, monkeypatch):
+    on_a_terminal(chat)
+    chat.conversation.template = ChatTemplate(FORGETFUL)
+    run_command(f"/grammar {THINKING}", chat)
+    options = replace(chat.speaker.options, max_tokens=120)
+    chat.speaker = replace(chat.speaker, context=chat.speaker.model.context(320), options=options)
+    for number in range(12):
+        chat.ask(f"What about {number}?")
+        wait_for_reading(chat)
+    assert chat.conversation.forgotten > 0
+    assert chat.speaker.context.n_reusable < len(chat.speaker.context.tokens)
+    chat.ask("And you?")
+    n_said, read, evaluate = len(chat.last.ids), [], Context.eval
+    monkeypatch.setattr(
+        Context, "eval", lambda self, ids, *more, **how: [read.append(len(ids)), evaluate(self, ids)][1]
+    )
+    wait_for_reading(chat)
+    assert 0 < sum(read) <= n_said + BETWEEN < len(chat.speaker.context.tokens)

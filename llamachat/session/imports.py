@@ -31,7 +31,7 @@ LLM_FIGURES = {
 }
 """What newer log databases of llm tell of an answer, what it is here, and in which unit."""
 
-SETTINGS = {"system": str, "summary": str, "forgotten": int}
+SETTINGS = {"system": str, "summary": str, "forgotten": int, "set": dict}
 """What settings of a chat are; others are kept as they are."""
 
 

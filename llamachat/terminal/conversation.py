@@ -66,6 +66,19 @@ class Conversation:
         self.settings = {name: value for name, value in {**self.settings, **settings}.items() if value is not None}
         self.store.set_settings(self.chat, self.settings)
 
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What `/set` changed in this chat, each value as it was written. A value may not fit: it can be imported."""
+        kept = self.settings.get("set")
+        return {name: text for name, text in kept.items() if isinstance(text, str)} if isinstance(kept, dict) else {}
+
+    def choose(self, name: str, text: str | None) -> None:
+        """Keeps what `/set` changed with the chat; None: the default counts again."""
+        chosen = {other: value for other, value in self.chosen.items() if other != name}
+        if text is not None:
+            chosen[name] = text
+        self.set(set=chosen or None)
+
     def path(self) -> list[StoredMessage]:
         """All messages of the talk."""
         return self.store.path_of(self.chat)

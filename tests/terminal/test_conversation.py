@@ -186,3 +186,29 @@ def conversation_of(talk: Conversation) -> Conversation:
     whole = Conversation(talk.tokenizer, talk.template, talk.store, talk.chat)
     whole.settings = {"system": talk.system}
     return whole
+
+
+def opened_again(talk: Conversation) -> Conversation:
+    """The same chat, as another program would find it."""
+    return Conversation(talk.tokenizer, talk.template, talk.store, talk.chat)
+
+
+def test_what_was_chosen_is_kept_with_the_chat_and_can_be_put_back():
+    talk = conversation("Be brief.")
+    talk.choose("temp", "0.2")
+    talk.choose("stop", "END")
+    talk.choose("stop", None)
+    assert opened_again(talk).chosen == {"temp": "0.2"}
+    assert opened_again(talk).system == "Be brief."
+    copy = opened_again(talk)
+    copy.change(talk.store.fork(talk.chat))
+    assert copy.chosen == {"temp": "0.2"}
+    talk.choose("temp", None)
+    assert talk.store.settings(talk.chat) == {"system": "Be brief."}
+
+
+def test_what_cannot_have_been_chosen_counts_as_nothing():
+    talk = conversation()
+    for value in ("text", [1], {"temp": 0.2}, 5):
+        talk.store.set_settings(talk.chat, {"set": value})
+        assert opened_again(talk).chosen == {}

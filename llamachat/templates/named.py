@@ -45,6 +45,10 @@ MARKS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("exaone4", ("[|system|]", "[|assistant|]", "[|endofturn|]", "[|tool|]")),
     ("exaone3", ("[|system|]", "[|assistant|]", "[|endofturn|]")),
     ("rwkv-world", ("rwkv-world",)),
+    ("granite-4.0", ("<|start_of_role|>", "<tool_call>", "g4_default_system_message")),
+    ("granite-4.0", ("<|start_of_role|>", "<tools>", "g4_default_system_message")),
+    ("granite-4.1", ("<|start_of_role|>", "<tool_call>")),
+    ("granite-4.1", ("<|start_of_role|>", "<tools>")),
     ("granite", ("<|start_of_role|>",)),
     (
         "gigachat",

@@ -1,28 +1,23 @@
 """A model's chat template: from messages to the text that it was trained on.
 
 Names, filters and whitespace are those of `transformers.PreTrainedTokenizerBase.apply_chat_template`, for which
-templates are written. jinja2 is imported when the first template is rendered, because it costs 60 ms.
+templates are written. Where the template runs, and what it may use: `program`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llamachat.errors import LlamaChatError, ModelFileError
-from llamachat.templates.faults import one_line, template_line
+from llamachat.templates.faults import TemplateFault
+from llamachat.templates.given import given
 from llamachat.templates.named import builtin_template, end_text, known_name
+from llamachat.templates.program import program_of
 from llamachat.templates.provenance import Parts, split_by_origin
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from jinja2 import Template
-
-    from llamachat.templates.sandbox import TemplateEnvironment
 
 Message = Mapping[str, Any]
 
@@ -54,6 +49,7 @@ class ChatTemplate:
         self.variables = dict(variables or {})
         self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
         self._now = now
+        self._program = program_of(self.source)
 
     @property
     def name(self) -> str | None:
@@ -69,10 +65,9 @@ class ChatTemplate:
         """The conversation as text. kwargs: `tools`, `documents`, and what this template knows (`enable_thinking`).
 
         Raises ModelFileError if the template does not compile, LlamaChatError if it refuses this conversation, fails
-        on it, or exceeds its budget of steps, size or time.
+        on it, or exceeds its budget of steps, size or time; or if the conversation is none of JSON's types.
         """
-        _ = self._template  # reading it is not part of what a rendering may use
-        self._environment.budget.begin(len(messages))
+        self._program.begin(len(messages))
         return self._render({"messages": messages, **kwargs}, add_generation_prompt, self._now())
 
     def render_parts(
@@ -90,92 +85,54 @@ class ChatTemplate:
         templates whose output cannot be followed character by character (see `provenance`). All the renderings that
         this takes share one budget of steps and time; raises as `render`.
         """
-        _ = self._template, self._literals
-        self._environment.budget.begin(len(messages))
+        self._program.begin(len(messages))
         moment = self._now()
         settings = {name: value for name, value in kwargs.items() if name not in ("tools", "documents")}
         conversation = {"messages": messages, "tools": kwargs.get("tools"), "documents": kwargs.get("documents")}
 
-        def render(given: Mapping[str, Any]) -> str:
-            return self._render({**given, **settings}, add_generation_prompt, moment)
+        def render(part: Mapping[str, Any]) -> str:
+            return self._render({**part, **settings}, add_generation_prompt, moment)
 
         return split_by_origin(render, conversation, self._literals, special_texts)
 
-    def _render(self, given: Mapping[str, Any], add_generation_prompt: bool, moment: datetime) -> str:
-        from llamachat.templates.budget import bounded
-        from llamachat.templates.sandbox import clock
-
+    def _render(self, told: Mapping[str, Any], add_generation_prompt: bool, moment: datetime) -> str:
         variables = {
             "tools": None,
             "documents": None,
             **self._tokens,
             "add_generation_prompt": add_generation_prompt,
-            "strftime_now": clock(moment),
             **self.variables,
-            **given,
+            **told,
         }
-        template = self._template
-        chunks: list[str] = []
-        n_chars = 0
-        with _translated_errors():
-            self._environment.budget.forget()
-            for chunk in template.generate(variables):
-                chunks.append(chunk)
-                n_chars += len(chunk)
-                bounded(n_chars)
-        return "".join(chunks)
-
-    @cached_property
-    def _environment(self) -> TemplateEnvironment:
-        from llamachat.templates.sandbox import TemplateEnvironment
-
-        return TemplateEnvironment()
-
-    @cached_property
-    def _template(self) -> Template:
-        with _valid_jinja():
-            return self._environment.from_string(self.source)
+        with _in_words():
+            return self._program.render(given(variables), moment)
 
     @cached_property
     def _literals(self) -> list[str]:
         """The template's string constants: what it may look for in a text."""
-        from jinja2 import nodes
-
-        with _valid_jinja():
-            constants = self._environment.parse(self.source).find_all(nodes.Const)
-            return [node.value for node in constants if isinstance(node.value, str)]
+        with _in_words():
+            return self._program.literals()
 
 
 @contextmanager
-def _valid_jinja() -> Iterator[None]:
-    """What reading a template raises, as a ModelFileError."""
-    from jinja2.exceptions import TemplateSyntaxError
-
+def _in_words() -> Iterator[None]:
+    """A template's fault as one sentence."""
     try:
         yield
-    except TemplateSyntaxError as error:
-        reason = f"line {error.lineno}: {one_line(error.message or error)}"
-    except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-        reason = one_line(error) or type(error).__name__
-    else:
-        return
-    raise ModelFileError(f"The chat template is not valid Jinja ({reason}); give another one, or none for ChatML")
+    except TemplateFault as fault:
+        raise _worded(fault) from fault
 
 
-@contextmanager
-def _translated_errors() -> Iterator[None]:
-    """Whatever a template raises, as one sentence; it is a program of someone else's, so that can be anything."""
-    from jinja2.exceptions import TemplateError, TemplateRuntimeError
-
-    try:
-        yield
-    except LlamaChatError:
-        raise
-    except RecursionError as error:
-        raise LlamaChatError("The chat template was stopped: it calls itself too deeply") from error
-    except Exception as error:
-        reason = one_line(error) or type(error).__name__
-        if isinstance(error, TemplateError) and not isinstance(error, TemplateRuntimeError):
-            raise LlamaChatError(f"The chat template refuses this conversation: {reason}") from error
-        line = template_line(error)
-        raise LlamaChatError(f"The chat template fails on this conversation in line {line}: {reason}") from error
+def _worded(fault: TemplateFault) -> LlamaChatError:
+    match fault.kind:
+        case "syntax" | "invalid":
+            place = f"line {fault.line}: " if fault.line else ""
+            return ModelFileError(
+                f"The chat template is not valid Jinja ({place}{fault}); give another one, or none for ChatML"
+            )
+        case "refuses":
+            return LlamaChatError(f"The chat template refuses this conversation: {fault}")
+        case "fails":
+            return LlamaChatError(f"The chat template fails on this conversation in line {fault.line}: {fault}")
+        case _:
+            return LlamaChatError(str(fault))

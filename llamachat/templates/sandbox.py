@@ -117,6 +117,16 @@ class QuietNamespace(Namespace):
         return "<Namespace>"
 
 
+def _maker(kind: type) -> Callable[..., Any]:
+    """A class as a function that makes one: the class itself has methods that take any object of its kind as `self`."""
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        return kind(*args, **kwargs)
+
+    make.__name__ = kind.__name__
+    return make
+
+
 class TemplateEnvironment(ImmutableSandboxedEnvironment):
     """The sandbox with the names, filters and whitespace rules that `transformers` gives to chat templates."""
 
@@ -132,9 +142,9 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
         self.filters = {name: self._bounded_filter(name, function) for name, function in self.filters.items()}
         for name in COMPARING_TESTS:
             self.tests[name] = self._weighing(self.tests[name])
-        self.globals["raise_exception"] = raise_exception
-        self.globals["namespace"] = QuietNamespace
+        self.globals |= {"raise_exception": raise_exception, "namespace": QuietNamespace}
         del self.globals["lipsum"]
+        self.globals = {name: _maker(one) if isinstance(one, type) else one for name, one in self.globals.items()}
 
     def preprocess(self, source: str, name: str | None = None, filename: str | None = None) -> str:
         """Jinja's first step. Raises ValueError for a template that is too long."""

@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from llamachat.errors import LlamaChatError, UsageError
-from llamachat.templates.faults import one_line, template_line
+from llamachat.errors import UsageError
+from llamachat.templates.faults import TemplateFault
+from llamachat.templates.given import given
+from llamachat.templates.program import program_of
 from llamachat.templates.provenance import Parts, split_by_origin
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-    from llamachat.templates.sandbox import TemplateEnvironment
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Worded:
 
 
 class TextTemplate:
-    """Jinja, and the file that it is from; its errors name file and line. jinja2 is imported when it is first used.
+    """Jinja, and the file that it is from; its errors name file and line.
 
     line_of: the file's line for one of the source, where the file has more than that.
     """
@@ -39,68 +36,52 @@ class TextTemplate:
     def __init__(self, source: str, file: object, line_of: Callable[[int], int] = int) -> None:
         self.source = source
         self._file, self._line_of = file, line_of
+        self._program = program_of(source)
 
     @property
     def names(self) -> frozenset[str]:
         """What the template asks for from outside. Raises UsageError if it is not valid Jinja."""
-        from jinja2 import meta
-
-        with self._valid_jinja():
-            found = meta.find_undeclared_variables(self._environment.parse(self.source))
-        return frozenset(found) - self._environment.globals.keys()
+        self._program.begin()
+        with self._in_words():
+            return frozenset(self._program.names())
 
     def render(self, variables: Mapping[str, Any]) -> str:
         """The text. Raises UsageError if the template is not valid, fails, or exceeds its budget of steps and size."""
-        template = self._template
-        self._environment.budget.begin()
-        try:
-            return template.render(variables)
-        except LlamaChatError as error:
-            raise UsageError(f"{self._file}: the text {str(error).removeprefix('The chat template ')}") from error
-        except Exception as error:
-            line = template_line(error)
-            place = f"{self._file}, line {self._line_of(line)}" if line else self._file
-            raise UsageError(f"{place}: {one_line(error) or type(error).__name__}") from error
+        self._program.begin()
+        with self._in_words():
+            return self._program.render(given(variables))
 
-    def worded(self, own: Mapping[str, Any], given: Mapping[str, str]) -> Worded:
-        """The text without line breaks at its beginning, and which of it is a person's: what comes from `given`.
+    def worded(self, own: Mapping[str, Any], told: Mapping[str, str]) -> Worded:
+        """The text without line breaks at its beginning, and which of it is a person's: what comes from `told`.
 
         own: variables that are the template's own. Raises as `render`.
         """
 
         def render(values: Sequence[str]) -> str:
-            return self.render({**own, **dict(zip(given, values, strict=True))}).lstrip("\n")
+            return self.render({**own, **dict(zip(told, values, strict=True))}).lstrip("\n")
 
-        return Worded(split_by_origin(render, list(given.values()), self._literals, ()))
+        return Worded(split_by_origin(render, list(told.values()), self._literals, ()))
 
     @cached_property
     def _literals(self) -> list[str]:
         """The template's string constants: what it may look for in a text."""
-        from jinja2 import nodes
-
-        with self._valid_jinja():
-            constants = self._environment.parse(self.source).find_all(nodes.Const)
-            return [node.value for node in constants if isinstance(node.value, str)]
-
-    @cached_property
-    def _environment(self) -> TemplateEnvironment:
-        from llamachat.templates.sandbox import TemplateEnvironment
-
-        return TemplateEnvironment()
-
-    @cached_property
-    def _template(self) -> Template:
-        with self._valid_jinja():
-            return self._environment.from_string(self.source)
+        with self._in_words():
+            return self._program.literals()
 
     @contextmanager
-    def _valid_jinja(self) -> Iterator[None]:
-        from jinja2.exceptions import TemplateSyntaxError
-
+    def _in_words(self) -> Iterator[None]:
+        """A template's fault as a sentence about the file."""
         try:
             yield
-        except TemplateSyntaxError as error:
-            reason = one_line(error.message or error).rstrip(".")
-            raise UsageError(f"{self._file}, line {self._line_of(error.lineno)}: {reason} (Jinja)") from error
-        except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
-            raise UsageError(f"{self._file}: not valid Jinja: {one_line(error) or type(error).__name__}") from error
+        except TemplateFault as fault:
+            place = f"{self._file}, line {self._line_of(fault.line)}" if fault.line else str(self._file)
+            match fault.kind:
+                case "syntax":
+                    said = f"{place}: {str(fault).rstrip('.')} (Jinja)"
+                case "invalid":
+                    said = f"{self._file}: not valid Jinja: {fault}"
+                case "stopped":
+                    said = f"{self._file}: the text {str(fault).removeprefix('The chat template ')}"
+                case _:
+                    said = f"{place}: {fault}"
+            raise UsageError(said) from fault

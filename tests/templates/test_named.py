@@ -44,6 +44,14 @@ EXPECTED = {
     "deepseek": "Be brief. ### Instruction:\nHello \n### Response:\n Hi\n<|EOT|>\n"
     "### Instruction:\nBye\n### Response:\n",
     "deepseek3": "Be brief. \n\n<｜User｜>Hello <｜Assistant｜> Hi<｜end▁of▁sentence｜><｜User｜>Bye<｜Assistant｜>",
+    "deepseek-ocr": "Be brief. Hello  HiBye",
+    **dict.fromkeys(
+        ("granite-4.0", "granite-4.1"),
+        "<|start_of_role|>system<|end_of_role|>Be brief. <|end_of_text|>\n"
+        "<|start_of_role|>user<|end_of_role|>Hello <|end_of_text|>\n"
+        "<|start_of_role|>assistant<|end_of_role|> Hi<|end_of_text|>\n"
+        "<|start_of_role|>user<|end_of_role|>Bye<|end_of_text|>\n<|start_of_role|>assistant<|end_of_role|>",
+    ),
     "minicpm": "Be brief.<用户>Hello<AI>Hi<用户>Bye<AI>",
     "exaone3": "[|system|]Be brief.[|endofturn|]\n[|user|]Hello\n[|assistant|]Hi[|endofturn|]\n"
     "[|user|]Bye\n[|assistant|]",
@@ -67,7 +75,7 @@ CALLED = {
     "meta-llama-Llama-3.1-8B-Instruct": "llama3",
     "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": "deepseek3",
     "CohereForAI-c4ai-command-r-plus-tool_use": "command-r",
-    "ibm-granite-granite-4.0": "granite",
+    "ibm-granite-granite-4.0": "granite-4.0",
     "openai-gpt-oss-120b": "gpt-oss",
     "ByteDance-Seed-OSS": "seed_oss",
     "unsloth-mistral-Devstral-Small-2507": "mistral-v7",
@@ -96,6 +104,27 @@ def test_about_forty_names_are_known_and_each_mark_names_one() -> None:
 @pytest.mark.parametrize("name", CALLED)
 def test_real_templates_are_called_by_their_names(golden: Path, name: str) -> None:
     assert known_name((golden / "templates" / f"{name}.jinja").read_text("utf-8")) == CALLED[name]
+
+
+@pytest.mark.parametrize(
+    ("marks", "name"),
+    [
+        ("<|start_of_role|>{{ g4_default_system_message }}<tools>", "granite-4.0"),
+        ("<|start_of_role|><tool_call>{{ g4_default_system_message }}", "granite-4.0"),
+        ("<|start_of_role|><tool_call>", "granite-4.1"),
+        ("<|start_of_role|><tools>", "granite-4.1"),
+        ("<|start_of_role|><|tool_call|>", "granite"),
+    ],
+)
+def test_the_generations_of_granite_are_told_apart_by_their_tools(marks: str, name: str) -> None:
+    assert known_name(marks) == name
+
+
+@pytest.mark.parametrize("name", ["granite-4.0", "granite-4.1"])
+def test_granite_4_writes_a_call_as_the_assistant_s(name: str) -> None:
+    call = [{"role": "assistant_tool_call", "content": "[]"}]
+    expected = "<|start_of_role|>assistant<|end_of_role|><|tool_call|>[]<|end_of_text|>\n"
+    assert ChatTemplate(builtin_template(name)).render(call, add_generation_prompt=False) == expected
 
 
 def test_a_template_like_no_other_has_no_name() -> None:

@@ -8,6 +8,8 @@ import pytest
 
 from llamachat.errors import LlamaChatError, ModelFileError
 from llamachat.templates import budget
+from llamachat.templates.faults import TemplateFault
+from llamachat.templates.program import LocalProgram
 from llamachat.templates.renderer import ChatTemplate
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -149,8 +151,10 @@ def test_a_runaway_template_is_stopped(source: str) -> None:
 
 def test_a_slow_template_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "MAX_CPU_S", -1.0)
-    with pytest.raises(LlamaChatError, match="seconds of computing"):
-        rendered("{% for i in range(999) %}{% endfor %}")
+    program = LocalProgram("{% for i in range(999) %}{% endfor %}")
+    program.begin()
+    with pytest.raises(TemplateFault, match="seconds of computing"):
+        program.render({})
 
 
 @pytest.mark.parametrize(
@@ -169,10 +173,12 @@ def test_a_template_that_does_not_compile_is_a_fault_of_the_model_file_in_parts_
 def test_the_renderings_of_one_conversation_in_parts_share_one_budget() -> None:
     looks = "".join(f"{{{{ 'w{n}w' in messages[0].content }}}}" for n in range(60))
     content = " ".join(f"w{n}w" for n in range(60))
-    template = ChatTemplate("{% for i in range(90000) %}{% endfor %}" + looks + "{{ messages[0].content }}")
+    program = LocalProgram("{% for i in range(90000) %}{% endfor %}" + looks + "{{ messages[0].content }}")
+    template = ChatTemplate(program.source)
+    template._program = program
     parts = template.render_parts([{"role": "user", "content": content}])
     assert "".join(text for text, _ in parts).endswith(content)
-    assert template._environment.budget.steps > budget.MAX_STEPS
+    assert program.environment.budget.steps > budget.MAX_STEPS
 
 
 def test_the_budget_is_new_for_each_rendering() -> None:

@@ -1,4 +1,4 @@
-"""A template that would fill the memory is refused before it has: each runs in a process that says what it took."""
+"""A template that would fill the memory is refused before it has; each runs in a process that says what it took."""
 
 import subprocess
 import sys
@@ -9,15 +9,17 @@ from llamachat.errors import ModelFileError
 from llamachat.templates.renderer import ChatTemplate
 
 PROGRAM = """
-import re, sys
+import resource, sys
 from llamachat.errors import LlamaChatError
+from llamachat.templates.helper import HELPER
 from llamachat.templates.renderer import ChatTemplate
 try:
     made = ChatTemplate(sys.argv[1]).render([{"role": "user", "content": "Hello"}])
     print("rendered", len(made))
 except LlamaChatError as error:
     print(error)
-print(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+HELPER.end()
+print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
 """
 NESTED = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
 GROWING = "{% set ns = namespace(l=[], s='x' * 100000) %}{% for i in range(5000) %}"

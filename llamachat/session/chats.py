@@ -134,9 +134,12 @@ class ChatStore:
         """Whether a chat outlasts the program."""
         return self.is_kept
 
-    def add(self, chat: int, parent: int | None, message: StoredMessage) -> int:
-        """Adds a message after `parent` and makes it the head; returns its id. A person's first one is the title."""
-        return self._write(chat, lambda connection: _add(connection, chat, parent, message))
+    def add(self, chat: int, parent: int | None, message: StoredMessage, is_head: bool = True) -> int:
+        """Adds a message after `parent`; returns its id. is_head: the chat continues there.
+
+        A person's first message is the title.
+        """
+        return self._write(chat, lambda connection: _add(connection, chat, parent, message, is_head))
 
     def update(self, message: int, content: str, state: str = DONE, extra: Mapping[str, Any] | None = None) -> None:
         """Changes a message that is being written."""
@@ -185,6 +188,10 @@ class ChatStore:
         """The messages of the talk, the first one first."""
         head = self._one("SELECT head FROM chats WHERE id = ?", chat)["head"]
         return self._messages(chat, _PATH, head)
+
+    def path_to(self, chat: int, message: int | None) -> list[StoredMessage]:
+        """The messages from the first one to this one; none for None."""
+        return self._messages(chat, _PATH, message)
 
     def tree_of(self, chat: int) -> list[StoredMessage]:
         """All messages, parents before their children."""
@@ -385,14 +392,18 @@ def _number(text: str) -> int | None:
     return int(text) if text.isdecimal() and len(text) < 18 else None
 
 
-def _add(connection: sqlite3.Connection, chat: int, parent: int | None, message: StoredMessage) -> int:
+def _add(
+    connection: sqlite3.Connection, chat: int, parent: int | None, message: StoredMessage, is_head: bool = True
+) -> int:
     now, content = time.time(), _storable(message.content)
     values = (chat, parent, _storable(message.role), content, _storable(message.state), message.created or now)
     made = connection.execute(
         "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (*values, json.dumps(message.extra)),
     )
-    connection.execute("UPDATE chats SET head = ?, updated = ? WHERE id = ?", (made.lastrowid, now, chat))
+    connection.execute("UPDATE chats SET updated = ? WHERE id = ?", (now, chat))
+    if is_head:
+        connection.execute("UPDATE chats SET head = ? WHERE id = ?", (made.lastrowid, chat))
     if message.role == "user":
         connection.execute("UPDATE chats SET title = ? WHERE id = ? AND title = ''", (title_of(content), chat))
     return int(made.lastrowid or 0)

@@ -31,6 +31,8 @@ class ChatLoop:
         )
         self._read_line = line_reader(self._history, settings)
         self._warned = False
+        self._given_back = False
+        chat.give_back = self._give_back
         self._interrupted = float("-inf")
 
     def run(self, resumed: bool = False) -> None:
@@ -55,7 +57,19 @@ class ChatLoop:
                 self._chat.speaker.status.clear()
                 self._chat.speaker.output.end_line()
                 self._chat.say(f"({error})")
+            if self._given_back:
+                self._given_back = False
+                self._chat.say(f"({self._kept()})")
             self._chat.say("")
+
+    def _give_back(self, _text: str) -> None:
+        self._given_back = True
+
+    def _kept(self) -> str:
+        """Where a message is that was not answered."""
+        files = len(self._chat.attached)
+        stays = {0: "", 1: "; its file stays attached"}.get(files, f"; its {files} files stay attached")
+        return f"arrow up brings your message back{stays}"
 
     def _read(self) -> str | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""

@@ -1,20 +1,22 @@
 """What a chat is while it goes on: who speaks, what was said, and how an answer is asked for and kept."""
 
-import re
-import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamachat.engine.events import Event
-from llamachat.errors import ContextFull, UsageError
-from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
+from llamachat.engine.events import Timings
+from llamachat.errors import ContextFull, LlamaChatError, UsageError
+from llamachat.session.chats import DONE, INTERRUPTED, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
 from llamachat.session.steady import SteadyStore
 from llamachat.terminal.columns import set_out, terminal_size
-from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.conversation import OF_THE_MESSAGES, Conversation
+from llamachat.terminal.endings import undisturbed
 from llamachat.terminal.fitting import fitted, options_of
+from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
+from llamachat.terminal.messages import is_cut, parted, shown_before, with_files
 from llamachat.terminal.output import note
 from llamachat.terminal.reasoning import ReasoningView, Thought
 from llamachat.terminal.speaker import Answer, Speaker
@@ -29,8 +31,8 @@ if TYPE_CHECKING:
     from llamachat.terminal.keeper import Keeper
     from llamachat.terminal.tools.using import ToolUse
 
-KEEP_S = 0.9
-"""A partial answer is kept so often; with the tenth of a second until it is noticed that it is time: once a second."""
+GIVEN_BACK = (type(None), KeyboardInterrupt, LlamaChatError)
+"""After these a person may say it again; after others, as signals, the program ends."""
 
 
 @dataclass(frozen=True)
@@ -43,49 +45,6 @@ class Manner:
     reasoning: str = "show"
     plain: bool = False
     verbose: bool = False
-
-
-class KeepingView(PlainView):
-    """Another view; what passes is kept in the store, at least once a second."""
-
-    def __init__(self, inner: PlainView, store: ChatStore, message: int, thinking: Thinking) -> None:
-        self._inner, self._store, self._message, self._thinking = inner, store, message, thinking
-        self.is_terminal = inner.is_terminal
-        self._text, self._kept, self._stale = "", time.monotonic(), False
-
-    @property
-    def text(self) -> str:
-        """All that has passed, with the markers of its thoughts."""
-        return self._thinking.whole(self._text)
-
-    def event(self, event: Event) -> None:
-        """Takes the text that an event sets free."""
-        self._text += self._thinking.text_of(event)
-        self._stale = True
-        self._inner.event(event)
-        self._keep()
-
-    def write(self, text: str) -> None:
-        """Takes a piece."""
-        self._inner.write(text)
-
-    def idle(self) -> None:
-        """Nothing has come for a while."""
-        self._inner.idle()
-        self._keep()
-
-    def end_line(self) -> None:
-        """Writes a line break, unless there is one."""
-        self._inner.end_line()
-
-    def close(self) -> None:
-        """The end of the answer."""
-        self._inner.close()
-
-    def _keep(self) -> None:
-        if self._stale and time.monotonic() - self._kept >= KEEP_S:
-            self._store.update(self._message, self.text, PARTIAL)
-            self._kept, self._stale = time.monotonic(), False
 
 
 @dataclass
@@ -104,11 +63,21 @@ class Chat:
     last: Answer | None = None
     prompt: list[int] = field(default_factory=list)
     answered: int | None = None
-    attached: list[tuple[str, str]] = field(default_factory=list)
+    files: dict[int, list[tuple[str, str]]] = field(default_factory=dict)
     editor: Callable[[str], str | None] | None = None
     tools: "ToolUse | None" = None
     keeper: "Keeper | None" = None
     aside: Callable[[str], None] | None = None
+    give_back: Callable[[str], None] | None = None
+
+    @property
+    def attached(self) -> list[tuple[str, str]]:
+        """Names and texts of the files that go before the next message of this chat."""
+        return self.files.get(self.conversation.chat, [])
+
+    @attached.setter
+    def attached(self, files: list[tuple[str, str]]) -> None:
+        self.files[self.conversation.chat] = files
 
     @property
     def tokenizer(self) -> "Tokenizer":
@@ -118,13 +87,38 @@ class Chat:
     @property
     def status(self) -> str:
         """A quiet line: how full the context is, how fast the last answer was, which chat and template."""
-        used, size = len(self.speaker.context.tokens), self.speaker.context.n_ctx
-        parts = [f"{used} of {size} tokens"]
-        if self.last is not None and self.last.timings.generation_s > 0 and self.last.timings.n_generated > 1:
-            parts.append(f"{(self.last.timings.n_generated - 1) / self.last.timings.generation_s:.0f} tokens/s")
+        parts = [f"{self.n_tokens} of {self.speaker.context.n_ctx} tokens"]
+        timings = self.current.timings if self.current is not None else Timings()
+        if timings.generation_s > 0 and timings.n_generated > 1:
+            parts.append(f"{(timings.n_generated - 1) / timings.generation_s:.0f} tokens/s")
         summary = self.conversation.store.summary(self.conversation.chat)
         parts += [name for name in (summary.name, self.conversation.template.name) if name]
         return " · ".join(parts)
+
+    @property
+    def current(self) -> Answer | None:
+        """The last answer, if it was given in this run and is the end of the chat."""
+        return self.last if self.answered is not None and self.answered == self.conversation.head else None
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens the chat has as it is now."""
+        count = self.conversation.n_tokens
+        return len(self.speaker.context.tokens) if count is None else count
+
+    def spelled(self) -> tuple[list[int], list[int]] | None:
+        """(prompt, answer) in tokens, of the answer that the chat ends with; None where it ends with none.
+
+        Raises as `Conversation.tokens`.
+        """
+        path = self.conversation.path()
+        if not path or path[-1].role != "assistant":
+            return None
+        if self.current is not None:
+            return self.prompt, self.current.ids
+        with self.conversation.standing_at(path[-1].parent):
+            prompt = self.conversation.tokens()
+        return prompt, self.begun_of(prompt, path[-1])
 
     def say(self, text: str) -> None:
         """Something from the program itself; on a terminal no word is cut."""
@@ -140,7 +134,10 @@ class Chat:
         """Shows the end of the talk so far."""
         path = self.conversation.path()
         if not path:
-            self.say("(an empty chat)")
+            others = len(self.conversation.store.tree_of(self.conversation.chat))
+            self.say(
+                "(an empty chat" + (f"; /branches shows what was taken back: {others} messages)" if others else ")")
+            )
             return
         self.say(f"({len(path)} messages before)" if len(path) > 1 else "(1 message before)")
         for message in path[-2:]:
@@ -149,27 +146,59 @@ class Chat:
             view.write(said if message.role == "assistant" else f"> {message.content}\n")
             view.close()
             self.speaker.output.end_line()
+        if path[-1].role != "assistant" or is_cut(path[-1]):
+            self.say("(this answer was cut: /continue continues it)")
 
     def ask(self, text: str) -> None:
-        """A person's message is answered. One that was not read to its end is taken back. Raises as `generate`."""
-        text = with_files(self.attached, text)
+        """A person's message is answered. Raises as `generate`.
+
+        One that is interrupted before the first word of its answer is given back, if there is where to; else it stays.
+        """
+        head = self.conversation.head
+        self._ask(text, head, head)
+
+    def ask_instead(self, text: str, earlier: StoredMessage) -> None:
+        """The same for a message in place of an earlier one, which stays a branch; until then the chat is as it was."""
+        self._ask(text, earlier.parent, self.conversation.head)
+
+    def _ask(self, text: str, parent: int | None, head: int | None) -> None:
+        """Asks after `parent`; `head` is the last message of the chat before."""
+        files, conversation = self.attached, self.conversation
+        extra = {"files": len(files)} if files else {}
+        with undisturbed():
+            question = conversation.ask_after(parent, with_files(files, text), parent == head, **extra)
+            self.attached = []
         try:
-            tokens = fitted(self, text)
-        except ContextFull as error:
-            if not self.attached:
-                raise
-            raise ContextFull(f"{error}; /file - takes the attached files back") from error
-        self.attached = []
-        before, said = self.conversation.head, False
-        question = self.conversation.ask(text)
-        try:
-            said = self.answer(tokens, question)
-        finally:
-            if not said:
-                self.conversation.store.set_head(self.conversation.chat, before)
-                self.conversation.store.remove(question)
+            with conversation.standing_at(question):
+                said = self.answer(fitted(self, None), question)
+        except BaseException as error:
+            if conversation.head in (question, head):  # nothing was said
+                self._put_back(question, head, error)
+                if isinstance(error, ContextFull) and files:
+                    raise ContextFull(f"{error}; /file - takes the attached files back") from error
+            raise
         if said:
             self._use_tools()
+        else:
+            self._put_back(question, head)
+
+    def _put_back(self, question: int, head: int | None, error: BaseException | None = None) -> None:
+        """A message that was not answered: refused, given back, or kept where the program ends."""
+        conversation = self.conversation
+        asked = conversation.store.path_to(conversation.chat, question)[-1]
+        files, text = parted(asked)
+        refused = isinstance(error, ContextFull)
+        with undisturbed():
+            if refused:
+                conversation.store.remove(question)
+            else:
+                conversation.store.update(question, asked.content, INTERRUPTED)
+            if not refused and (self.give_back is None or not isinstance(error, GIVEN_BACK)):
+                return
+            conversation.store.set_head(conversation.chat, head)
+            self.attached = [*files, *self.attached]
+        if self.give_back is not None:
+            self.give_back(text)
 
     def go_on_in(self, chat: int) -> None:
         """Goes on with another chat, or with a copy of it where another program is in it. Raises as `Keeper.take`."""
@@ -181,71 +210,102 @@ class Chat:
         self.conversation.remember(self.speaker.context.n_ctx)
         self.last = None
 
+    def begin_new(self) -> None:
+        """Continues in a new chat with the same system prompt and settings. Raises as `Keeper.take`."""
+        conversation = self.conversation
+        kept = {name: value for name, value in conversation.settings.items() if name not in OF_THE_MESSAGES}
+        self.go_on_in(conversation.store.create(self.speaker.model.title, None, kept))
+
     def again(self) -> bool:
         """Another answer to the person's last message; the one before stays a branch. False where there is none."""
-        path = self.conversation.path()
-        asked = [message for message in path if message.role == "user"]
+        asked = [message for message in self.conversation.path() if message.role == "user"]
         if not asked:
             return False
-        head, store, chat = self.conversation.head, self.conversation.store, self.conversation.chat
-        store.set_head(chat, asked[-1].id)
-        n_before = sum(message.parent == asked[-1].id for message in store.tree_of(chat))
-        speaker, said = self.speaker, False
-        self.speaker = _reseeded(speaker, n_before)
+        tree = self.conversation.store.tree_of(self.conversation.chat)
+        speaker = self.speaker
+        self.speaker = _reseeded(speaker, sum(message.parent == asked[-1].id for message in tree))
         try:
-            said = self.answer(fitted(self, None), asked[-1].id)
+            with self.conversation.standing_at(asked[-1].id):
+                said = self.answer(fitted(self, None), asked[-1].id)
         finally:
             self.speaker = speaker
-            if not said:
-                store.set_head(chat, head)
         if said:
-            self._use_tools()
+            self._went_on(asked[-1])
         return True
 
-    def answer_otherwise(self, begun: Sequence[int]) -> None:
-        """The last answer, begun with these tokens; the one before stays a branch. Raises UsageError where it is no
-        longer the end of the talk.
-        """
-        path = self.conversation.path()
-        if len(path) < 2 or path[-1].id != self.answered:
-            raise UsageError("the last answer is not the end of the talk any more")
-        said = False
-        try:
-            said = self.answer(self.prompt, path[-2].id, begun)
-        finally:
-            if not said:
-                self.conversation.store.set_head(self.conversation.chat, path[-1].id)
+    def answer_otherwise(self, prompt: list[int], begun: Sequence[int]) -> None:
+        """The last answer, begun with these tokens; the one before stays a branch."""
+        parent = self.conversation.path()[-1].parent
+        assert parent is not None
+        with self.conversation.standing_at(parent):
+            said = self.answer(prompt, parent, begun)
         if said:
             self._use_tools()
 
-    def answer(self, tokens: list[int], parent: int, begun: Sequence[int] = ()) -> bool:
+    def continue_answer(self) -> None:
+        """The last answer continues where it was cut; a message that has none is answered. Raises UsageError."""
+        path = self.conversation.path()
+        last = path[-1] if path else None
+        if last is None or (last.role == "assistant" and (last.parent is None or not is_cut(last))):
+            raise UsageError("there is no answer that was cut: /regen gives another one")
+        if last.role != "assistant":
+            said = self.answer(fitted(self, None), last.id)
+        else:
+            parent = last.parent or 0
+            with self.conversation.standing_at(parent):
+                prompt = fitted(self, None)
+                said = self.answer(prompt, parent, self.begun_of(prompt, last), last)
+        if said:
+            self._went_on(last)
+
+    def _went_on(self, last: StoredMessage) -> None:
+        """A message that was interrupted has its answer now."""
+        if last.role == "user" and last.state != DONE:
+            self.conversation.store.update(last.id, last.content, DONE)
+        self._use_tools()
+
+    def begun_of(self, prompt: list[int], answer: StoredMessage) -> list[int]:
+        """The tokens of an answer to the prompt, as they were chosen or else as the tokenizer spells it."""
+        if self.last is not None and self.answered == answer.id:
+            return self.last.ids
+        thinking = thinking_of(self.conversation.template.source, self.tokenizer, prompt)
+        return thinking.spell(answer.content, self.tokenizer)
+
+    def answer(
+        self, tokens: list[int], parent: int, begun: Sequence[int] = (), before: StoredMessage | None = None
+    ) -> bool:
         """Writes the answer to a prompt and keeps it after `parent`; False where nothing was said.
 
-        begun: the first tokens of the answer, which are given.
+        begun: the first tokens of the answer, which are given. before: the message that they are, which continues.
         """
-        store, chat = self.conversation.store, self.conversation.chat
-        message = store.add(chat, parent, StoredMessage(0, None, "assistant", "", PARTIAL))
-        thinking = thinking_of(self.conversation.template.source, self.tokenizer, tokens)
-        view = KeepingView(self._view(thinking), store, message, thinking)
-        answer = None
+        conversation = self.conversation
+        thinking = thinking_of(conversation.template.source, self.tokenizer, tokens)
+        kept = KeptAnswer(conversation.store, conversation.chat, parent, None if before is None else before.id)
+        skipped = 0 if before is None or thinking.markers is not None else shown_before(before.content)
+        view = KeepingView(self._view(thinking), kept, thinking, len(begun), skipped)
+        speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
         try:
-            speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
             with typing_unseen():
                 answer = speaker.speak([*tokens, *begun], len(begun))
-        finally:
-            view.close()
-            if answer is None or not (answer.ids or answer.reason != "cancelled"):
-                store.set_head(chat, parent)
-                store.remove(message)
-        if not (answer.ids or answer.reason != "cancelled"):
-            self._finish(answer)
-            return False
-        self.last, self.prompt, self.answered = replace(answer, text=view.text), tokens, message
-        state = INTERRUPTED if answer.reason == "cancelled" else DONE
-        template = self.conversation.template.name or ""
-        store.update(message, self.last.text, state, turn_record(self.speaker, template, self.last))
+            answer = replace(answer, text=view.text)
+            said = len(answer.ids) > len(begun) or answer.reason != "cancelled"
+            if said:
+                record = turn_record(self.speaker, conversation.template.name or "", answer)
+                kept.keep(answer.text, INTERRUPTED if answer.reason == "cancelled" else DONE, record)
+                self._answered(answer, tokens, kept)
+        except BaseException:
+            view.interrupt()
+            if kept.message is not None and view.has_words:
+                self._answered(Answer(view.text, view.ids, "cancelled", Timings()), tokens, kept)
+            with suppress(OSError):  # the terminal may be gone
+                view.close()
+            raise
+        view.close()
         self._finish(answer)
-        return True
+        return said
+
+    def _answered(self, answer: Answer, prompt: list[int], kept: KeptAnswer) -> None:
+        self.last, self.prompt, self.answered = answer, prompt, kept.message
 
     def _use_tools(self) -> None:
         """Runs what the last answer calls and lets the model go on with what that gave."""
@@ -280,15 +340,6 @@ class Chat:
             return view
         thought = Thought(thinking.markers, thinking.inside)
         return ReasoningView(view, thought, hide=self.manner.reasoning == "hide", spelled=thinking.spelled)
-
-
-def with_files(files: Sequence[tuple[str, str]], text: str) -> str:
-    """A message with the files before it; a file's fences are longer than any within it."""
-    parts = []
-    for name, content in files:
-        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", content)), default=0))
-        parts.append(f"File {name}:\n{fence}\n{content}\n{fence}\n\n")
-    return "".join(parts) + text
 
 
 def _reseeded(speaker: Speaker, n: int) -> Speaker:

@@ -6,7 +6,8 @@ only the count of them grows, and a summary may stand before the first turn that
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 from llamachat.engine.window import common_prefix
 from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.library import chat_tokens
-from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.chats import DONE, ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
+from llamachat.terminal.alternating import alternating
 from llamachat.terminal.spoken import replayed
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ FOR_TEMPLATES = ("tool_calls", "tool_call_id", "name")
 
 BEFORE = "(What was said before, in short: {})\n\n"
 """Stands before the first message that is remembered: not every template takes two messages of a person in a row."""
+
+OF_THE_MESSAGES = ("forgotten", "summary")
+"""Settings of a chat that speak of its messages."""
 
 CHARS = 16
 """Of a token at most, over a whole talk."""
@@ -52,6 +57,8 @@ class Conversation:
     tools: Sequence[Message] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     _opening: tuple[Any, list[int]] | None = field(default=None, init=False, repr=False)
+    _counted: tuple[Any, int] | None = field(default=None, init=False, repr=False)
+    _stands_at: tuple[int | None] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.settings = self.store.settings(self.chat)
@@ -80,8 +87,19 @@ class Conversation:
         self.set(set=chosen or None)
 
     def path(self) -> list[StoredMessage]:
-        """All messages of the talk."""
+        """All messages of the chat as it is now, without its other branches."""
+        if self._stands_at is not None:
+            return self.store.path_to(self.chat, self._stands_at[0])
         return self.store.path_of(self.chat)
+
+    @contextmanager
+    def standing_at(self, message: int | None) -> Iterator[None]:
+        """Within the block the chat is what it was when this was its last message; what is kept does not change."""
+        before, self._stands_at = self._stands_at, (message,)
+        try:
+            yield
+        finally:
+            self._stands_at = before
 
     @property
     def head(self) -> int | None:
@@ -95,9 +113,11 @@ class Conversation:
 
     def between(self, first: int, last: int | None, text: str | None = None) -> list[Message]:
         """The system message, the messages from `first` up to `last`, and `text` after them."""
-        said = [_for_template(message, self.template.source) for message in self.path()[first:last]]
+        path = [message for message in self.path()[first:last] if not _is_unsaid(message)]
+        said = [_for_template(message, self.template.source) for message in path]
         if text is not None:
             said.append({"role": "user", "content": text})
+        said = alternating(said)
         if self.summary and first == self.forgotten and said and said[0]["role"] == "user":
             said[0] = {**said[0], "content": BEFORE.format(self.summary) + said[0]["content"]}
         return [*self._told(), *said]
@@ -109,6 +129,18 @@ class Conversation:
         is not yet part of the talk: `ask` makes it so. Raises what `ChatTemplate.render` raises.
         """
         return self._tokens(self.messages(text))
+
+    @property
+    def n_tokens(self) -> int | None:
+        """How many tokens a model would read of the chat as it is now; None where the template refuses it."""
+        known = (self.chat, self.head, self.settings, self.template, self.tools, self.tokenizer)
+        if self._counted is None or self._counted[0] != known:
+            try:
+                count = len(self.tokens())
+            except LlamaChatError:
+                return None
+            self._counted = (*known[:2], dict(self.settings), *known[3:]), count
+        return self._counted[1]
 
     def size(self, text: str, alone: bool) -> int:
         """How many tokens a model would read of `text` as the next message, after the talk, or `alone`."""
@@ -166,7 +198,7 @@ class Conversation:
         if not before or sum(len(message.content) for message in self.path()) > CHARS * n_ctx:
             return
         kept = dict(self.settings)
-        self.settings = {name: value for name, value in kept.items() if name not in ("forgotten", "summary")}
+        self.settings = {name: value for name, value in kept.items() if name not in OF_THE_MESSAGES}
         try:
             fits = len(self.tokens(None)) <= n_ctx // 2
         except LlamaChatError:  # the template refuses it now
@@ -207,18 +239,19 @@ class Conversation:
         return Fitted(self.tokens(text), n_turns, whole)
 
     def ask(self, text: str) -> int:
-        """Makes a person's message part of the talk; its id."""
-        return self.store.add(self.chat, self.head, StoredMessage(0, None, "user", text))
+        """Makes a person's message part of the chat; its id."""
+        return self.ask_after(self.head, text)
 
-    def clear(self) -> None:
-        """Begins anew; the system message stays."""
-        self.store.set_head(self.chat, None)
-        self.set(forgotten=None, summary=None)
+    def ask_after(self, parent: int | None, text: str, is_head: bool = True, **extra: Any) -> int:
+        """Keeps a person's message after `parent`; its id. is_head: the chat continues there."""
+        return self.store.add(self.chat, parent, StoredMessage(0, None, "user", text, extra=extra), is_head)
 
-    def go_back_to(self, message: int | None) -> None:
-        """Makes a message of the talk its last one. Where all that is left was forgotten, it is remembered again."""
+    def go_to(self, message: int | None) -> None:
+        """Makes a message the last one of the chat. What was forgotten is remembered where it is not what was."""
+        before = [one.id for one in self.path()]
         self.store.set_head(self.chat, message)
-        if self.forgotten >= len(self.path()):
+        after = [one.id for one in self.path()]
+        if self.forgotten >= len(after) or before[: self.forgotten] != after[: self.forgotten]:
             self.set(forgotten=None, summary=None)
 
     def change(self, chat: int) -> None:
@@ -248,9 +281,14 @@ class Conversation:
     def _too_long(self, n_tokens: int, n_ctx: int, forget: bool) -> str:
         told = " and what the model was told before" if self.system is not None else ""
         subject = f"the message{told} has" if forget else "the talk has"
-        advice = "shorten it" if forget else "take turns back (/undo), begin anew (/clear)"
+        advice = "shorten it" if forget else "take turns back (/undo), begin a new chat (/new)"
         larger = "or use a larger context (--ctx-size)"
         return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, {larger}"
+
+
+def _is_unsaid(message: StoredMessage) -> bool:
+    """Whether it is an answer that was interrupted before its first word."""
+    return message.role == "assistant" and message.state != DONE and not message.content and not message.extra
 
 
 def _for_template(message: StoredMessage, template: str) -> Message:

@@ -7,7 +7,8 @@ first is not disturbed by a second.
 import atexit
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import current_thread, main_thread
 from types import FrameType
 from typing import Any
@@ -21,6 +22,10 @@ Leave = Callable[[SystemExit], None]
 
 _heard = float("-inf")
 """When the last signal was obeyed."""
+
+_n_undisturbed = 0
+_waiting: list[int] = []
+"""Signals that came while a step was done that is done whole."""
 
 
 def raise_at_once(end: SystemExit) -> None:
@@ -40,12 +45,41 @@ def hear_endings(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
         # A second signal may call this anywhere within this call. Then its own end is raised through this one, or it
         # finds the first heard: one end is raised in every order.
         global _heard
-        if time.monotonic() - _heard > AGAIN_S:
+        if _n_undisturbed:
+            _waiting.append(number)
+        elif time.monotonic() - _heard > AGAIN_S:
             _heard = time.monotonic()
             leave(SystemExit(128 + number))
 
     heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
-    return {number: signal.signal(number, end) for number in heard}
+    before = {number: signal.signal(number, end) for number in heard}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+    return before
+
+
+def interrupt(number: int, _frame: FrameType | None) -> None:
+    """Ctrl+C, where nothing else hears it. Raises KeyboardInterrupt, after a step that is done whole."""
+    if _n_undisturbed:
+        _waiting.append(number)
+    else:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Around a step that is done whole, as writing a message: a signal that comes meanwhile is obeyed after it."""
+    global _n_undisturbed
+    if current_thread() is not main_thread():
+        yield
+        return
+    _n_undisturbed += 1
+    try:
+        yield
+    finally:
+        _n_undisturbed -= 1
+        while _waiting and not _n_undisturbed:
+            signal.raise_signal(_waiting.pop(0))
 
 
 @atexit.register

@@ -14,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
 from llamachat.errors import Cancelled
+from llamachat.terminal.endings import interrupt
 
 Item = TypeVar("Item")
 
@@ -95,11 +96,12 @@ class Stream(Generic[Item]):
                 if self._idle is not None:
                     self._idle()
 
-    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._leaving:
             return
         if self.interrupted:
-            raise KeyboardInterrupt
+            interrupt(number, frame)
+            return
         self.interrupted = True
         self._engine.cancel()
 

@@ -1,5 +1,6 @@
 """What is known of a model's thoughts before its answer begins: how they are marked, and whether one has begun."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,6 +35,27 @@ class Thinking:
         if self.markers is None or not self.inside or text.lstrip().startswith(self.markers.opening.rstrip()):
             return text
         return self.markers.opening + text
+
+    def spell(self, text: str, tokenizer: "Tokenizer") -> list[int]:
+        """The tokens of an answer that `whole` gave; only the markers of its thoughts may be control tokens."""
+        if self.markers is not None and self.inside and text.startswith(self.markers.opening):
+            text = text.removeprefix(self.markers.opening)
+        markers = {marker: token for token, marker in self.spelled.items()}
+        pattern = "|".join(map(re.escape, markers)) or "(?!)"
+        return [
+            token
+            for piece in re.split(f"({pattern})", text)
+            for token in ([markers[piece]] if piece in markers else _spelled(piece, tokenizer))
+        ]
+
+
+def _spelled(text: str, tokenizer: "Tokenizer") -> list[int]:
+    """The tokens of a text that stands behind others: some tokenizers set a blank before a first word."""
+    ids = tokenizer.encode(text, add_special=False)
+    if text and tokenizer.decode(ids) != text:
+        behind = tokenizer.encode(f"\n{text}", add_special=False)[len(tokenizer.encode("\n", add_special=False)) :]
+        return behind if tokenizer.decode(behind) == text else ids
+    return ids
 
 
 def thinking_of(template: str, tokenizer: "Tokenizer", prompt: Sequence[int]) -> Thinking:

@@ -22,7 +22,7 @@ def made(*answers: str, n_ctx: int = 4096, **manner: Any) -> Chat:
     speaker = Speaker(model, model.context(n_ctx), options, Output(), Status())
     store = ChatStore(None)
     talk = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
-    return Chat(speaker, talk, Manner(**manner))
+    return Chat(speaker, talk, Manner(**manner), give_back=lambda _text: None)
 
 
 def talk(chat):

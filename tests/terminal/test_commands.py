@@ -112,12 +112,20 @@ def test_edit_answers_the_changed_message_and_keeps_the_old_one(make, capsys):
     assert len(chat.conversation.store.tree_of(chat.conversation.chat)) == 4
 
 
-def test_clear_begins_anew_and_keeps_what_the_model_was_told(make):
+@pytest.mark.parametrize("command", ["/clear", "/new"])
+def test_a_new_chat_keeps_the_system_prompt_and_the_chat_before(make, capsys, command):
     chat = make("A", "B")
     run_command("/system Be kind", chat)
     chat.ask("one")
-    run_command("/clear", chat)
+    before, empty = chat.conversation.chat, len(chat.conversation.tokens())
+    run_command(command, chat)
+    assert f"/load {before}" in capsys.readouterr().out
+    assert chat.conversation.chat != before
     assert talk(chat) == [("system", "Be kind")]
+    assert chat.n_tokens < empty
+    run_command(f"/load {before}", chat)
+    assert talk(chat) == [("system", "Be kind"), ("user", "one"), ("assistant", "A")]
+    run_command(command, chat)
     run_command("/system -", chat)
     assert talk(chat) == []
 
@@ -349,14 +357,17 @@ def test_another_choice_stays_within_the_grammar(make, monkeypatch):
     assert isinstance(json.loads(chat.last.text), list)
 
 
-def test_an_answer_that_was_taken_back_is_not_gone_on_with(make):
-    chat = make("one", "two")
+def test_why_speaks_of_the_answer_that_the_chat_ends_with(make, capsys):
+    chat = make("one", "two", "six")
     chat.ask("first")
     chat.ask("second")
     run_command("/undo", chat)
-    with pytest.raises(UsageError, match="not the end of the talk"):
-        run_command("/why 1 2", chat)
-    assert talk(chat) == [("user", "first"), ("assistant", "one")]
+    capsys.readouterr()
+    run_command("/why", chat)
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:4]] == ["'o'", "'n'", "'e'"]
+    run_command("/undo", chat)
+    with pytest.raises(UsageError, match="no answer yet"):
+        run_command("/why", chat)
 
 
 def test_a_template_that_trims_earlier_thoughts_reads_again_only_the_answer_they_stood_in(make):

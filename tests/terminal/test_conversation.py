@@ -1,7 +1,7 @@
 """From messages to tokens."""
 
 import pytest
-from scripted import BOS, IM_END, IM_START, ScriptedTokenizer
+from scripted import BOS, IM_END, ScriptedTokenizer
 
 from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.session.chats import ChatStore, StoredMessage
@@ -50,15 +50,6 @@ def test_there_is_one_begin_token(source):
     ids = conversation(source=source).tokens("Hello")
     assert ids[0] == BOS
     assert ids.count(BOS) == 1
-
-
-def test_clear_keeps_what_the_model_was_told():
-    talk = conversation("Be brief.")
-    told = talk.tokens("Hello")
-    add(talk, "Hello", "Hi.")
-    talk.clear()
-    assert talk.tokens("Hello") == told
-    assert told.count(IM_START) == 3
 
 
 @pytest.mark.parametrize(
@@ -142,7 +133,7 @@ def test_what_was_forgotten_is_remembered_by_the_chat():
     talk.fitting("Hello", 400)
     again = Conversation(talk.tokenizer, talk.template, talk.store, talk.chat)
     assert again.messages() == talk.messages()
-    again.clear()
+    again.go_to(None)
     assert again.forgotten == 0
 
 

@@ -3,10 +3,10 @@
 import pytest
 from scripted import ScriptedModel
 
-from llamachat.engine.events import Event
+from llamachat.engine.events import Token
 from llamachat.session.chats import ChatStore, StoredMessage
-from llamachat.terminal import chatting
-from llamachat.terminal.chatting import KeepingView
+from llamachat.terminal import kept_answer
+from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
 from llamachat.terminal.output import Output
 from llamachat.terminal.thinking import thinking_of
 from llamachat.terminal.view import PlainView
@@ -16,7 +16,7 @@ from llamachat.terminal.view import PlainView
 def clock(monkeypatch):
     """Seconds, as a list of one."""
     now = [100.0]
-    monkeypatch.setattr(chatting.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(kept_answer.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -25,38 +25,54 @@ def kept(clock):
     """A view, and what is kept of the answer."""
     store = ChatStore(None)
     chat = store.create("m")
-    message = store.add(chat, None, StoredMessage(0, None, "assistant", "", "partial"))
+    question = store.add(chat, None, StoredMessage(0, None, "user", "question"))
     thinking = thinking_of("", ScriptedModel([]).tokenizer, [])
-    view = KeepingView(PlainView(Output()), store, message, thinking)
-    return view, lambda: store.path_of(chat)[0].content
+    view = KeepingView(PlainView(Output()), KeptAnswer(store, chat, question), thinking)
+    return view, lambda: [one.content for one in store.path_of(chat)][1:]
+
+
+def test_an_answer_is_made_with_its_first_word(kept):
+    view, content = kept
+    view.event(Token("", 1))
+    assert content() == []
+    view.event(Token("one ", 2))
+    assert content() == ["one "]
 
 
 def test_words_are_kept_within_a_second(kept, clock):
     view, content = kept
-    view.event(Event("one "))
-    assert content() == ""
+    view.event(Token("one ", 1))
+    view.event(Token("two ", 2))
+    assert content() == ["one "]
     clock[0] += 1
-    view.event(Event("two "))
-    assert content() == "one two "
+    view.event(Token("three ", 3))
+    assert content() == ["one two three "]
 
 
 def test_words_are_kept_while_the_model_thinks_about_the_next_one(kept, clock):
     view, content = kept
-    view.event(Event("one "))
+    view.event(Token("one ", 1))
+    view.event(Token("two ", 2))
     clock[0] += 0.5
     view.idle()
-    assert content() == ""
+    assert content() == ["one "]
     clock[0] += 0.5
     view.idle()
-    assert content() == "one "
+    assert content() == ["one two "]
+
+
+def test_what_is_interrupted_is_kept_whole_and_marked(kept):
+    view, content = kept
+    view.event(Token("one ", 1))
+    view.event(Token("two", 2))
+    view.interrupt()
+    assert content() == ["one two"]
 
 
 def test_nothing_is_written_where_nothing_is_new(kept, clock, monkeypatch):
     view, content = kept
-    view.event(Event("one"))
-    clock[0] += 1
-    view.idle()
-    monkeypatch.setattr(view._store, "update", lambda *_: pytest.fail("nothing is new"))
+    view.event(Token("one", 1))
+    monkeypatch.setattr(view._kept, "keep", lambda *_: pytest.fail("nothing is new"))
     clock[0] += 5
     view.idle()
-    assert content() == "one"
+    assert content() == ["one"]

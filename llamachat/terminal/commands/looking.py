@@ -1,8 +1,10 @@
 """Commands that only look: help, settings, tokens, what the model really reads, figures of the last answer."""
 
 import base64
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llamachat.engine.events import Timings
 from llamachat.errors import UsageError
 from llamachat.terminal import statistics
 from llamachat.terminal.commands.base import Command, doing, has_own_grammar, saying
@@ -17,17 +19,24 @@ LARGEST_COPY = 100_000
 """Bytes that terminals take into the clipboard."""
 
 
+KEPT = ("n_prompt", "n_known", "prompt_s", "n_generated", "generation_s")
+"""Figures of an answer that are kept with it."""
+
+
 def _show(chat: "Chat", _words: str) -> str:
     """What goes on here."""
     model, context = chat.speaker.model, chat.speaker.context
+    n_messages = len(chat.conversation.path())
     summary = chat.conversation.store.summary(chat.conversation.chat)
     template = chat.conversation.template
+    n_others = summary.n_messages - n_messages
+    others = f", {n_others} more in other branches (/branches)" if n_others > 0 else ""
     rows = [
         ("model", f"{model.title}, {model.file.metadata.get('general.architecture', '')}"),
-        ("context", f"{len(context.tokens)} of {context.n_ctx} tokens"),
+        ("context", f"{chat.n_tokens} of {context.n_ctx} tokens"),
         ("template", template.name or "the model's own"),
-        ("chat", f"{summary.id}{f' ({summary.name})' if summary.name else ''}, {summary.n_messages} messages"),
-        ("system", chat.conversation.system or "nothing"),
+        ("chat", f"{summary.id}{f' ({summary.name})' if summary.name else ''}, {n_messages} messages{others}"),
+        ("system", chat.conversation.system or "none"),
         ("settings", _settings(chat)),
         ("when full", _when_full(chat)),
     ]
@@ -51,15 +60,24 @@ def _when_full(chat: "Chat") -> str:
 
 
 def _stats(chat: "Chat", _words: str) -> str:
-    if chat.last is None:
+    if chat.current is not None:
+        timings = replace(chat.current.timings, n_past=chat.n_tokens)
+        return statistics.report(timings, chat.speaker.load_s, chat.speaker.context.n_ctx)
+    path = chat.conversation.path()
+    if not path or path[-1].role != "assistant":
         raise UsageError("there is no answer yet")
-    return statistics.report(chat.last.timings, chat.speaker.load_s, chat.speaker.context.n_ctx)
+    kept = {
+        name: path[-1].extra.get(name) for name in ("n_prompt", "n_known", "prompt_s", "n_generated", "generation_s")
+    }
+    if not all(isinstance(value, int | float) for value in kept.values()):
+        raise UsageError("the figures of this answer were not kept")
+    return f"When it was given: {statistics.line(Timings(**kept))}"  # type: ignore[arg-type]
 
 
 def _tokens(chat: "Chat", words: str) -> str:
-    """The tokens of a text, or how many the talk has."""
+    """The tokens of a text, or how many the chat has."""
     if not words:
-        return f"The talk has {len(chat.conversation.tokens())} tokens of {chat.speaker.context.n_ctx}."
+        return f"The chat has {len(chat.conversation.tokens())} of {chat.speaker.context.n_ctx} tokens."
     ids = chat.tokenizer.encode(words, add_special=False)
     pieces = [chat.tokenizer.piece_bytes(token).decode("utf-8", "replace") for token in ids]
     listed = " ".join(f"{token}:{piece!r}" for token, piece in zip(ids, pieces, strict=True))
@@ -67,7 +85,7 @@ def _tokens(chat: "Chat", words: str) -> str:
 
 
 def _template(chat: "Chat", _words: str) -> str:
-    """What the model really reads of the talk, control tokens spelled out."""
+    """What the model really reads of the chat, control tokens spelled out."""
     pieces = [chat.tokenizer.piece_bytes(token, special=True) for token in chat.conversation.tokens()]
     return b"".join(pieces).decode("utf-8", "replace")
 
@@ -91,7 +109,7 @@ def _copy(chat: "Chat", _words: str) -> None:
 COMMANDS = (
     Command("/show", "", "model, context, template, chat, settings", saying(_show)),
     Command("/stats", "", "how fast the last answer was", saying(_stats)),
-    Command("/tokens", "[TEXT]", "the tokens of a text, or how many the talk has", saying(_tokens)),
+    Command("/tokens", "[TEXT]", "the tokens of a text, or how many the chat has", saying(_tokens)),
     Command("/template", "", "what the model really reads", saying(_template)),
     Command("/copy", "", "the last answer to the clipboard", doing(_copy)),
 )

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.terminal.chatting import with_files
 from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.messages import parted, with_files
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.typed import read_until_dot
 
@@ -29,7 +29,7 @@ def _undo(chat: "Chat", words: str) -> str:
     if len(asked) < count:
         raise UsageError(f"there are only {len(asked)} messages of yours" if asked else "there is nothing to take back")
     first = asked[-count]
-    chat.conversation.go_back_to(path[first - 1].id if first else None)
+    chat.conversation.go_to(path[first - 1].id if first else None)
     return f"Taken back: {path[first].content.splitlines()[0][:60] if path[first].content else ''}"
 
 
@@ -37,26 +37,30 @@ def _edit(chat: "Chat", _words: str) -> None:
     """The person's last message in the editor; what comes out is answered, the old one stays a branch."""
     from llamachat.terminal.editor import edited
 
-    path = chat.conversation.path()
-    asked = [index for index, message in enumerate(path) if message.role == "user"]
+    asked = [message for message in chat.conversation.path() if message.role == "user"]
     if not asked:
         raise UsageError("there is no message to edit")
-    text = (chat.editor or edited)(path[asked[-1]].content)
+    files, before = parted(asked[-1])
+    text = (chat.editor or edited)(before)
     if text is None or not text.strip():
         chat.say("(nothing was changed)")
         return
-    head = chat.conversation.head
-    chat.conversation.store.set_head(chat.conversation.chat, path[asked[-1] - 1].id if asked[-1] else None)
-    try:
-        chat.ask(text.rstrip("\n"))
-    except BaseException:
-        chat.conversation.store.set_head(chat.conversation.chat, head)
-        raise
+    chat.attached = [*files, *chat.attached]
+    chat.ask_instead(text.rstrip("\n"), asked[-1])
 
 
-def _clear(chat: "Chat", _words: str) -> str:
-    chat.conversation.clear()
-    return "The talk starts afresh."
+def _new(chat: "Chat", _words: str) -> str:
+    """Begins a new chat; the one before stays as it is."""
+    store, before = chat.conversation.store, chat.conversation.chat
+    if not store.tree_of(before):
+        return "This chat is empty: it is a new one."
+    way = store.summary(before).name or before
+    chat.begin_new()
+    return f"This is a new chat, number {chat.conversation.chat}. /load {way} goes back to the one before."
+
+
+def _continue(chat: "Chat", _words: str) -> None:
+    chat.continue_answer()
 
 
 def _read(chat: "Chat", _words: str) -> None:
@@ -116,9 +120,12 @@ def _number(words: str, default: int) -> int:
 
 COMMANDS = (
     Command("/regen", "", "another answer; the one before stays a branch", doing(_again)),
+    Command("/retry", "", "the same as /regen", doing(_again)),
+    Command("/continue", "", "continue an answer that was cut or interrupted", doing(_continue)),
     Command("/undo", "[N]", "take back the last turn, or N of them", saying(_undo)),
     Command("/edit", "", "your last message in the editor, answered again", doing(_edit)),
-    Command("/clear", "", "begin anew; what the model was told stays", saying(_clear)),
+    Command("/new", "", "begin a new chat with the same system prompt and settings", saying(_new)),
+    Command("/clear", "", "the same as /new; the chat before is kept", saying(_new)),
     Command("/read", "", "a message of many lines, until a line with only a dot", doing(_read)),
     Command(
         "/file",

@@ -1,4 +1,4 @@
-"""/why: what else the model could have said at each word of its last answer, and going on from another choice."""
+"""/why: what else the model could have said at each word of its last answer, and what follows another choice."""
 
 from typing import TYPE_CHECKING
 
@@ -18,19 +18,23 @@ AT_ONCE = 32
 
 
 def _why(chat: "Chat", words: str) -> None:
-    """Shows the alternatives, of all words or of one; with two numbers goes on from another choice."""
-    if chat.last is None or not chat.last.ids:
+    """Shows the alternatives, of all words or of one; with two numbers continues from another choice."""
+    spelled = chat.spelled()
+    if spelled is None or not spelled[1]:
         raise UsageError("there is no answer yet of which the alternatives could be shown")
     numbers = words.split()
     if len(numbers) > 2 or not all(one.isdecimal() for one in numbers):
         raise UsageError("/why, /why WORD, or /why WORD ALTERNATIVE: numbers from the list")
     places = [int(one) for one in numbers]
-    ids = chat.last.ids
+    ids = spelled[1]
     if places and not 1 <= places[0] <= len(ids):
         raise UsageError(f"the answer has the words 1 to {len(ids)}")
-    best, shares = _alternatives(chat)
+    best, shares = _alternatives(chat, *spelled)
     if len(places) == 2:
-        _choose(chat, places[0] - 1, places[1], best)
+        if not 1 <= places[1] <= N_ALTERNATIVES:
+            raise UsageError(f"there are the alternatives 1 to {N_ALTERNATIVES}")
+        at = places[0] - 1
+        chat.answer_otherwise(spelled[0], [*ids[:at], int(best[at, places[1] - 1])])
         return
     shown = [places[0] - 1] if places else _uncertain(ids, best, shares)
     rows = [f"{'word':>5}  {'':16} alternatives"]
@@ -38,23 +42,22 @@ def _why(chat: "Chat", words: str) -> None:
         others = "  ".join(f"{n}:{_piece(chat, token)} {shares[at, n - 1]:.0%}" for n, token in enumerate(best[at], 1))
         rows.append(f"{at + 1:5}  {_piece(chat, ids[at]):16} {others}")
     chat.say("\n".join(rows))
-    chat.say("/why WORD ALTERNATIVE goes on from another choice.")
+    chat.say("/why WORD ALTERNATIVE continues from another choice.")
 
 
-def _alternatives(chat: "Chat") -> tuple[np.ndarray, np.ndarray]:
+def _alternatives(chat: "Chat", prompt: list[int], ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
     """(token ids, probabilities), both [n_tokens, N_ALTERNATIVES], the likeliest first, at each word of the answer.
 
     Only what the context no longer holds of prompt and answer is evaluated again.
     """
-    assert chat.last is not None
-    context, ids = chat.speaker.context, chat.last.ids
-    keep_same(context, chat.prompt[:-1])
+    context = chat.speaker.context
+    keep_same(context, prompt[:-1])
     n_same = len(context.tokens)
-    if len(chat.prompt) + len(ids) > context.n_ctx:
+    if len(prompt) + len(ids) > context.n_ctx:
         raise UsageError("the context has forgotten the beginning of this answer")
-    if len(chat.prompt) - 1 > n_same:
-        context.eval(chat.prompt[n_same:-1])
-    said = [chat.prompt[-1], *ids[:-1]]
+    if len(prompt) - 1 > n_same:
+        context.eval(prompt[n_same:-1])
+    said = [prompt[-1], *ids[:-1]]
     found = [_likeliest(context.eval(said[at : at + AT_ONCE], "all")) for at in range(0, len(said), AT_ONCE)]
     best, shares = zip(*found, strict=True)
     return np.concatenate(best), np.concatenate(shares)
@@ -77,18 +80,10 @@ def _uncertain(ids: list[int], best: np.ndarray, shares: np.ndarray) -> list[int
     return sorted(np.argsort(shares[:, 0], kind="stable")[:MOST_ROWS].tolist())
 
 
-def _choose(chat: "Chat", at: int, alternative: int, best: np.ndarray) -> None:
-    """The answer up to the word, the other choice, and what follows; the answer before stays a branch."""
-    assert chat.last is not None
-    if not 1 <= alternative <= N_ALTERNATIVES:
-        raise UsageError(f"there are the alternatives 1 to {N_ALTERNATIVES}")
-    chat.answer_otherwise([*chat.last.ids[:at], int(best[at, alternative - 1])])
-
-
 def _piece(chat: "Chat", token: int) -> str:
     return repr(chat.tokenizer.piece_bytes(token, special=True).decode("utf-8", "replace"))
 
 
 COMMANDS = (
-    Command("/why", "[WORD [ALTERNATIVE]]", "what else it could have said; go on from another choice", doing(_why)),
+    Command("/why", "[WORD [ALTERNATIVE]]", "what else it could have said; continue from another choice", doing(_why)),
 )

@@ -68,7 +68,7 @@ class ToolUse:
             while waiting:
                 result = self._result(chat, waiting[0][1])
                 last, waiting = store.add(number, last, _told(result, *waiting[0])), waiting[1:]
-        except KeyboardInterrupt:  # templates expect a result of every call
+        except BaseException:  # Ctrl+C, or the end of the program: templates expect a result of every call
             for one in waiting:
                 last = store.add(number, last, _told(STOPPED, *one))
             raise

@@ -1,0 +1,37 @@
+"""What a kept message is made of: attached files and a person's words, or an answer that may have been cut."""
+
+import re
+from collections.abc import Sequence
+
+from llamachat.session.chats import DONE, StoredMessage
+
+FILE = re.compile(r"File ([^\n]*):\n(`{3,})\n(.*?)\n\2\n\n", re.DOTALL)
+"""A file before a message, as `with_files` writes it."""
+
+
+def with_files(files: Sequence[tuple[str, str]], text: str) -> str:
+    """A message with the files before it; a file's fences are longer than any within it."""
+    parts = []
+    for name, content in files:
+        fence = "`" * max(3, 1 + max(map(len, re.findall("`+", content)), default=0))
+        parts.append(f"File {name}:\n{fence}\n{content}\n{fence}\n\n")
+    return "".join(parts) + text
+
+
+def parted(message: StoredMessage) -> tuple[list[tuple[str, str]], str]:
+    """The files that were attached to a message, and what the person wrote."""
+    files, text, left = [], message.content, message.extra.get("files")
+    while isinstance(left, int) and left > 0 and (found := FILE.match(text)) is not None:
+        files.append((found[1], found[3]))
+        text, left = text[found.end() :], left - 1
+    return files, text
+
+
+def is_cut(answer: StoredMessage) -> bool:
+    """Whether an answer ended before the model ended it."""
+    return answer.state != DONE or answer.extra.get("reason") in ("length", "context")
+
+
+def shown_before(text: str) -> int:
+    """How many characters of an answer need not be shown again: it is shown from its last paragraph on, or whole."""
+    return text.rfind("\n\n") + 2 if "\n\n" in text and "```" not in text and "~~~" not in text else 0

@@ -1,4 +1,5 @@
 """What a person has typed before, across runs: one JSON string per line, the oldest first, in a file of their own.
+What was pasted is a message whatever it begins with; it is a list of one string.
 
 A history that cannot be read or written is no reason to stop talking: it is kept in memory then.
 """
@@ -15,16 +16,17 @@ LIMIT = 2000
 class InputHistory:
     """Remembered inputs; `warning` says why they are in memory only, None if they are kept in the file.
 
-    lasting: whether what is typed now is kept in the file, too.
+    lasting: whether what is typed now is kept in the file, too. literal: the inputs of `load` that were pasted.
     """
 
     def __init__(self, path: Path | None = None, lasting: bool = True) -> None:
         self._path = default_path() if path is None else path
         self._lasting = lasting
         self.warning: str | None = None
+        self.literal: set[str] = set()
 
     def load(self) -> list[str]:
-        """The last inputs, the oldest first. Lines that are no JSON strings, half written ones too, are left out."""
+        """The last inputs, the oldest first. Lines that are something else, half written ones too, are left out."""
         try:
             lines = self._path.read_text("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -34,9 +36,11 @@ class InputHistory:
             return []
         if len(lines) > 2 * LIMIT:
             self._cut(lines[-LIMIT:])
-        return [text for line in lines[-LIMIT:] if (text := _parsed(line)) is not None]
+        typed = [(line, text) for line in lines[-LIMIT:] if (text := _parsed(line)) is not None]
+        self.literal = {text for line, text in typed if line.startswith("[")}
+        return [text for _, text in typed]
 
-    def append(self, text: str) -> None:
+    def append(self, text: str, literal: bool = False) -> None:
         """Remembers an input. One write at the end of the file: two programs at once do not tear each other's lines."""
         if not self._lasting:
             return
@@ -44,7 +48,7 @@ class InputHistory:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
             try:
-                os.write(file, (json.dumps(text) + "\n").encode())
+                os.write(file, (json.dumps([text] if literal else text) + "\n").encode())
             finally:
                 os.close(file)
         except OSError as error:
@@ -80,6 +84,8 @@ def default_path() -> Path:
 def _parsed(line: str) -> str | None:
     try:
         text = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
+    if isinstance(text, list) and len(text) == 1:
+        text = text[0]
     return text if isinstance(text, str) else None

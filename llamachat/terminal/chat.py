@@ -5,8 +5,8 @@ import time
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.commands import complete, is_command, run_command
-from llamachat.terminal.input.message import message_of
+from llamachat.terminal.commands import complete, respond
+from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
@@ -44,12 +44,10 @@ class ChatLoop:
             self._chat.say("")
             self._chat.recall()
         while (line := self._read()) is not None:
-            if not line.strip():
+            if not line.text.strip():
                 continue
             try:
-                if not is_command(line):
-                    self._chat.ask(message_of(line))
-                elif not run_command(line, self._chat):
+                if not respond(line, self._chat):
                     return
             except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
                 self._chat.say(f"\n({REMARKS['cancelled']})")
@@ -71,7 +69,7 @@ class ChatLoop:
         stays = {0: "", 1: "; its file stays attached"}.get(files, f"; its {files} files stay attached")
         return f"arrow up brings your message back{stays}"
 
-    def _read(self) -> str | None:
+    def _read(self) -> Typed | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
         try:
             with reading_ahead(self._chat):
@@ -82,7 +80,7 @@ class ChatLoop:
                 return None
             self._interrupted = now
             self._chat.say("(Ctrl+C again or Ctrl+D leaves)")
-            return ""
+            return Typed("")
         except EOFError:
             return None
         if self._history.warning and not self._warned:

@@ -1,4 +1,4 @@
-"""The input line on a real terminal, without a model: each message is printed as JSON.
+"""The input line on a real terminal, without a model: each message is printed as JSON, and whether it is one as it is.
 
 Arguments: the folder of the history, then "vi" or "mono". Some messages make something happen: until the file `go` is
 in the folder, keys are unseen after "speak" and the terminal's own after "rest"; "crash" ends in an error.
@@ -46,7 +46,8 @@ def main(folder: Path, *how: str) -> None:
     read = line_reader(InputHistory(folder / "history.jsonl"), settings)
     while True:
         try:
-            text = read()
+            typed = read()
+            text = typed.text
         except KeyboardInterrupt:
             print("INTERRUPT", flush=True)
             continue
@@ -54,7 +55,7 @@ def main(folder: Path, *how: str) -> None:
             with suppress(OSError):  # the terminal may be gone
                 print("END", flush=True)
             return
-        print("GOT", json.dumps(text), flush=True)
+        print("GOT", json.dumps(text), "LITERAL" if typed.literal else "", flush=True)
         if text in ("speak", "rest"):
             try:
                 with typing_unseen() if text == "speak" else nullcontext():

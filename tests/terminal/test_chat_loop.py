@@ -15,6 +15,7 @@ from llamachat.terminal import chat
 from llamachat.terminal.chat import ChatLoop
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings
 from llamachat.terminal.output import Output
 from llamachat.terminal.speaker import Speaker
@@ -33,11 +34,11 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
     ) -> Conversation:
         typed = iter(lines)
 
-        def reader(history: InputHistory, _settings: InputSettings) -> Callable[[], str]:
-            def read() -> str:
+        def reader(history: InputHistory, _settings: InputSettings) -> Callable[..., Typed]:
+            def read(*_draft: str) -> Typed:
                 history.warning = warning
                 for line in typed:
-                    return line
+                    return Typed(line)
                 raise EOFError
 
             return read

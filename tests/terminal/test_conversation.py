@@ -8,7 +8,7 @@ from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import is_command
 from llamachat.terminal.conversation import Conversation, Fitted
-from llamachat.terminal.input.message import message_of
+from llamachat.terminal.input.message import Typed, typed_of
 
 
 def conversation(system: str | None = None, source: str | None = None) -> Conversation:
@@ -62,8 +62,9 @@ def test_a_command_is_a_word_after_one_slash(line, expected):
 
 
 def test_a_doubled_slash_begins_a_message_with_one():
-    assert message_of("//help me") == "/help me"
-    assert message_of("a // b") == "a // b"
+    assert typed_of("//help me") == Typed("/help me", literal=True)
+    assert typed_of("a // b") == Typed("a // b")
+    assert typed_of("// one\n// two").text == "// one\n// two"
 
 
 def turns(talk: Conversation, count: int) -> None:

@@ -4,7 +4,7 @@ import pytest
 from prompt_toolkit.data_structures import Size
 
 from llamachat.terminal.input.labels import has_room, prompt_text, shortened
-from llamachat.terminal.input.message import going_on, said_in, unquoted
+from llamachat.terminal.input.message import going_on, said_in, typed_of
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_a_message_goes_on_after_a_backslash_and_in_a_block(text, more):
         pytest.param('"""\none\n\n two\n"""', "one\n\n two", id="block"),
         pytest.param('"""one"""  ', "one", id="one line"),
         pytest.param('""""""', "", id="nothing"),
-        pytest.param('"""\n/help\n"""', "//help", id="a command in a block is for the model"),
+        pytest.param('"""\n/help\n"""', "/help", id="a command in a block is for the model"),
         pytest.param('"""Doc."""\nx = 1', '"""Doc."""\nx = 1', id="code that begins with a docstring"),
         pytest.param("a \\\n  b", "a \\\n  b", id="a pasted backslash stays"),
         pytest.param('"""', '"""', id="three quotes are no block"),
@@ -40,7 +40,8 @@ def test_a_message_goes_on_after_a_backslash_and_in_a_block(text, more):
     ],
 )
 def test_what_stands_in_a_block_is_the_message(text, said):
-    assert unquoted(text) == said
+    assert typed_of(text).text == said
+    assert typed_of(text).literal is (said != text)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,12 @@ class Person:
     @property
     def got(self):
         """The messages so far."""
-        return [json.loads(found) for found in re.findall(r"GOT (\".*?\")\r?\n", self.raw)]
+        return [json.loads(found) for found in re.findall(r"GOT (\".*?\") \w*\r?\n", self.raw)]
+
+    @property
+    def literal(self):
+        """Of each message whether it is one whatever it begins with."""
+        return [bool(found) for found in re.findall(r"GOT \".*?\" (\w*)\r?\n", self.raw)]
 
     def message(self):
         """The next message."""

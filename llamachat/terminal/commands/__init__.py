@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from llamachat.errors import UsageError
 from llamachat.terminal.commands import keeping, looking, options, talk, why
 from llamachat.terminal.commands.base import Command, Completion, saying
+from llamachat.terminal.input.message import Typed
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -40,6 +41,14 @@ COMMANDS: tuple[Command, ...] = (
     Command("/exit", "", "leave", _leave),
     Command("/quit", "", "leave", _leave),
 )  # fmt: skip
+
+
+def respond(typed: Typed, chat: "Chat") -> bool:
+    """Does what the person typed asks for: runs a command, or answers a message. False to quit. Raises as both."""
+    if typed.literal or not is_command(typed.text):
+        chat.ask(typed.text)
+        return True
+    return run_command(typed.text, chat)
 
 
 def is_command(line: str) -> bool:

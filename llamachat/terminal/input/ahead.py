@@ -8,6 +8,9 @@ from prompt_toolkit.input.typeahead import store_typeahead
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
+SENT = "sent"
+"""The data of an Enter that is known to be one: it sends, however much was typed after it."""
+
 COOKED = {Keys.ControlJ: KeyPress(Keys.ControlM, "\r"), Keys.ControlAt: KeyPress(Keys.ControlD, "\x04")}
 """Keys that a terminal with lines turns into others: Enter into a newline, Ctrl+D into a null byte."""
 

@@ -33,17 +33,30 @@ class ChatCompleter(Completer):
 
 
 class LastingHistory(History):
-    """The history that other runs have written, and will read."""
+    """The history that other runs have written, and will read. literal: those inputs that are messages as they are."""
 
-    def __init__(self, history: InputHistory) -> None:
+    def __init__(self, history: InputHistory, meant: Callable[[str], tuple[str, bool]]) -> None:
+        """meant: the whole of an input that is in the line now, and whether it is a message as it is."""
         super().__init__()
-        self._history = history
+        self._history, self._meant = history, meant
+        self.literal: set[str] = set()
 
     def load_history_strings(self) -> Iterable[str]:
         """What was typed before, the latest first."""
-        return reversed(self._history.load())
+        typed = self._history.load()
+        self.literal |= self._history.literal
+        return reversed(typed)
+
+    def append_string(self, string: str) -> None:
+        """Remembers the input that is in the line."""
+        whole, literal = self._meant(string)
+        if literal:
+            self.literal.add(whole)
+        else:
+            self.literal.discard(whole)
+        super().append_string(whole)
 
     def store_string(self, string: str) -> None:
-        """Remembers an input."""
+        """Remembers an input for other runs."""
         if string.strip() and len(string) <= REMEMBERED:
-            self._history.append(string)
+            self._history.append(string, string in self.literal)

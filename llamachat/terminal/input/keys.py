@@ -4,6 +4,8 @@ Enter sends; Alt+Enter, Shift+Enter, Ctrl+Enter and Ctrl+J begin a new line, as 
 triple quotes, and where more comes at once: what is pasted on a terminal without bracketed paste is one message.
 """
 
+from collections.abc import Callable
+
 from prompt_toolkit.application import Application, get_app, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.document import Document
@@ -15,8 +17,9 @@ from prompt_toolkit.keys import Keys
 
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.editor import edited
-from llamachat.terminal.input.ahead import is_waiting
-from llamachat.terminal.input.message import going_on
+from llamachat.terminal.input.ahead import SENT, is_waiting
+from llamachat.terminal.input.graphemes import add_grapheme_keys
+from llamachat.terminal.input.pasted import Pasted
 from llamachat.terminal.output import note
 from llamachat.terminal.restore import kept_terminal
 
@@ -32,8 +35,8 @@ BURST_S = 0.005
 """What comes so soon after Enter was not typed."""
 
 
-def input_keys() -> KeyBindings:
-    """The bindings, for `PromptSession`."""
+def input_keys(pasted: Callable[[], Pasted]) -> KeyBindings:
+    """The bindings, for `PromptSession`. pasted: what is known of the text in its line."""
     ANSI_SEQUENCES.update(dict.fromkeys(NEW_LINE, Keys.ControlJ))
     keys, typing = KeyBindings(), has_focus(DEFAULT_BUFFER)
 
@@ -45,9 +48,17 @@ def input_keys() -> KeyBindings:
     # Esc and then Enter is how Alt+Enter is typed where Alt is no such key; in vi it is two keys.
     keys.add("escape", "enter", filter=typing & emacs_mode)(_new_line)
     keys.add("escape", filter=typing & emacs_mode & has_completions & alone, eager=True)(_close_menu)
-    keys.add("enter", filter=typing)(_enter)
-    keys.add("c-x", "c-e", filter=typing)(_open_editor)
+    keys.add("enter", filter=typing)(lambda event: _enter(event, pasted()))
+    keys.add("c-x", "c-e", filter=typing)(lambda event: _open_editor(event, pasted()))
+    keys.add(Keys.BracketedPaste, filter=typing)(lambda event: pasted().insert(as_lines(event.data)))
+    keys.add("tab", filter=typing & Condition(lambda: pasted().is_folded))(lambda _event: pasted().unfold())
+    add_grapheme_keys(keys, typing)
     return keys
+
+
+def as_lines(text: str) -> str:
+    """The text with newlines only: terminals paste a carriage return for each."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _new_line(event: KeyPressEvent) -> None:
@@ -58,14 +69,17 @@ def _close_menu(event: KeyPressEvent) -> None:
     event.current_buffer.cancel_completion()
 
 
-def _enter(event: KeyPressEvent) -> None:
-    """Sends, unless the message goes on; takes a completion that is chosen among others in the menu."""
+def _enter(event: KeyPressEvent, pasted: Pasted) -> None:
+    """Sends, unless the message continues; takes a completion that is chosen among others in the menu."""
     buffer = event.current_buffer
     menu = buffer.complete_state
-    more = going_on(buffer.text)
+    more = pasted.going_on()
     if menu is not None and menu.current_completion is not None and len(menu.completions) > 1:
         buffer.apply_completion(menu.current_completion)
-    elif _comes_more(event.app) or (more is not None and more[:-1] == buffer.text):
+    elif event.data != SENT and _comes_more(event.app):
+        buffer.insert_text("\n")
+        pasted.mark()
+    elif more is not None and more[:-1] == buffer.text:
         buffer.insert_text("\n")
     elif more is not None:
         buffer.document = Document(more)
@@ -80,15 +94,15 @@ def _comes_more(app: Application[str]) -> bool:
     return is_waiting(app.input, BURST_S)
 
 
-def _open_editor(event: KeyPressEvent) -> None:
-    run_in_terminal(lambda: _edit(event.current_buffer, event.app))
+def _open_editor(event: KeyPressEvent, pasted: Pasted) -> None:
+    run_in_terminal(lambda: _edit(event.current_buffer, event.app, pasted))
 
 
-def _edit(buffer: Buffer, app: Application[str]) -> None:
+def _edit(buffer: Buffer, app: Application[str], pasted: Pasted) -> None:
     """What was typed in the person's editor; what comes out is there to be sent."""
     try:
         with kept_terminal():
-            changed = edited(buffer.text)
+            changed = edited(pasted.whole(buffer.text))
     except LlamaChatError as error:
         note(str(error))
         return
@@ -96,4 +110,4 @@ def _edit(buffer: Buffer, app: Application[str]) -> None:
         app.exit(exception=end)
         return
     if changed is not None:
-        buffer.document = Document(changed.rstrip("\n"))
+        pasted.replace(changed.rstrip("\n"))

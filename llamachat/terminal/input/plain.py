@@ -5,9 +5,10 @@ import sys
 from select import select
 
 from llamachat.terminal.input.labels import prompt_text
-from llamachat.terminal.input.message import going_on, unquoted
+from llamachat.terminal.input.message import Typed, going_on, typed_of
 from llamachat.terminal.input.settings import InputSettings
 from llamachat.terminal.output import write
+from llamachat.terminal.sanitize import clean
 
 CONTINUATION = "  "
 
@@ -23,21 +24,25 @@ class PlainReader:
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 are no reason to end
 
-    def __call__(self) -> str:
-        """The next message."""
+    def __call__(self, draft: str = "") -> Typed:
+        """What is typed next. draft: a message that cannot stand in the line; it is shown above."""
+        if draft:
+            write(f"{clean(draft)}\n")
         write(prompt_text(self._settings.prompt(), sys.maxsize))
         text = _line()
         if text is None:
             raise EOFError
+        pasted = False
         while True:
-            more = going_on(text)
+            more = None if pasted else going_on(text)
             if more is None and not _comes_more():
-                return unquoted(text)
+                return Typed(text, literal=True) if pasted else typed_of(text)
             if more is not None:
                 write(CONTINUATION)
             line = _line()
             if line is None:
-                return unquoted(text)
+                return Typed(text, literal=True) if pasted else typed_of(text)
+            pasted = pasted or more is None
             text = (f"{text}\n" if more is None else more) + line
 
 

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from threading import current_thread, main_thread
 from types import FrameType
 
@@ -25,7 +26,8 @@ from llamachat.terminal.input.ahead import take_typed
 from llamachat.terminal.input.completion import ChatCompleter, LastingHistory
 from llamachat.terminal.input.keys import input_keys
 from llamachat.terminal.input.labels import has_room, prompt_text, shortened
-from llamachat.terminal.input.message import unquoted
+from llamachat.terminal.input.message import Typed, typed_of
+from llamachat.terminal.input.pasted import Folds, Pasted
 from llamachat.terminal.input.plain import CONTINUATION, PlainReader
 from llamachat.terminal.input.settings import InputSettings as InputSettings
 from llamachat.terminal.restore import is_dumb, kept_terminal
@@ -67,8 +69,10 @@ PALE = {
     "auto-suggestion": "noinherit dim" if "dim" in Attrs._fields else "noinherit italic",
 }
 
-ReadLine = Callable[[], str]
-"""Returns what was typed; raises KeyboardInterrupt for Ctrl+C and EOFError at the end of the input."""
+ReadLine = Callable[..., Typed]
+"""Takes a message that the line begins with, if any. Returns what was typed; raises KeyboardInterrupt for Ctrl+C and
+EOFError at the end of the input.
+"""
 
 
 def line_reader(history: InputHistory, settings: InputSettings | None = None) -> ReadLine:
@@ -114,26 +118,35 @@ class LineReader:
         self._name = self._status = ""
         self._end: SystemExit | None = None
         self._interrupted = False
-        self._session = self._opened(history)
+        self._remembered = LastingHistory(history, lambda text: (self._pasted.whole(text), self._pasted.begins))
+        self._session = self._opened()
+        self._pasted = Pasted(self._session.default_buffer, self._remembered.literal)
 
-    def __call__(self) -> str:
-        """The next message."""
+    def __call__(self, draft: str = "") -> Typed:
+        """What is typed next. draft: a message that is there to be changed, or sent."""
         self._name, self._status = self._settings.prompt(), clean_line(self._settings.status())
         try:
             with kept_terminal(self._leave), self._interrupts_noted():
                 take_typed(self._session.input)
                 self._raise_interrupt()
-                text = self._prompted()
+                text = self._prompted(draft)
                 self._raise_interrupt()
-                return unquoted(text)
+                return self._meant(text)
         except OSError as error:
             if error.errno == errno.EIO:
                 raise EOFError from error
             raise
 
-    def _prompted(self) -> str:
+    def _meant(self, text: str) -> Typed:
+        """What was typed and what was pasted of the text, put together."""
+        typed = Typed(text, literal=True) if self._pasted.begins else typed_of(text)
+        return replace(typed, text=self._pasted.whole(typed.text))
+
+    def _prompted(self, draft: str) -> str:
+        self._pasted.begin(draft)
         try:
-            return self._session.prompt(handle_sigint=False)  # its own handler fails behind the end of the line
+            # Its own handler fails behind the end of the line.
+            return self._session.prompt(default=draft, handle_sigint=False)
         finally:
             if self._end is not None:
                 raise self._end
@@ -185,18 +198,18 @@ class LineReader:
         future = self._session.app.future
         return future is not None and not future.done()
 
-    def _opened(self, history: InputHistory) -> PromptSession[str]:
+    def _opened(self) -> PromptSession[str]:
         session: PromptSession[str] = PromptSession(
             lambda: FormattedText([("class:prompt", prompt_text(self._name, self._columns))]),
-            history=LastingHistory(history),
-            key_bindings=input_keys(),
+            history=self._remembered,
+            key_bindings=input_keys(lambda: self._pasted),
             prompt_continuation=lambda _width, _line, wraps: "" if wraps else CONTINUATION,
             multiline=True,
             mouse_support=False,
             completer=ChatCompleter(self._settings.complete),
-            complete_while_typing=Condition(lambda: _may_be_command(session.default_buffer.text)),
+            complete_while_typing=Condition(lambda: self._may_be_command(session.default_buffer.text)),
             auto_suggest=AutoSuggestFromHistory(),
-            input_processors=[TabsProcessor(char1=" ", char2=" ")],
+            input_processors=[Folds(lambda: self._pasted), TabsProcessor(char1=" ", char2=" ")],
             enable_suspend=True,
             editing_mode=EditingMode.VI if self._settings.vi else EditingMode.EMACS,
             style=Style.from_dict(COLOURED if self._settings.colour else PALE),
@@ -223,6 +236,5 @@ class LineReader:
         text = f"commands of vi · {self._status}" if commands else self._status
         return FormattedText([("", shortened(text, self._columns - 1))])
 
-
-def _may_be_command(text: str) -> bool:
-    return text.startswith("/") and "\n" not in text
+    def _may_be_command(self, text: str) -> bool:
+        return text.startswith("/") and "\n" not in text and not self._pasted.begins

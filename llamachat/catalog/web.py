@@ -1,26 +1,25 @@
 """Models from web addresses: one GET per file, resumed where it broke off, checked before it gets its name.
 
 urllib is enough: it follows proxies and redirects, and what is added here is the refusal of unencrypted addresses
-and the continuation of a partial file, which only counts if the server still has the same one (If-Range).
+and the continuation of a partial file: the server is asked for the rest of that version only (If-Range), and what it
+answers counts only if it says that it is of that version.
 """
 
-import hashlib
 import http.client
-import os
 import re
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from llamachat import __version__
+from llamachat.catalog.partial import Partial, Version, partial
 from llamachat.catalog.splits import part_names
-from llamachat.catalog.storage import CHUNK, Progress, check_free, file_name, flush, storing
+from llamachat.catalog.storage import CHUNK, Progress, check_free, file_name, storing
 from llamachat.errors import LlamaChatError, ModelFileError, Unsupported, UsageError
 
 MAGIC = b"GGUF"
@@ -97,12 +96,11 @@ class _EncryptedRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass(frozen=True)
 class _Answer:
-    """The server's answer: the body from byte `start` on, the whole file's size, and what identifies its version."""
+    """The server's answer: the body from byte `start` on, and which version of the file it is of."""
 
     body: http.client.HTTPResponse
     start: int
-    total: int | None
-    version: str
+    version: Version
 
 
 class _RangeRefused(LlamaChatError):
@@ -122,67 +120,36 @@ def _network(what: str) -> Iterator[None]:
         raise LlamaChatError(f"{what}: cannot be reached ({error.reason})") from error
     except (OSError, http.client.HTTPException) as error:
         raise LlamaChatError(f"{what}: the connection broke off ({error}); try the same command again") from error
+    except ValueError as error:  # numbers and addresses in the server's answer that are none
+        raise LlamaChatError(f"{what}: the server's answer makes no sense ({str(error)[:80]})") from error
 
 
 def _fetch_file(url: str, folder: Path, progress: Progress) -> tuple[Path, bool]:
     """The file in `folder`, and whether it is new there."""
     name = file_name(unquote(urlsplit(url).path), url)
     target = folder / name
-    part = folder / f".{name[:120]}.{hashlib.sha256(url.encode()).hexdigest()[:12]}.part"
-    with storing(target), open(part, "ab+") as file:
-        _lock(file, name)
-        try:
-            answer = _open(url, _resumable(part, file))
-            with answer.body:
-                if target.exists():  # looked at under the lock: another process may have just finished
-                    return _already_there(target, answer), False
-                _receive(answer, file, part, lambda done: progress(done, answer.total, f"downloading {name}"))
-            os.replace(part, target)
-            return target, True
-        finally:
-            if target.exists() or os.fstat(file.fileno()).st_size == 0:
-                _forget(part)
+    with storing(target), partial(target, url) as part:
+        answer = _open(url, *part.begun)
+        with answer.body:
+            if target.exists():  # looked at under the lock: another process may have just finished
+                return _already_there(target, answer), False
+            _receive(answer, part, lambda done: progress(done, answer.version.total, f"downloading {name}"))
+        part.finish(target)
+        return target, True
 
 
 def _already_there(target: Path, answer: _Answer) -> Path:
     size = target.stat().st_size
-    if answer.total in (None, size):
+    if answer.version.total in (None, size):
         return target
     raise LlamaChatError(f"{target}: a file of this name but another size is already there; move it away first")
 
 
-def _lock(file: BinaryIO, name: str) -> None:
-    """Two processes must not write one partial file: the second is told so."""
-    if sys.platform == "win32":
-        return  # open files cannot be renamed there, which ends the second one too
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise LlamaChatError(f"{name}: another process is downloading this file") from error
-
-
-def _version_file(part: Path) -> Path:
-    return part.with_suffix(".version")
-
-
-def _resumable(part: Path, file: BinaryIO) -> tuple[int, str]:
-    """Bytes that are already here and the version that they belong to; (0, "") where that is unknown."""
-    size = os.fstat(file.fileno()).st_size
-    try:
-        version = _version_file(part).read_text("latin-1") if size else ""
-    except OSError:
-        version = ""
-    return (size, version) if version else (0, "")
-
-
-def _open(url: str, resume: tuple[int, str]) -> _Answer:
-    """Asks for the file, or for the rest of it if the server still has the version that we began with."""
-    start, version = resume
+def _open(url: str, start: int, begun: Version) -> _Answer:
+    """Asks for the file, or for the rest of it from byte `start` on if the server still has the version begun."""
     headers = {"User-Agent": f"llamachat/{__version__}", "Accept-Encoding": "identity"}
     if start:
-        headers |= {"Range": f"bytes={start}-", "If-Range": version}
+        headers |= {"Range": f"bytes={start}-", "If-Range": begun.tag}
     opener = urllib.request.build_opener(_EncryptedRedirects)
     try:
         with _network(url):
@@ -190,65 +157,63 @@ def _open(url: str, resume: tuple[int, str]) -> _Answer:
     except _RangeRefused:
         if not start:
             raise
-        return _open(url, (0, ""))
-    sent, total = _extent(body)
-    if sent not in (0, start):
+        return _open(url, 0, Version())
+    try:
+        sent, version = _sent(body, url)
+    except LlamaChatError:
         body.close()
-        if not start:
-            raise LlamaChatError(f"{url}: the server sends another part of the file than it was asked for")
-        return _open(url, (0, ""))
-    return _Answer(body, sent, total, _version(body.headers))
+        raise
+    if sent == 0 or (sent == start and version.continues(begun)):
+        return _Answer(body, sent, version)
+    body.close()
+    if not start:
+        raise LlamaChatError(f"{url}: the server sends another part of the file than it was asked for")
+    return _open(url, 0, Version())
 
 
-def _extent(body: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """Where the body begins and how long the whole file is (None where the server does not say)."""
+def _sent(body: http.client.HTTPResponse, url: str) -> tuple[int, Version]:
+    """Where the body begins, -1 where that is not clear, and the version that it is of."""
     if body.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", body.headers.get("Content-Range", ""))
-        return (int(found[1]), int(found[2])) if found else (-1, None)
-    length = body.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18})", body.headers.get("Content-Range", ""))
+        start, total = (int(found[1]), int(found[2])) if found else (-1, None)
+        return (start if total is None or start < total else -1), _version(body.headers, total)
+    length = body.headers.get("Content-Length")
+    if length is not None and not re.fullmatch(r"[0-9]{1,18}", length.strip()):
+        raise LlamaChatError(f"{url}: the server says a length of the file that is no number: {length.strip()[:40]!r}")
+    return 0, _version(body.headers, None if length is None else int(length))
 
 
-def _version(headers: http.client.HTTPMessage) -> str:
+def _version(headers: http.client.HTTPMessage, total: int | None) -> Version:
     """What If-Range may name: a strong ETag, else the date of the last change."""
     etag = headers.get("ETag", "")
-    return etag if etag.startswith('"') else headers.get("Last-Modified", "")
+    return Version.of(etag if etag.startswith('"') else headers.get("Last-Modified", ""), total)
 
 
-def _receive(answer: _Answer, file: BinaryIO, part: Path, report: Callable[[int], None]) -> None:
+def _receive(answer: _Answer, part: Partial, report: Callable[[int], None]) -> None:
     """Writes the body behind what is there, to the end, and checks the length."""
-    _version_file(part).write_text(answer.version, "latin-1")
-    done = answer.start
-    file.truncate(done)
-    if answer.total is not None:
-        check_free(part.parent, answer.total - done)
-    for chunk in _chunks(answer.body, part.name):
+    done, total = answer.start, answer.version.total
+    part.begin(done, answer.version)
+    if total is not None:
+        check_free(part.path.parent, total - done)
+    for chunk in _chunks(answer.body):
         if done == 0 and not chunk.startswith(MAGIC):
             raise ModelFileError("what the server sends is not a GGUF file", answer.body.url)
-        file.write(chunk)
+        part.file.write(chunk)
         report(done := done + len(chunk))
-    file.flush()
-    flush(file.fileno())
     if done == 0:
         raise ModelFileError("the server sends an empty file", answer.body.url)
-    if answer.total is not None and done != answer.total:
-        then = "goes on from there" if answer.version else "begins again"
+    if total is not None and done != total:
+        then = "goes on from there" if answer.version.tag else "begins again"
         raise LlamaChatError(f"{answer.body.url}: the connection ended early; the same command {then}")
 
 
-def _chunks(body: http.client.HTTPResponse, name: str) -> Iterator[bytes]:
+def _chunks(body: http.client.HTTPResponse) -> Iterator[bytes]:
     while True:
-        with _network(name):
+        with _network(body.url):
             chunk = body.read(CHUNK)
         if not chunk:
             return
         yield chunk
-
-
-def _forget(part: Path) -> None:
-    for path in (part, _version_file(part)):
-        with suppress(OSError):
-            path.unlink()
 
 
 def _check_opens(first: Path, new: list[Path]) -> None:

@@ -115,9 +115,10 @@ class WithoutWeights:
 
     @property
     def chat_template(self) -> str | None:
-        """The Jinja source of the file's chat template."""
-        source = self.file.metadata.get("tokenizer.chat_template")
-        return source if isinstance(source, str) else None
+        """The Jinja source of the file's chat template. Raises ModelFileError where it is no text."""
+        from llamachat.engine.model import chat_template_of
+
+        return chat_template_of(self.file)
 
 
 def open_without_weights(choice: ModelFile) -> WithoutWeights:

@@ -14,7 +14,7 @@ import numpy as np
 
 from llamachat.engine import graph as g
 from llamachat.engine.context import CacheType, Context
-from llamachat.engine.gguf import GgufFile, open_gguf
+from llamachat.engine.gguf import GgufFile, open_gguf, typed
 from llamachat.engine.jit.compiler import Compiler, choose_isa
 from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
@@ -29,6 +29,7 @@ from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import ModelFileError, UsageError
 
 MAX_THREADS = 256
+CHAT_TEMPLATE = "tokenizer.chat_template"
 LoadProgress = Callable[[str, int, int], None]
 
 
@@ -95,8 +96,8 @@ class Model:
 
     @property
     def name(self) -> str:
-        """The model's own name, else the file's."""
-        return str(self.file.metadata.get("general.name") or Path(self.file.path).stem)
+        """The model's own name, else the file's. Raises ModelFileError where it is no text."""
+        return typed(self.file.metadata, "general.name", str, "a text", "") or Path(self.file.path).stem
 
     @property
     def title(self) -> str:
@@ -135,9 +136,8 @@ class Model:
 
     @property
     def chat_template(self) -> str | None:
-        """The Jinja source of the file's chat template."""
-        source = self.file.metadata.get("tokenizer.chat_template")
-        return source if isinstance(source, str) else None
+        """The Jinja source of the file's chat template. Raises ModelFileError where it is no text."""
+        return chat_template_of(self.file)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -192,6 +192,12 @@ class Model:
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:
             format_of(self.file.tensors[name])
+
+
+def chat_template_of(file: GgufFile) -> str | None:
+    """The Jinja source of a file's chat template. Raises ModelFileError where it is no text."""
+    has_one = CHAT_TEMPLATE in file.metadata
+    return typed(file.metadata, CHAT_TEMPLATE, str, "a text", "") if has_one else None
 
 
 def looked_up(nodes: Sequence[g.Node]) -> list[str]:

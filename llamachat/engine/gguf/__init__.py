@@ -1,6 +1,6 @@
 """The GGUF file format: reader, writer, split files. Knows nothing of models."""
 
-from llamachat.engine.gguf.metadata import Metadata
+from llamachat.engine.gguf.metadata import Metadata, typed
 from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, open_gguf, parse
 from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType
 from llamachat.engine.gguf.writer import write_gguf
@@ -15,5 +15,6 @@ __all__ = [
     "TensorInfo",
     "open_gguf",
     "parse",
+    "typed",
     "write_gguf",
 ]

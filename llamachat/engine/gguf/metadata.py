@@ -5,12 +5,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.errors import ModelFileError
+
+T = TypeVar("T")
 
 # Limits far above every real model, so that a small file cannot ask for much memory or time.
 MAX_KEY_BYTES = 65_535
@@ -45,6 +47,19 @@ def shown(value: object) -> str:
         short = value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}..."
         return short if short.isprintable() and short.strip() == short != "" else ascii(short)
     return repr(value) if isinstance(value, int | float) else "an array"
+
+
+def typed(
+    metadata: Mapping[str, object], key: str, kind: type[T] | tuple[type[T], ...], what: str, default: T
+) -> T:
+    """The value of a key, or the default where the file has no such key. Raises ModelFileError for another type.
+
+    what: what it must be, for the message. A truth value is no number.
+    """
+    value = metadata.get(key, default)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ModelFileError(f"is {shown(value)}, must be {what}", where=key)
+    return value
 
 
 class Cursor:

@@ -1,7 +1,7 @@
 """The object cache: a private directory of compiled kernels, each with the checksum of its key and bytes.
 
-Bytes only, never pickle. A file that is not the user's own, is truncated, or does not match is ignored and made again;
-a cache that cannot be read or written costs time, never correctness.
+Bytes only, never pickle. What is no plain file of the user's own, is truncated, or does not match is ignored and made
+again; a cache that cannot be read or written costs time, never correctness.
 """
 
 from __future__ import annotations
@@ -9,8 +9,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
+
+from llamachat.errors import LlamaChatError
+from llamachat.folders import cache_folder
+
+MOST_BYTES = 1 << 26
+"""No kernel is so large: what is, is not read."""
 
 MAGIC = b"llamachat object 1\n"
 
@@ -25,10 +32,10 @@ class ObjectCache:
     def of_user(cls) -> ObjectCache:
         """The cache in `$LLAMACHAT_CACHE` or the user's cache directory; none where no private directory can be had."""
         try:
-            folder = _user_folder() / "objects"
+            folder = cache_folder() / "objects"
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             private = not _belongs_to_another(folder.stat())
-        except (OSError, RuntimeError):
+        except (OSError, LlamaChatError):
             return cls(None)
         return cls(folder if private else None)
 
@@ -37,10 +44,7 @@ class ObjectCache:
         if self.folder is None:
             return None
         try:
-            with open(self._path(key), "rb") as file:
-                if _belongs_to_another(os.fstat(file.fileno())):
-                    return None
-                content = file.read()
+            content = _own_file(self._path(key))
         except OSError:
             return None
         head = len(MAGIC) + 32
@@ -78,9 +82,14 @@ def _belongs_to_another(status: os.stat_result) -> bool:
     return status.st_uid != os.getuid() or bool(status.st_mode & 0o022)
 
 
-def _user_folder() -> Path:
-    if folder := os.environ.get("LLAMACHAT_CACHE"):
-        return Path(folder)
-    from platformdirs import user_cache_path
-
-    return user_cache_path("llamachat")
+def _own_file(path: Path) -> bytes:
+    """The content of a plain file that is the user's own; nothing of anything else, which might never end."""
+    if not stat.S_ISREG(os.lstat(path).st_mode):
+        return b""
+    # What was put in its place meanwhile must not hold the start either: a pipe would wait for a writer.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES or _belongs_to_another(status):
+            return b""
+        return file.read(MOST_BYTES)

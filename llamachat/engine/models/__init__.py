@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
+from llamachat.engine.gguf.metadata import typed
 from llamachat.engine.models.known_keys import changes_results, is_neutral
 from llamachat.engine.models.params import Params, keys_read, read_params, shown
 from llamachat.engine.models.spec import Architecture, ModelSpec
@@ -57,8 +58,8 @@ def _describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped]) -> 
 
 def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
     """The architecture's name in this file, and its definition."""
-    kind = metadata.get("general.type", "model")
-    if isinstance(kind, str) and kind in ("adapter", "mmproj", "imatrix"):
+    kind = typed(metadata, "general.type", str, "a text", "model")
+    if kind in ("adapter", "mmproj", "imatrix"):
         raise Unsupported(f"is {shown(kind)}: this file goes with a model, it is not one", where="general.type")
     name = metadata.get("general.architecture")
     if not isinstance(name, str):

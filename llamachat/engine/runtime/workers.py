@@ -11,6 +11,8 @@ import platform
 import sys
 import threading
 import weakref
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +27,6 @@ from llamachat.errors import UsageError
 _NATIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 _FUTEX_CALL = {"x86_64": 202, "aarch64": 98}  # SYS_futex
 _STEP_INDEX = {name: i for i, name in enumerate(STEP)}
-
-
-_kept: dict[int, tuple[object, ...]] = {}
-"""What running workers need, until they have ended: an interrupted `close` leaks it, and frees nothing under them."""
 
 
 class Step:
@@ -77,16 +75,11 @@ class WorkerPool:
         work = _NATIVE(compiler.address(Work(futex)))
         self._lock = threading.Lock()
         self._process = os.getpid()
-        self._threads: list[threading.Thread] = []  # those that have been started
-        lead, address = self._lead, self._arguments.address
-        # The threads run the compiler's code in these buffers: all of it must outlive them.
-        kept = (compiler, self._control, self._arguments)
-        _kept[address] = kept
-        self.close = weakref.finalize(
-            self, _stop, self._lock, lead, address, self._fields, self._threads, self._process
-        )
+        self._threads: list[threading.Thread] = []  # those that may have been started
+        native = _Native(self._lead, work, self._arguments, (compiler, self._control))
+        self.close = weakref.finalize(self, _stop, self._lock, native, self._fields, self._threads, self._process)
         for number in range(1, n_threads):
-            self._start(threading.Thread(target=work, args=(address, 0, number, n_threads), daemon=True), number)
+            self._start(threading.Thread(target=native.serve, args=(number, n_threads), daemon=True), number)
 
     def run(self, launches: int, n_launches: int, step: Step) -> None:
         """Runs the launches at that address to the end, or until the step is cancelled.
@@ -108,34 +101,52 @@ class WorkerPool:
     def _start(self, thread: threading.Thread, number: int) -> None:
         """Starts worker `number`; where the system has no thread for it, ends the others and says so."""
         thread.name = f"worker-{number}"
+        self._threads.append(thread)  # before it starts: whatever interrupts `start`, it may run from now on
         try:
             thread.start()
         except RuntimeError as error:
+            self._threads.pop()
             self.close()
             raise UsageError(f"only {number} of {self.n_threads} threads can be started: use -t {number}") from error
-        self._threads.append(thread)
 
     def _set(self, name: str, value: int) -> None:
         self._fields[CONTROL.index(name), 0] = value
 
 
+@dataclass(frozen=True)
+class _Native:
+    """The native code of a pool and the memory that it works in.
+
+    Every worker holds this object while it runs, and so does who ends them: nothing is freed under a thread, whatever
+    was interrupted and however late the system lets the thread begin.
+    """
+
+    lead: ctypes._FuncPointer
+    work: ctypes._FuncPointer
+    arguments: Buffer
+    kept: tuple[object, ...]
+
+    def serve(self, number: int, n_threads: int) -> None:
+        """A worker's life."""
+        self.work(self.arguments.address, 0, number, n_threads)
+
+    def end_round(self) -> None:
+        """Wakes the workers; with `stop` set they end, also those that begin only later."""
+        self.lead(self.arguments.address, 0, 0, 1)
+
+
 def _stop(
-    lock: threading.Lock,
-    lead: ctypes._FuncPointer,
-    arguments: int,
-    fields: np.ndarray,
-    threads: list[threading.Thread],
-    process: int,
+    lock: threading.Lock, native: _Native, fields: np.ndarray, threads: list[threading.Thread], process: int
 ) -> None:
-    """Ends the workers after the list that runs; only then is what they run freed. A forked process has none."""
+    """Ends the workers after the list that runs. A forked process has none."""
     if os.getpid() != process:
         return
     with lock:
         fields[CONTROL.index("stop"), 0] = 1
-        lead(arguments, 0, 0, 1)
+        native.end_round()
     for thread in threads:
-        thread.join()
-    del _kept[arguments]
+        with suppress(RuntimeError):  # its start was interrupted: it ends by itself, if it begins at all
+            thread.join()
 
 
 def _system_function(name: str) -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from llamachat.engine.gguf.metadata import typed
 from llamachat.engine.sampling.names import order_of
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
@@ -29,25 +30,27 @@ KEYS = {
 
 
 def with_file_defaults(options: SamplingOptions, metadata: Mapping[str, object]) -> tuple[SamplingOptions, list[str]]:
-    """The options with the file's defaults for what was not given, and a sentence for each default that is no use."""
+    """The options with the file's defaults for what was not given, and a sentence for each default that is no use.
+
+    Raises ModelFileError for a default of the wrong type.
+    """
     refused: list[str] = []
     for key, name in KEYS.items():
-        value = metadata.get(PREFIX + key)
         given = name in options.given or (name == "samplers" and options.sampling_seq)
-        if value is None or given:
+        if PREFIX + key not in metadata or given:
             continue
+        value = _converted(metadata, key)
         try:
-            setting: dict[str, Any] = {name: _converted(key, value)}
+            setting: dict[str, Any] = {name: order_of(value) if isinstance(value, str) else value}
             options = replace(options, **setting)
-        except (UsageError, TypeError, ValueError) as error:
+        except UsageError as error:
             refused.append(f"the file's default {PREFIX}{key} is not used: {error}")
     return options, refused
 
 
-def _converted(key: str, value: object) -> Any:
+def _converted(metadata: Mapping[str, object], key: str) -> str | int | float:
     if key == "sequence":
-        return order_of(str(value))
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise UsageError(f"a number is needed, not {str(value)[:40]!r}")
+        return typed(metadata, PREFIX + key, str, "a text", "")
+    value = typed(metadata, PREFIX + key, (int, float), "a number", 0)
     # Float32 of the file, as a person would have written it: 0.6, not 0.6000000238418579.
     return value if isinstance(value, int) else float(f"{value:.6g}")

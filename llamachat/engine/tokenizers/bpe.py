@@ -7,6 +7,8 @@ the lowest rank is merged first.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
@@ -76,13 +78,19 @@ class BytePairs(Family):
 def _model(kind: Any, vocabulary: Vocabulary, merges: list[tuple[str, ...]], ignore_merges: bool) -> Any:
     """The merge model; merges whose parts or result are no tokens are left out, as they can never end in one."""
     ids = vocabulary.plain_ids
+    if _n_bytes(map("".join, merges)) <= _n_bytes(ids):  # else the package panics, and prints a backtrace
+        with suppress(Exception):
+            return kind(ids, merges, ignore_merges=ignore_merges)
+    possible = [pair for pair in merges if pair[0] in ids and pair[1] in ids and "".join(pair) in ids]
     try:
-        return kind(ids, merges, ignore_merges=ignore_merges)
-    except Exception as error:
-        possible = [pair for pair in merges if pair[0] in ids and pair[1] in ids and "".join(pair) in ids]
-        if len(possible) == len(merges):
-            raise ModelFileError(f"the merges cannot be used: {error}", where="tokenizer.ggml.merges") from error
         return kind(ids, possible, ignore_merges=ignore_merges)
+    except Exception as error:
+        raise ModelFileError(f"the merges cannot be used: {error}", where="tokenizer.ggml.merges") from error
+
+
+def _n_bytes(texts: Iterable[str]) -> int:
+    """The length of the longest text, in bytes."""
+    return max(map(len, map(str.encode, texts)), default=0)
 
 
 def _without_surrogates(text: str) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 
+from llamachat.engine.gguf.metadata import typed
 from llamachat.engine.tokenizers.names import (
     CONTROL_TEXTS,
     END_OF_GENERATION,
@@ -19,7 +19,9 @@ from llamachat.engine.tokenizers.names import (
 )
 from llamachat.errors import ModelFileError
 
-T = TypeVar("T")
+PREFIX = "tokenizer.ggml."
+NO_TOKEN = 0xFFFFFFFF
+"""The id that stands for none in files."""
 
 NO_VOCABULARY = ("no_vocab", "none")
 
@@ -85,49 +87,43 @@ class Keys:
 
     def text(self, name: str, default: str = "") -> str:
         """A string."""
-        return self._typed(name, str, "a text", default)
+        return typed(self._metadata, f"{PREFIX}{name}", str, "a text", default)
 
     def flag(self, name: str, default: bool) -> bool:
         """A truth value."""
-        return self._typed(name, bool, "true or false", default)
+        return typed(self._metadata, f"{PREFIX}{name}", bool, "true or false", default)
 
     def texts(self, name: str, required: bool = False) -> list[str]:
         """A list of strings, empty where the key is missing and not required."""
-        if required and f"tokenizer.ggml.{name}" not in self._metadata:
-            raise ModelFileError(f"the file has no {name}", where=f"tokenizer.ggml.{name}")
-        value = self._metadata.get(f"tokenizer.ggml.{name}", [])
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value[:1]):
-            raise ModelFileError("must be a list of texts", where=f"tokenizer.ggml.{name}")
+        if required and f"{PREFIX}{name}" not in self._metadata:
+            raise ModelFileError(f"the file has no {name}", where=f"{PREFIX}{name}")
+        value = typed(self._metadata, f"{PREFIX}{name}", list, "a list of texts", [])
+        if not all(isinstance(one, str) for one in value[:1]):
+            raise ModelFileError("must be a list of texts", where=f"{PREFIX}{name}")
         return value
 
     def numbers(self, name: str, count: int) -> np.ndarray | None:
         """`count` numbers, or None where the key is missing."""
-        value = self._metadata.get(f"tokenizer.ggml.{name}")
+        value = self._metadata.get(f"{PREFIX}{name}")
         if value is None:
             return None
         if not isinstance(value, np.ndarray) or value.shape != (count,) or value.dtype.kind not in "iuf":
-            raise ModelFileError(f"must be one number for each of the {count} tokens", where=f"tokenizer.ggml.{name}")
+            raise ModelFileError(f"must be one number for each of the {count} tokens", where=f"{PREFIX}{name}")
         return value
 
     def token(self, name: str, count: int, default: int | None) -> int | None:
         """A token id below `count`; all ones (the format's "none") and a default beyond the vocabulary are None."""
-        value = self._metadata.get(f"tokenizer.ggml.{name}_token_id", default)
-        if value is None or value == 0xFFFFFFFF or (default is not None and value == default >= count):
+        key = f"{PREFIX}{name}_token_id"
+        value = typed(self._metadata, key, int, "a token id", NO_TOKEN if default is None else default)
+        if value == NO_TOKEN or (default is not None and value == default >= count):
             return None
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < count:
-            raise ModelFileError(f"{value!r} is not a token id below {count}", where=f"tokenizer.ggml.{name}_token_id")
+        if not 0 <= value < count:
+            raise ModelFileError(f"{value} is not a token id below {count}", where=key)
         return value
 
     def general_name(self) -> str:
         """The model's name in lower case; a few tokenizer habits hang on it."""
-        value = self._metadata.get("general.name", "")
-        return value.lower() if isinstance(value, str) else ""
-
-    def _typed(self, name: str, kind: type[T], what: str, default: T) -> T:
-        value = self._metadata.get(f"tokenizer.ggml.{name}", default)
-        if not isinstance(value, kind):
-            raise ModelFileError(f"must be {what}, not {value!r:.40}", where=f"tokenizer.ggml.{name}")
-        return value
+        return typed(self._metadata, "general.name", str, "a text", "").lower()
 
 
 def read_vocabulary(keys: Keys, defaults: Defaults) -> Vocabulary:

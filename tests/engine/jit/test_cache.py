@@ -4,10 +4,12 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from llamachat.catalog.paths import cache_folder
 from llamachat.engine.jit.cache import ObjectCache
 
 KEY, CODE = "avx2 Product(...)", bytes(range(256)) * 40
@@ -108,6 +110,69 @@ def test_a_folder_in_the_way_is_no_error(tmp_path: Path) -> None:
     assert cache.load(KEY) is None
     cache.save(KEY, CODE)
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
+
+
+def fifo(path: Path) -> None:
+    """A pipe that nobody writes: reading it would never end."""
+    os.mkfifo(path)
+
+
+def endless(path: Path) -> None:
+    """A device that never ends."""
+    path.symlink_to("/dev/zero")
+
+
+def huge(path: Path) -> None:
+    """A file without bytes of its own that claims a terabyte."""
+    with open(path, "wb") as file:
+        file.truncate(1 << 40)
+
+
+def loop(path: Path) -> None:
+    """A link to itself."""
+    path.symlink_to(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+@pytest.mark.parametrize("make", [fifo, endless, huge, loop])
+def test_what_is_no_plain_file_is_not_read_and_is_replaced(make: Callable[[Path], None], cache: ObjectCache) -> None:
+    path = kept_file(cache)
+    path.unlink()
+    make(path)
+    assert cache.load(KEY) is None
+    cache.save(KEY, CODE)
+    assert cache.load(KEY) == CODE
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
+def test_a_pipe_that_takes_the_file_s_place_while_it_is_looked_at_does_not_hang(
+    cache: ObjectCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = kept_file(cache)
+    before = os.lstat(path)
+    path.unlink()
+    os.mkfifo(path)
+    monkeypatch.setattr("llamachat.engine.jit.cache.os.lstat", lambda _: before)
+    assert cache.load(KEY) is None
+
+
+def test_a_tilde_in_the_variable_is_the_home_as_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LLAMACHAT_CACHE", "~/kernels")
+    monkeypatch.chdir(tmp_path)
+    assert ObjectCache.of_user().folder == tmp_path / "home" / "kernels" / "objects" == cache_folder() / "objects"
+
+
+def test_without_the_variable_it_is_where_doctor_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("LLAMACHAT_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert ObjectCache.of_user().folder == cache_folder() / "objects"
+
+
+def test_without_a_home_nothing_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llamachat.folders.user_folder", lambda kind: Path("~"))
+    monkeypatch.delenv("LLAMACHAT_CACHE")
+    assert ObjectCache.of_user().folder is None
 
 
 def test_a_folder_that_is_gone_is_no_error(tmp_path: Path) -> None:

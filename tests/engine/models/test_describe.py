@@ -74,10 +74,10 @@ def test_keys_of_real_files_pass_without_a_warning(tiny_llama: Any, name: str, v
 
 
 @pytest.mark.parametrize("kind", [["model"], [1, 2], 3], ids=["texts", "numbers", "a number"])
-def test_a_type_of_file_that_is_no_text_says_nothing(tiny_llama: Any, kind: object) -> None:
-    value = np.array(kind) if isinstance(kind, list) else kind
-    tiny_llama.metadata["general.type"] = value
-    assert describe(tiny_llama.metadata, tiny_llama.tensors).unknown_keys == ()
+def test_a_type_of_file_that_is_no_text_is_refused(tiny_llama: Any, kind: object) -> None:
+    tiny_llama.metadata["general.type"] = np.array(kind) if isinstance(kind, list) else kind
+    with pytest.raises(ModelFileError, match=r"general\.type: is .*, must be a text"):
+        describe(tiny_llama.metadata, tiny_llama.tensors)
 
 
 REFUSED_METADATA = [

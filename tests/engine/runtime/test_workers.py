@@ -1,7 +1,9 @@
 """The worker pool: every thread walks every launch, and all of them end."""
 
+import gc
 import os
 import threading
+import weakref
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -252,16 +254,68 @@ def test_a_forked_process_leaves_the_threads_of_its_parent_alone(
         pool.close()
     monkeypatch.undo()
     assert all(thread.is_alive() for thread in pool._threads)
-    workers._stop(pool._lock, pool._lead, pool._arguments.address, pool._fields, pool._threads, here)
+    native = pool._threads[0]._target.__self__  # type: ignore[attr-defined]
+    workers._stop(pool._lock, native, pool._fields, pool._threads, here)
     assert not any(thread.is_alive() for thread in pool._threads)
 
 
-def test_what_workers_run_is_kept_until_they_have_ended(compiler: Compiler) -> None:
-    pool = WorkerPool(compiler, 2)
-    address = pool._arguments.address
-    assert address in workers._kept
-    pool.close()
-    assert address not in workers._kept
+@pytest.mark.parametrize("before", [False, True], ids=["begun", "before-it-begins"])
+def test_an_interrupted_start_frees_nothing_under_the_worker(
+    compiler: Compiler, monkeypatch: pytest.MonkeyPatch, before: bool
+) -> None:
+    """Ctrl+C while the system has not yet let the thread run: what it is about to run must still be there."""
+    start, run, may_begin = threading.Thread.start, threading.Thread.run, threading.Event()
+    late: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        if not thread.name.startswith("worker"):
+            return start(thread)
+        late.append(thread)
+        if before:  # `start` is interrupted while it waits: the thread does not count as started
+            monkeypatch.setattr(thread._started, "wait", interrupt)  # type: ignore[attr-defined]
+        start(thread)
+        raise KeyboardInterrupt
+
+    def interrupt(timeout: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+    def held(thread: threading.Thread) -> None:
+        if thread in late:
+            assert may_begin.wait(60)
+        run(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    monkeypatch.setattr(threading.Thread, "run", held)
+    joined = threading.Thread.join
+
+    def let_go(thread: threading.Thread) -> None:
+        may_begin.set()
+        joined(thread)
+
+    monkeypatch.setattr(threading.Thread, "join", let_go)
+    with pytest.raises(KeyboardInterrupt):
+        WorkerPool(compiler, 2)
+    gc.collect()
+    may_begin.set()
+    joined(late[0], 60)
+    assert not late[0].is_alive()
+
+
+def test_what_a_worker_runs_lives_as_long_as_it(compiler: Compiler) -> None:
+    own = Compiler(choose_isa())
+    seen, pool = weakref.ref(own), WorkerPool(own, 2)
+    (thread,) = pool._threads
+    interrupted = pool.close.detach()  # a `close` that was interrupted before it had told the workers
+    assert interrupted is not None
+    _, stop, arguments, _ = interrupted
+    del own, pool, interrupted
+    gc.collect()
+    assert seen() is not None
+    stop(*arguments)
+    assert not thread.is_alive()
+    del arguments, thread, stop
+    gc.collect()
+    assert seen() is None
 
 
 def test_resuming_waits_for_the_evaluation_that_runs() -> None:

@@ -10,7 +10,7 @@ from llamachat.engine.sampling.chain import STAGES
 from llamachat.engine.sampling.file_defaults import KEYS, PREFIX, with_file_defaults
 from llamachat.engine.sampling.names import ALIASES, DEFAULT_ORDER, LETTERS, order_of_letters
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.errors import UsageError
+from llamachat.errors import ModelFileError, UsageError
 
 
 def test_the_defaults_are_llama_cpps() -> None:
@@ -179,8 +179,16 @@ def test_a_file_s_defaults_hold_where_nothing_was_given() -> None:
 
 
 def test_a_file_s_default_that_is_no_use_is_told_and_left() -> None:
-    metadata = {PREFIX + "temp": "hot", PREFIX + "top_p": 7.0, PREFIX + "sequence": "q", PREFIX + "min_p": 0.1}
+    metadata = {PREFIX + "temp": 2000.0, PREFIX + "top_p": 7.0, PREFIX + "sequence": "q", PREFIX + "min_p": 0.1}
     options, refused = with_file_defaults(SamplingOptions(), metadata)
     assert (options.temp, options.top_p, options.min_p) == (0.8, 0.95, 0.1)
     assert len(refused) == 3
     assert all(sentence.startswith("the file's default general.sampling.") for sentence in refused)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_file_s_default_of_the_wrong_type_is_refused_by_its_name(key: str) -> None:
+    wrong = ([0.5], True, 3 if key == "sequence" else "hot")
+    for value in wrong:
+        with pytest.raises(ModelFileError, match=rf"general\.sampling\.{key}: is .*, must be a (text|number)"):
+            with_file_defaults(SamplingOptions(), {PREFIX + key: value})

@@ -203,3 +203,19 @@ def test_only_the_first_token_loses_the_space_that_encoding_added() -> None:
 def test_a_separator_is_for_word_pieces_only() -> None:
     tokenizer = Tokenizer.from_metadata(bpe_metadata(seperator_token_id=3))
     assert 3 not in tokenizer.encode("abc")
+
+
+@pytest.mark.parametrize("merge", ["hell o", "é é", "hell hell"], ids=["longer than all", "two bytes each", "twice"])
+def test_a_merge_whose_result_is_no_token_is_left_out(merge: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The package panics where the result is longer than every token, and prints a backtrace of its own."""
+    texts = ["h", "e", "l", "o", "é", "he", "ll", "hell"]
+    metadata = {
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.tokens": texts,
+        "tokenizer.ggml.merges": ["h e", "l l", "he ll", merge],
+    }
+    assert Tokenizer.from_metadata(metadata).encode("hello", add_special=False) == [
+        texts.index("hell"),
+        texts.index("o"),
+    ]
+    assert capfd.readouterr().err == ""

@@ -186,7 +186,7 @@ def _opened(
     from llamachat.terminal.keeper import Keeper
 
     choice = setting.choice
-    store = stack.enter_context(open_store(database_path() if keep else None))
+    store = stack.enter_context(open_store(database_path if keep else None))
     number, begun = _number(store, choice, speaker.model.title)
     keeper = Keeper(store, choice.cache_budget << 20, _decide(choice.if_open))
     stack.callback(keeper.release)

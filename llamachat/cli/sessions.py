@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -95,14 +94,25 @@ def _list(store: "ChatStore", everything: bool, output: Output) -> None:
 
 
 def _row(chat: "ChatSummary") -> list[str]:
-    changed = time.strftime("%Y-%m-%d %H:%M", time.localtime(chat.updated))
-    return [str(chat.id), chat.name or "", chat.title, str(chat.n_messages), changed, chat.model]
+    from llamachat.session.dates import date_of
+
+    return [str(chat.id), chat.name or "", chat.title, str(chat.n_messages), date_of(chat.updated), chat.model]
+
+
+def _found(store: "ChatStore", wanted: str) -> int:
+    """The chat that was named; what of it is damaged is said."""
+    from llamachat.terminal.output import note
+
+    chat = store.find(wanted)
+    for damage in store.damage_of(chat):
+        note(f"chat {chat} is damaged: {damage}")
+    return chat
 
 
 def _show(store: "ChatStore", wanted: list[str], output: Output) -> None:
     from llamachat.terminal.sanitize import clean
 
-    chat = store.find(wanted[0])
+    chat = _found(store, wanted[0])
     messages = store.path_of(chat)
     if output == "json":
         _print(json.dumps({**asdict(store.summary(chat)), "messages": [asdict(one) for one in messages]}, indent=2))
@@ -134,14 +144,14 @@ def _rename(store: "ChatStore", wanted: list[str], _output: Output) -> None:
 
 
 def _fork(store: "ChatStore", wanted: list[str], _output: Output) -> None:
-    _print(str(store.fork(store.find(wanted[0]), wanted[1] if len(wanted) > 1 else None)))
+    _print(str(store.fork(_found(store, wanted[0]), wanted[1] if len(wanted) > 1 else None)))
 
 
 def _export(store: "ChatStore", wanted: list[str], form: "Form | None") -> None:
     """Writes a chat to a file, or to standard output."""
     from llamachat.session.exports import WRITERS, exported, write_export
 
-    chat = exported(store, store.find(wanted[0]))
+    chat = exported(store, _found(store, wanted[0]))
     if len(wanted) < 2:
         _print(WRITERS[form or "md"](chat).removesuffix("\n"))
         return

@@ -5,57 +5,36 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from llamachat.errors import UsageError
-from llamachat.session.database import memory_database, open_database, told, transaction
+from llamachat.session.database import StoreUnavailable, memory_database, open_database, told, transaction
+from llamachat.session.reading import messages_of, path_in, settings_of, summary_of, tree_in
+from llamachat.session.records import (
+    DONE,
+    INTERRUPTED,
+    LONGEST_TITLE,
+    PARTIAL,
+    ChatSummary,
+    Hit,
+    StoredMessage,
+    WholeChat,
+    storable,
+    title_of,
+)
+from llamachat.session.writing import add, delete_all, delete_below, insert, name_chat
+
+__all__ = [
+    "DONE", "INTERRUPTED", "LONGEST_TITLE", "PARTIAL", "ChatStore", "ChatSummary", "Hit", "Result", "StoredMessage",
+    "WholeChat", "title_of",
+]  # fmt: skip
 
 Result = TypeVar("Result")
 
-LONGEST_TITLE = 60
 MOST_WORDS = 64
 """Words that are looked for at once."""
-PARTIAL, DONE, INTERRUPTED = "partial", "done", "interrupted"
-"""States of a message: being written (or the program died then), finished, stopped by the person."""
-
-
-@dataclass(frozen=True)
-class StoredMessage:
-    """A message. parent: the one before it, None for a first one; extra: whatever belongs to it."""
-
-    id: int
-    parent: int | None
-    role: str
-    content: str
-    state: str = DONE
-    created: float = 0.0
-    extra: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ChatSummary:
-    """What a list of chats tells of one."""
-
-    id: int
-    name: str | None
-    title: str
-    created: float
-    updated: float
-    model: str
-    n_messages: int
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A message that was found; excerpt: the words around what was looked for."""
-
-    chat: ChatSummary
-    message: int
-    role: str
-    excerpt: str
-
 
 _SUMMARY = (
     "SELECT id, name, title, created, updated, model, (SELECT count(*) FROM messages WHERE chat = chats.id) n_messages "
@@ -63,33 +42,12 @@ _SUMMARY = (
 )
 _PATH = """
 WITH RECURSIVE path(id, parent, depth) AS (
-    SELECT id, parent, 0 FROM messages WHERE id = ?
+    SELECT id, parent, 0 FROM messages WHERE id = :head AND chat = :chat
     UNION ALL SELECT messages.id, messages.parent, depth + 1 FROM messages JOIN path ON messages.id = path.parent
-) SELECT messages.* FROM path JOIN messages USING (id) ORDER BY depth DESC
+    WHERE messages.chat = :chat AND depth < (SELECT count(*) FROM messages WHERE chat = :chat)
+) SELECT messages.* FROM path JOIN messages USING (id) ORDER BY depth
 """
-
-_BELOW = """
-WITH RECURSIVE below(id) AS (
-    VALUES (?) UNION ALL SELECT messages.id FROM messages JOIN below ON messages.parent = below.id
-) SELECT id FROM below
-"""
-
-
-@dataclass(frozen=True)
-class WholeChat:
-    """A chat to be kept as it is. messages: parents before their children, told by ids of their own.
-
-    head: the id of the talk's last message; None for a talk that begins anew. title "": that of its first message.
-    """
-
-    messages: tuple[StoredMessage, ...]
-    head: int | None = None
-    name: str | None = None
-    model: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    title: str = ""
-    created: float = 0.0
-    updated: float = 0.0
+"""From the head up, to the first message or once around a circle."""
 
 
 class ChatStore:
@@ -117,7 +75,7 @@ class ChatStore:
 
     def keep(self, chat: WholeChat) -> int:
         """A new chat with all its messages. Raises UsageError as `rename`."""
-        return self._make(lambda connection: _insert(connection, chat))
+        return self._make(lambda connection: insert(connection, chat))
 
     def keep_all(self, chats: Iterable[WholeChat]) -> list[int]:
         """New chats with all their messages, all or none; a name that is taken is left out."""
@@ -125,8 +83,8 @@ class ChatStore:
             taken = {row["name"] for row in connection.execute("SELECT name FROM chats WHERE name IS NOT NULL")}
             numbers = []
             for chat in chats:
-                name = None if chat.name is None else _storable(chat.name)
-                numbers.append(_insert(connection, replace(chat, name=None if name in taken else name)))
+                name = None if chat.name is None else storable(chat.name)
+                numbers.append(insert(connection, replace(chat, name=None if name in taken else name)))
                 taken.add(name)
         return numbers
 
@@ -139,11 +97,11 @@ class ChatStore:
 
         A person's first message is the title.
         """
-        return self._write(chat, lambda connection: _add(connection, chat, parent, message, is_head))
+        return self._write(chat, lambda connection: add(connection, chat, parent, message, is_head))
 
     def update(self, message: int, content: str, state: str = DONE, extra: Mapping[str, Any] | None = None) -> None:
         """Changes a message that is being written."""
-        values = (_storable(content), state, None if extra is None else json.dumps(dict(extra)), message)
+        values = (storable(content), state, None if extra is None else json.dumps(dict(extra)), message)
         chat = self._chat_of(message)
 
         def change(connection: sqlite3.Connection) -> None:
@@ -159,7 +117,7 @@ class ChatStore:
         chat = self._chat_of(message)
 
         def change(connection: sqlite3.Connection) -> None:
-            _delete(connection, _BELOW, message)
+            delete_below(connection, message)
             connection.execute(
                 "UPDATE chats SET title = '' WHERE id = ? AND NOT EXISTS "
                 "(SELECT 1 FROM messages WHERE chat = chats.id AND role = 'user')",
@@ -182,32 +140,40 @@ class ChatStore:
 
     def settings(self, chat: int) -> dict[str, Any]:
         """What `set_settings` was told."""
-        return dict(json.loads(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"]))
+        return settings_of(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"], [])
 
     def path_of(self, chat: int) -> list[StoredMessage]:
-        """The messages of the talk, the first one first."""
-        head = self._one("SELECT head FROM chats WHERE id = ?", chat)["head"]
-        return self._messages(chat, _PATH, head)
+        """The messages of the talk, the first one first; of a damaged chat those that can be found."""
+        return self._path(chat, [])
 
     def path_to(self, chat: int, message: int | None) -> list[StoredMessage]:
         """The messages from the first one to this one; none for None."""
-        return self._messages(chat, _PATH, message)
+        rows = self._found(chat, _PATH, {"chat": chat, "head": message})
+        return path_in(messages_of(rows, []), [])
 
     def tree_of(self, chat: int) -> list[StoredMessage]:
-        """All messages, parents before their children."""
-        return self._messages(chat, "SELECT * FROM messages WHERE chat = ? ORDER BY id", chat)
+        """All messages, parents before their children, also where the database says otherwise."""
+        return self._tree(chat, [])
+
+    def damage_of(self, chat: int) -> list[str]:
+        """What of a chat is damaged, each a sentence about it; reading it goes on without that."""
+        damage: list[str] = []
+        settings_of(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"], damage)
+        self._tree(chat, damage)
+        self._path(chat, damage)
+        return list(dict.fromkeys(damage))
 
     def summary(self, chat: int) -> ChatSummary:
         """What a list would tell of it."""
-        return ChatSummary(**self._one(f"{_SUMMARY} WHERE id = ?", chat))
+        return summary_of(self._one(f"{_SUMMARY} WHERE id = ?", chat))
 
     def latest(self, limit: int = -1) -> list[ChatSummary]:
         """The chats, the one in which something was said last first, whatever the clock says; -1 for all."""
         newest = "(SELECT max(id) FROM messages WHERE chat = chats.id) DESC, id DESC"
-        with told(self.path):
+        with told(self.path, "read"):
             chosen = f"SELECT id FROM chats ORDER BY {newest} LIMIT ?"
             rows = self._connection.execute(f"{_SUMMARY} WHERE id IN ({chosen}) ORDER BY {newest}", (limit,))
-            return [ChatSummary(**row) for row in rows]
+            return [summary_of(row) for row in rows]
 
     def search(self, text: str, limit: int = 20) -> list[Hit]:
         """Messages with all the words, the newest first; `word*` is a beginning. Raises UsageError for no word, and
@@ -215,7 +181,7 @@ class ChatStore:
 
         Not the best first: to rank every message with a common word takes seconds.
         """
-        words = [word for word in _storable(text).replace("\0", " ").split() if word.strip("*")]
+        words = [word for word in storable(text).replace("\0", " ").split() if word.strip("*")]
         if not words:
             raise UsageError("there is nothing to look for: give one word at least")
         if len(words) > MOST_WORDS:
@@ -226,7 +192,7 @@ class ChatStore:
             "FROM words JOIN messages ON messages.id = words.rowid "
             "WHERE words MATCH ? ORDER BY words.rowid DESC LIMIT ?"
         )
-        with told(self.path):
+        with told(self.path, "read"):
             rows = self._connection.execute(found, (wanted, limit)).fetchall()
         return [Hit(self.summary(row["chat"]), row["id"], row["role"], row["excerpt"]) for row in rows]
 
@@ -235,11 +201,11 @@ class ChatStore:
 
         Digits are a number and nothing else.
         """
-        wanted = _storable(wanted)
+        wanted = storable(wanted)
         if not wanted.strip():
             raise UsageError("a chat is told by its name, its number, or the beginning of its title: none was given")
         title = None if wanted.isdecimal() else f"{_escaped(wanted)}%"
-        with told(self.path):
+        with told(self.path, "read"):
             rows = self._connection.execute(
                 "SELECT id, name, title FROM chats WHERE name = ? OR id = ? OR title LIKE ? ESCAPE '\\' "
                 "ORDER BY updated DESC",
@@ -256,9 +222,9 @@ class ChatStore:
 
     def named(self, name: str) -> int | None:
         """The chat of that name or number."""
-        with told(self.path):
+        with told(self.path, "read"):
             row = self._connection.execute(
-                "SELECT id FROM chats WHERE name = ? OR id = ?", (_storable(name), _number(name))
+                "SELECT id FROM chats WHERE name = ? OR id = ?", (storable(name), _number(name))
             ).fetchone()
         return None if row is None else int(row["id"])
 
@@ -268,17 +234,18 @@ class ChatStore:
         self._write(chat, lambda connection: connection.execute(empty, (chat,)))
 
     def forget(self, chat: int) -> None:
-        """Takes a chat away, without the thoroughness of `delete`."""
-
-        def change(connection: sqlite3.Connection) -> None:
-            _delete(connection, "SELECT id FROM messages WHERE chat = ?", chat)
-            connection.execute("DELETE FROM chats WHERE id = ?", (chat,))
-
-        self._write(chat, change)
+        """Takes a chat away, without the thoroughness of `delete`. An index of words that is damaged is made anew."""
+        try:
+            self._write(chat, lambda connection: delete_all(connection, chat))
+        except StoreUnavailable as error:
+            if isinstance(error.__cause__, OSError | sqlite3.OperationalError):  # the disk, or another program
+                raise
+            self._index_anew()
+            self._write(chat, lambda connection: delete_all(connection, chat))
 
     def rename(self, chat: int, name: str) -> None:
         """Gives a name. Raises UsageError for one that is taken, empty, or could be taken for a number."""
-        self._write(chat, lambda connection: _name(connection, chat, name))
+        self._write(chat, lambda connection: name_chat(connection, chat, name))
 
     def fork(self, chat: int, name: str | None = None) -> int:
         """Another chat with the same talk so far."""
@@ -298,10 +265,14 @@ class ChatStore:
 
     def tidy(self) -> bool:
         """Writes the file anew without what was deleted; False as `delete`."""
+        self._index_anew()
         with told(self.path):
-            self._connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
             self._connection.execute("VACUUM")
         return self._emptied_log()
+
+    def _index_anew(self) -> None:
+        with told(self.path):
+            self._connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
 
     def _of(self, chat: int) -> sqlite3.Connection:
         """Where a chat is."""
@@ -309,7 +280,7 @@ class ChatStore:
 
     def _chat_of(self, message: int) -> int:
         """The chat of a message; 0 for one that is gone."""
-        with told(self.path):
+        with told(self.path, "read"):
             row = self._connection.execute("SELECT chat FROM messages WHERE id = ?", (message,)).fetchone()
         return int(row["chat"]) if row is not None else 0
 
@@ -334,90 +305,35 @@ class ChatStore:
         )
 
     def _one(self, query: str, chat: int) -> sqlite3.Row:
-        with told(self.path), closing(self._of(chat).execute(query, (chat,))) as cursor:
+        with told(self.path, "read"), closing(self._of(chat).execute(query, (chat,))) as cursor:
             row = cursor.fetchone()
         if row is None:
             raise UsageError(f"there is no chat {chat}")
         return row  # type: ignore[no-any-return]
 
-    def _messages(self, chat: int, query: str, value: object) -> list[StoredMessage]:
-        with told(self.path):
-            rows = self._of(chat).execute(query, (value,)).fetchall()
-        return [
-            StoredMessage(
-                row["id"], row["parent"], row["role"], row["content"], row["state"], row["created"],
-                json.loads(row["extra"]),
-            )
-            for row in rows
-        ]  # fmt: skip
+    def _path(self, chat: int, damage: list[str]) -> list[StoredMessage]:
+        head = self._one("SELECT head FROM chats WHERE id = ?", chat)["head"]
+        if head is None:
+            return []
+        rows = self._found(chat, _PATH, {"chat": chat, "head": head})
+        if not rows:
+            damage.append("its last message is missing; the newest one there is stands for it")
+            newest = self._one("SELECT max(id) head FROM messages WHERE chat = ?", chat)["head"]
+            rows = self._found(chat, _PATH, {"chat": chat, "head": newest})
+        return path_in(messages_of(rows, damage), damage)
 
+    def _tree(self, chat: int, damage: list[str]) -> list[StoredMessage]:
+        rows = self._found(chat, "SELECT * FROM messages WHERE chat = :chat ORDER BY id", {"chat": chat})
+        return tree_in(messages_of(rows, damage), damage)
 
-def title_of(content: str) -> str:
-    """The first line of a message, shortened at a word."""
-    line = next((line.strip() for line in content.splitlines() if line.strip()), "")
-    if len(line) <= LONGEST_TITLE:
-        return line
-    return line[: LONGEST_TITLE - 3].rsplit(" ", 1)[0] + "..."
-
-
-def _insert(connection: sqlite3.Connection, chat: WholeChat) -> int:
-    now = time.time()
-    made = connection.execute(
-        "INSERT INTO chats(created, updated, model, title, settings) VALUES (?, ?, ?, ?, ?)",
-        (chat.created or now, now, _storable(chat.model), _storable(chat.title), json.dumps(dict(chat.settings))),
-    )
-    number = int(made.lastrowid or 0)
-    if chat.name is not None:
-        _name(connection, number, chat.name)
-    new: dict[int | None, int | None] = {None: None}
-    for message in chat.messages:
-        new[message.id] = _add(connection, number, new[message.parent], message)
-    connection.execute(
-        "UPDATE chats SET head = ?, updated = ? WHERE id = ?", (new[chat.head], chat.updated or now, number)
-    )
-    return number
-
-
-def _name(connection: sqlite3.Connection, chat: int, name: str) -> None:
-    if not name.strip() or name.isdecimal():
-        raise UsageError(f"a chat cannot be named {name!r}: names are not empty and not only digits")
-    try:
-        connection.execute("UPDATE chats SET name = ? WHERE id = ?", (_storable(name), chat))
-    except sqlite3.IntegrityError as error:
-        raise UsageError(f"there is a chat named {name!r} already") from error
+    def _found(self, chat: int, query: str, values: Mapping[str, object]) -> list[sqlite3.Row]:
+        with told(self.path, "read"):
+            return self._of(chat).execute(query, values).fetchall()
 
 
 def _number(text: str) -> int | None:
     """The number that a text is, as far as SQLite has such."""
     return int(text) if text.isdecimal() and len(text) < 18 else None
-
-
-def _add(
-    connection: sqlite3.Connection, chat: int, parent: int | None, message: StoredMessage, is_head: bool = True
-) -> int:
-    now, content = time.time(), _storable(message.content)
-    values = (chat, parent, _storable(message.role), content, _storable(message.state), message.created or now)
-    made = connection.execute(
-        "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*values, json.dumps(message.extra)),
-    )
-    connection.execute("UPDATE chats SET updated = ? WHERE id = ?", (now, chat))
-    if is_head:
-        connection.execute("UPDATE chats SET head = ? WHERE id = ?", (made.lastrowid, chat))
-    if message.role == "user":
-        connection.execute("UPDATE chats SET title = ? WHERE id = ? AND title = ''", (title_of(content), chat))
-    return int(made.lastrowid or 0)
-
-
-def _delete(connection: sqlite3.Connection, chosen: str, value: int) -> None:
-    """Takes messages away, the newest first: SQLite refuses to follow a long talk from its first message down."""
-    ids = [(row["id"],) for row in connection.execute(f"{chosen} ORDER BY id DESC", (value,))]
-    connection.executemany("DELETE FROM messages WHERE id = ?", ids)
-
-
-def _storable(text: str) -> str:
-    """Text without halves of characters, which a database cannot hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _quoted(word: str) -> str:

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from llamachat.errors import LlamaChatError
+from llamachat.session.room import no_room
 
 PATIENCE_S = 10.0
 """How long another program's write is waited for."""
@@ -56,6 +57,10 @@ MIGRATIONS: tuple[str, ...] = (CHATS,)
 """From each version of the schema to the next; an empty file has version 0."""
 
 
+NEEDED = 128 << 10
+"""Bytes on the disk without which no change can be made: the log, its index, and a page or two."""
+
+
 class StoreUnavailable(LlamaChatError):
     """The database cannot be read or written, with the reason."""
 
@@ -71,7 +76,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         reading = None if _is_busy(error) else _readable(path)
         if reading is None:
-            raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error)})") from error
+            raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error, path)})") from error
         return reading
 
 
@@ -80,7 +85,7 @@ def _writable(path: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
     try:
-        connection.row_factory = sqlite3.Row
+        _read_anything(connection)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")
@@ -95,17 +100,27 @@ def _writable(path: Path) -> sqlite3.Connection:
 def _readable(path: Path) -> sqlite3.Connection | None:
     """The database for reading; one whose log cannot be used beside it only if the log is empty."""
     log = path.with_name(f"{path.name}-wal")
-    ways = ("mode=ro", "immutable=1") if not log.exists() or not log.stat().st_size else ("mode=ro",)
-    for way in ways if path.is_file() else ():
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?{way}", uri=True, check_same_thread=False)
-        connection.row_factory = sqlite3.Row
-        try:
-            if version_of(connection) == len(MIGRATIONS):
-                return connection
-        except sqlite3.Error:
-            pass
-        connection.close()
+    try:
+        ways = ("mode=ro", "immutable=1") if not log.exists() or not log.stat().st_size else ("mode=ro",)
+        if not path.is_file():
+            return None
+    except OSError:  # a folder that may not be looked into
+        return None
+    for way in ways:
+        with suppress(sqlite3.Error):
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{way}", uri=True, check_same_thread=False)
+            with suppress(sqlite3.Error):
+                _read_anything(connection)
+                if version_of(connection) == len(MIGRATIONS):
+                    return connection
+            connection.close()
     return None
+
+
+def _read_anything(connection: sqlite3.Connection) -> None:
+    """Rows with names, and texts whose bytes are no UTF-8 with marks in the place of those."""
+    connection.row_factory = sqlite3.Row
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
@@ -128,19 +143,19 @@ def _is_busy(error: Exception) -> bool:
 def memory_database() -> sqlite3.Connection:
     """The same, of which nothing is kept."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
+    _read_anything(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     _migrate(connection, Path(":memory:"))
     return connection
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """What SQLite and the file system raise, as StoreUnavailable."""
+def told(path: Path, what: str = "kept") -> Iterator[None]:
+    """What SQLite and the file system raise, as StoreUnavailable. what: "kept" or "read", which failed."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error)})") from error
+        raise StoreUnavailable(f"{path}: chats cannot be {what} ({_reason(error, path)})") from error
 
 
 @contextmanager
@@ -213,5 +228,20 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def _reason(error: Exception) -> str:
+def is_damage(error: BaseException | None) -> bool:
+    """Whether SQLite found that the file is not what it wrote."""
+    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+
+
+def _reason(error: Exception, path: Path) -> str:
+    if is_damage(error):
+        return f"the file is damaged: {error}; put a copy of it back, or move it away, and a new one is begun"
+    name = str(getattr(error, "sqlite_errorname", ""))
+    may_be_full = isinstance(error, OSError) or name.startswith(OF_A_FULL_DISK)
+    if may_be_full and (said := no_room(error, path, NEEDED)):
+        return said
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+OF_A_FULL_DISK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+"""What SQLite calls it when it can write neither the database nor its log."""

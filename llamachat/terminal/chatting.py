@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from llamachat.engine.events import Timings
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
 from llamachat.session.chats import DONE, INTERRUPTED, ChatStore, StoredMessage
-from llamachat.session.database import StoreUnavailable
 from llamachat.session.steady import SteadyStore
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.conversation import OF_THE_MESSAGES, Conversation
@@ -350,10 +349,12 @@ def _reseeded(speaker: Speaker, n: int) -> Speaker:
     return replace(speaker, options=replace(speaker.options, sampling=replace(sampling, seed=sampling.seed + n)))
 
 
-def open_store(path: Path | None) -> ChatStore:
-    """The database of chats; where it cannot be had, or written, chats go on without being kept, which is said once."""
+def open_store(find: Callable[[], Path] | None) -> ChatStore:
+    """The database of chats, where `find` says. Where it cannot be opened or written, chats continue in memory, which
+    is said once. None: nothing is kept.
+    """
     try:
-        return SteadyStore(path, note) if path is not None else ChatStore(None)
-    except StoreUnavailable as error:
+        return SteadyStore(find(), note) if find is not None else ChatStore(None)
+    except LlamaChatError as error:
         note(f"{error}; this chat is not kept")
         return ChatStore(None)

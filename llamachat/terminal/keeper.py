@@ -80,6 +80,7 @@ class Keeper:
         lock = ChatLock(locks_folder(), chat)
         try:
             if lock.take():
+                tell_of_damage(self._store, chat)
                 return chat, lock
         except OSError:  # a folder that cannot be written: nobody else can write there either
             return chat, None
@@ -95,6 +96,12 @@ class Keeper:
             note(f"{said}: here it is read only, nothing of what follows is kept")
             return chat, None
         raise ChatIsOpen(f"{said}; leave it there, or go on in a copy (--if-open fork)")
+
+
+def tell_of_damage(store: ChatStore, chat: int) -> None:
+    """Says what of a chat cannot be read; the rest of it can."""
+    for damage in store.damage_of(chat):
+        note(f"chat {chat} is damaged: {damage}")
 
 
 def ask_person(said: str) -> str:

@@ -194,3 +194,25 @@ def test_chats_are_imported_from_a_pipe(llamachat, tmp_path):
     assert b"a question" in llamachat("sessions", "show", "1").stdout
     empty = llamachat("sessions", "import", "/dev/stdin", stdin=b"\n")
     assert (empty.returncode, b"there is no chat in it" in empty.stderr) == (2, True)
+
+
+def test_a_damaged_chat_is_shown_in_part_with_a_remark_and_deleted(llamachat, kept):
+    with ChatStore(database_path()) as store:
+        store._connection.execute("UPDATE chats SET settings = '{' WHERE id = 1")
+        store._connection.execute("UPDATE messages SET parent = id WHERE chat = 1 AND parent IS NULL")
+    for action in ("show", "export", "fork"):
+        done = llamachat("sessions", action, "taxes")
+        assert done.returncode == 0
+        assert b"chat 1 is damaged: its settings" in done.stderr
+        assert b"chat 1 is damaged: message 1 comes after itself" in done.stderr
+    done = llamachat("chat", "--session", "taxes", stdin=b"more")
+    assert (done.returncode, done.stderr.count(b"chat 1 is damaged")) == (0, 2)
+    assert llamachat("sessions", "delete", "taxes", "--yes").returncode == 0
+    assert llamachat("sessions", "show", "taxes").returncode == 2
+
+
+def test_a_date_that_no_calendar_has_fails_no_list(llamachat, kept, tmp_path):
+    with ChatStore(database_path()) as store:
+        store._connection.execute("UPDATE chats SET updated = 1e20 WHERE id = 1")
+    done = llamachat("sessions")
+    assert (done.returncode, b"taxes" in done.stdout) == (0, True)

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamachat.errors import UsageError
-from llamachat.session import chats as module
 from llamachat.session import database
+from llamachat.session import writing as module
 from llamachat.session.chats import MOST_WORDS, ChatStore, StoredMessage
 from llamachat.session.database import copies_of, open_database
 from llamachat.session.exports import WRITERS, exported, write_export
 from llamachat.session.imports import read_chats
+from llamachat.session.records import storable
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_two_programs_cannot_both_make_a_chat_of_one_name(path, store):
 
 def test_an_import_that_fails_in_the_middle_keeps_nothing_of_the_chat(store, monkeypatch):
     chat = next(read_chats_of('{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}'))
-    real, calls = module._add, []
+    real, calls = module.add, []
 
     def failing(*arguments):
         calls.append(arguments)
@@ -121,7 +122,7 @@ def test_an_import_that_fails_in_the_middle_keeps_nothing_of_the_chat(store, mon
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(module, "_add", failing)
+    monkeypatch.setattr(module, "add", failing)
     with pytest.raises(KeyboardInterrupt):
         store.keep(chat)
     assert store.latest() == []
@@ -187,8 +188,8 @@ def test_a_log_that_another_program_reads_is_told(path, store):
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=40)
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | TEXTS.map(module._storable),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS.map(module._storable), inner, max_size=3),
+    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False) | TEXTS.map(storable),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS.map(storable), inner, max_size=3),
     max_leaves=5,
 )
 MESSAGES = st.tuples(
@@ -205,7 +206,7 @@ MESSAGES = st.tuples(
 @given(
     st.lists(MESSAGES, max_size=8),
     st.integers(-1, 7),
-    st.dictionaries(st.sampled_from(["temp", "template", "system"]), TEXTS.map(module._storable), max_size=3),
+    st.dictionaries(st.sampled_from(["temp", "template", "system"]), TEXTS.map(storable), max_size=3),
 )
 def test_exported_and_imported_is_identical(tmp_path_factory, said, head, chosen):
     folder = tmp_path_factory.mktemp("exchange")

@@ -1,9 +1,9 @@
 """Commands about the chats that are kept: list, go on with another, name, fork, write to a file."""
 
-import time
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
+from llamachat.session.dates import date_of
 from llamachat.session.exports import WRITERS, exported, write_export
 from llamachat.terminal.commands.base import Command, doing, saying
 from llamachat.terminal.paths import path_of, paths
@@ -23,7 +23,7 @@ def _sessions(chat: "Chat", words: str) -> str:
         return "\n".join(f"{hit.chat.id:5}  {clean_line(hit.excerpt)}" for hit in hits) or "Nothing was found."
     rows = []
     for one in store.latest(FEW):
-        day = time.strftime("%Y-%m-%d", time.localtime(one.updated))
+        day = date_of(one.updated, "%Y-%m-%d") or " " * 10
         here = "*" if one.id == chat.conversation.chat else " "
         rows.append(f"{here}{one.id:4}  {day}  {clean_line(one.name or one.title) or '(empty)'}")
     return "\n".join(rows)

@@ -1,0 +1,103 @@
+"""Conversations of the log database of `llm` (https://llm.datasette.io).
+
+The database is of somebody else: it is opened for reading only, and a statement ends after a while, because a table of
+it may be a view that never ends.
+"""
+
+import math
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from llamachat.errors import UsageError
+from llamachat.session.linking import linked
+from llamachat.session.reading import text_of
+from llamachat.session.records import WholeChat
+
+LONGEST_S = 30.0
+"""Seconds that all reading of a database may take."""
+
+LARGEST_VALUE, LARGEST = 100 << 20, 1 << 30
+"""Bytes of one value, and of all texts together."""
+
+STEPS = 10_000
+"""Instructions of SQLite between two looks at the clock."""
+
+FIGURES = {
+    "input_tokens": ("n_prompt", 1),
+    "output_tokens": ("n_generated", 1),
+    "duration_ms": ("generation_s", 1e-3),
+}
+"""What newer log databases of llm say of an answer, what it is here, and in which unit."""
+
+
+def chats_of_llm(path: Path) -> Iterator[WholeChat]:
+    """The conversations; a response without one is a chat of its own. Raises UsageError."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            rows = _rows(connection, path)
+    except sqlite3.Error as error:
+        if str(getattr(error, "sqlite_errorname", "")) == "SQLITE_INTERRUPT":
+            raise UsageError(f"{path}: reading it takes more than {LONGEST_S:.0f} s: it was given up") from error
+        raise UsageError(f"{path} is not the log database of llm ({error})") from error
+    return _grouped(rows)
+
+
+def _rows(connection: sqlite3.Connection, path: Path) -> list[sqlite3.Row]:
+    connection.row_factory = sqlite3.Row
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
+    ends = time.monotonic() + LONGEST_S
+    connection.set_progress_handler(lambda: time.monotonic() > ends, STEPS)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    known = {row["name"] for row in connection.execute("PRAGMA table_info(responses)")}
+    figures = "".join(f", {name}" for name in FIGURES if name in known)
+    found, n_bytes = [], 0
+    for row in connection.execute(
+        f"SELECT coalesce(conversation_id, id) chat, model, system, prompt, response, datetime_utc{figures} "
+        "FROM responses ORDER BY chat, datetime_utc, id"
+    ):
+        n_bytes += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if n_bytes > LARGEST:
+            raise UsageError(f"{path}: it has more than {LARGEST >> 30} GiB of texts, which is too much for one import")
+        found.append(row)
+    return found
+
+
+def _grouped(rows: list[sqlite3.Row]) -> Iterator[WholeChat]:
+    for key, group in groupby(rows, lambda row: row["chat"]):
+        turns: list[sqlite3.Row] = list(group)
+        entries: list[dict[str, Any]] = []
+        if turns[0]["system"]:
+            entries.append({"role": "system", "content": text_of(turns[0]["system"])})
+        for turn in turns:
+            created, extra = _seconds(turn["datetime_utc"]), {"model": text_of(turn["model"]), **_figures(turn)}
+            entries.append({"role": "user", "content": text_of(turn["prompt"]), "created": created})
+            said = {"role": "assistant", "content": text_of(turn["response"]), "created": created, "extra": extra}
+            entries.append(said)
+        messages = linked(entries, str(key))
+        yield WholeChat(messages, messages[-1].id, None, text_of(turns[-1]["model"]))
+
+
+def _figures(turn: sqlite3.Row) -> dict[str, Any]:
+    """The numbers of an answer, as far as they are some."""
+    names = set(turn.keys())
+    values = {ours: (turn[name], unit) for name, (ours, unit) in FIGURES.items() if name in names}
+    return {
+        ours: value * unit
+        for ours, (value, unit) in values.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
+
+
+def _seconds(moment: Any) -> float:
+    try:
+        parsed = datetime.fromisoformat(f"{moment}")
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0

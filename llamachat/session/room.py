@@ -1,0 +1,42 @@
+"""Whether a disk has room, in words: how much there is, and how much was wanted."""
+
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+def no_room(error: Exception, path: Path, needed: int) -> str:
+    """What to say of an error that comes from a full disk, "" for another one. needed: bytes to be written."""
+    free = free_at(path)
+    refused = isinstance(error, OSError) and error.errno in FULL
+    refused = refused or str(getattr(error, "sqlite_errorname", "")) == "SQLITE_FULL"
+    full = isinstance(error, sqlite3.Error) and free is not None and free < needed
+    if not refused and not full:
+        return ""
+    there = "" if free is None else f", {written(free)} are free"
+    return f"no space left on the disk: {written(needed)} are needed{there}"
+
+
+def free_at(path: Path) -> int | None:
+    """Bytes that may be written beside a file, or into the first of the folders above it that is there.
+
+    None where that is not known, and where nothing at all may be written.
+    """
+    for folder in path.absolute().parents:
+        try:
+            found = os.statvfs(folder)
+        except (OSError, AttributeError):  # Windows has no such call
+            continue
+        return None if found.f_flag & os.ST_RDONLY else found.f_bavail * found.f_frsize
+    return None
+
+
+def written(n_bytes: int) -> str:
+    """A number of bytes as people read it."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes} bytes"

@@ -8,11 +8,11 @@ import pytest
 from llamachat.cli.prompt import read_file
 from llamachat.cli.prompt_library.reading import read_prompt
 from llamachat.cli.template_choice import TemplateChoice
+from llamachat.dialogue.tools.definition import read_tools
 from llamachat.engine.grammar import GrammarSource
 from llamachat.engine.speculation.lookup import StaticNgrams
 from llamachat.errors import UsageError
 from llamachat.files import read_at_most
-from llamachat.terminal.tools.definition import read_tools
 
 READERS = [
     pytest.param(lambda path: GrammarSource.of_file("gbnf", path), id="--grammar-file"),

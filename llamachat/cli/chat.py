@@ -20,12 +20,12 @@ from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from llamachat.dialogue.tools.definition import Tool
     from llamachat.engine.generate import GenerationOptions
     from llamachat.session.chats import ChatStore
     from llamachat.terminal.chatting import Chat
     from llamachat.terminal.keeper import Decide
     from llamachat.terminal.speaker import Speaker
-    from llamachat.terminal.tools.definition import Tool
 
 
 class OnFull(StrEnum):
@@ -204,7 +204,8 @@ def _opened(
 
     talk = Chat(speaker, conversation, manner, open_model, keeper=keeper)
     if setting.tools:
-        from llamachat.terminal.tools.using import ToolUse, asked  # grammars, which other chats do without
+        from llamachat.terminal.tools.agreement import asked
+        from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
 
         talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 if TYPE_CHECKING:
-    from llamachat.terminal.tools.definition import Tool
+    from llamachat.dialogue.tools.definition import Tool
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,6 @@ class ToolChoice:
         """The tools of the file. Raises UsageError for one that cannot be used."""
         if self.tools is None:
             return ()
-        from llamachat.terminal.tools.definition import read_tools
+        from llamachat.dialogue.tools.definition import read_tools
 
         return read_tools(self.tools)

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.thoughts import Thought
 from llamachat.engine.events import Event, Stop
 from llamachat.terminal.output import Output
-from llamachat.terminal.reasoning import Thought
 from llamachat.terminal.thinking import Thinking, thinking_of
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.thoughts import Thought
 from llamachat.engine.events import Timings
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
 from llamachat.session.chats import DONE, INTERRUPTED, ChatStore, StoredMessage
@@ -17,7 +18,7 @@ from llamachat.terminal.fitting import fitted, options_of
 from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
 from llamachat.terminal.messages import is_cut, parted, shown_before, with_files
 from llamachat.terminal.output import note
-from llamachat.terminal.reasoning import ReasoningView, Thought
+from llamachat.terminal.reasoning import ReasoningView
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.spoken import spoken
 from llamachat.terminal.thinking import Thinking, thinking_of
@@ -313,10 +314,7 @@ class Chat:
         for _ in range(MOST_ROUNDS):
             if self.tools is None or self.last is None or self.last.reason == "cancelled":
                 return
-            spelled = b"".join(self.tokenizer.piece_bytes(token, special=True) for token in self.last.ids)
-            head = self.conversation.head
-            assert head is not None
-            last = self.tools.results(self, spelled.decode("utf-8", "replace"), head)
+            last = self.tools.follow(self, self.last)
             if last is None or not self.answer(fitted(self, None), last):
                 return
         self.say(f"(stopped: {MOST_ROUNDS} answers in a row have called tools)")

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from llamachat.dialogue.tools.choice import with_calls
 from llamachat.engine.window import common_prefix
 from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.library import chat_tokens
@@ -293,8 +294,6 @@ def _is_unsaid(message: StoredMessage) -> bool:
 
 def _for_template(message: StoredMessage, template: str) -> Message:
     said = {"content": message.content} if message.role != "assistant" else replayed(message.content, template)
-    return {
-        "role": message.role,
-        **said,
-        **{name: message.extra[name] for name in FOR_TEMPLATES if name in message.extra},
-    }
+    more = {name: message.extra[name] for name in FOR_TEMPLATES if name in message.extra}
+    read: Message = {"role": message.role, **said, **more}
+    return read if not read.get("tool_calls") else with_calls(read, template)

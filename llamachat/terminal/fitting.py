@@ -110,6 +110,8 @@ def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
 def options_of(chat: "Chat", tokens: list[int]) -> GenerationOptions:
     """How an answer is made: where it outgrows the context, what the model was told stays, or it ends."""
     options = chat.speaker.options
+    if chat.tools is not None:
+        options = chat.tools.begun(options, chat.tokenizer, tokens)
     if options.n_keep is None or options.n_keep < 0:
         return options
     if chat.manner.on_full == "stop":

@@ -1,9 +1,9 @@
 """What a model thinks before it answers: told apart from the answer, shown while it comes, then one line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.thoughts import Markers, Thought
 from llamachat.engine.events import Event, Stop, Token
 from llamachat.terminal.cleaning import Cleaner
 from llamachat.terminal.columns import wrapped
@@ -21,86 +21,11 @@ SHOWN, STEP = 2000, 1000
 """Characters in which that end is looked for; where they begin moves by so many at a time."""
 
 
-@dataclass(frozen=True)
-class Markers:
-    """Between these texts a model thinks."""
-
-    opening: str
-    closing: str
-
-
-KNOWN = (
-    Markers("<think>", "</think>"),
-    Markers("<thinking>", "</thinking>"),
-    Markers("<thought>", "</thought>"),
-    Markers("<seed:think>", "</seed:think>"),
-    Markers("[THINK]", "[/THINK]"),
-    Markers("<|START_THINKING|>", "<|END_THINKING|>"),
-    Markers("<|inner_prefix|>", "<|inner_suffix|>"),
-    Markers("<|channel>thought\n", "<channel|>"),
-    Markers("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
-    Markers("<reasoning>", "</reasoning>"),
-)
-
-
-def markers_of(template: str) -> Markers | None:
-    """The markers that a chat template knows; None where it knows none. A template may know one of the two only."""
-    template = template.replace("\\n", "\n")
-    both = (one for one in KNOWN if one.opening in template and one.closing in template)
-    either = (one for one in KNOWN if one.opening in template or one.closing in template)
-    return next(both, None) or next(either, None)
-
-
 def spellings(markers: Markers, tokenizer: "Tokenizer") -> dict[int, str]:
     """The control tokens of the markers, which print nothing, and how they are spelled."""
     ids = {token for text in (markers.opening, markers.closing)
            for token in tokenizer.encode(text, add_special=False, parse_special=True)}  # fmt: skip
     return {token: tokenizer.decode([token], special=True) for token in sorted(ids) if not tokenizer.piece_bytes(token)}
-
-
-class Thought:
-    """Tells thinking from answering in a text that comes in pieces. A marker may be cut anywhere.
-
-    A thought begins the text: the opening marker within an answer is text. inside: the text begins within the thought,
-    whose opening may come nevertheless.
-    """
-
-    def __init__(self, markers: Markers, inside: bool) -> None:
-        self._markers, self.inside, self._held = markers, inside, ""
-        self._may_open, self._may_close = True, inside
-
-    def feed(self, text: str) -> list[tuple[bool, str]]:
-        """(whether it is a thought, text) of what is certain."""
-        self._held += text
-        found: list[tuple[bool, str]] = []
-        if self._may_open:
-            self._look_for_opening()
-        if not self._may_open and self.inside and self._may_close:
-            found.append(self._up_to_closing())
-        if not self._may_open and not self.inside:
-            found.append((False, self._held))
-            self._held = ""
-        return [(thought, piece) for thought, piece in found if piece]
-
-    def finish(self) -> list[tuple[bool, str]]:
-        """What was held back at the end."""
-        held, self._held = self._held, ""
-        return [(self.inside, held)] if held else []
-
-    def _look_for_opening(self) -> None:
-        opening, said = self._markers.opening, self._held.lstrip()
-        if said.startswith(opening):
-            self._held = said[len(opening) :]
-            self.inside = self._may_close = True
-        self._may_open = opening.startswith(said) and said != opening
-
-    def _up_to_closing(self) -> tuple[bool, str]:
-        closing, held = self._markers.closing, self._held
-        at = held.find(closing)
-        end = at if at >= 0 else len(held) - _overlap(held, closing)
-        self._held = held[end:] if at < 0 else held[at + len(closing) :]
-        self.inside = at < 0
-        return True, held[:end]
 
 
 class ReasoningView(PlainView):
@@ -212,8 +137,3 @@ class ReasoningView(PlainView):
         shown = self.draws and not self._hide and self._said.strip()
         self._live.show((), [f"{DIM}{told}{PLAIN}"] if shown else [])
         self._said, self._stale = "", False
-
-
-def _overlap(text: str, mark: str) -> int:
-    """How many characters at the text's end may begin the mark."""
-    return next((n for n in range(min(len(text), len(mark) - 1), 0, -1) if mark.startswith(text[-n:])), 0)

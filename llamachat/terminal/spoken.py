@@ -2,7 +2,7 @@
 
 import re
 
-from llamachat.terminal.reasoning import Thought, markers_of
+from llamachat.dialogue.thoughts import Thought, markers_of
 
 REPLAYED = ("reasoning_content", "thinking", "reasoning")
 """Under these names templates look for what a model thought."""

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.thoughts import Markers, markers_of
 from llamachat.engine.events import Event, Token
-from llamachat.terminal.reasoning import Markers, markers_of, spellings
+from llamachat.terminal.reasoning import spellings
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
@@ -63,6 +64,12 @@ def thinking_of(template: str, tokenizer: "Tokenizer", prompt: Sequence[int]) ->
     markers = markers_of(template)
     if markers is None:
         return Thinking()
+    return Thinking(markers, ends_within(markers, tokenizer, prompt), spellings(markers, tokenizer))
+
+
+def ends_within(markers: Markers | None, tokenizer: "Tokenizer", prompt: Sequence[int]) -> bool:
+    """Whether a prompt ends with the marker that opens a thought."""
+    if markers is None:
+        return False
     pieces = [tokenizer.piece_bytes(token, special=True) for token in prompt[-TAIL:]]
-    end = b"".join(pieces).decode("utf-8", "replace").rstrip()
-    return Thinking(markers, end.endswith(markers.opening.rstrip()), spellings(markers, tokenizer))
+    return b"".join(pieces).decode("utf-8", "replace").rstrip().endswith(markers.opening.rstrip())

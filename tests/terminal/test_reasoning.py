@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screens import DRAWINGS, Terminal
 
+from llamachat.dialogue.thoughts import KNOWN, Markers, Thought, markers_of
 from llamachat.engine.events import Stop, Token
 from llamachat.terminal.output import Output
-from llamachat.terminal.reasoning import KNOWN, Markers, ReasoningView, Thought, markers_of, spellings
+from llamachat.terminal.reasoning import ReasoningView, spellings
 from llamachat.terminal.view import MarkdownView, PlainView
 
 THINK = Markers("<think>", "</think>")
@@ -69,7 +70,7 @@ def test_every_known_pair_tells_apart(markers):
     [
         ("Qwen-Qwen3-0.6B", "<think>"),
         ("ByteDance-Seed-OSS", "<seed:think>"),
-        ("Apriel-1.6-15b-Thinker-fixed", "<thinking>"),
+        ("Apriel-1.6-15b-Thinker-fixed", "Here are my reasoning steps:\n"),
         ("Apertus-8B-Instruct", "<|inner_prefix|>"),
         ("google-gemma-4-31B-it", "<|channel>thought\n"),
         ("openai-gpt-oss-120b", "<|channel|>analysis<|message|>"),

@@ -2,8 +2,8 @@
 
 import pytest
 
+from llamachat.dialogue.thoughts import markers_of
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.reasoning import markers_of
 from llamachat.terminal.spoken import parted, replayed, spoken
 
 PLAIN = "{{ messages }} <think></think>"

@@ -1,5 +1,6 @@
 """Tools in a chat: calls are shown, asked for, run, and told to the model."""
 
+import re
 import sys
 from dataclasses import replace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue.tools.definition import Tool
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
@@ -18,13 +20,14 @@ from llamachat.terminal.output import Output
 from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.status import Status
 from llamachat.terminal.tools import using
-from llamachat.terminal.tools.definition import Tool
+from llamachat.terminal.tools.agreement import Agreement
 from llamachat.terminal.tools.using import MOST_ROUNDS, ToolUse
 
 TEMPLATE = (
     "{% if tools %}{{ tools | tojson }}{% endif %}"
-    "{% for m in messages %}{{ m.role }}:{{ m.content }}{% if m.tool_calls %}{{ m.tool_calls | tojson }}{% endif %}\n"
-    "{% endfor %}assistant:{# <tool_call> #}"
+    "{% for m in messages %}{{ m.role }}:{{ m.content }}{% for call in m.tool_calls or () %}"
+    "<tool_call>{{ call.function | tojson }}</tool_call>{{ call.id }}{% endfor %}\n"
+    "{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
 )
 UPPER = Tool(
     "upper",
@@ -37,7 +40,7 @@ CALL = '<tool_call>{"name": "upper", "arguments": {"text": "abc"}}</tool_call>'
 
 @pytest.fixture
 def make():
-    def made(*answers: str, agree: bool = True, yes: bool = False) -> Chat:
+    def made(*answers: str, agree: Any = True, yes: bool = False) -> Chat:
         model: Any = ScriptedModel(answers)
         store = ChatStore(None)
         asked: list[str] = []
@@ -63,7 +66,7 @@ def test_a_call_is_run_when_the_person_agrees_and_the_model_goes_on(make, capsys
     assert '-> upper(text="abc")' in said
     assert "<- ABC" in said
     assert len(chat.asked) == 1
-    assert "abc" in chat.asked[0]
+    assert "'import sys; print(sys.argv[1].upper())' abc" in chat.asked[0]
     path = chat.conversation.path()
     assert [(one.role, one.content) for one in path] == [
         ("user", "Large abc?"), ("assistant", "Wait."), ("tool", "ABC"), ("assistant", "It is ABC.")
@@ -77,6 +80,36 @@ def test_a_call_that_is_not_allowed_is_not_run_and_the_model_is_told(make):
     chat = make(CALL, "Sorry.", agree=False)
     chat.ask("Large abc?")
     assert chat.conversation.path()[2].content == "error: the person did not allow this call"
+
+
+def test_always_holds_for_the_tool_in_this_chat_only(make):
+    chat = make(CALL, CALL, "Done.", CALL, "Done.", agree=Agreement.ALWAYS)
+    chat.ask("Large abc?")
+    assert len(chat.asked) == 1
+    store = chat.conversation.store
+    chat.conversation.change(store.create("m"))
+    chat.ask("Other words?")
+    assert len(chat.asked) == 2
+
+
+def test_ids_are_nine_letters_or_digits_and_the_same_for_call_and_result(make):
+    chat = make(f"{CALL}{CALL}", "Done.", yes=True)
+    chat.ask("Go")
+    path = chat.conversation.path()
+    ids = [call["id"] for call in path[1].extra["tool_calls"]]
+    assert [one.extra["tool_call_id"] for one in path[2:4]] == ids
+    assert all(re.fullmatch("[a-zA-Z0-9]{9}", one) for one in ids)
+    assert len(set(ids)) == 2
+
+
+def test_a_call_that_nests_deep_is_said_and_the_chat_continues(make, capsys):
+    deep = "[" * 6000
+    chat = make(f'<tool_call>{{"name": "upper", "arguments": {{"text": {deep}', "Fine.", yes=True)
+    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=None))
+    chat.ask("Go")
+    assert "(not run: a call that nests deeper than" in capsys.readouterr().out
+    chat.ask("And?")
+    assert chat.last.text == "Fine."
 
 
 def test_with_yes_nobody_is_asked(make):

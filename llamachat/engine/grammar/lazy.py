@@ -1,14 +1,14 @@
-"""A grammar that sleeps until the text calls for it: a model talks freely, and what follows a mark obeys.
+"""A grammar that sleeps until the text calls for it: a model writes freely, and what follows a mark obeys.
 
-The mark is a pattern of the text with its control tokens spelled out (`<tool_call>`, `[TOOL_CALLS]`); what comes after
-it is the first of the grammar's text. When that is complete the grammar sleeps again, until the next mark; for
-good, where the mark must be at the beginning.
+A mark is a pattern of the text with its control tokens spelled out (`<tool_call>`, `[TOOL_CALLS]`); what comes after
+it is the first of its grammar's text. When that is complete the grammar sleeps again, until the next mark; for good,
+where marks must be at the beginning. Within a thought no mark counts.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from llamachat.engine.grammar.constraint import Constraint
@@ -17,8 +17,11 @@ from llamachat.engine.grammar.vocabulary import VocabularyBytes
 from llamachat.engine.sampling.candidates import Candidates
 from llamachat.engine.sampling.stage import Stage
 
-LONGEST_MARK = 256
+LONGEST_MARK = 512
 """Characters of text in which a mark is looked for."""
+
+_BEFORE = b"\n"
+"""Stands for what was heard before, so that a pattern of a text's beginning does not match after it."""
 
 
 class SpelledVocabulary(VocabularyBytes, Protocol):
@@ -31,59 +34,127 @@ class SpelledVocabulary(VocabularyBytes, Protocol):
 
 @dataclass(frozen=True)
 class LazyGrammar:
-    """A grammar and the pattern after which it holds. at_start: only at the beginning of the answer, so once."""
+    """Patterns without groups, each with the grammar that holds after it; where several match, the first one counts.
 
-    source: GrammarSource
-    mark: str
+    at_start: only at the beginning of the answer, so once. thought: the texts between which a model thinks; inside:
+    the answer begins within a thought.
+    """
+
+    wakes: tuple[tuple[str, GrammarSource], ...]
     at_start: bool = False
+    thought: tuple[str, str] | None = None
+    inside: bool = False
+
+    def begun(self, inside: bool) -> LazyGrammar:
+        """The same for an answer that begins within a thought, or not."""
+        return replace(self, inside=inside)
 
     def constraint(self, vocabulary: SpelledVocabulary) -> LazyConstraint:
         """A sampler stage, asleep until its `begin` and then until a mark. Raises as `GrammarSource.constraint`."""
-        return LazyConstraint(self.source.constraint(vocabulary), vocabulary, re.compile(self.mark), self.at_start)
+        return LazyConstraint([source.constraint(vocabulary) for _, source in self.wakes], vocabulary, self)
 
 
 class LazyConstraint(Stage):
-    """Listens for the mark, then is the constraint until its text is complete."""
+    """Listens for a mark, then is its constraint until the text of that is complete."""
 
     finished = False
     """The free text never has to end here."""
 
-    def __init__(
-        self, constraint: Constraint, vocabulary: SpelledVocabulary, mark: re.Pattern[str], at_start: bool
-    ) -> None:
-        self._constraint, self._vocabulary, self._mark, self._at_start = constraint, vocabulary, mark, at_start
+    def __init__(self, constraints: list[Constraint], vocabulary: SpelledVocabulary, grammar: LazyGrammar) -> None:
+        self._constraints, self._vocabulary, self._grammar = constraints, vocabulary, grammar
+        marks = "|".join(f"({mark})" for mark, _ in grammar.wakes)
+        self._marks = re.compile(marks or "(?!)", re.DOTALL)
         self._heard: bytes | None = None
-        self._awake = False
+        self._whole = self._listening = True
+        self._thinking = False
+        self._awake: Constraint | None = None
 
     def begin(self) -> None:
         """The next token is the first of the answer."""
-        self._heard, self._awake = b"", False
+        self._awake, self._thinking = None, self._grammar.inside
+        self._begin_text(b"")
 
     def apply(self, candidates: Candidates) -> None:
         """Narrow to what the grammar admits, while it is awake."""
-        if self._awake:
-            self._constraint.apply(candidates)
+        if self._awake is not None:
+            self._awake.apply(candidates)
 
     def accept(self, token: int) -> None:
-        """Go on with a token of the text."""
-        if self._awake:
-            self._constraint.accept(token)
-            self._awake = not self._constraint.finished
-            return
-        if self._heard is None:
-            return
-        self._heard += self._vocabulary.piece_bytes(token, special=True)
-        self._listen(self._heard)
+        """Continue with a token of the text."""
+        if self._awake is not None:
+            self._awake.accept(token)
+            if self._awake.finished:
+                self._sleep()
+        elif self._heard is not None:
+            self._heard += self._vocabulary.piece_bytes(token, special=True)
+            while self._awake is None and self._step():
+                pass
 
-    def _listen(self, heard: bytes) -> None:
-        """Wakes the grammar after a mark, with what the same token has already said of its text."""
-        text = heard.decode("utf-8", "surrogateescape")
-        found = self._mark.match(text) if self._at_start else self._mark.search(text)
-        if found is not None:
-            rest = text[found.end() :].encode("utf-8", "surrogateescape")
-            self._awake = self._constraint.begin_after(rest)
-            self._heard = None if self._at_start else b""
-        elif not self._at_start:
-            self._heard = heard[-LONGEST_MARK:]
-        elif len(text) > LONGEST_MARK:
-            self._heard = None
+    def _begin_text(self, said: bytes) -> None:
+        """A text begins, after a thought or as the answer's first."""
+        self._heard, self._whole, self._listening = said, True, True
+
+    def _sleep(self) -> None:
+        self._awake, self._heard, self._whole = None, _BEFORE, False
+        self._listening = not self._grammar.at_start
+
+    def _step(self) -> bool:
+        """Takes the next mark or marker from what was heard; whether there was one and something is left."""
+        assert self._heard is not None
+        text = self._heard.decode("utf-8", "surrogateescape")
+        opening, closing = self._grammar.thought or ("", "")
+        end = text.find(closing) if closing else -1
+        if self._thinking:
+            return self._to_text(text, end, closing)
+        begun = text.find(opening) if opening else -1
+        mark = self._mark(text)
+        first = min((one for one in (begun, end, mark.start() if mark else -1) if one >= 0), default=-1)
+        if first < 0:
+            self._forget(text)
+            return False
+        if mark is not None and first == mark.start() and first != begun:
+            return self._wake(mark, text)
+        if first == end:
+            return self._to_text(text, end, closing)
+        self._thinking = True
+        self._heard = _bytes(text[begun + len(opening) :])
+        return True
+
+    def _to_text(self, text: str, end: int, closing: str) -> bool:
+        """The text after a thought's end, if it is there."""
+        if end < 0:
+            self._forget(text)
+            return False
+        self._thinking = False
+        self._begin_text(_bytes(text[end + len(closing) :]))
+        return True
+
+    def _mark(self, text: str) -> re.Match[str] | None:
+        if not self._listening:
+            return None
+        if self._grammar.at_start:
+            return self._marks.match(text) if self._whole else None
+        return self._marks.search(text, 0 if self._whole else len(_BEFORE))
+
+    def _wake(self, mark: re.Match[str], text: str) -> bool:
+        """Wakes the mark's grammar with what the same token has already said of its text; whether something is left."""
+        assert mark.lastindex is not None
+        constraint = self._constraints[mark.lastindex - 1]
+        rest = _bytes(text[mark.end() :])
+        if constraint.begin_after(rest):
+            self._awake = constraint
+            if constraint.finished:
+                self._sleep()
+            return False
+        self._sleep()
+        self._heard = _BEFORE + rest
+        return bool(rest) and mark.end() > 0
+
+    def _forget(self, text: str) -> None:
+        """Keeps the end of what was heard, in which a mark may have begun."""
+        if len(text) > LONGEST_MARK:
+            self._heard, self._whole = _bytes(text[-LONGEST_MARK:]), False
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

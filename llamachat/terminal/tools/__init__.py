@@ -1,1 +1,1 @@
-"""Tools that a model may call: what they are, how a model writes a call, and how a call is run."""
+"""Tools on a terminal: a call is shown, the person is asked, and the result goes back to the model."""

@@ -1,25 +1,37 @@
-"""Tools in a chat: what a model calls is shown, run when the person agrees, and told to the model."""
+"""Tools in a chat: what a model calls is shown, run when the person agrees, and given to the model."""
 
 import json
 import secrets
+import string
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from llamachat.engine.grammar import GrammarSource, LazyGrammar
-from llamachat.errors import UsageError
+from llamachat.dialogue.tools.call import Call, Reading
+from llamachat.dialogue.tools.choice import Dialect, dialect_of
+from llamachat.dialogue.tools.definition import Tool
+from llamachat.dialogue.tools.grammar import call_grammar
+from llamachat.dialogue.tools.running import run_call, words_of
+from llamachat.engine.answering import GenerationOptions
+from llamachat.engine.grammar import LazyGrammar
 from llamachat.session.chats import StoredMessage
 from llamachat.terminal.sanitize import clean_line
-from llamachat.terminal.tools.definition import Tool
-from llamachat.terminal.tools.formats import Call, CallFormat, format_of, supports_tools
-from llamachat.terminal.tools.running import run_call, words_of
-from llamachat.terminal.unseen import forget_typed
+from llamachat.terminal.thinking import ends_within
+from llamachat.terminal.tools.agreement import Agreement, question_of, visible
 
 if TYPE_CHECKING:
+    from llamachat.engine.tokenizers import Tokenizer
     from llamachat.terminal.chatting import Chat
+    from llamachat.terminal.speaker import Answer
 
 MOST_ROUNDS = 8
 """So many answers in a row may call tools."""
+
+SHOWN_RESULT = 200
+"""Characters of a result that are shown; the model reads more."""
+
+ID_LENGTH = 9
+"""Letters and digits of a call's id: Mistral's templates take no other number."""
 
 REFUSED = "error: the person did not allow this call"
 STOPPED = "error: the person stopped this call"
@@ -27,42 +39,64 @@ STOPPED = "error: the person stopped this call"
 
 @dataclass
 class ToolUse:
-    """The tools of a chat, and how its model calls them. ask: whether a command may be run; yes: nobody is asked."""
+    """The tools of a chat, and how its model calls them. ask: whether a command may be run; yes: nobody is asked.
+
+    agreed: chats and names of tools whose commands need no question any more. Raises UsageError for a chat template
+    whose calls cannot be read, and for parameters that no grammar can enforce.
+    """
 
     tools: Sequence[Tool]
     template: str
-    ask: Callable[[str], bool]
+    ask: Callable[[str], bool | Agreement]
     yes: bool = False
-    format: CallFormat = field(init=False)
+    agreed: set[tuple[int, str]] = field(default_factory=set)
+    dialect: Dialect = field(init=False)
 
     def __post_init__(self) -> None:
-        if not supports_tools(self.template):
-            raise UsageError(
-                "--tools: this model's chat template knows of no tools; give another one (--chat-template)"
-            )
-        self.format = format_of(self.template)
+        self.dialect = dialect_of(self.template, self.tools)
         self.grammar()
 
     def grammar(self) -> LazyGrammar:
-        """What calls must be, once they begin. Raises UsageError for parameters that cannot be enforced."""
-        source = GrammarSource.json_schema(json.dumps(self.format.schema(self.tools)), "--tools")
-        return LazyGrammar(source, self.format.mark, self.format.at_start)
+        """What calls must be, once they begin."""
+        return call_grammar(self.dialect, self.tools)
 
     def described(self) -> list[dict[str, Any]]:
-        """As the template is told."""
+        """The tools as the template wants them."""
         return [tool.described for tool in self.tools]
 
-    def results(self, chat: "Chat", answer: str, message: int) -> int | None:
-        """Runs the calls of an answer and keeps what they gave; the last message then, None where nothing is called."""
-        reading = self.format.read(answer)
+    def begun(self, options: GenerationOptions, tokenizer: "Tokenizer", prompt: Sequence[int]) -> GenerationOptions:
+        """The options for an answer to a prompt: where it begins within a thought the grammar of calls sleeps."""
+        if not isinstance(options.grammar, LazyGrammar):
+            return options
+        inside = ends_within(self.dialect.thought, tokenizer, prompt)
+        return replace(options, grammar=options.grammar.begun(inside))
+
+    def follow(self, chat: "Chat", answer: "Answer") -> int | None:
+        """`results` of the answer that a chat has just kept as its last message."""
+        head, tokenizer = chat.conversation.head, chat.tokenizer
+        assert head is not None
+        spelled = b"".join(tokenizer.piece_bytes(token, special=True) for token in answer.ids)
+        inside = ends_within(self.dialect.thought, tokenizer, chat.prompt)
+        return self.results(chat, spelled.decode("utf-8", "replace"), head, inside)
+
+    def read(self, answer: str, inside: bool | None = None) -> Reading:
+        """The calls of an answer. inside: it begins within a thought; None where the template says so."""
+        return self.dialect.reader(self.tools).read(answer, self.dialect.inside if inside is None else inside)
+
+    def results(self, chat: "Chat", answer: str, message: int, inside: bool | None = None) -> int | None:
+        """Runs the calls of an answer and keeps what they gave; the last message then, None where nothing is called.
+
+        answer: with its control tokens spelled out. inside: as `read`.
+        """
+        reading = self.read(answer, inside)
         if reading.problem:
-            chat.say(f"(not run: {reading.problem})")
+            chat.say(visible(f"(not run: {reading.problem})"))
         if not reading.calls:
             return None
-        numbered = [(f"call{secrets.token_hex(4)}", call) for call in reading.calls]
+        numbered = [(_new_id(), call) for call in reading.calls]
         calls = [{"id": number, "type": "function", "function": _function(call)} for number, call in numbered]
         store, number = chat.conversation.store, chat.conversation.chat
-        store.update(message, reading.text, extra={"tool_calls": calls})
+        store.update(message, reading.text if self.dialect.written else answer, extra={"tool_calls": calls})
         last, waiting = message, numbered
         try:
             while waiting:
@@ -79,15 +113,27 @@ class ToolUse:
         arguments = ", ".join(
             f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call.arguments.items()
         )
-        chat.say(clean_line(f"-> {call.name}({arguments})"))
+        chat.say(visible(f"-> {call.name}({arguments})"))
         tool = next((one for one in self.tools if one.name == call.name), None)
-        if tool is not None and tool.command and not self.yes:
-            shown = clean_line(" ".join(words_of(tool, call)))
-            if not self.ask(f"Run {shown!r}? [y/N] "):
-                return REFUSED
+        if tool is not None and tool.command and not self._may_run(tool, call, chat.conversation.chat):
+            return REFUSED
         result = run_call(call, self.tools)
-        chat.say(clean_line(f"<- {result}")[:200])
+        shown = clean_line(result)
+        more = f" ... ({len(result)} characters)" if len(shown) > SHOWN_RESULT else ""
+        chat.say(f"<- {shown[:SHOWN_RESULT]}{more}")
         return result
+
+    def _may_run(self, tool: Tool, call: Call, chat: int) -> bool:
+        if self.yes or (chat, tool.name) in self.agreed:
+            return True
+        said = self.ask(question_of(words_of(tool, call)))
+        if said == Agreement.ALWAYS:
+            self.agreed.add((chat, tool.name))
+        return bool(said)
+
+
+def _new_id() -> str:
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(ID_LENGTH))
 
 
 def _told(result: str, number: str, call: Call) -> StoredMessage:
@@ -97,12 +143,3 @@ def _told(result: str, number: str, call: Call) -> StoredMessage:
 
 def _function(call: Call) -> dict[str, Any]:
     return {"name": call.name, "arguments": call.arguments}
-
-
-def asked(question: str) -> bool:
-    """Whether the person agrees, on the terminal. What was typed before the question is no answer to it."""
-    forget_typed()
-    try:
-        return input(question).strip().lower() in ("y", "yes")
-    except EOFError:
-        return False

@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from llamachat.terminal.tools.definition import Tool
-from llamachat.terminal.tools.formats import Call
-from llamachat.terminal.tools.process import run_bounded
+from llamachat.dialogue.tools.call import Call
+from llamachat.dialogue.tools.definition import Tool
+from llamachat.dialogue.tools.process import run_bounded
 
 PATIENCE_S = 60
 LONGEST_RESULT = 16_000

@@ -5,11 +5,11 @@ import sys
 
 import pytest
 
+from llamachat.dialogue.tools import running
+from llamachat.dialogue.tools.call import Call
+from llamachat.dialogue.tools.definition import Tool, read_tools
+from llamachat.dialogue.tools.running import run_call, words_of
 from llamachat.errors import UsageError
-from llamachat.terminal.tools import running
-from llamachat.terminal.tools.definition import Tool, read_tools
-from llamachat.terminal.tools.formats import Call
-from llamachat.terminal.tools.running import run_call, words_of
 
 ECHO = Tool("echo", command=(sys.executable, "-c", "import sys; print(sys.argv[1], sys.stdin.read())", "<{text}>"))
 

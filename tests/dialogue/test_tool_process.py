@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from llamachat.terminal.tools import process
-from llamachat.terminal.tools.process import run_bounded
+from llamachat.dialogue.tools import process
+from llamachat.dialogue.tools.process import run_bounded
 
 
 def python(code):

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import current_thread, main_thread
 
 from llamachat.errors import LlamaChatError
+from llamachat.terminal.restore import lent_terminal
 
 
 def edited(text: str) -> str | None:
@@ -23,7 +24,7 @@ def edited(text: str) -> str | None:
         path = Path(folder) / "message.md"
         path.write_text(text, "utf-8")
         try:
-            with _interrupts_unheard():
+            with _interrupts_unheard(), lent_terminal():
                 done = subprocess.run([*shlex.split(editor), str(path)], check=False)
         except (OSError, ValueError) as error:
             raise LlamaChatError(f"the editor {editor} cannot be started ({error}): set EDITOR to another") from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from llamachat.terminal.columns import STYLE, columns_of, cut, terminal_size
 from llamachat.terminal.output import write
+from llamachat.terminal.suspend import n_returns
 
 BEGIN, END = "\x1b[?2026h", "\x1b[?2026l"
 """Synchronized update: terminals that know it show all at once, others ignore it."""
@@ -59,10 +60,13 @@ class LiveArea:
         self._screen = screen
         self._rows: list[str] = []
         self._size = (0, 0)
+        self._n_returns = n_returns()
 
     def show(self, live: Sequence[str], done: Sequence[str] = ()) -> None:
         """Puts `done`, lines that stay, in place of the rows, and below them as much of the end of `live` as fits."""
         size = self._screen.size()
+        if self._n_returns != n_returns():  # other words stand there now
+            self._n_returns, self._rows = n_returns(), []
         rows = [row for line in live for row in cut(line, size[0])][-max(1, size[1] - 1) :]
         if not done and rows == self._rows and (size == self._size or not rows):
             return

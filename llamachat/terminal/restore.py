@@ -1,71 +1,45 @@
 """The terminal as it was before, whatever ends the program.
 
 Who types or reads on a terminal changes it: no echo, no lines, bracketed paste, a hidden cursor. Whatever leaves the
-block, SIGTERM and SIGHUP among it (`endings.py`), takes all of that back.
+block, SIGTERM and SIGHUP among it (`endings.py`), takes all of that back. So does Ctrl+Z (`suspend.py`).
 """
 
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
-from llamachat.terminal.colour import DUMB
 from llamachat.terminal.endings import Leave, hear_endings, raise_at_once, unhear_endings
-
-try:
-    import termios
-except ImportError:  # Windows: the console keeps its modes to itself
-    termios = None  # type: ignore[assignment]
-
-USUAL = "\x1b[?2004l\x1b[?7h\x1b[?25h\x1b[0m"
-"""No bracketed paste; wrapped lines, a cursor, no colours."""
-
-
-def is_dumb() -> bool:
-    """Whether the terminal knows no escape sequences, or is not known itself."""
-    return os.environ.get("TERM", "dumb") in DUMB
+from llamachat.terminal.modes import is_dumb as is_dumb
+from llamachat.terminal.modes import set_terminal_modes as set_terminal_modes
+from llamachat.terminal.modes import show_usual
+from llamachat.terminal.modes import terminal_modes as terminal_modes
+from llamachat.terminal.suspend import suspendable
 
 
 @contextmanager
-def kept_terminal(leave: Leave = raise_at_once) -> Iterator[None]:
+def kept_terminal(leave: Leave = raise_at_once, back: Callable[[], None] | None = None) -> Iterator[None]:
     """Leaves the terminal as it is now, also when the block is left by an error or by a signal that ends the program.
 
-    leave: what raises the end that a signal asks for, where it cannot be raised anywhere.
+    leave: what raises the end that a signal asks for, where it cannot be raised anywhere. back: called when the program
+    continues after Ctrl+Z.
     KeyboardInterrupt and EOFError are how a person leaves a line: there its modes are put back and no more is written.
     """
     modes, handlers = terminal_modes(), hear_endings(leave)
     try:
-        yield
+        with suspendable(modes, back):
+            try:
+                yield
+            finally:  # before a Ctrl+Z is the system's again
+                set_terminal_modes(modes)
     except (KeyboardInterrupt, EOFError):
         raise
     except BaseException:
-        _show_usual()
+        show_usual()
         raise
     finally:
         set_terminal_modes(modes)
         unhear_endings(handlers)
 
 
-def terminal_modes() -> list[Any] | None:
-    """The modes of the terminal on standard input; None where that is none."""
-    if termios is None or sys.stdin is None:
-        return None
-    try:
-        return termios.tcgetattr(sys.stdin.fileno())
-    except (OSError, ValueError, termios.error):
-        return None
-
-
-def set_terminal_modes(modes: list[Any] | None) -> None:
-    """Puts modes of `terminal_modes` back. A terminal that is gone meanwhile needs none."""
-    if modes is not None:
-        with suppress(OSError, ValueError, termios.error):
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSANOW, modes)
-
-
-def _show_usual() -> None:
-    if sys.stdout is not None and not is_dumb():
-        with suppress(OSError, ValueError):
-            if sys.stdout.isatty():
-                os.write(sys.stdout.fileno(), USUAL.encode())
+def lent_terminal() -> AbstractContextManager[None]:
+    """Around a program that has the terminal for itself, as an editor: Ctrl+Z stops this one, too."""
+    return suspendable(terminal_modes(), is_lent=True)

@@ -126,7 +126,7 @@ class LineReader:
         """What is typed next. draft: a message that is there to be changed, or sent."""
         self._name, self._status = self._settings.prompt(), clean_line(self._settings.status())
         try:
-            with kept_terminal(self._leave), self._interrupts_noted():
+            with kept_terminal(self._leave, self._return), self._interrupts_noted():
                 take_typed(self._session.input)
                 self._raise_interrupt()
                 text = self._prompted(draft)
@@ -191,6 +191,17 @@ class LineReader:
     def _exit(self, end: SystemExit) -> None:
         if self._is_open:
             self._session.app.exit(exception=end)
+
+    def _return(self) -> None:
+        """The program continues after Ctrl+Z: the line is drawn anew, below what stands there now."""
+        app = self._session.app
+        if app.loop is not None and self._is_open and not app._running_in_terminal:
+            app.loop.call_soon_threadsafe(self._redraw)
+
+    def _redraw(self) -> None:
+        if self._is_open:
+            self._session.app.renderer.reset()
+            self._session.app.invalidate()
 
     @property
     def _is_open(self) -> bool:

@@ -5,7 +5,7 @@ block, SIGTERM and SIGHUP among it (`endings.py`), takes all of that back. So do
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 from llamachat.terminal.endings import Leave, hear_endings, raise_at_once, unhear_endings
 from llamachat.terminal.modes import is_dumb as is_dumb
@@ -40,6 +40,12 @@ def kept_terminal(leave: Leave = raise_at_once, back: Callable[[], None] | None 
         unhear_endings(handlers)
 
 
-def lent_terminal() -> AbstractContextManager[None]:
-    """Around a program that has the terminal for itself, as an editor: Ctrl+Z stops this one, too."""
-    return suspendable(terminal_modes(), is_lent=True)
+@contextmanager
+def lent_terminal() -> Iterator[None]:
+    """Around a program that has the terminal for itself, as an editor: whatever it leaves there is put right."""
+    modes = terminal_modes()
+    with suspendable(modes, is_lent=True):
+        try:
+            yield
+        finally:
+            set_terminal_modes(modes)

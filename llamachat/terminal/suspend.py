@@ -68,7 +68,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
     signal.pthread_kill(get_ident(), number)  # to this thread: it returns only after the stop
     signal.signal(number, _stop)
     _n_returns += 1
-    if not keeps:
+    if not keeps and not (phase.is_lent and terminal_modes() != _phases[0].modes):  # the other may be faster
         set_terminal_modes(now)
     if phase.back is not None:
         phase.back()

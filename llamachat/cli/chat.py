@@ -11,6 +11,7 @@ from typer import Option
 
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.looks import LooksChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, System, Verbose
 from llamachat.cli.prompt import read_file, read_stdin
 from llamachat.cli.speculation import SpeculationChoice
@@ -47,7 +48,7 @@ class IfOpen(StrEnum):
 
 @dataclass(frozen=True)
 class ChatChoice:
-    """Which chat, and how it looks."""
+    """Which chat, and what is kept of it."""
 
     session: Annotated[
         str | None,
@@ -73,8 +74,6 @@ class ChatChoice:
         Option("--cache-budget", min=0, metavar="MIB", help="So much of what models have computed of chats is kept, so "
                "that they go on at once; 0 keeps none."),
     ] = 2048  # fmt: skip
-    plain: Annotated[bool, Option("--plain", help="Answers as raw text, without Markdown and colours.")] = False
-    vi: Annotated[bool, Option("--vi", help="Edit the input line with the keys of vi.")] = False
 
     def __post_init__(self) -> None:
         if self.system is not None and self.system_file is not None:
@@ -103,6 +102,7 @@ def chat(
     choice: ChatChoice,
     template: TemplateChoice,
     tools: ToolChoice,
+    looks: LooksChoice,
     verbose: Verbose = False,
 ) -> int:
     """Talk with a model.
@@ -111,6 +111,7 @@ def chat(
     one, `llamachat sessions` lists them. Where standard input or output is not a terminal, all of standard input is one
     message, and its answer all output; it is kept where --session or --continue say in which chat.
     """
+    looks.apply()
     options, system, given = length.options(sampling, constraint), choice.told(), tools.given()
     if given and options.grammar is not None:
         raise UsageError("--tools has a grammar of its own: it cannot be combined with another one")
@@ -124,7 +125,7 @@ def chat(
         with _unseen(talking):
             opened = stack.enter_context(loading.open_speaker(model, options, speculation))
         speaker = replace(opened, template=template.chosen(opened.model)).answering()
-        setting = _Setting(model, options, choice, template, given, tools.yes, verbose)
+        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose)
         if talking:
             return _talk(setting, speaker, system, stack)
         if choice.goes_on or given or template.reasoning is Reasoning.HIDE:
@@ -144,6 +145,7 @@ class _Setting:
     options: "GenerationOptions"
     choice: ChatChoice
     template: TemplateChoice
+    looks: LooksChoice
     tools: "tuple[Tool, ...]"
     yes: bool
     verbose: bool
@@ -155,7 +157,7 @@ def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: Exit
 
     talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.save)
     try:
-        ChatLoop(talk, setting.choice.vi).run(resumed=not begun)
+        ChatLoop(talk, setting.looks.vi).run(resumed=not begun)
     finally:  # also when the terminal is closed
         _left(talk)
     return ExitCode.DONE
@@ -196,7 +198,7 @@ def _opened(
     )
     if system is not None:
         conversation.set(system=system)
-    manner = Manner(choice.on_full.value, setting.template.reasoning.value, choice.plain, setting.verbose)
+    manner = Manner(choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose)
 
     def open_model(name: str) -> "Speaker":
         other = stack.enter_context(loading.open_speaker(replace(setting.model, model=name), setting.options))

@@ -9,6 +9,7 @@ PANELS = {
     "ConstraintChoice": "Form of the answer",
     "Everywhere": "Everywhere",
     "LengthChoice": "Length",
+    "LooksChoice": "Looks",
     "Manner": "Manner",
     "ModelChoice": "Model",
     "ModelFile": "Model",

@@ -23,7 +23,6 @@ class ChatLoop:
         self._chat = chat
         self._history = InputHistory(lasting=chat.conversation.store.is_kept)
         settings = InputSettings(
-            lambda: chat.speaker.model.title,
             lambda: chat.status,
             lambda text: complete(text, chat),
             vi,

@@ -11,6 +11,7 @@ from llamachat.engine.events import Timings
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
 from llamachat.session.chats import DONE, INTERRUPTED, ChatStore, StoredMessage
 from llamachat.session.steady import SteadyStore
+from llamachat.terminal.chat_status import status_of
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.conversation import OF_THE_MESSAGES, Conversation
 from llamachat.terminal.endings import undisturbed
@@ -86,14 +87,8 @@ class Chat:
 
     @property
     def status(self) -> str:
-        """A quiet line: how full the context is, how fast the last answer was, which chat and template."""
-        parts = [f"{self.n_tokens} of {self.speaker.context.n_ctx} tokens"]
-        timings = self.current.timings if self.current is not None else Timings()
-        if timings.generation_s > 0 and timings.n_generated > 1:
-            parts.append(f"{(timings.n_generated - 1) / timings.generation_s:.0f} tokens/s")
-        summary = self.conversation.store.summary(self.conversation.chat)
-        parts += [name for name in (summary.name, self.conversation.template.name) if name]
-        return " · ".join(parts)
+        """A quiet line: model, chat, what binds the answers, how full the context is, how fast the last answer was."""
+        return status_of(self)
 
     @property
     def current(self) -> Answer | None:
@@ -284,6 +279,8 @@ class Chat:
         skipped = 0 if before is None or thinking.markers is not None else shown_before(before.content)
         view = KeepingView(self._view(thinking), kept, thinking, len(begun), skipped)
         speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
+        if view.is_terminal and self.aside is None:
+            self.speaker.output.write("\n")
         try:
             with typing_unseen():
                 answer = speaker.speak([*tokens, *begun], len(begun))

@@ -18,15 +18,24 @@ NARROW = 4
 """Columns by which a meaning is set in below its name where there is no room beside it."""
 
 _WORD = re.compile(r"\s*\S+")
-_PARTS = {**dict.fromkeys((*range(0x1F1E6, 0x1F200), *range(0x1F3FB, 0x1F400)), 2), 0xFE0F: 1}
-"""Flags' letters, skin colours, and the sign that makes a picture of a character."""
+_WIDTHS = {**dict.fromkeys((*range(0x1F1E6, 0x1F200), *range(0x1F3FB, 0x1F400)), 2), 0xFE0F: 1}
+"""Columns by character: flags' letters, skin colours, the sign that makes a picture, and what was asked for before."""
 
 
 def columns_of(text: str) -> int:
     """The most columns that a terminal gives to a text without escape sequences."""
     if text.isascii():
         return len(text)
-    return sum(_columns(character) for character in text)
+    return sum(_columns(ord(character)) for character in text)
+
+
+def shortened(text: str, columns: int) -> str:
+    """The text in at most so many columns; an ellipsis stands for what is left out."""
+    if columns_of(text) <= columns:
+        return text
+    while text and columns_of(text) >= columns:
+        text = text[:-1]
+    return f"{text}…"
 
 
 def cut(line: str, columns: int) -> list[str]:
@@ -40,7 +49,7 @@ def cut(line: str, columns: int) -> list[str]:
             row += piece
             continue
         for character in piece:
-            width = _columns(character)
+            width = _columns(ord(character))
             if width > room and room < columns:
                 rows.append(row + (RESET if style else ""))
                 row, room = style, columns
@@ -96,7 +105,10 @@ def terminal_size() -> tuple[int, int]:
     return min(columns or wanted.columns, wanted.columns), lines or wanted.lines
 
 
-def _columns(character: str) -> int:
-    from rich.cells import get_character_cell_size  # what draws the lines measures them, too
+def _columns(code: int) -> int:
+    width = _WIDTHS.get(code)
+    if width is None:
+        from wcwidth import wcwidth  # what draws the input line measures it so, too
 
-    return _PARTS[ord(character)] if ord(character) in _PARTS else get_character_cell_size(character)
+        width = _WIDTHS[code] = max(0, wcwidth(chr(code)))
+    return width

@@ -3,13 +3,13 @@
 import os
 import sys
 import time
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import TextIO
 
 from llamachat.terminal.colour import DUMB
+from llamachat.terminal.columns import cut
 from llamachat.terminal.output import is_quiet
 from llamachat.terminal.sanitize import clean_line
 
@@ -39,7 +39,7 @@ class Status:
         with self._lock:
             width = max(10, os.get_terminal_size(self._stream.fileno()).columns - 1)
             self._shown = True  # before it is true: a Ctrl+C in between leaves no line behind
-            self._stream.write(f"\r\x1b[K{_cut(clean_line(sentence), width)}")
+            self._stream.write(f"\r\x1b[K{cut(clean_line(sentence), width)[0]}")
             self._stream.flush()
 
     def clear(self) -> None:
@@ -76,13 +76,3 @@ class Status:
             yield
         finally:
             self.clear()
-
-
-def _cut(text: str, width: int) -> str:
-    """As much of the text as fits into so many columns: East Asian wide characters take two, marks none."""
-    for index, character in enumerate(text):
-        wide = unicodedata.east_asian_width(character) in "WF"
-        width -= 0 if unicodedata.combining(character) else 1 + wide
-        if width < 0:
-            return text[:index]
-    return text

@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from llamachat.terminal.columns import columns_of
 from llamachat.terminal.output import wants_colour, write
 from llamachat.terminal.sanitize import clean_line
 
@@ -40,7 +41,7 @@ def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> Non
     cells = [[row[index] for index in kept] for row in cells]
     width = output_width()
     aligned = list(aligned_lines([column.title for column in columns], cells, [column.right for column in columns]))
-    if width is not None and any(cell_width(line) > width for line in aligned):
+    if width is not None and any(columns_of(line) > width for line in aligned):
         print_text("\n".join(line for row in cells for line in stacked_lines(columns, row, width)))
         return
     if wants_colour(width is not None):
@@ -53,11 +54,11 @@ def aligned_lines(
 ) -> Iterator[str]:  # fmt: skip
     """A line of titles in capitals and a line per row, cells padded to the widest of their column."""
     lines = [[title.upper() for title in titles], *rows]
-    widths = [max(cell_width(line[index]) for line in lines) for index in range(len(titles))]
+    widths = [max(columns_of(line[index]) for line in lines) for index in range(len(titles))]
     for line in lines:
         padded = []
         for cell, width, is_right in zip(line, widths, right, strict=True):
-            space = " " * (width - cell_width(cell))
+            space = " " * (width - columns_of(cell))
             padded.append(space + cell if is_right else cell + space)
         yield _GAP.join(padded).rstrip()
 
@@ -79,15 +80,6 @@ def wrapped(text: str, width: int | None, indent: str, hanging: str | None = Non
         text, min(width, _MAX_WIDTH), initial_indent=indent, subsequent_indent=rest, break_on_hyphens=False
     )
     return lines or [indent.rstrip()]
-
-
-def cell_width(text: str) -> int:
-    """Columns that the text takes in a terminal: two for a wide character."""
-    if text.isascii():
-        return len(text)
-    from wcwidth import wcswidth  # a dependency of prompt_toolkit
-
-    return max(0, wcswidth(text))
 
 
 def print_text(text: str) -> None:

@@ -42,7 +42,7 @@ def main(folder: Path, *how: str) -> None:
         told[0] += 1
         return f"asked {told[0]} of 4096 tokens · 漢字\x1b[31m · chatml"
 
-    settings = InputSettings(lambda: "Tiny-1B-Instruct.Q4_K_M", status, complete, "vi" in how, "mono" not in how)
+    settings = InputSettings(status, complete, "vi" in how, "mono" not in how)
     read = line_reader(InputHistory(folder / "history.jsonl"), settings)
     while True:
         try:

@@ -41,10 +41,10 @@ def editor(folder, script):
     return str(path)
 
 
-def test_the_prompt_has_the_models_name_and_a_status_that_is_asked_once_a_message(sit):
+def test_the_prompt_is_the_persons_and_a_status_is_asked_once_a_message(sit):
     person = sit()
     person.press("h", "i")
-    assert "Tiny-1B> hi" in person.text
+    assert person.lines[0] == "> hi"
     assert person.lines[1] == "asked 1 of 4096 tokens · 漢字 · chatml"
     person.type(ENTER)
     assert person.message() == "hi"
@@ -68,7 +68,7 @@ def test_keys_that_begin_a_new_line(sit, keys):
     person = sit()
     person.press("one", *keys, "two")
     assert person.got == []
-    assert person.lines[:2] == ["Tiny-1B> one", "  two"]
+    assert person.lines[:2] == ["> one", "  two"]
     person.type(ENTER)
     assert person.message() == "one\ntwo"
 
@@ -235,7 +235,7 @@ def test_an_interrupt_from_elsewhere_gives_up_the_line(sit):
 def test_ctrl_l_clears_the_screen_and_keeps_what_is_typed(sit):
     person = sit()
     person.press("one", ENTER, "two", "\x0c")
-    assert person.lines[0] == "Tiny-1B> two"
+    assert person.lines[0] == "> two"
     assert "GOT" not in person.text
 
 
@@ -269,25 +269,25 @@ def test_resizing_while_typing_keeps_the_text_and_its_place(sit):
 
 
 @pytest.mark.parametrize(
-    ("columns", "rows", "prompt", "status"),
+    ("columns", "rows", "status"),
     [
-        pytest.param(40, 10, "Tiny-1B> x", True, id="just enough"),
-        pytest.param(39, 24, "> x", False, id="narrow"),
-        pytest.param(80, 9, "Tiny-1B> x", False, id="low"),
-        pytest.param(20, 5, "> x", False, id="tiny"),
+        pytest.param(40, 10, True, id="just enough"),
+        pytest.param(39, 24, False, id="narrow"),
+        pytest.param(80, 9, False, id="low"),
+        pytest.param(20, 5, False, id="tiny"),
     ],
 )
-def test_a_small_terminal_is_for_what_is_typed(sit, columns, rows, prompt, status):
+def test_a_small_terminal_is_for_what_is_typed(sit, columns, rows, status):
     person = sit(columns=columns, rows=rows)
     person.press("x")
-    assert person.lines[0] == prompt
+    assert person.lines[0] == "> x"
     assert any("asked" in line for line in person.lines) is status
 
 
 def test_wide_characters_take_two_columns_and_one_backspace(sit):
     person = sit()
     person.press("日本語", "\x7f", "x")
-    assert person.screen.cursor.x == len("Tiny-1B> ") + 2 * 2 + 1
+    assert person.screen.cursor.x == len("> ") + 2 * 2 + 1
     person.type(ENTER)
     assert person.message() == "日本x"
 
@@ -345,13 +345,17 @@ def test_without_colour_nothing_is_coloured_and_a_suggestion_still_looks_differe
     person = sit("mono")
     person.press("/", "\t", CTRL_C, "what")
     codes = {code for codes in re.findall(r"\x1b\[([0-9;]*)m", person.raw) for code in codes.split(";")}
-    assert codes - {"", "0"} == {"7", "2"}  # inverse is what is chosen, dim is what is suggested
+    assert codes - {"", "0"} == {
+        "7",
+        "2",
+        "1",
+    }  # bold is the prompt, inverse is what is chosen, dim is what is suggested
 
 
 def test_no_color_in_the_environment_is_enough(sit):
     person = sit(NO_COLOR="1")
     person.press("/")
-    assert not re.search(r"\x1b\[[0-9;]*[34]\d", person.raw)
+    assert not re.search(r"\x1b\[[0-9;]*[34]\d(;\d+)*m", person.raw)
 
 
 def test_the_mouse_is_the_terminals(sit):

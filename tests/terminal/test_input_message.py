@@ -3,7 +3,8 @@
 import pytest
 from prompt_toolkit.data_structures import Size
 
-from llamachat.terminal.input.labels import has_room, prompt_text, shortened
+from llamachat.terminal.columns import shortened
+from llamachat.terminal.input.labels import has_room
 from llamachat.terminal.input.message import going_on, said_in, typed_of
 
 
@@ -44,24 +45,7 @@ def test_what_stands_in_a_block_is_the_message(text, said):
     assert typed_of(text).literal is (said != text)
 
 
-@pytest.mark.parametrize(
-    ("title", "shown"),
-    [
-        pytest.param("SmolLM2-135M-Instruct.Q4_1", "SmolLM2-135M> ", id="point"),
-        pytest.param("gemma-3-270m-it-Q4_K_M", "gemma-3-270m> ", id="dash"),
-        pytest.param("Llama-4-Scout-UD-IQ2_XXS-00001-of-00003", "Llama-4-Scout> ", id="part"),
-        pytest.param("Q4_0", "Q4_0> ", id="nothing else"),
-        pytest.param("evil\x1b]0;x\x07\n model", "evil model> ", id="control bytes"),
-        pytest.param("", "> ", id="none"),
-        pytest.param("漢字" * 20, "漢字漢字漢字漢字漢字漢…> ", id="wide"),
-    ],
-)
-def test_the_prompt_is_a_models_short_name(title, shown):
-    assert prompt_text(title, 80) == shown
-
-
-def test_a_narrow_terminal_has_room_for_neither_name_nor_status():
-    assert prompt_text("gemma-3", 39) == "> "
+def test_a_small_terminal_has_no_room_for_a_status():
     assert [has_room(Size(rows, columns)) for rows, columns in ((10, 40), (9, 40), (10, 39))] == [True, False, False]
 
 

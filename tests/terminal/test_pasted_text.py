@@ -108,7 +108,7 @@ def test_a_long_text_is_folded_sent_whole_and_opened_by_tab(sit):
     person = sit()
     long = "\n".join(f"line {number}" for number in range(300))
     person.press("Sum up: ", PASTE.format(long), "!")
-    assert person.lines[0] == "Tiny-1B> Sum up: [pasted: 300 lines, Tab opens]!"
+    assert person.lines[0] == "> Sum up: [pasted: 300 lines, Tab opens]!"
     assert "line 7" not in person.text
     assert sent(person) == (f"Sum up: {long}!", False)
     person.until(lambda _lines: any("Sum up: [pasted: 300 lines]!" in line for line in person.scrolled + person.lines))

@@ -29,7 +29,7 @@ def test_while_the_model_loads_it_leaves(talk, smollm2):
 def test_at_the_prompt_it_clears_the_line(talk):
     person = talk(answers=["Yes."])
     person.press("half a thought", CTRL_C)
-    assert person.typed == "scripted model>"
+    assert person.typed == ">"
     assert LEAVES in person.text
     goes_on(person)
 

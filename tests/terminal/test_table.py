@@ -3,7 +3,8 @@ import os
 import pytest
 
 from llamachat.terminal import table
-from llamachat.terminal.table import Column, cell_width, print_table
+from llamachat.terminal.columns import columns_of
+from llamachat.terminal.table import Column, print_table
 
 COLUMNS = (Column("name"), Column("size", right=True), Column("note"))
 ROWS = [["alpha", "9.1 MB", ""], ["a-model-with-a-long-name", "120 MB", ""]]
@@ -75,7 +76,7 @@ def test_cells_lose_their_control_bytes(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_wide_character_counts_as_two_columns() -> None:
-    assert cell_width("模型") == 4
+    assert columns_of("模型") == 4
 
 
 def test_without_a_standard_output_nothing_is_written(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,9 +49,7 @@ def shown(value: object) -> str:
     return repr(value) if isinstance(value, int | float) else "an array"
 
 
-def typed(
-    metadata: Mapping[str, object], key: str, kind: type[T] | tuple[type[T], ...], what: str, default: T
-) -> T:
+def typed(metadata: Mapping[str, object], key: str, kind: type[T] | tuple[type[T], ...], what: str, default: T) -> T:
     """The value of a key, or the default where the file has no such key. Raises ModelFileError for another type.
 
     what: what it must be, for the message. A truth value is no number.

@@ -4,7 +4,7 @@ import io
 import sys
 from select import select
 
-from llamachat.terminal.input.labels import prompt_text
+from llamachat.terminal.input.labels import PROMPT
 from llamachat.terminal.input.message import Typed, going_on, typed_of
 from llamachat.terminal.input.settings import InputSettings
 from llamachat.terminal.output import write
@@ -28,7 +28,7 @@ class PlainReader:
         """What is typed next. draft: a message that cannot stand in the line; it is shown above."""
         if draft:
             write(f"{clean(draft)}\n")
-        write(prompt_text(self._settings.prompt(), sys.maxsize))
+        write(PROMPT)
         text = _line()
         if text is None:
             raise EOFError

@@ -14,7 +14,7 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, to_filter
-from prompt_toolkit.formatted_text import FormattedText
+from prompt_toolkit.formatted_text import ANSI, FormattedText
 from prompt_toolkit.key_binding.vi_state import InputMode
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import ColorDepth, Output
@@ -22,16 +22,18 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 from prompt_toolkit.styles import Attrs, Style
 
 from llamachat.session.history import InputHistory
+from llamachat.terminal.columns import shortened
 from llamachat.terminal.input.ahead import take_typed
 from llamachat.terminal.input.completion import ChatCompleter, LastingHistory
 from llamachat.terminal.input.keys import input_keys
-from llamachat.terminal.input.labels import has_room, prompt_text, shortened
+from llamachat.terminal.input.labels import PROMPT, has_room
 from llamachat.terminal.input.message import Typed, typed_of
 from llamachat.terminal.input.pasted import Folds, Pasted
 from llamachat.terminal.input.plain import CONTINUATION, PlainReader
 from llamachat.terminal.input.settings import InputSettings as InputSettings
 from llamachat.terminal.restore import is_dumb, kept_terminal
 from llamachat.terminal.sanitize import clean_line
+from llamachat.terminal.theme import painted
 
 ESCAPE_S = 0.05
 """How long a lone Esc is waited for to become the beginning of a key; prompt_toolkit's own 0.5 s feels stuck."""
@@ -39,35 +41,22 @@ ESCAPE_S = 0.05
 MENU_ROWS = 8
 """Of a menu at most; a small terminal gives a third of its rows."""
 
-MENU = {
+_KNOWS_DIM = "dim" in Attrs._fields
+
+STYLE = {
     "completion-menu": "fg:default bg:default",
     "completion-menu.completion.current": "fg:default bg:default reverse",
-    "completion-menu.meta.completion": "fg:default bg:default",
-    "completion-menu.meta.completion.current": "fg:default bg:default",
+    "completion-menu.meta.completion": f"fg:default bg:default{' dim' if _KNOWS_DIM else ''}",
+    "completion-menu.meta.completion.current": f"fg:default bg:default{' dim' if _KNOWS_DIM else ''}",
     "scrollbar.background": "bg:default",
-    "scrollbar.button": "noreverse bg:default",
+    "scrollbar.button": "reverse bg:default",
+    "bottom-toolbar": f"noreverse{' dim' if _KNOWS_DIM else ''}",
+    # A suggestion must not look like something typed.
+    "auto-suggestion": f"noinherit {'dim' if _KNOWS_DIM else 'italic'}",
     "aborting": "noinherit",
     "exiting": "noinherit",
 }
-"""No colours of its own: whatever the terminal's theme is, light or dark, the menu belongs to it."""
-
-QUIET = "ansibrightblack"
-
-COLOURED = {
-    **MENU,
-    "bottom-toolbar": f"noreverse {QUIET}",
-    "prompt": "bold",
-    "auto-suggestion": QUIET,
-    "completion-menu.meta.completion": f"{QUIET} bg:default",
-    "completion-menu.meta.completion.current": f"{QUIET} bg:default",
-    "scrollbar.button": f"bg:{QUIET}",
-}
-PALE = {
-    **MENU,
-    "bottom-toolbar": "noreverse",
-    # A suggestion must not look like something typed, with or without colour.
-    "auto-suggestion": "noinherit dim" if "dim" in Attrs._fields else "noinherit italic",
-}
+"""No colours: whatever the terminal's theme is, light or dark, the menu belongs to it."""
 
 ReadLine = Callable[..., Typed]
 """Takes a message that the line begins with, if any. Returns what was typed; raises KeyboardInterrupt for Ctrl+C and
@@ -115,7 +104,7 @@ class LineReader:
 
     def __init__(self, history: InputHistory, settings: InputSettings) -> None:
         self._settings = settings
-        self._name = self._status = ""
+        self._status = ""
         self._end: SystemExit | None = None
         self._interrupted = False
         self._remembered = LastingHistory(history, lambda text: (self._pasted.whole(text), self._pasted.begins))
@@ -124,7 +113,7 @@ class LineReader:
 
     def __call__(self, draft: str = "") -> Typed:
         """What is typed next. draft: a message that is there to be changed, or sent."""
-        self._name, self._status = self._settings.prompt(), clean_line(self._settings.status())
+        self._status = clean_line(self._settings.status())
         try:
             with kept_terminal(self._leave, self._return), self._interrupts_noted():
                 take_typed(self._session.input)
@@ -211,7 +200,7 @@ class LineReader:
 
     def _opened(self) -> PromptSession[str]:
         session: PromptSession[str] = PromptSession(
-            lambda: FormattedText([("class:prompt", prompt_text(self._name, self._columns))]),
+            lambda: ANSI(painted(PROMPT, "prompt")),
             history=self._remembered,
             key_bindings=input_keys(lambda: self._pasted),
             prompt_continuation=lambda _width, _line, wraps: "" if wraps else CONTINUATION,
@@ -223,7 +212,7 @@ class LineReader:
             input_processors=[Folds(lambda: self._pasted), TabsProcessor(char1=" ", char2=" ")],
             enable_suspend=True,
             editing_mode=EditingMode.VI if self._settings.vi else EditingMode.EMACS,
-            style=Style.from_dict(COLOURED if self._settings.colour else PALE),
+            style=Style.from_dict(STYLE),
             color_depth=None if self._settings.colour else ColorDepth.DEPTH_1_BIT,
             output=_output(),
         )

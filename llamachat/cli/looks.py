@@ -1,0 +1,38 @@
+"""The options that say how a chat looks and how it draws attention."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from typer import Option
+
+from llamachat.errors import UsageError
+from llamachat.terminal.theme import ThemeName, choose_theme, colour_parameters
+
+
+@dataclass(frozen=True)
+class LooksChoice:
+    """How a chat looks on a terminal."""
+
+    theme: Annotated[
+        ThemeName,
+        Option("--theme", help="Colours for a light or a dark background, or none, which keeps bold and layout; auto "
+               "uses those that suit both, unless COLORFGBG tells the background."),
+    ] = "auto"  # fmt: skip
+    prompt_color: Annotated[
+        str | None,
+        Option("--prompt-color", metavar="COLOR", help="Colour of the prompt: a name as in red or bright-blue, "
+               "#RRGGBB, or none. [default: the theme's]"),
+    ] = None  # fmt: skip
+    plain: Annotated[bool, Option("--plain", help="Answers as raw text, without Markdown and colours.")] = False
+    vi: Annotated[bool, Option("--vi", help="Edit the input line with the keys of vi.")] = False
+
+    def __post_init__(self) -> None:
+        if self.prompt_color is not None:
+            try:
+                colour_parameters(self.prompt_color)
+            except UsageError as error:
+                raise UsageError(f"--prompt-color: {error}") from None
+
+    def apply(self) -> None:
+        """Lets the rest of the program know."""
+        choose_theme(self.theme, self.prompt_color)

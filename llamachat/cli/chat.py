@@ -7,10 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Context, Option
 
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.groups import typed
 from llamachat.cli.looks import LooksChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, System, Verbose
 from llamachat.cli.prompt import read_file, read_stdin
@@ -21,6 +22,8 @@ from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llamachat.dialogue.tools.definition import Tool
     from llamachat.engine.generate import GenerationOptions
     from llamachat.session.chats import ChatStore
@@ -102,6 +105,7 @@ def chat(
     choice: ChatChoice,
     template: TemplateChoice,
     tools: ToolChoice,
+    context: Context,
     looks: LooksChoice,
     verbose: Verbose = False,
 ) -> int:
@@ -125,7 +129,7 @@ def chat(
         with _unseen(talking):
             opened = stack.enter_context(loading.open_speaker(model, options, speculation))
         speaker = replace(opened, template=template.chosen(opened.model)).answering()
-        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose)
+        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, typed(context))
         if talking:
             return _talk(setting, speaker, system, stack)
         if choice.goes_on or given or template.reasoning is Reasoning.HIDE:
@@ -149,6 +153,7 @@ class _Setting:
     tools: "tuple[Tool, ...]"
     yes: bool
     verbose: bool
+    typed: frozenset[str] = frozenset()
 
 
 def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack) -> int:
@@ -167,8 +172,7 @@ def _ask(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitS
     """One message and its answer; what else there is to say goes to standard error."""
     from llamachat.terminal.output import note
 
-    talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on)
-    talk.aside = note
+    talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on, aside=note)
     try:
         talk.ask(message)
         speaker.output.end_line()
@@ -178,12 +182,18 @@ def _ask(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitS
 
 
 def _opened(
-    setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, keep: bool
+    setting: _Setting,
+    speaker: "Speaker",
+    system: str | None,
+    stack: ExitStack,
+    keep: bool,
+    aside: "Callable[[str], None] | None" = None,
 ) -> "tuple[Chat, bool]":
     """The chat that was asked for, and whether it begins now."""
     from llamachat.library import chat_template
     from llamachat.session.places import database_path
     from llamachat.terminal.chatting import Chat, Manner, open_store
+    from llamachat.terminal.commands.set_command import apply_chosen
     from llamachat.terminal.conversation import Conversation
     from llamachat.terminal.keeper import Keeper
 
@@ -204,7 +214,7 @@ def _opened(
         other = stack.enter_context(loading.open_speaker(replace(setting.model, model=name), setting.options))
         return replace(other, template=setting.template.chosen(other.model)).answering()
 
-    talk = Chat(speaker, conversation, manner, open_model, keeper=keeper)
+    talk = Chat(speaker, conversation, manner, open_model, keeper=keeper, aside=aside)
     if setting.tools:
         from llamachat.terminal.tools.agreement import asked
         from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
@@ -212,7 +222,10 @@ def _opened(
         talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()
+    talk.start = replace(talk.start, options=talk.speaker.options, typed=setting.typed)
     if not begun:
+        apply_chosen(talk)
+        speaker = talk.speaker
         conversation.remember(speaker.context.n_ctx)
         with _unseen(speaker.output.is_terminal):
             keeper.wake(speaker, number)

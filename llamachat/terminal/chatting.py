@@ -22,6 +22,7 @@ from llamachat.terminal.output import note
 from llamachat.terminal.reasoning import ReasoningView
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.spoken import spoken
+from llamachat.terminal.start import Start, start_of
 from llamachat.terminal.thinking import Thinking, thinking_of
 from llamachat.terminal.turns import turn_record
 from llamachat.terminal.unseen import typing_unseen
@@ -70,6 +71,10 @@ class Chat:
     keeper: "Keeper | None" = None
     aside: Callable[[str], None] | None = None
     give_back: Callable[[str], None] | None = None
+    start: Start = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start = start_of(self)
 
     @property
     def attached(self) -> list[tuple[str, str]]:
@@ -197,11 +202,14 @@ class Chat:
 
     def go_on_in(self, chat: int) -> None:
         """Goes on with another chat, or with a copy of it where another program is in it. Raises as `Keeper.take`."""
+        from llamachat.terminal.commands.set_command import apply_chosen  # commands are about chats
+
         if chat == self.conversation.chat:
             return
         if self.keeper is not None:
             chat = self.keeper.change(self.speaker, self.conversation.chat, chat, asked=self.last is not None)
         self.conversation.change(chat)
+        apply_chosen(self)
         self.conversation.remember(self.speaker.context.n_ctx)
         self.last = None
 

@@ -192,7 +192,7 @@ def test_other_types_of_the_cache_compute_anew(make, capsys):
         ("/set cache_type_k q8", ["q8_0"]),
         ("/set ignore_eos ", ["on", "off"]),
         ("/set ignore-eos of", ["off"]),
-        ("/set top_k ", ["7", "40"]),
+        ("/set top_k ", ["7", "40", "default"]),
         ("/set seed ", ["-1"]),
         ("/set samplers top_", ["top_n_sigma", "top_k", "top_p"]),
         ("/set nothing ", []),

@@ -3,10 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llamachat.engine.answering import GenerationOptions
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, has_own_grammar, saying
-from llamachat.terminal.commands.settings import SET, SETTINGS
+from llamachat.terminal.commands.set_command import apply_chosen
 
 if TYPE_CHECKING:
     from llamachat.engine.grammar import GrammarSource, LazyGrammar
@@ -62,7 +61,7 @@ def _model(chat: "Chat", words: str) -> None:
     before, speaker = chat.speaker, chat.open_model(words)
     template = speaker.template
     assert template is not None
-    options = _taken_over(before.options, speaker.options)
+    options = replace(speaker.options, grammar=before.options.grammar)
     if chat.tools is not None:
         try:
             tools = replace(chat.tools, template=template.source)
@@ -78,14 +77,10 @@ def _model(chat: "Chat", words: str) -> None:
     chat.conversation.remember(speaker.context.n_ctx)
     chat.conversation.store.set_model(chat.conversation.chat, speaker.model.title)
     chat.last = None
-    chat.say(f"{speaker.model.title} goes on from here.")
-
-
-def _taken_over(before: GenerationOptions, fresh: GenerationOptions) -> GenerationOptions:
-    """The settings that were made, with the new model's own for the others."""
-    given = before.sampling.given
-    made: dict[str, Any] = {name: getattr(before.sampling, name) for name in given if name in SETTINGS}
-    return replace(before, stop=fresh.stop, sampling=replace(fresh.sampling, **made, given=given))
+    context = speaker.context
+    chat.start = replace(chat.start, options=options, n_ctx=context.n_ctx, cache_types=context.cache_types)
+    chat.say(f"{speaker.model.title} continues from here.")
+    apply_chosen(chat)
 
 
 def _models(_chat: "Chat", text: str) -> list[tuple[str, str]]:
@@ -99,7 +94,6 @@ def _words(*known: str) -> Any:
 
 
 COMMANDS = (
-    SET,
     Command("/system", "[TEXT]", "show or change what the model is told before; - for nothing", saying(_system)),
     Command("/grammar", "[GBNF|NAME|off]", "keep answers inside a grammar", saying(_grammar), _words("off", "json")),
     Command("/json", "[SCHEMA|off]", "answers are JSON, of a schema if one is given", saying(_json), _words("off")),

@@ -1,21 +1,69 @@
-"""What /set shows and changes: the context, samplers, lengths, and how the chat behaves."""
+"""What /set can show and change: the context, samplers, lengths, stop texts, and how the chat behaves.
 
+Each kind of setting is a record. `change` takes the words that a person typed and raises UsageError for what it cannot
+be; `reset` puts back what the chat began with.
+"""
+
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.sampling.names import DEFAULT_ORDER
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
-from llamachat.terminal.commands.base import Command, saying
+from llamachat.terminal.escapes import unescaped
 
 if TYPE_CHECKING:
     from llamachat.engine.context import CacheType
     from llamachat.terminal.chatting import Chat
 
-SWITCH = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+NONE = ("none", "off")
+"""Words that empty a setting of several values."""
+
+SEVERAL = ("logit_bias", "dry_sequence_breaker", "samplers")
+_WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
+
+
+class Setting(Protocol):
+    """What all kinds of settings can do."""
+
+    @property
+    def name(self) -> str:
+        """As it is typed."""
+        ...
+
+    @property
+    def help(self) -> str:
+        """What it does, in a few words."""
+        ...
+
+    def value(self, chat: "Chat") -> str:
+        """What it is now, as a person writes it."""
+        ...
+
+    def is_made(self, chat: "Chat") -> bool:
+        """Whether it is another than without anybody's choice."""
+        ...
+
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
+        """Makes it what the words say, one or more. Raises UsageError."""
+        ...
+
+    def reset(self, chat: "Chat") -> None:
+        """Puts back what the chat began with."""
+        ...
+
+    def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
+        """What it may be, for completion, and what that means."""
+        ...
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text; quotes keep blanks together."""
+    return [found[1] or found[2] or found[3] or "" for found in _WORD.finditer(text)]
 
 
 @dataclass(frozen=True)
@@ -36,11 +84,16 @@ class Sampler:
         """Whether somebody chose the value."""
         return self.name in chat.speaker.options.sampling.given
 
-    def change(self, chat: "Chat", text: str) -> None:
-        """Raises UsageError for what it cannot be."""
-        options = chat.speaker.options
-        made: dict[str, Any] = {self.name: self._parsed(text), "given": options.sampling.given | {self.name}}
-        chat.speaker = replace(chat.speaker, options=replace(options, sampling=replace(options.sampling, **made)))
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
+        """Raises UsageError for what it cannot be, and for a token that the model does not have."""
+        value = self._parsed(words)
+        self._make(chat, value, chat.speaker.options.sampling.given | {self.name}, self.usual)
+
+    def reset(self, chat: "Chat") -> None:
+        """What the command line, the settings or the model say."""
+        start = chat.start.options.sampling
+        given = chat.speaker.options.sampling.given - {self.name} | (start.given & {self.name})
+        self._make(chat, getattr(start, self.name), given, start)
 
     def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
@@ -50,14 +103,71 @@ class Sampler:
             return [("on", ""), ("off", "")]
         return _now_and_usual(self.value(chat), written(getattr(self.usual, self.name)))
 
-    def _parsed(self, text: str) -> Any:
+    def _make(self, chat: "Chat", value: Any, given: frozenset[str], others: SamplingOptions) -> None:
+        options = chat.speaker.options
+        made: dict[str, Any] = {self.name: value, "given": given}
+        if self.name in _OTHER_ORDER:  # both say which samplers there are: the later one counts
+            made[_OTHER_ORDER[self.name]] = getattr(others, _OTHER_ORDER[self.name])
+        sampling = replace(options.sampling, **made)
+        for token, _ in sampling.logit_bias:
+            if token >= chat.tokenizer.n_vocab:
+                raise UsageError(f"logit_bias: there is no token {token}; the model has {chat.tokenizer.n_vocab}")
+        chat.speaker = replace(chat.speaker, options=replace(options, sampling=sampling))
+
+    def _parsed(self, words: Sequence[str]) -> Any:
+        if self.name in SEVERAL:
+            return () if _is_none(words) else tuple(words)
+        text = _one(self.name, words)
         if self.type in (int, float):
             return _number(self.name, text, self.type)
         if self.type is bool:
-            if text.lower() not in SWITCH:
-                raise UsageError(f"{self.name} is on or off, not {text!r}")
-            return SWITCH[text.lower()]
-        return text if self.single else tuple(text.split())
+            return _switch(self.name, text)
+        return "" if _is_none(words) else text
+
+
+_OTHER_ORDER = {"samplers": "sampling_seq", "sampling_seq": "samplers"}
+
+
+@dataclass(frozen=True)
+class Stops:
+    """The texts that end an answer, besides the template's own."""
+
+    name: str
+    help: str
+
+    def value(self, chat: "Chat") -> str:
+        """What they are now, as they are written."""
+        return " ".join(map(_quoted, self._own(chat))) or "none"
+
+    def is_made(self, chat: "Chat") -> bool:
+        """Whether there are any."""
+        return bool(self._own(chat))
+
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
+        """The words are the texts; \\n in them is a line break. Raises UsageError for an empty one."""
+        self._make(chat, () if _is_none(words) else tuple(map(unescaped, words)))
+
+    def reset(self, chat: "Chat") -> None:
+        """What the command line or the settings say."""
+        self._make(chat, _without(chat.start.options.stop, chat))
+
+    def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
+        """What they may be, for completion."""
+        return _now_and_usual(self.value(chat), "none")
+
+    def _own(self, chat: "Chat") -> tuple[str, ...]:
+        return _without(chat.speaker.options.stop, chat)
+
+    def _make(self, chat: "Chat", texts: tuple[str, ...]) -> None:
+        if "" in texts:
+            raise UsageError("stop: an empty text would stop the model before its first word")
+        stop = (*texts, *chat.conversation.template.end_texts)
+        chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, stop=stop))
+
+
+def _without(stop: Sequence[str], chat: "Chat") -> tuple[str, ...]:
+    """Without the texts by which the template itself ends an answer."""
+    return tuple(text for text in stop if text not in chat.conversation.template.end_texts)
 
 
 @dataclass(frozen=True)
@@ -77,9 +187,16 @@ class Length:
         """Whether it is another than without anybody's choice."""
         return getattr(chat.speaker.options, self.field) not in (getattr(self.usual, self.field), 0)
 
-    def change(self, chat: "Chat", text: str) -> None:
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be."""
-        made: dict[str, Any] = {self.field: _number(self.name, text, int)}
+        self._make(chat, _number(self.name, _one(self.name, words), int))
+
+    def reset(self, chat: "Chat") -> None:
+        """What the command line or the settings say."""
+        self._make(chat, getattr(chat.start.options, self.field))
+
+    def _make(self, chat: "Chat", value: Any) -> None:
+        made: dict[str, Any] = {self.field: value}
         chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, **made))
 
     def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
@@ -97,23 +214,34 @@ class Behaviour:
 
     def value(self, chat: "Chat") -> str:
         """What it is now."""
-        return str(getattr(chat.manner, self.name))
+        return written(getattr(chat.manner, self.name))
 
     def is_made(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
         return self.value(chat) != self.words[0][0]
 
-    def change(self, chat: "Chat", text: str) -> None:
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be."""
+        text = _one(self.name, words).lower()
+        if isinstance(getattr(chat.manner, self.name), bool):
+            self._make(chat, _switch(self.name, text))
+            return
         known = [word for word, _ in self.words]
-        if text.lower() not in known:
+        if text not in known:
             raise UsageError(f"{self.name} is {', '.join(known[:-1])} or {known[-1]}, not {text!r}")
-        made: dict[str, Any] = {self.name: text.lower()}
-        chat.manner = replace(chat.manner, **made)
+        self._make(chat, text)
+
+    def reset(self, chat: "Chat") -> None:
+        """What the command line or the settings say."""
+        self._make(chat, getattr(chat.start.manner, self.name))
 
     def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
         return self.words
+
+    def _make(self, chat: "Chat", value: str | bool) -> None:
+        made: dict[str, Any] = {self.name: value}
+        chat.manner = replace(chat.manner, **made)
 
 
 @dataclass(frozen=True)
@@ -131,9 +259,13 @@ class ContextSize:
         """No matter: it is told beside the tokens that are used."""
         return False
 
-    def change(self, chat: "Chat", text: str) -> None:
+    def reset(self, chat: "Chat") -> None:
+        """The size that the chat began with."""
+        _remember(chat, chat.start.n_ctx, chat.speaker.context.cache_types)
+
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be, NotEnoughMemory for too many."""
-        _remember(chat, int(_number(self.name, text, int)), chat.speaker.context.cache_types)
+        _remember(chat, int(_number(self.name, _one(self.name, words), int)), chat.speaker.context.cache_types)
         trained = chat.speaker.model.n_ctx_train
         if chat.speaker.context.n_ctx > trained:
             chat.say(f"(the model was trained with a context of {trained} tokens)")
@@ -160,10 +292,17 @@ class CacheTypeOf:
         """Whether it is another than without anybody's choice."""
         return self.value(chat) != "f16"
 
-    def change(self, chat: "Chat", text: str) -> None:
+    def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be."""
+        self._make(chat, _one(self.name, words).lower())
+
+    def reset(self, chat: "Chat") -> None:
+        """The type that the chat began with."""
+        self._make(chat, chat.start.cache_types[self.place])
+
+    def _make(self, chat: "Chat", name: str) -> None:
         types = list(chat.speaker.context.cache_types)
-        types[self.place] = text.lower()
+        types[self.place] = name
         _remember(chat, chat.speaker.context.n_ctx, types)
 
     def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
@@ -174,8 +313,10 @@ class CacheTypeOf:
 
 
 def _remember(chat: "Chat", n_ctx: int, types: Sequence[str]) -> None:
-    """Goes on in another context."""
+    """Continues in another context, unless it is the same."""
     before = chat.speaker.context
+    if (n_ctx, tuple(types)) == (before.n_ctx, tuple(before.cache_types)):
+        return
     key, value = cast("Sequence[CacheType]", types)
     context = chat.speaker.model.context(n_ctx, key, value, before.self_extend)
     context.take_over(before)
@@ -183,14 +324,13 @@ def _remember(chat: "Chat", n_ctx: int, types: Sequence[str]) -> None:
     chat.conversation.remember(n_ctx)
 
 
-Setting = Sampler | Length | Behaviour | ContextSize | CacheTypeOf
-
 _ALL: tuple[Setting, ...] = (
     ContextSize("ctx_size", "tokens that the context holds"),
     CacheTypeOf("cache_type_k", "type of cached keys", 0),
     CacheTypeOf("cache_type_v", "type of cached values", 1),
     Length("n_predict", "tokens of an answer at most; -1 is no limit, -2 until the context is full", "max_tokens"),
     Length("keep", "tokens at the beginning that stay in a full context; -1 is the whole prompt", "n_keep"),
+    Stops("stop", 'texts that end an answer, as "END OF" STOP; \\n is a line break'),
     Behaviour("on_full", "what happens when the context is full", (
         ("shift", "the oldest turns are forgotten"),
         ("summarize", "a summary of them is kept"),
@@ -200,46 +340,47 @@ _ALL: tuple[Setting, ...] = (
         ("show", "dimmed, and one line in the end"),
         ("hide", "only the answer"),
     )),
+    Behaviour("plain", "answers as raw text, without Markdown", (("off", ""), ("on", ""))),
+    Behaviour("verbose", "how fast each answer was is said below it", (("off", ""), ("on", ""))),
     *(Sampler(item.name, item.metadata["help"], item.type, bool(item.metadata.get("single")))
       for item in fields(SamplingOptions) if "help" in item.metadata),
 )  # fmt: skip
 
-SETTINGS = {one.name: one for one in _ALL}
-
-AT_THE_START = {
-    "threads": "-t", "grp_attn_n": "--grp-attn-n", "grp_attn_w": "--grp-attn-w", "plain": "--plain", "vi": "--vi",
-}  # fmt: skip
-"""What cannot be changed while a chat goes on, and the option that sets it."""
+SETTINGS: dict[str, Setting] = {one.name: one for one in _ALL}
 
 
 def written(value: Any) -> str:
-    """A value of a setting as a person reads it."""
+    """A value of a setting as a person writes it."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, tuple):
-        return ";".join(str(one) for one in value).replace("\n", "\\n") or "none"
+        parts = [f"{one[0]}{one[1]:+g}" if isinstance(one, tuple) else _quoted(one) for one in value]
+        return (";" if value and all(one in DEFAULT_ORDER for one in value) else " ").join(parts) or "none"
     return "off" if value is None else str(value)
 
 
-def _set(chat: "Chat", words: str) -> str:
-    """Shows all settings, shows one, or changes one."""
-    name, _, value = words.partition(" ")
-    if not name:
-        return "\n".join(f"{one.name:22}{one.value(chat)}" for one in SETTINGS.values())
-    setting = _setting(name.replace("-", "_"))
-    if not value:
-        return f"{setting.name} is {setting.value(chat)}: {setting.help}"
-    setting.change(chat, value.strip())
-    return f"{setting.name} is {setting.value(chat)} from now on."
+def _quoted(text: str) -> str:
+    """A text as one word of /set."""
+    spelled = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t").replace("\r", "\\r")
+    if not any(c.isspace() or c in "\"'" for c in spelled):
+        return spelled
+    return f"'{spelled}'" if '"' in spelled else f'"{spelled}"'
 
 
-def _setting(name: str) -> Setting:
-    if name in AT_THE_START:
-        raise UsageError(f"{name} is set when llamachat starts: {AT_THE_START[name]}")
-    if name not in SETTINGS:
-        close = get_close_matches(name, SETTINGS, 1)
-        raise UsageError(f"there is no setting {name!r}" + (f"; did you mean {close[0]}?" if close else ""))
-    return SETTINGS[name]
+def _is_none(words: Sequence[str]) -> bool:
+    return len(words) == 1 and words[0].lower() in NONE
+
+
+def _one(name: str, words: Sequence[str]) -> str:
+    if len(words) != 1:
+        raise UsageError(f"{name} takes one value, not {len(words)}")
+    return words[0]
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in SWITCH:
+        raise UsageError(f"{name} is on or off, not {text!r}")
+    return SWITCH[text.lower()]
 
 
 def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
@@ -250,18 +391,5 @@ def _number(name: str, text: str, kind: type[int] | type[float]) -> float:
 
 
 def _now_and_usual(now: str, usual: str) -> list[tuple[str, str]]:
-    told = {now: "now", usual: "by default"}
-    return [(value, when) for value, when in told.items() if value not in ("off", "none", "")]
-
-
-def _names(chat: "Chat", text: str) -> list[tuple[str, str]]:
-    """Names, and after one what it may be."""
-    name, space, start = text.partition(" ")
-    wanted = name.replace("-", "_")
-    if not space:
-        return [(one.name, one.help) for one in SETTINGS.values() if one.name.startswith(wanted)]
-    found = SETTINGS[wanted].values(chat) if wanted in SETTINGS else ()
-    return [(f"{name} {value}", told) for value, told in found if value.startswith(start)]
-
-
-SET = Command("/set", "[NAME [VALUE]]", "show settings, or change one: /set temp 0.2", saying(_set), _names)
+    found = {now: "now", usual: "by default"}
+    return [(value, when) for value, when in found.items() if value not in ("off", "none", "")]

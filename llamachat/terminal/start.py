@@ -1,0 +1,27 @@
+"""What the settings of a chat are before /set changes any: what the command line, the settings and the model say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llamachat.engine.answering import GenerationOptions
+
+if TYPE_CHECKING:
+    from llamachat.terminal.chatting import Chat, Manner
+
+
+@dataclass(frozen=True)
+class Start:
+    """Options of answers, manner, and the context. typed: names of settings that the command line gives."""
+
+    options: GenerationOptions
+    manner: "Manner"
+    n_ctx: int
+    cache_types: Sequence[str]
+    typed: frozenset[str] = field(default_factory=frozenset)
+
+
+def start_of(chat: "Chat") -> Start:
+    """The settings as they are now."""
+    context = chat.speaker.context
+    return Start(chat.speaker.options, chat.manner, context.n_ctx, context.cache_types)

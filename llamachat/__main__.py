@@ -4,14 +4,13 @@ An error is one line on standard error; a traceback appears only with --debug or
 """
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
 from llamachat import __version__
 from llamachat.errors import ExitCode, LlamaChatError, UsageError
+from llamachat.shortage import ADVICE, is_shortage
 
 
 def main() -> None:
@@ -28,10 +27,13 @@ def _outcome(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPT
     except LlamaChatError as error:
-        return _said(str(error), error.exit_code, _wants_traceback(arguments), getattr(error, "excerpt", ()))
-    except OSError as error:
-        return _said(_system_error(error), ExitCode.ERROR, _wants_traceback(arguments))
+        code = ExitCode.MEMORY if is_shortage(error) else error.exit_code
+        return _said(str(error), code, _wants_traceback(arguments), getattr(error, "excerpt", ()))
     except Exception as error:
+        if is_shortage(error):
+            return _said(f"there is not enough memory: {ADVICE}", ExitCode.MEMORY, _wants_traceback(arguments))
+        if isinstance(error, OSError):
+            return _said(_system_error(error), ExitCode.ERROR, _wants_traceback(arguments))
         said = f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)"
         return _said(said, ExitCode.ERROR, _wants_traceback(arguments))
 
@@ -73,7 +75,9 @@ def _run(arguments: list[str]) -> int:
     except Abort:
         return ExitCode.INTERRUPT
     except WrongUsage as error:
-        raise UsageError(_sentence(error)) from error
+        from llamachat.cli.mistakes import sentence
+
+        raise UsageError(sentence(error)) from error
 
 
 def _check_text(argument: str) -> None:
@@ -117,19 +121,6 @@ def _one_line(message: str) -> str:
     from llamachat.terminal.sanitize import clean_line
 
     return clean_line(message)
-
-
-def _sentence(error: Any) -> str:
-    """Typer's message in the voice of our own: no capital, no full stop, and the nearest option or where to look."""
-    message = error.format_message()
-    if possible := getattr(error, "possibilities", None):
-        import difflib
-
-        close = difflib.get_close_matches(error.option_name, possible, 1) or possible
-        return f"no such option: {error.option_name}; did you mean {close[0]}?"
-    message = re.sub(r" is not a valid (?:int|integer)(?: range)?\b", " must be a whole number", message)
-    message = re.sub(r" is not a valid float(?: range)?\b", " must be a number", message)
-    return f"{message[:1].lower()}{message[1:].rstrip('.')} (--help lists what there is)"
 
 
 def _system_error(error: OSError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import cache
 from pathlib import Path
 
@@ -21,10 +22,22 @@ def read_at_most(path: Path, most: int = LARGEST_TEXT, name: str = "") -> bytes:
         with path.open("rb") as file:
             content = file.read(most + 1)
     except OSError as error:
-        raise UsageError(f"{name}: {error.strerror or error}") from error
+        raise UsageError(f"{name}: {reason(error)}") from error
     if len(content) > most:
         raise UsageError(f"{name} has more than {most} bytes, which is too much here")
     return content
+
+
+def reason(error: OSError) -> str:
+    """What the operating system says is wrong with a file, in words of this program."""
+    known = {
+        errno.ENOENT: "no such file",
+        errno.ENOTDIR: "no such file",
+        errno.EISDIR: "is a directory",
+        errno.EACCES: "no permission to read it",
+        errno.ENAMETOOLONG: "the name is too long for a file",
+    }
+    return known.get(error.errno or 0) or error.strerror or str(error)
 
 
 def read_again(path: Path, most: int = LARGEST_TEXT, name: str = "") -> bytes:

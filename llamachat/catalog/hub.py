@@ -2,18 +2,15 @@
 
 import errno
 import logging
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from llamachat.catalog.references import HubModel, Reference, chosen, models_of, parse_reference
 from llamachat.catalog.splits import part_names
-from llamachat.catalog.storage import Progress, file_name, storing
-from llamachat.errors import LlamaChatError, UsageError
-
-_FORM = "hf:owner/repository/file.gguf"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+from llamachat.catalog.storage import Progress, storing
+from llamachat.errors import LlamaChatError
 
 # What huggingface_hub raises, the more special class first, and what it means to a person.
 _SENTENCES = (
@@ -31,30 +28,30 @@ _SENTENCES = (
 )
 
 
-def fetch_from_hub(reference: str, progress: Progress) -> Path:
+def fetch_from_hub(address: str, progress: Progress) -> Path:
     """The file `hf:owner/repo/file.gguf` in the Hugging Face cache; of a split model all files, and the first's path.
 
-    Raises UsageError for another form, LlamaChatError with what huggingface_hub reports in one sentence,
-    ModelFileError if what came is not a GGUF file.
+    Where the address names no file, the repository is asked: see `chosen`. Raises UsageError for another form,
+    LlamaChatError with what huggingface_hub reports in one sentence, ModelFileError if what came is not a GGUF file.
     """
-    repo, name = parse_reference(reference)
-    folder, slash, last = name.rpartition("/")
-    paths = [_fetch_file(repo, f"{folder}{slash}{part}", progress) for part in part_names(last)]
+    reference = parse_reference(address)
+    path = reference.file or chosen(reference, models_at(reference)).path
+    folder, slash, last = path.rpartition("/")
+    paths = [_fetch_file(reference.repo, f"{folder}{slash}{part}", progress) for part in part_names(last)]
     from llamachat.engine.gguf import open_gguf  # numpy
 
     open_gguf(paths[0])
     return paths[0]
 
 
-def parse_reference(reference: str) -> tuple[str, str]:
-    """Repository ("owner/name") and file in it ("a.gguf", "folder/a.gguf"). Raises UsageError."""
-    owner, _, rest = reference.removeprefix("hf:").partition("/")
-    name, _, file = rest.partition("/")
-    parts = [owner, name, *file.split("/")]
-    if not all(_NAME.fullmatch(part) for part in parts):
-        raise UsageError(f"{reference}: not of the form {_FORM}")
-    file_name(file, reference)
-    return f"{owner}/{name}", file
+def models_at(reference: Reference) -> list[HubModel]:
+    """The models of a repository, the smallest first. Raises LlamaChatError as `fetch_from_hub`."""
+    import huggingface_hub
+
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    with _translated(reference.repo, "the list of files"):
+        entries = huggingface_hub.HfApi().list_repo_tree(reference.repo, recursive=True)
+        return models_of({one.path: one.size for one in entries if hasattr(one, "size")})
 
 
 def _fetch_file(repo: str, file: str, progress: Progress) -> Path:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from llamachat import __version__, cli
-from llamachat.cli.everywhere import Color, Everywhere, Profile
+from llamachat.cli.everywhere import Color, Everywhere, NoInput, Profile
 from llamachat.cli.groups import flattened
 from llamachat.cli.help import program_page
 from llamachat.cli.settings.command import SettingsCommand
@@ -126,6 +126,7 @@ def _program(
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
     profile: Profile = None,
     color: Color = "auto",
+    no_input: NoInput = False,
 ) -> None:
     # What --debug asks for, and --version as the first argument, is done in __main__.
     if version:

@@ -1,25 +1,26 @@
 """`llamachat chat`: a conversation through the model's own chat template."""
 
-import sys
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from typer import Context, Option
+from typer import Context
 
 from llamachat.cli import loading
+from llamachat.cli.chat_beginning import begun
+from llamachat.cli.chat_choice import ChatChoice, IfOpen
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.groups import typed
 from llamachat.cli.looks import LooksChoice
-from llamachat.cli.options import LengthChoice, ModelChoice, System, Verbose
-from llamachat.cli.prompt import read_file, read_stdin
+from llamachat.cli.options import LengthChoice, ModelChoice, Verbose
 from llamachat.cli.speculation import SpeculationChoice
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.cli.tool_choice import ToolChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import ExitCode, UsageError
+from llamachat.terminal.asking import may_converse
+from llamachat.terminal.messages import with_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,69 +32,7 @@ if TYPE_CHECKING:
     from llamachat.terminal.keeper import Decide
     from llamachat.terminal.speaker import Speaker
 
-
-class OnFull(StrEnum):
-    """What becomes of a talk that the context cannot hold."""
-
-    SHIFT = "shift"
-    SUMMARIZE = "summarize"
-    STOP = "stop"
-
-
-class IfOpen(StrEnum):
-    """What becomes of a chat that another program is in."""
-
-    ASK = "ask"
-    FORK = "fork"
-    READ_ONLY = "read-only"
-    QUIT = "quit"
-
-
-@dataclass(frozen=True)
-class ChatChoice:
-    """Which chat, and what is kept of it."""
-
-    session: Annotated[
-        str | None,
-        Option(
-            "--session", metavar="NAME", help="Go on with the chat of this name or number, or begin one of this name."
-        ),
-    ] = None
-    resume: Annotated[bool, Option("--continue", "-C", help="Go on with the last chat.")] = False
-    save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is kept.")] = True
-    if_open: Annotated[
-        IfOpen,
-        Option("--if-open", help="When another llamachat is in the chat: ask (where nobody can be asked, fork), go "
-               "on in a copy, in memory only, or not at all."),
-    ] = IfOpen.ASK  # fmt: skip
-    system: System = None
-    system_file: Annotated[Path | None, Option("--system-file", metavar="FILE", help="The same, from a file.")] = None
-    on_full: Annotated[
-        OnFull,
-        Option("--on-full", help="When the context is full: forget the oldest turns, keep a summary of them, or stop."),
-    ] = OnFull.SHIFT
-    cache_budget: Annotated[
-        int,
-        Option("--cache-budget", min=0, metavar="MIB", help="So much of what models have computed of chats is kept, so "
-               "that they go on at once; 0 keeps none."),
-    ] = 2048  # fmt: skip
-
-    def __post_init__(self) -> None:
-        if self.system is not None and self.system_file is not None:
-            raise UsageError("--system and --system-file exclude one another: give one of them")
-        if self.session is not None and self.resume:
-            raise UsageError("--session and --continue exclude one another: give one of them")
-        if not self.save and self.goes_on:
-            raise UsageError("--no-save keeps nothing: it cannot be combined with --session and --continue")
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether it was said in which chat."""
-        return self.resume or self.session is not None
-
-    def told(self) -> str | None:
-        """What the model is told before."""
-        return self.system if self.system_file is None else read_file(self.system_file)
+    Files = Sequence[tuple[str, str]]
 
 
 def chat(
@@ -109,36 +48,44 @@ def chat(
     looks: LooksChoice,
     verbose: Verbose = False,
 ) -> int:
-    """Talk with a model.
+    """Chat with a model.
 
-    Ctrl+C stops an answer, Ctrl+D leaves, /help lists the commands. Each chat is kept: --continue goes on with the last
-    one, `llamachat sessions` lists them. Where standard input or output is not a terminal, all of standard input is one
-    message, and its answer all output; it is kept where --session or --continue say in which chat.
+    Ctrl+C stops an answer, Ctrl+D quits, /help lists the commands. Each chat is kept: --continue resumes the last one,
+    `llamachat sessions` lists them. Text in a pipe is the first message; the chat then continues at the terminal. Where
+    standard output is no terminal, there is one answer and nothing else; it is kept where --session or --continue say
+    in which chat.
     """
     looks.apply()
-    options, system, given = length.options(sampling, constraint), choice.told(), tools.given()
-    if given and options.grammar is not None:
+    system, given, files = choice.told(), tools.given(), choice.attached()
+    if given and constraint.source is not None:
         raise UsageError("--tools has a grammar of its own: it cannot be combined with another one")
-    talking = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-    message = "" if talking else read_stdin()
-    if not talking and not message:
-        raise UsageError("standard input is empty: there is no message to answer")
-    if not talking and not tools.yes and any(tool.command for tool in given):
+    beginning = begun(choice)
+    options = length.options(sampling, constraint, endless=beginning.converses)
+    if not beginning.converses and not tools.yes and any(tool.command for tool in given):
         raise UsageError("--tools: nobody can be asked here before a command is run; --yes runs them without asking")
     with ExitStack() as stack:
-        with _unseen(talking):
+        with _unseen(beginning.converses):
             opened = stack.enter_context(loading.open_speaker(model, options, speculation))
         speaker = replace(opened, template=template.chosen(opened.model)).answering()
         setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, typed(context))
-        if talking:
-            return _talk(setting, speaker, system, stack)
-        if choice.goes_on or given or template.reasoning is Reasoning.HIDE:
-            return _ask(setting, speaker, system, stack, message)
-        answer = speaker.speak(speaker.prompt(message, system))
-        speaker.output.end_line()
-        if verbose:
-            speaker.report(answer)
-        return ExitCode.INTERRUPT if answer.reason == "cancelled" else ExitCode.DONE
+        if beginning.converses:
+            return _talk(setting, speaker, system, stack, (beginning.first, files))
+        if choice.goes_on or given or template.reasoning is Reasoning.HIDE or beginning.lines:
+            return _ask(setting, speaker, system, stack, (beginning.messages(), files))
+        return _answer(setting, speaker, system, with_files(files, beginning.first))
+
+
+def _answer(setting: "_Setting", speaker: "Speaker", system: str | None, message: str) -> int:
+    """One message that belongs to no chat, and its answer."""
+    from llamachat.terminal.outgrowing import tell_ending
+
+    answer = replace(speaker, tells_shift=True).speak(speaker.prompt(message, system))
+    speaker.output.end_line()
+    if setting.verbose:
+        speaker.report(answer)
+    else:
+        tell_ending(answer.reason, speaker.context.n_ctx)
+    return ExitCode.INTERRUPT if answer.reason == "cancelled" else ExitCode.DONE
 
 
 @dataclass(frozen=True)
@@ -156,29 +103,38 @@ class _Setting:
     typed: frozenset[str] = frozenset()
 
 
-def _talk(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack) -> int:
-    """A talk on a terminal."""
+def _talk(
+    setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
+) -> int:
+    """A chat on a terminal. begins: the first message, "" for none, and the files that go with it."""
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
 
-    talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.save)
+    talk, begins_now = _opened(setting, speaker, system, stack, keep=setting.choice.save)
     try:
-        ChatLoop(talk, setting.looks.vi).run(resumed=not begun)
+        talk.attached = list(begins[1])
+        ChatLoop(talk, setting.looks.vi).run(resumed=not begins_now, first=begins[0])
     finally:  # also when the terminal is closed
         _left(talk)
     return ExitCode.DONE
 
 
-def _ask(setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, message: str) -> int:
-    """One message and its answer; what else there is to say goes to standard error."""
+def _ask(
+    setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, asks: "tuple[Iterable[str], Files]"
+) -> int:
+    """Messages and their answers; what else there is to say goes to standard error. asks: the messages, the files."""
     from llamachat.terminal.output import note
 
-    talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on, aside=note)
+    talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on)
+    talk.aside, talk.attached = note, list(asks[1])
     try:
-        talk.ask(message)
-        speaker.output.end_line()
+        for message in asks[0]:
+            talk.ask(message)
+            speaker.output.end_line()
+            if talk.last is None or talk.last.reason == "cancelled":
+                return ExitCode.INTERRUPT
     finally:
         _left(talk)
-    return ExitCode.INTERRUPT if talk.last is None or talk.last.reason == "cancelled" else ExitCode.DONE
+    return ExitCode.DONE
 
 
 def _opened(
@@ -245,8 +201,7 @@ def _decide(choice: IfOpen) -> "Decide":
 
     if choice is not IfOpen.ASK:
         return lambda _: choice.value
-    talking = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
-    return ask_person if talking else lambda _: FORK
+    return ask_person if may_converse() else lambda _: FORK
 
 
 def _left(talk: "Chat") -> None:

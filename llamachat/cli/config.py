@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ from typer import Argument, Context, Option
 
 from llamachat.cli.settings.file import config_path
 from llamachat.errors import LlamaChatError, UsageError
+from llamachat.terminal.asking import may_converse
 
 
 def config(
@@ -67,7 +67,7 @@ def _edit(path: Path, context: Context) -> None:
     from llamachat.cli.settings.survey import survey
     from llamachat.terminal.output import note
 
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+    if not may_converse():
         raise UsageError(f"config edit needs a terminal; the file is {path}")
     if not path.exists():
         _begin(path, context)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from typer import Option
 
+from llamachat.terminal.asking import never_ask
 from llamachat.terminal.colour import When, choose_colour
 
 Profile = Annotated[
@@ -17,15 +18,21 @@ Color = Annotated[
     Option("--color", metavar="WHEN", help="auto, always or never; auto obeys NO_COLOR, CLICOLOR_FORCE and TERM. "
            "--no-color is never."),
 ]  # fmt: skip
+NoInput = Annotated[
+    bool, Option("--no-input", help="Never ask: what would ask ends with exit code 2 and says which option to give.")
+]
 
 
 @dataclass(frozen=True)
 class Everywhere:
-    """Which profile counts, and whether there is colour."""
+    """Which profile counts, whether there is colour, and whether a person may be asked."""
 
     profile: Profile = None
     color: Color = "auto"
+    no_input: NoInput = False
 
     def apply(self) -> None:
         """Lets the rest of the program know."""
         choose_colour(self.color)
+        if self.no_input:
+            never_ask()

@@ -6,8 +6,9 @@ an option of its own. So an option that several commands share is declared once,
 
 import copy
 import inspect
+import math
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, Protocol, get_args, get_origin, runtime_checkable
@@ -16,6 +17,7 @@ from typer import Context, Option
 from typer.models import OptionInfo
 
 from llamachat.cli.guide import panel
+from llamachat.cli.settings.command import REMARKS
 from llamachat.cli.settings.defaults import CHECK, Defaults
 from llamachat.cli.settings.fitting import Found, fitting
 
@@ -66,6 +68,8 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
                 values[name].check_typed(typed(context))
         if context is not None and context.meta.get(CHECK):
             return None
+        if context is not None and not values.get("quiet"):
+            _tell(context.meta.get(REMARKS, ()))
         return command(**{name: values[name] for name in signature.parameters})
 
     more = {item.name: item for item in _options(also)} if also is not None else {}
@@ -78,6 +82,14 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
     call.__annotations__ = {}
     vars(call)["__signature__"] = inspect.Signature(ordered)
     return call
+
+
+def _tell(remarks: Sequence[str]) -> None:
+    """Says on standard error what was understood, but changes nothing."""
+    from llamachat.terminal.output import note
+
+    for remark in remarks:
+        note(remark)
 
 
 def _is_on(context: Context, name: str) -> bool:
@@ -148,9 +160,12 @@ def _annotation(item: Field[Any]) -> Any:
     several = not (item.type in (int, float, bool) or data.get("single"))
     single: Any = str if data.get("single") else item.type
     kind: Any = list[str] | None if several else single | None
+    bounds = data.get("bounds")
+    least, most = (bounds.least, bounds.most) if bounds is not None else (None, math.inf)
     more = " May be given several times." if several else ""
     text = _sentence(data["help"]) + more + _default_text(item)
-    return Annotated[kind, Option(*names, metavar=metavar, help=text, show_default=False)]
+    limits: dict[str, Any] = {"min": least, "max": None if math.isinf(most) else most}
+    return Annotated[kind, Option(*names, metavar=metavar, help=text, show_default=False, **limits)]
 
 
 def _default_text(item: Field[Any]) -> str:

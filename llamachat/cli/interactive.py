@@ -1,6 +1,6 @@
 """`llamachat interactive`: the classic mode, a text that model and person write in turns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from typer import Option
@@ -13,6 +13,7 @@ from llamachat.cli.prompt_cache import PromptCacheChoice
 from llamachat.cli.speculation import SpeculationChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
+from llamachat.terminal.asking import input_is_forbidden
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,11 @@ def interactive(
     line that ends with \ goes on in the next line, and one that ends with / is taken without its line break. -n counts
     the tokens of both; when they are used up it is the person's turn.
     """
+    if input_is_forbidden():
+        raise UsageError("interactive waits for what you type, and --no-input forbids to ask: use `llamachat run`")
     if STDIN in (prompt.file or ()):
         raise UsageError("-f -: standard input is where the person types in this mode; give the prompt in a file")
-    text, options = turns.text(optional_prompt(prompt, stdin=False)), length.options(sampling, constraint)
+    text, options = turns.text(optional_prompt(prompt, stdin=False)), length.options(sampling, constraint, True)
     with loading.open_speaker(model, options, speculation) as speaker:
         from llamachat.terminal.interactive import Interactive, Looks, Wording  # the engine, which --help does without
 
@@ -90,4 +93,5 @@ def interactive(
             several_lines=turns.multiline_input,
         )
         looks = Looks(turns.color, turns.display_prompt)
+        speaker = replace(speaker, tells_shift=True)
         return Interactive(speaker, wording, looks, kept.keeper()).run(text, turns.interactive_first)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from typer import Option
 
-from llamachat.cli.options import System
+from llamachat.cli.options import System, SystemFile
+from llamachat.cli.prompt import system_text
 from llamachat.errors import UsageError
 
 
@@ -29,6 +30,7 @@ class Manner:
     ] = None  # fmt: skip
     chat: Annotated[bool | None, Option("--chat", help="As --template chat.", show_default=False)] = None
     system: System = None
+    system_file: SystemFile = None
     parallel: Annotated[
         int | None,
         Option("--parallel", "-np", min=1, max=64, metavar="N", help="N answers side by side: that many of one prompt, "
@@ -51,8 +53,16 @@ class Manner:
         if self.chat is not None and self.template is not None and self.chat != (self.template is Form.CHAT):
             said = "--chat" if self.chat else "--no-chat"
             raise UsageError(f"{said} and --template {self.template} exclude one another: give one of them")
-        if self.system is not None and not self.answers:
-            raise UsageError("--system is part of a chat: give --chat too, or put the text into the prompt")
+        if self.system is not None and self.system_file is not None:
+            raise UsageError("--system and --system-file exclude one another: give one of them")
+        for name in ("system", "system_file"):
+            if getattr(self, name) is not None and not self.answers:
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(f"{option} is part of a chat: give --chat too, or put the text into the prompt")
+
+    def told(self) -> str | None:
+        """The system prompt. Raises UsageError for a file that cannot be read."""
+        return system_text(self.system, self.system_file)
 
     @property
     def answers(self) -> bool:

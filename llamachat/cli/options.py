@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
 Verbose = Annotated[bool, Option("--verbose", "-v", help="Say on standard error what is done and how fast.")]
-System = Annotated[str | None, Option("--system", metavar="TEXT", help="What the model is told before the talk.")]
+System = Annotated[str | None, Option("--system", metavar="TEXT", help='The system prompt, as in "Answer briefly."')]
+SystemFile = Annotated[Path | None, Option("--system-file", metavar="FILE", help="The same, from a file.")]
 Files = Annotated[
     list[Path] | None,
     Option("--file", "-f", metavar="FILE", help="A file to append to the prompt, after a blank line; `-` is standard "
@@ -79,36 +80,41 @@ class LengthChoice:
     """Where an answer ends."""
 
     n_predict: Annotated[
-        int,
-        Option("--n-predict", "--predict", "-n", min=-2, metavar="N", help="At most N tokens; -1 = until the model "
-               "ends, -2 = until the context is full."),
-    ] = -1  # fmt: skip
+        int | None,
+        Option("--n-predict", "--predict", "-n", min=-2, metavar="N", help="At most N tokens; -1: without end, old "
+               "tokens are forgotten when the context is full; -2: until the context is full. [default: until the "
+               "model ends, or the context is full]"),
+    ] = None  # fmt: skip
     stop: Annotated[
         list[str] | None, Option("--stop", metavar="TEXT", help="End before TEXT. May be given several times.")
     ] = None
     keep: Annotated[
         int,
-        Option("--keep", min=-1, metavar="N", help="Of a full context keep the first N tokens, forget half of the "
-               "others, and go on; -1 = the whole prompt."),
+        Option("--keep", min=-1, metavar="N", help="When the context is full, keep the first N tokens, forget half of "
+               "the others and continue; -1: keep the whole prompt."),
     ] = 0  # fmt: skip
     context_shift: Annotated[
-        bool, Option("--context-shift/--no-context-shift", help="Whether to go on when the context is full.")
+        bool,
+        Option("--context-shift/--no-context-shift", help="Whether a full context may forget its oldest tokens."),
     ] = True
 
     def __post_init__(self) -> None:
         if "" in (self.stop or ()):
             raise UsageError("--stop: an empty text would stop the model before its first word")
 
-    def options(self, sampling: "SamplingOptions", constraint: ConstraintChoice | None = None) -> "GenerationOptions":
-        """The engine's options for one answer."""
-        from llamachat.engine.generate import GenerationOptions  # numpy, which --help does without
+    def options(
+        self, sampling: "SamplingOptions", constraint: ConstraintChoice | None = None, endless: bool = False
+    ) -> "GenerationOptions":
+        """The engine's options for one answer. endless: old tokens are forgotten also where nobody asks for that."""
+        from llamachat.engine.generate import UNLIMITED, GenerationOptions  # numpy, which --help does without
 
+        shifts = self.context_shift and (endless or self.keep != 0 or self.n_predict == UNLIMITED)
         return GenerationOptions(
             sampling=sampling,
-            max_tokens=self.n_predict,
+            max_tokens=UNLIMITED if self.n_predict is None else self.n_predict,
             stop=tuple(self.stop or ()),
             grammar=constraint.source if constraint is not None else None,
-            n_keep=self.keep if self.context_shift else None,
+            n_keep=self.keep if shifts else None,
         )
 
 

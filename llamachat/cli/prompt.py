@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llamachat.cli.options import PromptChoice
 from llamachat.errors import UsageError
-from llamachat.files import LARGEST_TEXT, read_at_most
+from llamachat.files import LARGEST_TEXT, read_at_most, reason
 
 STDIN = Path("-")
 
@@ -19,7 +19,7 @@ def prompt_text(choice: PromptChoice, text: str | None = None) -> str:
     """
     prompt = optional_prompt(choice, text, stdin=True)
     if not prompt:
-        raise UsageError("the prompt is empty: give -p TEXT, -f FILE, or a text on standard input")
+        raise UsageError("the prompt is empty: give -p TEXT, or the text alone, -f FILE, or a text on standard input")
     return prompt
 
 
@@ -40,13 +40,18 @@ def read_files(files: Sequence[Path], *, stdin: bool) -> str:
     return joined(read_stdin() if file == STDIN else read_file(file) for file in [*files, *([STDIN] if piped else [])])
 
 
+def system_text(text: str | None, file: Path | None) -> str | None:
+    """The system prompt, given as it is or in a file. Raises UsageError for a file that cannot be read."""
+    return text if file is None else read_file(file, f"--system-file {file}")
+
+
 def read_file(path: Path, name: str = "") -> str:
     """The text of a file, without one newline at its end. Raises UsageError if it cannot be read, or is not UTF-8.
 
     name: what the file is called in messages.
     """
     name = name or f"-f {path}"
-    return _decoded(read_at_most(path, name=name), name)
+    return decoded(read_at_most(path, name=name), name)
 
 
 def read_stdin() -> str:
@@ -56,18 +61,19 @@ def read_stdin() -> str:
     try:
         content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
     except OSError as error:
-        raise UsageError(f"standard input: {error.strerror or error}") from error
+        raise UsageError(f"standard input: {reason(error)}") from error
     if len(content) > LARGEST_TEXT:
         raise UsageError(f"standard input has more than {LARGEST_TEXT} bytes, which is too much for a prompt")
-    return _decoded(content, "standard input")
+    return decoded(content, "standard input")
 
 
 def argument(text: str) -> str:
     """An argument as text; Python hides bytes that are not UTF-8 in it as lone surrogates. Raises as `read_file`."""
-    return _decoded(os.fsencode(text), "-p") if any("\ud800" <= c <= "\udfff" for c in text) else text
+    return decoded(os.fsencode(text), "-p") if any("\ud800" <= c <= "\udfff" for c in text) else text
 
 
-def _decoded(content: bytes, name: str) -> str:
+def decoded(content: bytes, name: str) -> str:
+    """Bytes as text, without one newline at the end. Raises UsageError for what is no UTF-8; name: for the message."""
     if b"\0" in content:
         raise UsageError(f"{name} is a binary file (a zero byte at offset {content.index(0)}); a prompt is UTF-8 text")
     try:

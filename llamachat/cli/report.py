@@ -48,7 +48,7 @@ class ReportChoice:
         if self.quiet and (self.verbose or self.timings):
             raise UsageError("--quiet and --verbose or --timings exclude one another: give one of them")
         if self.logprobs is not None and self.output is Format.TEXT:
-            raise UsageError("--logprobs are told in JSON: give --output json or jsonl, too")
+            raise UsageError("--logprobs needs --output json or jsonl")
 
     def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":
         """The samplers' settings with what is to be told of each token."""

@@ -21,6 +21,7 @@ from llamachat.cli.speculation import SpeculationChoice
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import EndedByLength, ExitCode
+from llamachat.terminal.outgrowing import tell_ending
 
 if TYPE_CHECKING:
     from llamachat.terminal.output import Output
@@ -42,17 +43,18 @@ def run(
 ) -> int:
     """Complete a prompt, for scripts and pipes.
 
-    Standard output gets the text and nothing else. The prompt is -p, then each -f, then standard input, with blank
-    lines between; or a prompt of the library (--prompt), with these as its input. It is continued as it stands,
+    Standard output gets the text and nothing else. The prompt is PROMPT or -p, then each -f, then standard input, with
+    blank lines between; or a prompt of the library (--prompt), with these as its input. It is continued as it stands,
     whatever the model; one that was trained to answer wants --chat, as in
-    `cat notes.txt | llamachat run --chat -p "Summarise:"`.
+    `cat notes.txt | llamachat run --chat "Summarise:"`. The text ends where the context is full; -n -1 continues
+    without end.
     """
     report.silence()
     asked = Asked(manner, model, prompt, speculation, kept).agreed(typed(context))
     manner, model, prompt, keeper = asked.manner, asked.model, asked.prompt, asked.kept.keeper()
     options = prompt.length(length).options(report.sampling(sampling), constraint)
     data = prompt.data() if manner.prompts is None else None
-    wanted = Wanted(template, prompt.system(manner.system, data), manner.answers)
+    wanted = Wanted(template, prompt.system(manner.told(), data), manner.answers)
     if manner.many:
         lines = many_lines(prompt, manner, options, data)
         if manner.dry_run:
@@ -65,7 +67,7 @@ def run(
         speaker = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
         ids = speaker.prompt(worded.text, wanted.system) if manner.answers else speaker.raw_prompt(worded)
         ids = keeper.take_over(speaker, ids) if keeper is not None else ids
-        speaker = replace(speaker, output=_output(speaker, ids, wanted, report))
+        speaker = replace(speaker, output=_output(speaker, ids, wanted, report), tells_shift=True)
         answer = _spoken(speaker, ids, report.echoed(worded.text, manner.answers))
         if keeper is not None:
             keeper.keep(speaker, len(ids))
@@ -101,6 +103,7 @@ def _tell(speaker: "Speaker", answer: "Answer", report: ReportChoice) -> None:
     wanted = report.verbose or report.timings
     if wanted or (speaker.status.enabled and report.output is Format.TEXT):
         speaker.report(answer, wanted)
+    tell_ending(answer.reason, speaker.context.n_ctx)
 
 
 def _code(answer: "Answer", manner: Manner) -> int:

@@ -13,6 +13,7 @@ from llamachat.cli.report import ReportChoice
 from llamachat.cli.run_prompt import RunPrompt
 from llamachat.cli.template_choice import Reasoning
 from llamachat.errors import EndedByLength, ExitCode
+from llamachat.terminal.outgrowing import tell_endings
 
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
@@ -53,6 +54,7 @@ def answer_many(
     for stop in stops:
         if stop.error is not None:
             raise stop.error
+    tell_endings(stops, job.n_ctx)
     reasons = {stop.reason for stop in stops}
     if "cancelled" in reasons:
         return ExitCode.INTERRUPT

@@ -1,15 +1,16 @@
 """The options of `run` that make its prompt: a text, files and standard input, or a prompt of the library."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+from typer import Argument, Option
 
 from llamachat.cli.options import Files, LengthChoice
-from llamachat.cli.prompt import argument, joined, read_file, read_files
+from llamachat.cli.prompt import STDIN, argument, joined, read_file, read_files
 from llamachat.errors import UsageError
 from llamachat.templates.text import Worded
 
@@ -24,6 +25,9 @@ PLACE = re.compile(r"\{\{input\}\}|\{input\}")
 class RunPrompt:
     """Where the prompt comes from."""
 
+    positional: Annotated[
+        str | None, Argument(metavar="[PROMPT]", help="The prompt, as with -p; `-` is standard input.")
+    ] = None
     text: Annotated[
         str | None,
         Option("--text", "-p", metavar="TEXT", help="The prompt. {input} in it is where files and standard input go, "
@@ -49,17 +53,33 @@ class RunPrompt:
     def __post_init__(self) -> None:
         if self.var and self.prompt_name is None:
             raise UsageError("--var sets a variable of a prompt: give --prompt NAME, too")
+        if self.positional == "":
+            raise UsageError("the prompt is empty: give -p TEXT, `-` for standard input, -f FILE or --prompt NAME")
+
+    def check_typed(self, names: Collection[str]) -> None:
+        """Raises UsageError for two prompts, and for a model where the prompt stands."""
+        if {"positional", "text"} <= set(names):
+            raise UsageError(f"the prompt is given twice, as {self.positional!r} and with -p: give one of them")
+        if "positional" in names and "model" not in names:
+            from llamachat.cli.model_words import check_text  # what other command lines do without
+
+            check_text(self.positional)
 
     def whole(self, data: str) -> Worded:
         """The prompt with this input, never empty. Raises UsageError where there is none."""
         prompt = Worded([(self._around(data), False)]) if self._filling is None else self._filled(self._filling, data)
         if not prompt.text:
-            raise UsageError("the prompt is empty: give -p TEXT, -f FILE, --prompt NAME, or a text on standard input")
+            raise UsageError(
+                "the prompt is empty: give -p TEXT, a text alone, -f FILE, --prompt NAME, or standard input"
+            )
         return prompt
 
     def data(self) -> str:
         """What files and standard input hold. Raises UsageError for what cannot be read, or is no text."""
-        return read_files(self.file or (), stdin=True)
+        files = list(self.file or ())
+        if self.positional == str(STDIN) and STDIN not in files:
+            files.append(STDIN)
+        return read_files(files, stdin=True)
 
     def _around(self, data: str) -> str:
         if self._text is None:
@@ -93,11 +113,12 @@ class RunPrompt:
     @cached_property
     def _text(self) -> str | None:
         """-p as it is meant."""
-        if self.text is None:
+        given = self.text if self.positional is None else self.positional
+        if given is None or self.positional == str(STDIN):
             return None
-        if _is_file(self.text):
-            return _included(self.text, "-p")
-        return self._unescaped(argument(_without_doubled(self.text)))
+        if _is_file(given):
+            return _included(given, "-p" if self.positional is None else "PROMPT")
+        return self._unescaped(argument(_without_doubled(given)))
 
     @cached_property
     def _filling(self) -> "Filling | None":

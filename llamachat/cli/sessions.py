@@ -1,7 +1,6 @@
 """`llamachat sessions`: the chats that are kept."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typer import Argument, Option
 
 from llamachat.errors import UsageError
+from llamachat.terminal.asking import agreed, may_ask
 
 if TYPE_CHECKING:
     from llamachat.session.chats import ChatStore, ChatSummary
@@ -52,7 +52,7 @@ def sessions(
     if most is not None and len(wanted) > most:
         raise UsageError(f"sessions {action} takes {most} words at most, not {len(wanted)}")
     if action not in ("list", "gc") and not wanted:
-        raise UsageError(f"sessions {action} needs to know what: llamachat sessions {action} {NEEDS[action]}")
+        raise UsageError(f"missing {NEEDS[action]}: llamachat sessions {action} {NEEDS[action]}")
     from llamachat.session.chats import ChatStore
 
     with ChatStore(database_path()) as store:
@@ -139,7 +139,7 @@ def _search(store: "ChatStore", wanted: list[str], output: Output) -> None:
 
 def _rename(store: "ChatStore", wanted: list[str], _output: Output) -> None:
     if len(wanted) < 2:
-        raise UsageError("sessions rename needs to know what: llamachat sessions rename CHAT NAME")
+        raise UsageError("missing NAME: llamachat sessions rename CHAT NAME")
     store.rename(store.find(wanted[0]), wanted[1])
 
 
@@ -174,13 +174,12 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
         raise UsageError(f"--yes deletes what is told by its whole name or its number: {wanted!r} is neither")
     chat = store.summary(named)
     if not yes:
-        if sys.stdin is None or not sys.stdin.isatty():
+        if not may_ask():
             raise UsageError("sessions delete asks before it deletes; where nobody can answer, give --yes")
         from llamachat.terminal.sanitize import clean_line
 
         title = clean_line(chat.name or chat.title)
-        answer = input(f"Delete chat {chat.id}, {title!r}, with {chat.n_messages} messages? [y/N] ")
-        if answer.strip().lower() not in ("y", "yes"):
+        if not agreed(f"Delete chat {chat.id}, {title!r}, with {chat.n_messages} messages?"):
             return
     from llamachat.session.history import InputHistory
     from llamachat.session.locks import ChatLock

@@ -17,6 +17,8 @@ DEFAULT_N_CTX: Final = 8192
 CTX_STEP: Final = 256
 OVERRIDE: Final = "LLAMACHAT_MEMORY"
 UNITS: Final[Mapping[str, int]] = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+RESERVED_ADDRESSES: Final = 200 * 10**6
+"""Bytes of addresses that the compiler, the threads' stacks and the C library take once a model is loaded."""
 UNLIMITED: Final = 1 << 60
 """A cgroup v1 limit beyond this means none."""
 
@@ -100,7 +102,7 @@ def available_memory(root: Path = Path("/")) -> int:
     if override := os.environ.get(OVERRIDE):
         return parse_size(override, OVERRIDE)
     free = _meminfo_available(root)
-    limits = [*_cgroup_v2_free(root), *_cgroup_v1_free(root)]
+    limits = [*_cgroup_v2_free(root), *_cgroup_v1_free(root), *_address_space_free(root)]
     return max(0, min([_system_memory() if free is None else free, *limits]))
 
 
@@ -134,6 +136,18 @@ def _cgroup_v1_free(root: Path) -> Iterator[int]:
         if limit is not None and used is not None and limit < UNLIMITED:
             stat = _statistics(folder / "memory.stat")
             yield limit - used + stat.get("total_inactive_file", 0) + stat.get("total_active_file", 0)
+
+
+def _address_space_free(root: Path) -> Iterator[int]:
+    """What `ulimit -v` leaves for a model: the limit, less what is in use and what compiling and threads will take."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    pages = _text(root / "proc/self/statm").split()
+    if limit != resource.RLIM_INFINITY and pages:
+        yield limit - int(pages[0]) * os.sysconf("SC_PAGE_SIZE") - RESERVED_ADDRESSES
 
 
 def _groups(root: Path, controller: str, mount: Path) -> Iterator[Path]:

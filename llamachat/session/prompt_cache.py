@@ -83,8 +83,8 @@ def write_prompt_cache(
 def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()) -> KeptPrompt:
     """The prompt that a file keeps, if it is one of these settings. parts: how the cache lies in memory.
 
-    Raises FileNotFoundError; UnusableCache, with the reason, for a file that is damaged or of another model or other
-    settings. Whether the cache itself is whole is checked by `fill`, which raises UnusableCache, too.
+    Raises FileNotFoundError, also for an empty file; UnusableCache, with the reason, for a file that is damaged or of
+    another model or other settings. Whether the cache itself is whole is checked by `fill`, which raises it, too.
     """
     try:
         with _regular(path).open("rb") as file:
@@ -92,6 +92,8 @@ def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
+        if _is_empty(path):  # as mktemp makes one: nothing is kept yet
+            raise FileNotFoundError(path) from error
         raise UnusableCache(f"{path} cannot be read as a prompt cache: {error}") from error
     header, start = _header(mapping, path)
     metadata = header.pop("__metadata__", None)
@@ -121,6 +123,13 @@ def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()
             packing.unpack(read, memory)
 
     return KeptPrompt(path, tokens.tolist(), metadata, fill)
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:
+        return False
 
 
 def _packing(metadata: Mapping[str, Any], parts: Parts, path: Path) -> Packing | None:

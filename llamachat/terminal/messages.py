@@ -8,6 +8,16 @@ from llamachat.session.chats import DONE, StoredMessage
 FILE = re.compile(r"File ([^\n]*):\n(`{3,})\n(.*?)\n\2\n\n", re.DOTALL)
 """A file before a message, as `with_files` writes it."""
 
+MOST_SHOWN = 8
+"""Lines of a message from a pipe that are shown."""
+
+
+def abridged(text: str) -> str:
+    """The message's first lines, and how many more there are."""
+    lines = text.splitlines()
+    more = len(lines) - MOST_SHOWN
+    return "\n".join(lines[:MOST_SHOWN]) + (f"\n... ({more} more lines)" if more > 0 else "")
+
 
 def with_files(files: Sequence[tuple[str, str]], text: str) -> str:
     """A message with the files before it; a file's fences are longer than any within it."""

@@ -10,6 +10,7 @@ from llamachat.library import chat_template, chat_tokens, raw_tokens
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
 from llamachat.terminal import statistics
+from llamachat.terminal.outgrowing import ShiftTeller
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.status import Status
 from llamachat.terminal.stream import Cancellable, Stream
@@ -58,7 +59,8 @@ class Both:
 class Speaker:
     """What an answer needs besides its prompt: where it is computed, how, and where it is shown.
 
-    load_s: how long it took to load the model. template: the chat template that was chosen, if any.
+    load_s: how long it took to load the model. template: the chat template that was chosen, if any. tells_shift: the
+    first time that old tokens are forgotten within an answer is said on standard error.
     """
 
     model: "Model"
@@ -69,6 +71,7 @@ class Speaker:
     speculation: Speculation | None = None
     load_s: float = 0.0
     template: ChatTemplate | None = None
+    tells_shift: bool = False
 
     def speak(self, prompt: Sequence[int], n_begun: int = 0) -> Answer:
         """Writes the continuation of the prompt's tokens to the output, piece by piece, and returns it.
@@ -80,12 +83,15 @@ class Speaker:
         events = generate(
             self.context, self.model.tokenizer, prompt, self.options, self._progress, self.speculation, n_begun
         )
+        shift = ShiftTeller(self.context.n_ctx, len(prompt) - n_begun, self.output.is_terminal)
         with Stream(events, self._engines(), self.output.idle) as stream:
             for event in stream:
                 if not said:
                     self.status.clear()
                 said.append(event)
                 self.output.event(event)
+                if self.tells_shift:
+                    shift.event(event)
         self.status.clear()
         ids = [event.id for event in said if isinstance(event, Token)]
         text = "".join(event.text for event in said)

@@ -8,7 +8,8 @@ import pytest
 from huggingface_hub import errors
 from tiny_gguf import tiny_gguf
 
-from llamachat.catalog.hub import fetch_from_hub, parse_reference
+from llamachat.catalog.hub import fetch_from_hub
+from llamachat.catalog.references import parse_reference
 from llamachat.catalog.storage import no_progress
 from llamachat.errors import LlamaChatError, ModelFileError, UsageError
 
@@ -94,8 +95,9 @@ def test_the_library_s_errors_become_sentences(
 
 @pytest.mark.parametrize(
     "reference",
-    ["hf:", "hf:owner", "hf:owner/repo", "hf:owner/repo/", "hf:owner/repo/x.bin", "hf:../repo/x.gguf",
-     "hf:owner/repo/../x.gguf", "hf:owner/repo//x.gguf", "hf:owner/re po/x.gguf", "hf:owner/repo/\x1bx.gguf"],
+    ["hf:", "hf:owner", "hf:owner/repo:", "hf:owner/repo:a b", "hf:owner/repo/", "hf:owner/repo/x.bin",
+     "hf:../repo/x.gguf", "hf:owner/repo/../x.gguf", "hf:owner/repo//x.gguf", "hf:owner/re po/x.gguf",
+     "hf:owner/repo/\x1bx.gguf"],
 )  # fmt: skip
 def test_a_reference_of_another_form_is_refused(reference: str) -> None:
     with pytest.raises(UsageError):

@@ -77,10 +77,10 @@ def test_a_model_without_its_option_is_told_where_it_belongs(llamachat, tmp_path
     for argument in ("tiny", str(path)):
         done = llamachat(command, argument, LLAMACHAT_MODELS=str(tmp_path))
         assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
-        assert f"unexpected argument {argument}: a model is given as -m {argument} " in done.stderr.decode()
+        assert f"-m {argument}" in done.stderr.decode()
 
 
 def test_any_other_argument_too_many_is_named(llamachat, tmp_path):
-    assert b"unexpected argument nothing (" in llamachat("run", "nothing").stderr
+    assert b"unexpected argument nothing (" in llamachat("models", "nothing").stderr
     tiny_gguf(tmp_path / "tiny.gguf")
     assert b"-m" not in llamachat("models", "tiny", LLAMACHAT_MODELS=str(tmp_path)).stderr

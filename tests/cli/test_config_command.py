@@ -161,5 +161,5 @@ def test_a_folder_that_cannot_be_made_is_named(terminal, environment, own_home):
 
 def test_a_file_that_cannot_be_read_is_an_error_of_its_own(path):
     path.mkdir()
-    with pytest.raises(LlamaChatError, match=r"config\.toml: Is a directory"):
+    with pytest.raises(LlamaChatError, match=r"config\.toml: is a directory"):
         run_app(["models"])

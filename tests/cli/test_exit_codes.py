@@ -24,7 +24,7 @@ from llamachat.errors import ExitCode
         pytest.param(["run", "-n", "-3", "-p", "a"], "--n-predict", id="number out of range"),
         pytest.param(["run", "-c", "0", "-p", "a"], "--ctx-size", id="context of nothing"),
         pytest.param(["run", "-t", "0", "-p", "a"], "--threads", id="no thread"),
-        pytest.param(["run", "--top-p", "3", "-p", "a"], "top_p", id="sampling option out of range"),
+        pytest.param(["run", "--top-p", "3", "-p", "a"], "--top-p", id="sampling option out of range"),
         pytest.param(["run", "--stop", "", "-p", "a"], "stop", id="empty stop text"),
         pytest.param(["run", "--system", "be nice", "-p", "a"], "--chat", id="system text without a chat"),
         pytest.param(["run"], "-p TEXT", id="no prompt"),
@@ -127,10 +127,20 @@ def test_a_mistyped_option_is_told_the_nearest_one_and_nothing_else(llamachat):
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["-n", "abc"], b"'abc' must be a whole number"), (["--temp", "abc"], b"'abc' must be a number")],
+    [
+        (["-n", "abc"], b"--n-predict: give a whole number, -2 or more, not 'abc'"),
+        (["--temp", "abc"], b"--temp: give a number from 0 to 1000, not 'abc'"),
+        (["--temp", "-1"], b"--temp: give a number from 0 to 1000, not -1\n"),
+        (["-t", "0"], b"--threads: give 1 or more, not 0\n"),
+        (["-o", "jsno"], b"--output: give text, json or jsonl, not 'jsno'; did you mean json?"),
+        (["--logprobs", "3"], b"--logprobs needs --output json or jsonl"),
+        (["--color", "purple"], b"--color: give auto, always or never, not 'purple'"),
+        (["-m"], b"-m needs a value behind it"),
+    ],
 )
 def test_what_a_number_must_be_is_said_in_words(llamachat, arguments, said):
     done = llamachat("run", "-p", "x", *arguments)
+    assert done.returncode == ExitCode.USAGE
     assert said in done.stderr
     assert b"not a valid" not in done.stderr
 

@@ -43,12 +43,12 @@ def test_options_stand_under_the_heading_of_their_group():
     assert [one.names for one in found["Prompt"]][:2] == ["-p, --text TEXT", "-f, --file FILE"]
     assert "--temp, --temperature X" in [one.names for one in found["Sampling"]]
     assert list(found)[-1] == "Everywhere"
-    assert [one.names.split()[0] for one in found["Everywhere"]] == ["--profile", "--color", "-h,"]
+    assert [one.names.split()[0] for one in found["Everywhere"]] == ["--profile", "--color", "--no-input", "-h,"]
 
 
 def test_defaults_and_bounds_are_said():
     said = {one.setting: one.said for entries in panels(APP.commands["run"]).values() for one in entries}
-    assert said["temp"].endswith("[default: 0.8]")
+    assert said["temp"].endswith("[default: 0.8; from 0 to 1000]")
     assert said["threads"].endswith("[default: one per core; 1 or more]")
     assert said["context_shift"].endswith("[default: on]")
     assert said["draft_p_min"].endswith("[default: 0.75; from 0 to 1]")

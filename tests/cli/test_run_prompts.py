@@ -81,9 +81,9 @@ def test_the_prompt_is_continued_as_it_stands_whatever_template_the_model_has(se
         (["-p", "a {input}"], "the prompt says {input}, and there is none"),
         (
             ["-p", "@/no/such/file"],
-            "-p @/no/such/file: No such file or directory; a text that begins with @ is written @@",
+            "-p @/no/such/file: no such file; a text that begins with @ is written @@",
         ),
-        (["-p", "@/dev"], "-p @/dev: Is a directory"),
+        (["-p", "@/dev"], "-p @/dev: is a directory"),
         ([], "the prompt is empty: give -p TEXT"),
         (["--chat", "--template", "raw", "-p", "x"], "--chat and --template raw exclude one another"),
         (["--no-chat", "--template", "chat", "-p", "x"], "--no-chat and --template chat exclude one another"),

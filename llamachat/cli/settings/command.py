@@ -5,9 +5,16 @@ from typing import Any
 from typer.core import TyperCommand
 
 from llamachat.cli.help import page
+from llamachat.cli.peers import translated
 from llamachat.cli.settings.defaults import Defaults
-from llamachat.cli.words import spelled_out
-from llamachat.errors import LlamaChatError, UsageError
+from llamachat.cli.words import check_given_once, spelled_out
+from llamachat.errors import UsageError
+
+REMARKS = "llamachat.remarks"
+"""The entry of a context's `meta` with what a person should know of the words of the command line."""
+
+PROMPTS = ("message", "positional")
+"""Arguments that are a text."""
 
 
 class SettingsCommand(TyperCommand):
@@ -16,22 +23,27 @@ class SettingsCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the command line, with the settings as defaults. Raises UsageError for an argument too many."""
         ctx.default_map, ctx.allow_extra_args = Defaults(ctx), True
-        rest = super().parse_args(ctx, list(spelled_out(args, self)))
+        words, ctx.meta[REMARKS] = translated(args, self)
+        words = list(spelled_out(words, self))
+        check_given_once(words, self)
+        rest = super().parse_args(ctx, words)
         if rest and not ctx.resilient_parsing:
-            raise UsageError(f"unexpected argument {rest[0]}{self._meant_by(rest[0])} (--help lists what there is)")
+            raise UsageError(f"unexpected argument {rest[0]}{self._meant_by(ctx, rest[0])}")
         return rest
 
-    def _meant_by(self, argument: str) -> str:
-        """What was meant by an argument too many, where that is a model."""
-        if not any(parameter.name == "model" for parameter in self.params):
-            return ""
-        from llamachat.catalog import resolve  # what a right command line does without
+    def _meant_by(self, ctx: Any, extra: str) -> str:
+        """What was meant by an argument too many: a model, or a prompt without quotes."""
+        from llamachat.cli.model_words import is_model  # what a right command line does without
 
-        try:
-            resolve(argument)
-        except LlamaChatError:
-            return ""
-        return f": a model is given as -m {argument}"
+        arguments = [one for one in self.params if one.param_type_name == "argument"]
+        first = [str(ctx.params[one.name]) for one in arguments if ctx.params.get(one.name)]
+        if any(parameter.name == "model" for parameter in self.params):
+            for word in (*first, extra):
+                if is_model(word):
+                    return f": a model is given as -m {word}"
+        if any(one.name in PROMPTS for one in arguments):
+            return ": put a text of several words in quotes"
+        return " (--help lists what there is)"
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help, with the defaults that are built in."""

@@ -16,7 +16,15 @@ Values = Mapping[str, Any]
 Make = Callable[[Values], Any]
 
 DEPENDENT = frozenset(
-    {"logprobs", "lookup_cache_static", "prompt_cache_all", "prompt_cache_ro", "prompt_cache_type", "system"}
+    {
+        "logprobs",
+        "lookup_cache_static",
+        "prompt_cache_all",
+        "prompt_cache_ro",
+        "prompt_cache_type",
+        "system",
+        "system_file",
+    }
 )
 """Settings that mean nothing without another option, and wait for it."""
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
+from llamachat.engine.gguf.unlike import FETCH_AGAIN, INCOMPLETE
 from llamachat.errors import ModelFileError
 
 T = TypeVar("T")
@@ -71,10 +72,14 @@ class Cursor:
         """The error to raise about this place; `where` is a name from the file, or empty for the position."""
         return ModelFileError(message, self.path, shown(where) if where else f"at byte {self.at}")
 
+    def incomplete(self, how: str, where: str = "") -> ModelFileError:
+        """The error to raise where the file is too short for what it says of itself."""
+        return self.fail(f"{how}: {INCOMPLETE}; {FETCH_AGAIN}", where)
+
     def need(self, n_bytes: int, what: str) -> None:
         """Raises unless so many bytes follow."""
         if n_bytes > self.size - self.at:
-            raise self.fail(f"the file ends inside {what}; download it again")
+            raise self.incomplete(f"the file ends inside {what}")
 
     def scalar(self, kind: int, what: str) -> Any:
         """One number or truth value."""
@@ -121,7 +126,7 @@ class Cursor:
         except struct.error:
             at = size + 1
         if at > size:
-            raise self.fail(f"the file ends inside the strings of {what}; download it again")
+            raise self.incomplete(f"the file ends inside the strings of {what}")
         self.at = at
 
 
@@ -187,7 +192,7 @@ class Metadata(Mapping[str, object]):
             raise cursor.fail(f"has the unknown element type {kind}", key)
         width = 8 if kind == STRING else np.dtype(SCALARS[kind][1]).itemsize
         if count > (cursor.size - cursor.at) // width:
-            raise cursor.fail(f"claims {count} elements, more than the file holds", key)
+            raise cursor.incomplete(f"claims {count} elements, more than the file holds", key)
         start = cursor.at
         if kind == STRING:
             cursor.skip_strings(count, shown(key))

@@ -6,6 +6,7 @@ The file is untrusted: every count, size and offset is checked against the file 
 
 from __future__ import annotations
 
+import errno
 import mmap
 import re
 import stat
@@ -21,9 +22,11 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.gguf.metadata import Cursor, Metadata, shown
 from llamachat.engine.gguf.types import TYPES, GgmlType
-from llamachat.errors import ModelFileError, Unsupported
+from llamachat.engine.gguf.unlike import EMPTY, FETCH_AGAIN, INCOMPLETE, MAGIC, unlike
+from llamachat.errors import ModelFileError, NotEnoughMemory, Unsupported
 
-MAGIC = b"GGUF"
+HEAD = 64
+"""Bytes of a file that is no model from which it is told what it is."""
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 1 << 48
@@ -98,7 +101,7 @@ def parse(buffer: Any, path: Path) -> GgufFile:
     n_tensors, n_pairs = cursor.integer("the number of tensors"), cursor.integer("the number of metadata keys")
     rest = cursor.size - cursor.at
     if n_tensors > rest // SMALLEST_TENSOR or n_pairs > rest // SMALLEST_PAIR:
-        raise cursor.fail(
+        raise cursor.incomplete(
             f"the header claims {n_tensors} tensors and {n_pairs} metadata keys, more than the file holds"
         )
     if n_tensors > MAX_TENSORS or n_pairs > MAX_PAIRS:
@@ -110,10 +113,8 @@ def parse(buffer: Any, path: Path) -> GgufFile:
 
 
 def _version(cursor: Cursor) -> int:
-    if cursor.size == 0:
-        raise ModelFileError("the file is empty", cursor.path)
     if bytes(cursor.buffer[:4]) != MAGIC:
-        raise ModelFileError("not a GGUF file (it does not begin with the letters GGUF)", cursor.path)
+        raise ModelFileError(unlike(bytes(cursor.buffer[:HEAD])), cursor.path)
     cursor.at = 4
     version = int(cursor.scalar(4, "the version"))
     if version in VERSIONS:
@@ -160,7 +161,9 @@ def _tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, TensorInfo
         if entry.offset < end:
             raise cursor.fail(f"overlaps the tensor {shown(before)}", entry.name)
         if entry.offset > room or entry.n_bytes > room - entry.offset:
-            raise cursor.fail("lies beyond the end of the file; it is cut off, download it again", entry.name)
+            needed = start + max(one.offset + one.n_bytes for one in entries.values())
+            there = f"{cursor.size} of {needed} bytes are there"
+            raise cursor.fail(f"lies beyond the end of the file: {INCOMPLETE}, {there}; {FETCH_AGAIN}", entry.name)
         end, before = entry.offset + entry.n_bytes, entry.name
     return {name: _info(cursor, entry, start) for name, entry in entries.items()}
 
@@ -206,9 +209,11 @@ def _map(path: Path, absent: str = "no such file") -> mmap.mmap:
     except PermissionError as error:
         raise ModelFileError("no permission to read it", path) from error
     except ValueError as error:
-        what = "the file is empty" if "empty" in str(error) else "the path cannot be a file's"
+        what = EMPTY if "empty" in str(error) else "the path cannot be a file's"
         raise ModelFileError(what, path) from error
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise NotEnoughMemory(f"{path}: there is not enough memory to map the file") from error
         raise ModelFileError(f"cannot be read: {error.strerror}", path) from error
 
 
@@ -237,7 +242,7 @@ def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
     first = parts[0]
     told = _split_key(first, "split.tensors.count", len(tensors))
     if told != len(tensors):
-        sentence = f"says that the model has {told} tensors, its parts have {len(tensors)}; download it again"
+        sentence = f"says that the model has {told} tensors, its parts have {len(tensors)}; {FETCH_AGAIN}"
         raise ModelFileError(sentence, first.path, "split.tensors.count")
     n_bytes = sum(part.n_bytes for part in parts)
     return replace(first, tensors=tensors, n_bytes=n_bytes, mappings=tuple(mappings))

@@ -12,8 +12,9 @@ import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.gguf.metadata import ARRAY, SCALARS, STRING
-from llamachat.engine.gguf.reader import DEFAULT_ALIGNMENT, MAGIC
+from llamachat.engine.gguf.reader import DEFAULT_ALIGNMENT
 from llamachat.engine.gguf.types import BY_NAME
+from llamachat.engine.gguf.unlike import MAGIC
 from llamachat.errors import UsageError
 
 _NUMBER_OF = {np.dtype(kind): number for number, (_, kind) in SCALARS.items() if number != 7} | {np.dtype(bool): 7}

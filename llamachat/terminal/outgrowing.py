@@ -1,0 +1,49 @@
+"""What is said where a text outgrows its context: that it ended there, or that its beginning is forgotten."""
+
+import sys
+from collections.abc import Sequence
+
+from llamachat.engine.events import Event, Stop, Token
+from llamachat.terminal.output import note
+
+SHIFTED = "(the context of {n_ctx} tokens is full: the oldest ones are forgotten, and the text continues)"
+ENDED = "(the text ends here: the context of {n_ctx} tokens is full; -c N makes it larger, -n -1 continues without end)"
+
+
+class ShiftTeller:
+    """Says once that old tokens were forgotten: at once, or behind the text where that is on the same terminal."""
+
+    def __init__(self, n_ctx: int, n_prompt: int, on_terminal: bool) -> None:
+        self._n_ctx, self._n_text = n_ctx, n_prompt
+        self._waits = on_terminal and sys.stderr is not None and sys.stderr.isatty()
+        self._told = False
+
+    def event(self, event: Event) -> None:
+        """Takes the next event of the answer."""
+        self._n_text += isinstance(event, Token)
+        if isinstance(event, Stop):
+            if event.timings.n_forgotten:
+                self._tell()
+        elif not self._waits and self._n_text > self._n_ctx:
+            self._tell()
+
+    def _tell(self) -> None:
+        if not self._told:
+            self._told = True
+            note(SHIFTED.format(n_ctx=self._n_ctx))
+
+
+def tell_ending(reason: str, n_ctx: int) -> None:
+    """Says that a text has ended because the context is full."""
+    if reason == "context":
+        note(ENDED.format(n_ctx=n_ctx))
+
+
+def tell_endings(stops: Sequence[Stop], n_ctx: int) -> None:
+    """The same of several texts, in one line each."""
+    ended = sum(stop.reason == "context" for stop in stops)
+    shifted = sum(stop.timings.n_forgotten > 0 for stop in stops)
+    if ended:
+        note(f"({ended} of {len(stops)} texts ended because the context of {n_ctx} tokens is full)")
+    if shifted:
+        note(f"({shifted} of {len(stops)} texts outgrew the context of {n_ctx} tokens: their beginning was forgotten)")

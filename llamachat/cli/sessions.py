@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from typer import Argument, Option
 
@@ -26,12 +26,20 @@ def sessions(
         Action,
         Argument(
             help="list; show CHAT; search WORDS; rename CHAT NAME; fork CHAT [NAME]; export CHAT [FILE]; import "
-            "FILE; delete CHAT; gc: write the database anew without what was deleted; path: where it is."
+            "FILE; delete CHAT; gc: write the database anew without what was deleted; path: where it is. FILE may be -."
         ),
     ] = "list",
     words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="What the action needs.")] = None,
     everything: Annotated[bool, Option("--all", help="List all chats, not the last 30.")] = False,
-    yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking; CHAT is a whole name or number.")] = False,
+    yes: Annotated[
+        bool,
+        Option(
+            "--yes",
+            "-y",
+            "--force",
+            help="Ask nothing: delete a chat (CHAT is a whole name or number), overwrite a file.",
+        ),
+    ] = False,
     output: Annotated[Output, Option("--output", "-o", help="How to print them.")] = "text",
     form: Annotated[
         Form | None, Option("--format", help="Of an export; by default what FILE ends with, else md.")
@@ -52,7 +60,7 @@ def sessions(
     if most is not None and len(wanted) > most:
         raise UsageError(f"sessions {action} takes {most} words at most, not {len(wanted)}")
     if action not in ("list", "gc") and not wanted:
-        raise UsageError(f"missing {NEEDS[action]}: llamachat sessions {action} {NEEDS[action]}")
+        raise UsageError(_missing(action))
     from llamachat.session.chats import ChatStore
 
     with ChatStore(database_path()) as store:
@@ -61,7 +69,7 @@ def sessions(
         elif action == "delete":
             _delete(store, wanted[0], yes)
         elif action == "export":
-            _export(store, wanted, form)
+            _export(store, wanted, form, yes)
         else:
             ACTIONS[action](store, wanted, output)
 
@@ -76,6 +84,11 @@ NEEDS = {
     "delete": "CHAT",
 }
 MOST_WORDS = {"export": 2, "import": 1, "list": 0, "gc": 0, "show": 1, "rename": 2, "fork": 2, "delete": 1}
+
+
+def _missing(action: str, missing: str = "") -> str:
+    """What to say where words are missing. missing: of them, where it is not the first one."""
+    return f"missing {missing or NEEDS[action].split()[0]}: llamachat sessions {action} {NEEDS[action]}"
 
 
 def _list(store: "ChatStore", everything: bool, output: Output) -> None:
@@ -139,33 +152,57 @@ def _search(store: "ChatStore", wanted: list[str], output: Output) -> None:
 
 def _rename(store: "ChatStore", wanted: list[str], _output: Output) -> None:
     if len(wanted) < 2:
-        raise UsageError("missing NAME: llamachat sessions rename CHAT NAME")
+        raise UsageError(_missing("rename", "NAME"))
     store.rename(store.find(wanted[0]), wanted[1])
 
 
-def _fork(store: "ChatStore", wanted: list[str], _output: Output) -> None:
-    _print(str(store.fork(_found(store, wanted[0]), wanted[1] if len(wanted) > 1 else None)))
+def _fork(store: "ChatStore", wanted: list[str], output: Output) -> None:
+    made = store.fork(_found(store, wanted[0]), wanted[1] if len(wanted) > 1 else None)
+    _tell_of_new(store, [made], "forked", output)
 
 
-def _export(store: "ChatStore", wanted: list[str], form: "Form | None") -> None:
+def _export(store: "ChatStore", wanted: list[str], form: "Form | None", yes: bool) -> None:
     """Writes a chat to a file, or to standard output."""
-    from llamachat.session.exports import WRITERS, exported, write_export
+    from llamachat.session.exports import WRITERS, exported, form_of, would_overwrite, write_export
 
+    target = wanted[1] if len(wanted) > 1 else "-"
+    if form is None:
+        try:
+            form = "md" if target == "-" else cast("Form", form_of(target))
+        except UsageError as error:
+            raise UsageError(f"{error} with --format") from error
     chat = exported(store, _found(store, wanted[0]))
-    if len(wanted) < 2:
-        _print(WRITERS[form or "md"](chat).removesuffix("\n"))
+    if target == "-":
+        _print(WRITERS[form](chat).removesuffix("\n"))
         return
-    path = Path(wanted[1])
-    ending = path.suffix.removeprefix(".")
-    write_export(path, chat, form or (ending if ending in WRITERS else "md"))
+    path = Path(target)
+    if not yes and would_overwrite(path):
+        if not may_ask():
+            raise UsageError(f"{path} exists already: give another name, or --yes to overwrite it")
+        if not agreed(f"{path} exists already. Overwrite it?"):
+            return
+    write_export(path, chat, form)
 
 
-def _import(store: "ChatStore", wanted: list[str], _output: Output) -> None:
-    """Keeps the chats of a file, all or none; their numbers are printed."""
+def _import(store: "ChatStore", wanted: list[str], output: Output) -> None:
+    """Keeps the chats of a file, all or none."""
     from llamachat.session.imports import read_chats
 
-    for number in store.keep_all(list(read_chats(Path(wanted[0])))):
-        _print(str(number))
+    path = None if wanted[0] == "-" else Path(wanted[0])
+    _tell_of_new(store, store.keep_all(list(read_chats(path))), "imported", output)
+
+
+def _tell_of_new(store: "ChatStore", numbers: list[int], how: str, output: Output) -> None:
+    """Which chats came to be."""
+    from llamachat.terminal.sanitize import clean_line
+
+    made = [store.summary(number) for number in numbers]
+    if output == "json":
+        _print(json.dumps([asdict(one) for one in made], indent=2))
+        return
+    for one in made:
+        said = clean_line(one.name or one.title)
+        _print(f"{how} as chat {one.id}" + (f' "{said}"' if said else ""))
 
 
 def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:

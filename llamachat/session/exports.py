@@ -17,6 +17,7 @@ from typing import Any
 from llamachat.errors import UsageError
 from llamachat.session.chats import DONE, ChatStore, StoredMessage
 from llamachat.session.files import replace_file
+from llamachat.session.room import no_room
 
 FORMAT = "llamachat chat 1"
 STYLE = (
@@ -109,6 +110,27 @@ WRITERS: dict[str, Callable[[Exported], str]] = {
 """By the name of the format, which is also the ending of its files."""
 
 
+ENDINGS = {**{form: form for form in WRITERS}, "markdown": "md", "htm": "html", "ndjson": "jsonl"}
+"""Of files, without the dot, and the format that each says."""
+
+
+def form_of(name: str) -> str:
+    """The format that the ending of a file's name says, in letters of any case. Raises UsageError for no known one."""
+    ending = Path(name).suffix.removeprefix(".").lower()
+    if ending not in ENDINGS:
+        known = ", ".join(f".{form}" for form in WRITERS)
+        raise UsageError(f"{name}: this ending says no format; give the file one of {known}, or name the format")
+    return ENDINGS[ending]
+
+
+def would_overwrite(path: Path) -> bool:
+    """Whether a file is there that an export would replace; pipes and terminals are only written to."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def write_export(path: Path, chat: Exported, form: str) -> None:
     """Writes a chat to a file, which is replaced as a whole. Raises UsageError where that cannot be done."""
     content = WRITERS[form](chat).encode("utf-8", "replace")
@@ -118,4 +140,6 @@ def write_export(path: Path, chat: Exported, form: str) -> None:
         else:
             replace_file(Path(os.path.realpath(path)), (content,))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
+        said = no_room(error, path, len(content)) or error.strerror or str(error)
+        kept = "the file before is as it was, the chat is kept" if would_overwrite(path) else "the chat is kept"
+        raise UsageError(f"{path} is not written: {said}; {kept}") from error

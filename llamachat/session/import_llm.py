@@ -1,6 +1,6 @@
 """Conversations of the log database of `llm` (https://llm.datasette.io).
 
-The database is of somebody else: it is opened for reading only, and a statement ends after a while, because a table of
+The database is of somebody else: it is opened for reading only, and reading it ends after a while, because a table of
 it may be a view that never ends.
 """
 
@@ -36,19 +36,33 @@ FIGURES = {
 """What newer log databases of llm say of an answer, what it is here, and in which unit."""
 
 
-def chats_of_llm(path: Path) -> Iterator[WholeChat]:
-    """The conversations; a response without one is a chat of its own. Raises UsageError."""
+def chats_of_llm(database: Path | bytes, place: str) -> Iterator[WholeChat]:
+    """The conversations of a file, or of the bytes of one; a response without a conversation is a chat of its own.
+
+    Raises UsageError.
+    """
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            rows = _rows(connection, path)
+        if isinstance(database, Path):  # also what is only in its log yet
+            connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)
+        else:
+            connection = sqlite3.connect(":memory:")
+        with closing(connection):
+            if isinstance(database, bytes):
+                connection.deserialize(_without_log(database))
+            rows = _rows(connection, place)
     except sqlite3.Error as error:
         if str(getattr(error, "sqlite_errorname", "")) == "SQLITE_INTERRUPT":
-            raise UsageError(f"{path}: reading it takes more than {LONGEST_S:.0f} s: it was given up") from error
-        raise UsageError(f"{path} is not the log database of llm ({error})") from error
+            raise UsageError(f"{place}: reading it takes more than {LONGEST_S:.0f} s: it was given up") from error
+        raise UsageError(f"{place} is not the log database of llm ({error})") from error
     return _grouped(rows)
 
 
-def _rows(connection: sqlite3.Connection, path: Path) -> list[sqlite3.Row]:
+def _without_log(content: bytes) -> bytes:
+    """The database, not as one with a write-ahead log (bytes 18 and 19 are 2), which one in memory cannot have."""
+    return content[:18] + b"\x01\x01" + content[20:] if content[18:20] == b"\x02\x02" else content
+
+
+def _rows(connection: sqlite3.Connection, place: str) -> list[sqlite3.Row]:
     connection.row_factory = sqlite3.Row
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
@@ -64,7 +78,7 @@ def _rows(connection: sqlite3.Connection, path: Path) -> list[sqlite3.Row]:
     ):
         n_bytes += sum(len(value) for value in row if isinstance(value, str | bytes))
         if n_bytes > LARGEST:
-            raise UsageError(f"{path}: it has more than {LARGEST >> 30} GiB of texts, which is too much for one import")
+            raise UsageError(f"{place}: it has more than {LARGEST >> 30} GiB of text, which is too much for one import")
         found.append(row)
     return found
 

@@ -50,8 +50,8 @@ def test_words_are_searched(llamachat, kept):
 
 def test_a_chat_is_renamed_forked_and_deleted(llamachat, kept):
     assert llamachat("sessions", "rename", "Write a", "poem").returncode == 0
-    number = llamachat("sessions", "fork", "poem", "second").stdout.decode().strip()
-    assert b"Write a haiku" in llamachat("sessions", "show", number).stdout
+    assert llamachat("sessions", "fork", "poem", "second").stdout == b'forked as chat 3 "second"\n'
+    assert b"Write a haiku" in llamachat("sessions", "show", "3").stdout
     refused = llamachat("sessions", "delete", "poem")
     assert (refused.returncode, b"--yes" in refused.stderr) == (2, True)
     assert llamachat("sessions", "delete", "poem", "--yes").returncode == 0
@@ -81,7 +81,10 @@ def test_a_file_that_cannot_be_kept_as_a_whole_is_not_kept(llamachat, kept, tmp_
     path.write_text(json.dumps([good, {"messages": [{"role": "user", "content": 5}]}]))
     assert llamachat("sessions", "import", str(path)).returncode == 2
     path.write_text(json.dumps([{**good, "name": "a\ud800"}, {**good, "name": "a\ud801"}]))
-    assert llamachat("sessions", "import", str(path)).stdout.split() == [b"3", b"4"]
+    assert llamachat("sessions", "import", str(path)).stdout.splitlines() == [
+        b'imported as chat 3 "a?"',
+        b'imported as chat 4 "one"',
+    ]
     with ChatStore(database_path()) as store:
         assert [one.name for one in store.latest()] == [None, "a?", None, "taxes"]
 
@@ -107,11 +110,13 @@ def child_end():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["show"], "sessions show CHAT"),
+        (["show"], "missing CHAT: llamachat sessions show CHAT"),
         (["show", "a", "b"], "1 words at most"),
         (["show", "absent"], "there is no chat 'absent'"),
         (["search"], "sessions search WORDS"),
-        (["rename", "taxes"], "CHAT NAME"),
+        (["rename"], "missing CHAT: llamachat sessions rename CHAT NAME"),
+        (["rename", "taxes"], "missing NAME: llamachat sessions rename CHAT NAME"),
+        (["import"], "missing FILE"),
         (["rename", "taxes", "12"], "cannot be named"),
         (["fork", "taxes", "12"], "cannot be named"),
         (["fork", "taxes", " "], "cannot be named"),
@@ -141,8 +146,8 @@ def test_a_database_that_cannot_be_read_is_said(llamachat, tmp_path):
 def test_a_chat_is_exported_and_imported(llamachat, kept, tmp_path):
     path = tmp_path / "chat.json"
     assert llamachat("sessions", "export", "taxes", str(path)).returncode == 0
-    number = llamachat("sessions", "import", str(path)).stdout.decode().strip()
-    again = llamachat("sessions", "export", number, "--format", "json").stdout
+    assert llamachat("sessions", "import", str(path)).stdout.startswith(b"imported as chat 3 ")
+    again = llamachat("sessions", "export", "3", "--format", "json").stdout
     old, new = json.loads(path.read_text()), json.loads(again)
     assert [one["content"] for one in new["messages"]] == [one["content"] for one in old["messages"]]
     assert new["name"] is None  # the name is taken
@@ -170,7 +175,7 @@ def test_gc_takes_away_all_that_is_left_of_what_was_deleted(llamachat, kept):
 def test_an_export_is_replaced_as_a_whole_and_is_its_owner_s(llamachat, kept, tmp_path):
     path = tmp_path / "chat.md"
     path.write_text("x" * 10_000)
-    assert llamachat("sessions", "export", "taxes", str(path)).returncode == 0
+    assert llamachat("sessions", "export", "taxes", str(path), "--yes").returncode == 0
     assert path.read_text().startswith("# How do taxes")
     assert path.stat().st_mode & 0o077 == 0
     assert [one.name for one in tmp_path.iterdir()] == ["chat.md"]
@@ -190,7 +195,9 @@ def test_an_export_has_no_control_bytes_on_a_terminal_and_is_exact_in_a_pipe(lla
 
 def test_chats_are_imported_from_a_pipe(llamachat, tmp_path):
     line = json.dumps({"messages": [{"role": "user", "content": "a question"}]})
-    assert llamachat("sessions", "import", "/dev/stdin", stdin=line.encode()).stdout == b"1\n"
+    assert llamachat("sessions", "import", "/dev/stdin", stdin=line.encode()).stdout == (
+        b'imported as chat 1 "a question"\n'
+    )
     assert b"a question" in llamachat("sessions", "show", "1").stdout
     empty = llamachat("sessions", "import", "/dev/stdin", stdin=b"\n")
     assert (empty.returncode, b"there is no chat in it" in empty.stderr) == (2, True)
@@ -216,3 +223,67 @@ def test_a_date_that_no_calendar_has_fails_no_list(llamachat, kept, tmp_path):
         store._connection.execute("UPDATE chats SET updated = 1e20 WHERE id = 1")
     done = llamachat("sessions")
     assert (done.returncode, b"taxes" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("name", ["chat.JSON", "chat.Html", "chat.MD", "chat.JsonL", "chat.markdown", "chat.ndjson"])
+def test_endings_count_in_any_case(llamachat, kept, tmp_path, name):
+    path = tmp_path / name
+    assert llamachat("sessions", "export", "taxes", str(path)).returncode == 0
+    starts = {"js": ("{",), "nd": ("{",), "ht": ("<!doctype",), "md": ("# ",), "ma": ("# ",)}
+    assert path.read_text().startswith(starts[path.suffix[1:3].lower()])
+
+
+@pytest.mark.parametrize("name", ["chat.pdf", "chat", "chat.json.bak", ".json", "chat."])
+def test_an_ending_that_says_no_format_is_refused_unless_the_format_is_named(llamachat, kept, tmp_path, name):
+    path = tmp_path / name
+    done = llamachat("sessions", "export", "taxes", str(path))
+    assert (done.returncode, b"--format" in done.stderr, path.exists()) == (2, True, False)
+    assert llamachat("sessions", "export", "taxes", str(path), "--format", "json").returncode == 0
+    assert json.loads(path.read_text())["name"] == "taxes"
+
+
+def test_standard_output_is_a_file_name(llamachat, kept):
+    assert b"## user" in llamachat("sessions", "export", "taxes", "-").stdout
+    done = llamachat("sessions", "export", "taxes", "-", "--format", "jsonl")
+    assert len(json.loads(done.stdout)["messages"]) == 2
+
+
+def test_chats_come_from_standard_input(llamachat, kept):
+    exported = llamachat("sessions", "export", "taxes", "-", "--format", "json").stdout
+    done = llamachat("sessions", "import", "-", "--output", "json", stdin=exported)
+    assert [(one["id"], one["name"]) for one in json.loads(done.stdout)] == [(3, None)]
+    empty = llamachat("sessions", "import", "-")
+    assert (empty.returncode, b"standard input: there is no chat in it" in empty.stderr) == (2, True)
+
+
+def test_no_file_is_overwritten_unasked(llamachat, kept, tmp_path):
+    path = tmp_path / "chat.md"
+    path.write_text("precious")
+    done = llamachat("sessions", "export", "taxes", str(path))
+    assert (done.returncode, b"exists already" in done.stderr, path.read_text()) == (2, True, "precious")
+    for sure in ("--yes", "--force"):
+        path.write_text("precious")
+        assert llamachat("sessions", "export", "taxes", str(path), sure).returncode == 0
+        assert path.read_text().startswith("# How do taxes")
+
+
+def test_a_person_is_asked_before_a_file_is_overwritten(terminal, kept, tmp_path):
+    path = tmp_path / "chat.md"
+    for answer, starts in (("n", "precious"), ("", "precious"), ("y", "# How do taxes")):
+        path.write_text("precious")
+        child = terminal("sessions", "export", "taxes", str(path))
+        child.expect_exact("Overwrite it? [y/N]")
+        child.sendline(answer)
+        child.expect(child_end())
+        child.close()
+        assert child.exitstatus == 0
+        assert path.read_text().startswith(starts)
+
+
+def test_a_pipe_is_written_to_and_not_asked_about(llamachat, kept):
+    assert b"## user" in llamachat("sessions", "export", "taxes", "/dev/stdout", "--format", "md").stdout
+
+
+def test_a_forked_chat_is_told_to_scripts(llamachat, kept):
+    made = json.loads(llamachat("sessions", "fork", "taxes", "copy", "-o", "json").stdout)
+    assert [(one["id"], one["name"], one["n_messages"]) for one in made] == [(3, "copy", 2)]

@@ -136,7 +136,7 @@ def test_newer_log_databases_of_llm_tell_more(tmp_path):
         ("[]", None),
         ("nonsense", ":1: this line is not JSON"),
         ('{"messages": []}\n{', ":2: this line is not JSON"),
-        ("[1]", "chat 1: there are neither"),
+        ("[1]", "chat 1: there are no"),
         ('{"messages": [{"content": "x"}]}', "message 1: there is no role"),
         ('{"messages": [{"role": "user", "content": 1}]}', "the content is no text"),
         ('{"conversations": [{"from": "alien", "value": "x"}]}', '"from" and "value"'),

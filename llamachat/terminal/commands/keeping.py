@@ -4,15 +4,19 @@ from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
 from llamachat.session.dates import date_of
-from llamachat.session.exports import WRITERS, exported, write_export
+from llamachat.session.exports import WRITERS, exported, form_of, would_overwrite, write_export
+from llamachat.terminal.asking import agreed, may_ask
 from llamachat.terminal.commands.base import Command, doing, saying
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.sanitize import clean_line
+from llamachat.terminal.unseen import forget_typed
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
 
 FEW = 15
+SURE = ("--yes", "--force")
+"""Behind the file of an export that may be overwritten."""
 
 
 def _sessions(chat: "Chat", words: str) -> str:
@@ -53,17 +57,39 @@ def _fork(chat: "Chat", words: str) -> str:
 
 
 def _export(chat: "Chat", words: str) -> str:
-    if not words:
-        raise UsageError("/export needs a file, as notes.md, notes.json, notes.jsonl or notes.html")
-    named, _, last = words.rpartition(" ")
-    path = path_of(named if named and last in WRITERS else words)
-    form = last if named and last in WRITERS else path.suffix.removeprefix(".").lower()
-    if form not in WRITERS:
-        raise UsageError(
-            f"/export writes {', '.join(WRITERS)}: give the file one of these endings, or the format after it"
-        )
-    write_export(path, exported(chat.conversation.store, chat.conversation.chat), form)
+    name, form, sure = _export_words(words)
+    if not name:
+        raise UsageError(f"/export needs a file, as notes.{', notes.'.join(WRITERS)}; - shows the chat here")
+    whole = exported(chat.conversation.store, chat.conversation.chat)
+    if name == "-":
+        return WRITERS[form or "md"](whole).rstrip("\n")
+    path = path_of(name)
+    try:
+        form = form or form_of(str(path))
+    except UsageError as error:
+        raise UsageError(f"{error} after the file") from error
+    if not sure and would_overwrite(path):
+        if not may_ask():
+            raise UsageError(f"{path} exists already: give another name, or --yes to overwrite it")
+        forget_typed()  # it answers no question that is only asked now
+        if not agreed(f"{path} exists already. Overwrite it?"):
+            return f"{path} is as it was."
+    write_export(path, whole, form)
     return f"{path} is written."
+
+
+def _export_words(words: str) -> tuple[str, str, bool]:
+    """The file, the format if one is named, and whether a file may be overwritten."""
+    sure, form = False, ""
+    while True:
+        named, _, last = words.strip().rpartition(" ")
+        if named and last in SURE:
+            sure = True
+        elif named and last.lower() in WRITERS and not form:
+            form = last.lower()
+        else:
+            return words.strip(), form, sure
+        words = named
 
 
 def _chats(chat: "Chat", text: str) -> list[tuple[str, str]]:
@@ -81,5 +107,11 @@ COMMANDS = (
     Command("/load", "CHAT", "go on with another chat", doing(_load), _chats),
     Command("/save", "NAME", "give this chat a name", saying(_save)),
     Command("/fork", "[NAME]", "go on in a copy of this chat", saying(_fork)),
-    Command("/export", "FILE [FORMAT]", "write the chat as .md, .json, .jsonl or .html", saying(_export), _exports),
+    Command(
+        "/export",
+        "FILE [FORMAT] [--yes]",
+        "write the chat as .md, .json, .jsonl or .html; - shows it",
+        saying(_export),
+        _exports,
+    ),
 )

@@ -124,8 +124,10 @@ def _ask(
     """Messages and their answers; what else there is to say goes to standard error. asks: the messages, the files."""
     from llamachat.terminal.output import note
 
-    talk, _ = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on)
+    talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on, aside=note)
     talk.aside, talk.attached = note, list(asks[1])
+    if begun and setting.choice.session is not None:
+        note(f"there was no chat named {setting.choice.session}: this one is new")
     try:
         for message in asks[0]:
             talk.ask(message)
@@ -200,8 +202,8 @@ def _decide(choice: IfOpen) -> "Decide":
     from llamachat.terminal.keeper import FORK, ask_person
 
     if choice is not IfOpen.ASK:
-        return lambda _: choice.value
-    return ask_person if may_converse() else lambda _: FORK
+        return lambda _said, _nothing: choice.value
+    return ask_person if may_converse() else lambda _said, _nothing: FORK
 
 
 def _left(talk: "Chat") -> None:

@@ -1,6 +1,8 @@
 """The loop of a chat: a line from the person, an answer from the model, until one of them has had enough."""
 
+import shlex
 import time
+from contextlib import suppress
 
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
@@ -31,7 +33,9 @@ class ChatLoop:
         )
         self._read_line = line_reader(self._history, settings)
         self._warned = False
-        self._given_back = self._quits = False
+        self._quits = False
+        self._typed = Typed("")
+        self._given_back: str | None = None
         chat.give_back = self._give_back
         self._interrupted = float("-inf")
 
@@ -43,50 +47,71 @@ class ChatLoop:
         if resumed:
             self._chat.say("")
             self._chat.recall()
+        elif name := self._chat.conversation.store.summary(self._chat.conversation.chat).name:
+            self._chat.say(f"There was no chat named {name}: this one is new.")
         if self._chat.attached:
             names = ", ".join(name for name, _ in self._chat.attached)
             self._chat.say(f"({names}: attached to {'this' if first else 'your next'} message)")
         if first:
             self._chat.say(f"> {abridged(first)}\n")
             self._answer(Typed(first, literal=True))
-        while (line := self._read()) is not None:
-            if not line.text.strip():
-                continue
-            self._answer(line)
-            if self._quits:
-                return
+        while not self._quits and (line := self._read()) is not None:
+            if line.text.strip():
+                self._answer(line)
+        with suppress(OSError):  # the terminal may be gone
+            self._say_where()
 
     def _answer(self, line: Typed) -> None:
         """Answers a message or runs a command; what ends it is said, and the chat continues."""
+        self._typed = line
         try:
             self._quits = not respond(line, self._chat)
         except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
             self._chat.say(f"\n({REMARKS['cancelled']})")
-        except LlamaChatError as error:
+        except (LlamaChatError, OSError) as error:
             self._chat.speaker.status.clear()
             self._chat.speaker.output.end_line()
             self._chat.say(f"({error})")
         if self._quits:
             return
-        if self._given_back:
-            self._given_back = False
-            self._chat.say(f"({self._kept()})")
+        self._say_given_back()
         self._chat.say("")
 
-    def _give_back(self, _text: str) -> None:
-        self._given_back = True
+    def _give_back(self, text: str) -> None:
+        self._given_back = text
 
-    def _kept(self) -> str:
-        """Where a message is that was not answered."""
+    def _say_given_back(self) -> None:
+        """Says where a message is that was not answered; one that was not typed is there to be sent."""
+        text, self._given_back = self._given_back, None
+        if text is None:
+            return
         files = len(self._chat.attached)
         stays = {0: "", 1: "; its file stays attached"}.get(files, f"; its {files} files stay attached")
-        return f"arrow up brings your message back{stays}"
+        if text == self._typed.text:
+            self._chat.say(f"(arrow up brings your message back{stays})")
+        else:
+            self._chat.draft = text
+            self._chat.say(f"(your message is in the input line again{stays})")
+
+    def _say_where(self) -> None:
+        """Says where the chat is kept, and how to continue it."""
+        conversation, keeper = self._chat.conversation, self._chat.keeper
+        chat, store = conversation.chat, conversation.store
+        unused = keeper is not None and keeper.is_unused(chat, self._chat.last is not None)
+        if unused or not store.summary(chat).n_messages:
+            return
+        if not store.is_saved(chat):
+            self._chat.say("(this chat was not kept)")
+            return
+        way = shlex.quote(store.summary(chat).name or str(chat))
+        self._chat.say(f"(kept as chat {chat}: llamachat chat --session {way} continues it)")
 
     def _read(self) -> Typed | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
         try:
             with reading_ahead(self._chat):
-                line = self._read_line()
+                draft, self._chat.draft = self._chat.draft, ""
+                line = self._read_line(draft) if draft else self._read_line()
         except KeyboardInterrupt:
             now = time.monotonic()
             if now - self._interrupted < TWICE_S:

@@ -55,7 +55,8 @@ class Chat:
     answered: the message that it is.
 
     attached: names and texts that go before the next message. keeper: what is asked before it goes on in another chat.
-    aside: where the program's own words go, if not where the answers do.
+    aside: where the program's own words go, if not where the answers do. give_back: takes a message that was not
+    answered; without it the message stays in the chat. draft: what the next input begins with.
     """
 
     speaker: Speaker
@@ -71,6 +72,7 @@ class Chat:
     keeper: "Keeper | None" = None
     aside: Callable[[str], None] | None = None
     give_back: Callable[[str], None] | None = None
+    draft: str = ""
     start: Start = field(init=False)
 
     def __post_init__(self) -> None:
@@ -135,9 +137,7 @@ class Chat:
         path = self.conversation.path()
         if not path:
             others = len(self.conversation.store.tree_of(self.conversation.chat))
-            self.say(
-                "(an empty chat" + (f"; /branches shows what was taken back: {others} messages)" if others else ")")
-            )
+            self.say(f"(an empty chat; /branches shows its {others} other messages)" if others else "(an empty chat)")
             return
         self.say(f"({len(path)} messages before)" if len(path) > 1 else "(1 message before)")
         for message in path[-2:]:

@@ -24,7 +24,7 @@ def edited(text: str) -> str | None:
         path = Path(folder) / "message.md"
         path.write_text(text, "utf-8")
         try:
-            with _interrupts_unheard(), lent_terminal():
+            with interrupts_unheard(), lent_terminal():
                 done = subprocess.run([*shlex.split(editor), str(path)], check=False)
         except (OSError, ValueError) as error:
             raise LlamaChatError(f"the editor {editor} cannot be started ({error}): set EDITOR to another") from error
@@ -35,7 +35,7 @@ def edited(text: str) -> str | None:
 
 
 @contextmanager
-def _interrupts_unheard() -> Iterator[None]:
+def interrupts_unheard() -> Iterator[None]:
     """Ctrl+C is the editor's, and no reason to throw the line away: neither a handler nor an event loop hears of it."""
     if current_thread() is not main_thread():
         yield

@@ -15,8 +15,8 @@ from llamachat.terminal.waking import put_to_sleep, wake
 FORK, READ_ONLY, QUIT = "fork", "read-only", "quit"
 """What becomes of a chat that another program is in."""
 
-Decide = Callable[[str], str]
-"""One of these, when told who is in the chat."""
+Decide = Callable[[str, str], str]
+"""One of these, when told who is in the chat, and what it is to do nothing: "quit" or "cancel"."""
 
 
 class ChatIsOpen(LlamaChatError):
@@ -26,7 +26,7 @@ class ChatIsOpen(LlamaChatError):
 class Keeper:
     """Holds one chat of a store at a time. budget: bytes that what was computed of all chats may take."""
 
-    def __init__(self, store: ChatStore, budget: int, decide: Decide = lambda _: FORK) -> None:
+    def __init__(self, store: ChatStore, budget: int, decide: Decide = lambda _said, _nothing: FORK) -> None:
         self._store, self._decide = store, decide
         self._lock: ChatLock | None = None
         self._copied: dict[int, int] = {}
@@ -37,20 +37,24 @@ class Keeper:
 
         Raises ChatIsOpen, and keeps the chat before, where neither is wanted.
         """
-        taken, lock = self._opened(chat)
+        taken, lock = self._opened(chat, "quit")
         self.release()
         self._lock = lock
         return taken
 
     def change(self, speaker: Speaker, chat: int, other: int, asked: bool) -> int:
         """Leaves a chat for another one, which it returns. Raises as `take`, and nothing has changed then."""
-        taken, lock = self._opened(other)
+        taken, lock = self._opened(other, "cancel")
         self.leave(speaker, chat, asked)
         self.release()
         self._lock = lock
         speaker.context.truncate(speaker.context.n_reusable)  # what remains knows nothing of the chat before
         self.wake(speaker, taken)
         return taken
+
+    def is_unused(self, chat: int, asked: bool) -> bool:
+        """Whether a chat is a copy that is not kept: nothing was asked in it, and it has no name."""
+        return chat in self._copied and not asked and self._store.summary(chat).name is None
 
     def wake(self, speaker: Speaker, chat: int) -> None:
         """Fills the speaker's context with what is kept of the chat."""
@@ -62,8 +66,9 @@ class Keeper:
 
         So it does with a copy that nothing was asked in and that has no name.
         """
+        unused = self.is_unused(chat, asked)
         self._store.forget_empty(chat)
-        if chat in self._copied and not asked and self._store.summary(chat).name is None:
+        if unused:
             self._store.forget(chat)
         if self._snapshots is not None and asked and self._store.is_saved(chat):
             put_to_sleep(speaker, self._snapshots, chat)
@@ -74,7 +79,7 @@ class Keeper:
             self._lock.release()
             self._lock = None
 
-    def _opened(self, chat: int) -> tuple[int, ChatLock | None]:
+    def _opened(self, chat: int, nothing: str) -> tuple[int, ChatLock | None]:
         if not self._store.is_saved(chat):
             return chat, None
         lock = ChatLock(locks_folder(), chat)
@@ -85,17 +90,18 @@ class Keeper:
         except OSError:  # a folder that cannot be written: nobody else can write there either
             return chat, None
         said = f"another llamachat{f' (process {lock.holder})' if lock.holder else ''} is in this chat"
-        wanted = self._decide(said)
+        wanted = self._decide(said, nothing)
         if wanted == FORK:
             note(f"{said}: this one goes on in a copy")
             made = self._store.fork(chat)
             self._copied[made] = chat
-            return self._opened(made)
+            return self._opened(made, nothing)
         if wanted == READ_ONLY and isinstance(self._store, SteadyStore):
             self._store.detach(chat)
             note(f"{said}: here it is read only, nothing of what follows is kept")
             return chat, None
-        raise ChatIsOpen(f"{said}; leave it there, or go on in a copy (--if-open fork)")
+        advice = "close it there, or continue in a copy (--if-open fork)"
+        raise ChatIsOpen(f"{said}; " + (advice if nothing == "quit" else "this chat stays open"))
 
 
 def tell_of_damage(store: ChatStore, chat: int) -> None:
@@ -104,14 +110,16 @@ def tell_of_damage(store: ChatStore, chat: int) -> None:
         note(f"chat {chat} is damaged: {damage}")
 
 
-def ask_person(said: str) -> str:
-    """What a person at the terminal wants of a chat that is open elsewhere; the end of the input is to quit."""
-    question = f"{said}.\n[f]ork it, [r]ead only, or [q]uit? "
+def ask_person(said: str, nothing: str) -> str:
+    """What a person at the terminal wants of a chat that is open elsewhere; the end of the input is to do nothing."""
+    question = f"{said}.\n[f]ork it, [r]ead only, or [{nothing[0]}]{nothing[1:]}? "
     while True:
         try:
             answer = input(question).strip().lower()
         except EOFError:
             return QUIT
-        for wanted in (FORK, READ_ONLY, QUIT):
+        if answer and (nothing.startswith(answer) or QUIT.startswith(answer)):
+            return QUIT
+        for wanted in (FORK, READ_ONLY):
             if answer and wanted.startswith(answer):
                 return wanted

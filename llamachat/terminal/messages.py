@@ -19,6 +19,10 @@ def abridged(text: str) -> str:
     return "\n".join(lines[:MOST_SHOWN]) + (f"\n... ({more} more lines)" if more > 0 else "")
 
 
+MOST_LINES = 10
+"""Of a message that is shown again."""
+
+
 def with_files(files: Sequence[tuple[str, str]], text: str) -> str:
     """A message with the files before it; a file's fences are longer than any within it."""
     parts = []
@@ -35,6 +39,14 @@ def parted(message: StoredMessage) -> tuple[list[tuple[str, str]], str]:
         files.append((found[1], found[3]))
         text, left = text[found.end() :], left - 1
     return files, text
+
+
+def quoted(text: str) -> str:
+    """A person's message as it is shown again: the beginning of a long one."""
+    lines = text.splitlines() or [""]
+    more = len(lines) - MOST_LINES
+    shown = [f"> {line}" for line in (lines[:MOST_LINES] if more > 1 else lines)]
+    return "\n".join([*shown, f"> ... {more} more lines"] if more > 1 else shown)
 
 
 def is_cut(answer: StoredMessage) -> bool:

@@ -91,7 +91,7 @@ def test_what_knows_of_one_chat_is_not_used_in_another(chat):
     context, store = chat.speaker.context, chat.conversation.store
     assert context.n_reusable < len(context.tokens)
     other = store.fork(chat.conversation.chat)
-    chat.keeper = Keeper(store, 0, lambda _said: "quit")
+    chat.keeper = Keeper(store, 0, lambda _said, _nothing: "quit")
     chat.go_on_in(other)
     assert len(context.tokens) == context.n_reusable
 

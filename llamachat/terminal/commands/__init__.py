@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.terminal.commands import keeping, looking, options, set_command, talk, why
+from llamachat.terminal.commands import branches, keeping, looking, options, set_command, talk, why
 from llamachat.terminal.commands.base import Command, Completion, saying
 from llamachat.terminal.input.message import Typed
 
@@ -33,6 +33,7 @@ COMMANDS: tuple[Command, ...] = (
         (one.name, one.help) for one in COMMANDS if one.name.startswith(text or "/")
     ]),
     *talk.COMMANDS,
+    *branches.COMMANDS,
     *why.COMMANDS,
     *set_command.COMMANDS,
     *options.COMMANDS,

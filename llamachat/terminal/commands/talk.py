@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, saying
-from llamachat.terminal.messages import parted, with_files
+from llamachat.terminal.messages import parted, quoted, with_files
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.typed import read_until_dot
 
@@ -22,31 +22,39 @@ def _again(chat: "Chat", _words: str) -> None:
 
 
 def _undo(chat: "Chat", words: str) -> str:
-    """Takes back the last turns: a message and its answer each."""
+    """Takes back the last turns, a message and its answer each; the first of the messages can be changed and sent."""
     count = _number(words, 1)
     path = chat.conversation.path()
     asked = [index for index, message in enumerate(path) if message.role == "user"]
     if len(asked) < count:
         raise UsageError(f"there are only {len(asked)} messages of yours" if asked else "there is nothing to take back")
     first = asked[-count]
+    files, text = parted(path[first])
     chat.conversation.go_to(path[first - 1].id if first else None)
-    return f"Taken back: {path[first].content.splitlines()[0][:60] if path[first].content else ''}"
+    chat.attached, chat.draft = [*files, *chat.attached], text
+    attached = {0: "", 1: "\nIts file is attached again."}.get(len(files), "\nIts files are attached again.")
+    return f"Taken back: {text.splitlines()[0][:60] if text else ''}{attached}"
 
 
-def _edit(chat: "Chat", _words: str) -> None:
-    """The person's last message in the editor; what comes out is answered, the old one stays a branch."""
+def _edit(chat: "Chat", words: str) -> None:
+    """A message of the person's in the editor, by default the last one; what comes out is answered in its place."""
     from llamachat.terminal.editor import edited
 
     asked = [message for message in chat.conversation.path() if message.role == "user"]
     if not asked:
         raise UsageError("there is no message to edit")
-    files, before = parted(asked[-1])
+    number = _number(words, len(asked))
+    if number > len(asked):
+        raise UsageError(f"your messages have the numbers 1 to {len(asked)} (/history shows them)")
+    files, before = parted(asked[number - 1])
     text = (chat.editor or edited)(before)
     if text is None or not text.strip():
         chat.say("(nothing was changed)")
         return
+    text = text.rstrip("\n")
+    chat.say(quoted(text))
     chat.attached = [*files, *chat.attached]
-    chat.ask_instead(text.rstrip("\n"), asked[-1])
+    chat.ask_instead(text, asked[number - 1])
 
 
 def _new(chat: "Chat", _words: str) -> str:
@@ -119,11 +127,11 @@ def _number(words: str, default: int) -> int:
 
 
 COMMANDS = (
-    Command("/regen", "", "another answer; the one before stays a branch", doing(_again)),
+    Command("/regen", "", "another answer; the one before stays (/branches)", doing(_again)),
     Command("/retry", "", "the same as /regen", doing(_again)),
     Command("/continue", "", "continue an answer that was cut or interrupted", doing(_continue)),
-    Command("/undo", "[N]", "take back the last turn, or N of them", saying(_undo)),
-    Command("/edit", "", "your last message in the editor, answered again", doing(_edit)),
+    Command("/undo", "[N]", "take back the last turn, or N; its message is yours to change", saying(_undo)),
+    Command("/edit", "[N]", "your last message, or your Nth, in the editor; answered again", doing(_edit)),
     Command("/new", "", "begin a new chat with the same system prompt and settings", saying(_new)),
     Command("/clear", "", "the same as /new; the chat before is kept", saying(_new)),
     Command("/read", "", "a message of many lines, until a line with only a dot", doing(_read)),

@@ -106,7 +106,7 @@ def test_control_bytes_of_an_answer_do_not_reach_the_terminal(terminal):
     ("line", "said"),
     [
         pytest.param("/help", "/clear", id="help"),
-        pytest.param("/clear", "afresh", id="clear"),
+        pytest.param("/clear", "it is a new one", id="clear"),
         pytest.param("/cler", "did you mean /clear", id="close name"),
         pytest.param("/etc/passwd what is it?", "An answer.", id="a path is a message"),
     ],

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from llamachat.errors import UsageError
-from llamachat.session.database import StoreUnavailable, memory_database, open_database, told, transaction
-from llamachat.session.reading import messages_of, path_in, settings_of, summary_of, tree_in
+from llamachat.session.database import StoreUnavailable, index_anew, memory_database, open_database, told, transaction
+from llamachat.session.reading import messages_of, path_in, settings_of, summary_of, text_of, tree_in
 from llamachat.session.records import (
     DONE,
     INTERRUPTED,
@@ -24,17 +24,15 @@ from llamachat.session.records import (
     storable,
     title_of,
 )
+from llamachat.session.searching import MOST_WORDS, excerpt_of, excerpt_words, query_of, spaced
 from llamachat.session.writing import add, delete_all, delete_below, insert, name_chat
 
 __all__ = [
-    "DONE", "INTERRUPTED", "LONGEST_TITLE", "PARTIAL", "ChatStore", "ChatSummary", "Hit", "Result", "StoredMessage",
-    "WholeChat", "title_of",
+    "DONE", "INTERRUPTED", "LONGEST_TITLE", "MOST_WORDS", "PARTIAL", "ChatStore", "ChatSummary", "Hit", "Result",
+    "StoredMessage", "WholeChat", "title_of",
 ]  # fmt: skip
 
 Result = TypeVar("Result")
-
-MOST_WORDS = 64
-"""Words that are looked for at once."""
 
 _SUMMARY = (
     "SELECT id, name, title, created, updated, model, (SELECT count(*) FROM messages WHERE chat = chats.id) n_messages "
@@ -101,12 +99,14 @@ class ChatStore:
 
     def update(self, message: int, content: str, state: str = DONE, extra: Mapping[str, Any] | None = None) -> None:
         """Changes a message that is being written."""
-        values = (storable(content), state, None if extra is None else json.dumps(dict(extra)), message)
+        content = storable(content)
+        values = (content, spaced(content), state, None if extra is None else json.dumps(dict(extra)), message)
         chat = self._chat_of(message)
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE messages SET content = ?, state = ?, extra = coalesce(?, extra) WHERE id = ?", values
+                "UPDATE messages SET content = ?, spaced = ?, state = ?, extra = coalesce(?, extra) WHERE id = ?",
+                values,
             )
             connection.execute("UPDATE chats SET updated = ? WHERE id = ?", (time.time(), chat))
 
@@ -181,20 +181,16 @@ class ChatStore:
 
         Not the best first: to rank every message with a common word takes seconds.
         """
-        words = [word for word in storable(text).replace("\0", " ").split() if word.strip("*")]
-        if not words:
-            raise UsageError("there is nothing to look for: give one word at least")
-        if len(words) > MOST_WORDS:
-            raise UsageError(f"{len(words)} words are too many to look for at once: give {MOST_WORDS} at most")
-        wanted = " ".join(_quoted(word) for word in words)
+        wanted = query_of(text)
         found = (
-            "SELECT messages.chat, messages.id, messages.role, snippet(words, 0, '', '', ' ... ', 12) excerpt "
-            "FROM words JOIN messages ON messages.id = words.rowid "
+            "SELECT messages.chat, messages.id, messages.role, snippet(words, 0, '', '', ' ... ', ?) excerpt "
+            "FROM words JOIN messages ON messages.id = words.rowid JOIN chats ON chats.id = messages.chat "
             "WHERE words MATCH ? ORDER BY words.rowid DESC LIMIT ?"
         )
         with told(self.path, "read"):
-            rows = self._connection.execute(found, (wanted, limit)).fetchall()
-        return [Hit(self.summary(row["chat"]), row["id"], row["role"], row["excerpt"]) for row in rows]
+            rows = self._connection.execute(found, (excerpt_words(wanted), wanted, limit)).fetchall()
+        said = [(row["id"], text_of(row["role"]), excerpt_of(row["excerpt"])) for row in rows]
+        return [Hit(self.summary(row["chat"]), *one) for row, one in zip(rows, said, strict=True)]
 
     def find(self, wanted: str) -> int:
         """The chat of that name, number, or beginning of a title. Raises UsageError where there is none, or several.
@@ -272,7 +268,7 @@ class ChatStore:
 
     def _index_anew(self) -> None:
         with told(self.path):
-            self._connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
+            index_anew(self._connection)
 
     def _of(self, chat: int) -> sqlite3.Connection:
         """Where a chat is."""
@@ -334,12 +330,6 @@ class ChatStore:
 def _number(text: str) -> int | None:
     """The number that a text is, as far as SQLite has such."""
     return int(text) if text.isdecimal() and len(text) < 18 else None
-
-
-def _quoted(word: str) -> str:
-    """A word as the full-text search wants it."""
-    text = word.rstrip("*").replace('"', '""')
-    return f'"{text}"*' if word.endswith("*") else f'"{text}"'
 
 
 def _escaped(text: str) -> str:

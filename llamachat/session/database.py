@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llamachat.errors import LlamaChatError
 from llamachat.session.room import no_room
+from llamachat.session.searching import spaced
 
 PATIENCE_S = 10.0
 """How long another program's write is waited for."""
@@ -50,10 +51,38 @@ CREATE TRIGGER words_changed AFTER UPDATE OF content ON messages BEGIN
 END;
 """
 
+WORDS = """CREATE VIRTUAL TABLE words USING fts5(content, content=texts, content_rowid=id, prefix='3',
+    tokenize="unicode61 categories 'L* N* Co M*' separators '\ufe0e\ufe0f\u20e3'");"""
+"""The index of words. Marks belong to the letters they follow, but for those that only choose how a sign looks."""
+
+CHARACTERS = f"""
+ALTER TABLE messages ADD COLUMN spaced TEXT;
+UPDATE messages SET spaced = spaced_text(content) WHERE spaced_text(content) IS NOT NULL;
+DROP TRIGGER words_in;
+DROP TRIGGER words_out;
+DROP TRIGGER words_changed;
+DROP TABLE words;
+CREATE VIEW texts AS SELECT id, coalesce(spaced, content) AS content FROM messages;
+{WORDS}
+INSERT INTO words(words) VALUES ('rebuild');
+CREATE TRIGGER words_in AFTER INSERT ON messages BEGIN
+    INSERT INTO words(rowid, content) VALUES (new.id, coalesce(new.spaced, new.content));
+END;
+CREATE TRIGGER words_out AFTER DELETE ON messages BEGIN
+    INSERT INTO words(words, rowid, content) VALUES ('delete', old.id, coalesce(old.spaced, old.content));
+END;
+CREATE TRIGGER words_changed AFTER UPDATE OF content, spaced ON messages BEGIN
+    INSERT INTO words(words, rowid, content) VALUES ('delete', old.id, coalesce(old.spaced, old.content));
+    INSERT INTO words(rowid, content) VALUES (new.id, coalesce(new.spaced, new.content));
+END;
+CREATE INDEX chats_by_head ON chats(head);
+"""
+"""`spaced`: the text of a message whose script has no blanks between words, with marks (`searching.py`); else NULL."""
+
 COPY = ".schema-"
 """Follows the name of the database in the names of its copies, before the version of their schema."""
 
-MIGRATIONS: tuple[str, ...] = (CHATS,)
+MIGRATIONS: tuple[str, ...] = (CHATS, CHARACTERS)
 """From each version of the schema to the next; an empty file has version 0."""
 
 
@@ -74,7 +103,8 @@ def open_database(path: Path) -> sqlite3.Connection:
     try:
         return _writable(path)
     except (OSError, sqlite3.Error) as error:
-        reading = None if _is_busy(error) else _readable(path)
+        oldest = 1 if _is_of_disk(error) else len(MIGRATIONS)
+        reading = None if _is_busy(error) else _readable(path, oldest)
         if reading is None:
             raise StoreUnavailable(f"{path}: chats cannot be kept ({_reason(error, path)})") from error
         return reading
@@ -97,8 +127,8 @@ def _writable(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _readable(path: Path) -> sqlite3.Connection | None:
-    """The database for reading; one whose log cannot be used beside it only if the log is empty."""
+def _readable(path: Path, oldest: int) -> sqlite3.Connection | None:
+    """The database for reading, of a version from `oldest` on; one whose log cannot be used beside it only if the log is empty."""
     log = path.with_name(f"{path.name}-wal")
     try:
         ways = ("mode=ro", "immutable=1") if not log.exists() or not log.stat().st_size else ("mode=ro",)
@@ -111,7 +141,7 @@ def _readable(path: Path) -> sqlite3.Connection | None:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{way}", uri=True, check_same_thread=False)
             with suppress(sqlite3.Error):
                 _read_anything(connection)
-                if version_of(connection) == len(MIGRATIONS):
+                if oldest <= version_of(connection) <= len(MIGRATIONS):
                     return connection
             connection.close()
     return None
@@ -149,6 +179,19 @@ def memory_database() -> sqlite3.Connection:
     return connection
 
 
+def index_anew(connection: sqlite3.Connection) -> None:
+    """Makes the index of words again from the messages, also where it is damaged."""
+    try:
+        connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
+    except sqlite3.OperationalError:  # the disk, or another program
+        raise
+    except sqlite3.DatabaseError:
+        with transaction(connection):
+            connection.execute("DROP TABLE words")
+            connection.execute(WORDS)
+            connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
+
+
 @contextmanager
 def told(path: Path, what: str = "kept") -> Iterator[None]:
     """What SQLite and the file system raise, as StoreUnavailable. what: "kept" or "read", which failed."""
@@ -183,6 +226,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         return
     if found:
         _copy(connection, path.with_name(f"{path.name}{COPY}{found}"))
+    connection.create_function("spaced_text", 1, spaced, deterministic=True)
     with transaction(connection):
         found = version_of(connection)  # another program may have been faster
         _refuse_newer(found, path)
@@ -233,15 +277,18 @@ def is_damage(error: BaseException | None) -> bool:
     return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
+def _is_of_disk(error: Exception) -> bool:
+    """Whether the disk or the folder refuses; the database itself is right."""
+    return isinstance(error, OSError) or str(getattr(error, "sqlite_errorname", "")).startswith(OF_THE_DISK)
+
+
 def _reason(error: Exception, path: Path) -> str:
     if is_damage(error):
         return f"the file is damaged: {error}; put a copy of it back, or move it away, and a new one is begun"
-    name = str(getattr(error, "sqlite_errorname", ""))
-    may_be_full = isinstance(error, OSError) or name.startswith(OF_A_FULL_DISK)
-    if may_be_full and (said := no_room(error, path, NEEDED)):
+    if _is_of_disk(error) and (said := no_room(error, path, NEEDED)):
         return said
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
-OF_A_FULL_DISK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
+OF_THE_DISK = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")
 """What SQLite calls it when it can write neither the database nor its log."""

@@ -138,15 +138,16 @@ class SteadyStore(ChatStore):
 
 def _put(file: sqlite3.Connection, chat: int, parent: int | None, message: sqlite3.Row) -> int:
     """A message of the memory in the file, changed there or new; its number there."""
-    said = [message[name] for name in ("role", "content", "state", "created", "extra")]
+    said = [message[name] for name in ("role", "content", "state", "created", "extra", "spaced")]
     if message["id"] < BEYOND:
         file.execute(
-            "UPDATE messages SET role = ?, content = ?, state = ?, created = ?, extra = ? WHERE id = ?",
+            "UPDATE messages SET role = ?, content = ?, state = ?, created = ?, extra = ?, spaced = ? WHERE id = ?",
             (*said, message["id"]),
         )
         return int(message["id"])
     made = file.execute(
-        "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO messages(chat, parent, role, content, state, created, extra, spaced) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (chat, parent, *said),
     )
     return int(made.lastrowid or 0)

@@ -6,6 +6,7 @@ import time
 
 from llamachat.errors import UsageError
 from llamachat.session.records import StoredMessage, WholeChat, storable, title_of
+from llamachat.session.searching import spaced
 
 _BELOW = """
 WITH RECURSIVE below(id) AS (
@@ -50,8 +51,9 @@ def add(
     now, content = time.time(), storable(message.content)
     values = (chat, parent, storable(message.role), content, storable(message.state), message.created or now)
     made = connection.execute(
-        "INSERT INTO messages(chat, parent, role, content, state, created, extra) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (*values, json.dumps(message.extra)),
+        "INSERT INTO messages(chat, parent, role, content, state, created, extra, spaced) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (*values, json.dumps(message.extra), spaced(content)),
     )
     connection.execute("UPDATE chats SET updated = ? WHERE id = ?", (now, chat))
     if is_head:

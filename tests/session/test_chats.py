@@ -186,10 +186,10 @@ def test_an_older_file_is_copied_and_migrated(path, store, monkeypatch):
     with ChatStore(path) as migrated:
         assert talk(migrated, chat) == [("user", "Hi")]
         assert migrated._connection.execute("SELECT colour FROM chats").fetchone()[0] is None
-    copy = path.with_name(f"{path.name}.schema-1")
+    copy = path.with_name(f"{path.name}.schema-2")
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with sqlite3.connect(copy) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(path, store, monkeypatch):

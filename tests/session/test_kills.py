@@ -126,14 +126,14 @@ def look_at_migrated(folder):
     """Old or new, never between; a copy that is there is whole."""
     if not (folder / "chats.db").exists() or (folder / "chats.db").stat().st_size < old_size(folder):
         return  # killed while the test's own old database was copied here
-    for copy in folder.glob("chats.db.schema-1"):
+    for copy in folder.glob("chats.db.schema-2"):
         with sqlite3.connect(copy) as connection:
-            assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+            assert connection.execute("PRAGMA user_version").fetchone()[0] == 2
             assert connection.execute("SELECT count(*) FROM messages").fetchone()[0] == 200
     with ChatStore(folder / "chats.db") as store:
         check(store._connection)
         assert len(store.path_of(store.find("old"))) == 200
-    assert (folder / "chats.db.schema-1").exists()
+    assert (folder / "chats.db.schema-2").exists()
 
 
 def old_size(folder):

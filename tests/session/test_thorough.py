@@ -101,7 +101,7 @@ def test_programs_that_begin_at_once_make_and_migrate_one_database(path, kind, m
     with ChatStore(path) as store:
         assert len(store.search("there")) == 6
         assert store._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    assert [one.name for one in copies_of(path)] == (["chats.db.schema-1"] if kind == "old" else [])
+    assert [one.name for one in copies_of(path)] == (["chats.db.schema-2"] if kind == "old" else [])
 
 
 def test_two_programs_cannot_both_make_a_chat_of_one_name(path, store):
@@ -169,8 +169,8 @@ def test_copies_of_before_an_update_have_the_deleted_words_and_are_told(path, st
     store.close()
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, "ALTER TABLE chats ADD COLUMN colour TEXT;"))
     open_database(path).close()
-    (path.parent / "chats.db.schema-1.4711").touch()  # of a program that was killed
-    assert [one.name for one in copies_of(path)] == ["chats.db.schema-1", "chats.db.schema-1.4711"]
+    (path.parent / "chats.db.schema-2.4711").touch()  # of a program that was killed
+    assert [one.name for one in copies_of(path)] == ["chats.db.schema-2", "chats.db.schema-2.4711"]
 
 
 def test_a_log_that_another_program_reads_is_told(path, store):

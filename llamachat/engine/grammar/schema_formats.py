@@ -38,14 +38,24 @@ URN = f"[uU][rR][nN]:{A}{L}{{0,30}}{A}:{PLAIN}+"
 MAIL = rf"mailto:[a-zA-Z0-9_-]+(?:\.[a-zA-Z0-9_-]+)*@{HOST}"
 AFTER = rf"(?:\?(?:{PLAIN}|[/?])*)?(?:#(?:{PLAIN}|[/?])*)?"
 
+FIRST = r"(?:[a-zA-Z0-9._~!$&'()*+,;=@-]|%[0-9a-fA-F]{2})"
+"""What the first part of a relative path has: a colon in it would end a scheme."""
+
+RELATIVE = rf"(?:/(?:{PLAIN}+{PATH})?|{FIRST}+{PATH})?{AFTER}"
+POINTER = "(?:/(?:[^~/]|~[01])*)*"
+URI = f"(?:(?:{WITH_HOST}|{WITH_PATH}){AFTER}|{URN}|{MAIL})"
+
 PATTERNS = {
     "date": (f"^{DATE}$",),
     "date-time": (f"^{DATE}[tT]{TIME}$",),
     "time": (f"^{TIME}$",),
     "email": (f"^{MAILBOX}$", "^[^@]{1,64}@.*$", "^.{1,254}$"),
     "hostname": (f"^{HOST}$", "^.{1,253}$"),
-    "uri": (f"^(?:(?:{WITH_HOST}|{WITH_PATH}){AFTER}|{URN}|{MAIL})$",),
+    "uri": (f"^{URI}$",),
+    "uri-reference": (f"^(?:{URI}|{RELATIVE})$",),
+    "json-pointer": (f"^{POINTER}$",),
+    "relative-json-pointer": (f"^(?:0|[1-9]{D}*)(?:#|{POINTER})$",),
 }
 """What a format's text must match, all of it."""
 
-FORMATS = ("date", "date-time", "time", "duration", "email", "hostname", "ipv4", "ipv6", "uuid", "uri")
+FORMATS = (*PATTERNS, "duration", "ipv4", "ipv6", "uuid")

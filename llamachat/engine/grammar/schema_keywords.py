@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import lcm
 from typing import Any, NoReturn
 
 from llamachat.engine.grammar.schema_formats import FORMATS
-from llamachat.engine.grammar.schema_patterns import PatternError, may_match, rust_pattern
-from llamachat.engine.grammar.schema_places import Json, child_pointer
+from llamachat.engine.grammar.schema_patterns import PatternError, rust_pattern
+from llamachat.engine.grammar.schema_walk import Json, child_pointer
 
 ANNOTATIONS = frozenset(
     (
         "$schema",
-        "$id",
         "$comment",
-        "$anchor",
         "title",
         "description",
         "default",
@@ -27,9 +26,10 @@ ANNOTATIONS = frozenset(
         "writeOnly",
         "contentMediaType",
         "contentEncoding",
+        "contentSchema",
     )
 )
-"""Keywords that say nothing about which values are valid; `$id` only at the root."""
+"""Keywords that say nothing about which values are valid."""
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 LARGEST_NUMBER = 2**53
@@ -45,6 +45,10 @@ With more zeros at its end it may be as large as it likes while the rest of it i
 llguidance multiplies two of them in 32 bits. 1000003 took 32 s, and was deaf to Ctrl+C.
 """
 
+DEEPEST_CONSTANT = 64
+UNWRITABLE = re.compile(r"[\x00-\x07\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+"""Characters that need \\u in JSON, and the one that llguidance takes for such."""
+
 LARGEST_LENGTH = 100_000
 LARGEST_COUNT = 1_000
 
@@ -56,7 +60,8 @@ Refuse = Callable[[str, str], NoReturn]
 class Place:
     """One subschema: its pointer, itself, whether it is intersected with others, and how to complain.
 
-    steps: every `multipleOf` of the whole schema, as far as it was looked at.
+    steps, bounds: every `multipleOf`, and every bound of a number with whether it is itself excluded and whole, of the
+    whole schema, as far as it was looked at.
     """
 
     pointer: str
@@ -64,6 +69,7 @@ class Place:
     combined: bool
     complain: Refuse
     steps: set[Decimal] = field(default_factory=set)
+    bounds: set[tuple[float, bool]] = field(default_factory=set)
 
     @property
     def has_applicator(self) -> bool:
@@ -101,15 +107,16 @@ def _exact(keyword: str, value: float, place: Place) -> None:
             place.refuse(keyword, f"has a number of more than {limits}, which is not enforced exactly: {value!r}")
 
 
-def _exclusive(keyword: str, value: Any, place: Place) -> None:
+def _bound(keyword: str, value: Any, place: Place) -> None:
     """llguidance admits a whole number as its own exclusive bound where another bound is less than 1 away."""
     _number(keyword, value, place)
-    if place.schema.get("type") == "integer" or value != int(value):
+    if place.schema.get("type") == "integer" and not place.combined:
         return
-    bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-    others = [place.schema[name] for name in bounds if name in place.schema and name != keyword]
-    if place.combined or any(abs(other - value) < 1 for other in others if isinstance(other, int | float)):
-        place.refuse(keyword, "with another bound less than 1 away, or in a combination, is not enforced exactly")
+    excluded = keyword.startswith("exclusive") and value == int(value)
+    near = [other for other in place.bounds if 0 < abs(other[0] - value) < 1]
+    if any(excluded or other_excluded for _, other_excluded in near):
+        place.refuse(keyword, "with another bound of the schema less than 1 away is not enforced exactly")
+    place.bounds.add((value, excluded))
 
 
 def _multiple(keyword: str, value: Any, place: Place) -> None:
@@ -131,7 +138,7 @@ def _common_multiple(steps: set[Decimal]) -> int:
 
 def _up_to(most: int) -> Check:
     def check(keyword: str, value: Any, place: Place) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or value != value // 1:
             place.refuse(keyword, "must be a whole number, 0 or more")
         if value > most:
             place.refuse(keyword, f"is supported up to {most}")
@@ -172,10 +179,6 @@ def _type(keyword: str, value: Any, place: Place) -> None:
 def _reference(keyword: str, value: Any, place: Place) -> None:
     if not isinstance(value, str):
         place.refuse(keyword, "must be a text")
-    if not value.startswith("#"):
-        place.refuse(keyword, f"to another document is not supported, only to this one (#/...): {value!r:.60}")
-    if value != "#" and not value.startswith("#/"):
-        place.refuse(keyword, f"to a named anchor is not supported, only to a place (#/...): {value!r:.60}")
 
 
 def _schema(keyword: str, value: Any, place: Place) -> None:
@@ -195,20 +198,8 @@ def _named_schemas(keyword: str, value: Any, place: Place) -> None:
 
 def _pattern_properties(keyword: str, value: Any, place: Place) -> None:
     _named_schemas(keyword, value, place)
-    if place.has_applicator:
-        place.refuse(keyword, "together with allOf, anyOf, oneOf or $ref is not supported")
-    names = {*_keys(place.schema.get("properties")), *_keys(place.schema.get("required"))}
-    patterns = {_rust(keyword, pattern, place): pattern for pattern in value}
-    if len(patterns) < len(value):
+    if len({_rust(keyword, pattern, place) for pattern in value}) < len(value):
         place.refuse(keyword, "has one pattern written in two ways")
-    for rust, pattern in patterns.items():
-        for name in sorted(names):
-            if may_match(rust, name):
-                place.refuse(keyword, f"{pattern!r:.60} also matches the property {name!r:.60}, which is not supported")
-
-
-def _keys(value: Any) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, dict | list) else []
 
 
 def _items(keyword: str, value: Any, place: Place) -> None:
@@ -229,16 +220,45 @@ def _additional_items(keyword: str, value: Any, place: Place) -> None:
 def _required(keyword: str, value: Any, place: Place) -> None:
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         place.refuse(keyword, "must be a list of names")
+    _writable(keyword, value, place)
+
+
+def _properties(keyword: str, value: Any, place: Place) -> None:
+    _named_schemas(keyword, value, place)
+    _writable(keyword, value, place)
+
+
+def _lists_of_names(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, dict):
+        place.refuse(keyword, "must be an object of lists of names")
+    for names in value.values():
+        _required(keyword, names, place)
+
+
+def _yes_or_no(keyword: str, value: Any, place: Place) -> None:
+    if not isinstance(value, bool):
+        place.refuse(keyword, "must be true or false")
 
 
 def _constant(keyword: str, value: Any, place: Place) -> None:
-    pending = [value]
+    pending = [(value, 0)]
     while pending:
-        one = pending.pop()
+        one, depth = pending.pop()
+        if depth > DEEPEST_CONSTANT:
+            place.refuse(keyword, f"has a value that nests deeper than {DEEPEST_CONSTANT}")
         if isinstance(one, dict | list):
-            pending += one.values() if isinstance(one, dict) else one
-        elif isinstance(one, int | float):
+            pending += [(inner, depth + 1) for inner in (one.values() if isinstance(one, dict) else one)]
+        _writable(keyword, [one] if isinstance(one, str) else one if isinstance(one, dict) else (), place)
+        if isinstance(one, int | float):
             _exact(keyword, one, place)
+
+
+def _writable(keyword: str, texts: Iterable[str], place: Place) -> None:
+    """llguidance leaves a character out of a text that it can write neither as it is nor with a short escape."""
+    for text in texts:
+        found = UNWRITABLE.search(text)
+        if found:
+            place.refuse(keyword, f"has U+{ord(found[0]):04X} in {text!r:.60}, which cannot be written without \\u")
 
 
 def _enum(keyword: str, value: Any, place: Place) -> None:
@@ -262,7 +282,7 @@ KEYWORDS: dict[str, Check] = {
     "additionalItems": _additional_items,
     "minItems": _up_to(LARGEST_COUNT),
     "maxItems": _up_to(LARGEST_COUNT),
-    "properties": _named_schemas,
+    "properties": _properties,
     "patternProperties": _pattern_properties,
     "additionalProperties": _schema,
     "required": _required,
@@ -272,14 +292,22 @@ KEYWORDS: dict[str, Check] = {
     "maxLength": _up_to(LARGEST_LENGTH),
     "pattern": _pattern,
     "format": _format,
-    "minimum": _number,
-    "maximum": _number,
-    "exclusiveMinimum": _exclusive,
-    "exclusiveMaximum": _exclusive,
+    "minimum": _bound,
+    "maximum": _bound,
+    "exclusiveMinimum": _bound,
+    "exclusiveMaximum": _bound,
     "multipleOf": _multiple,
+    **dict.fromkeys(("not", "if", "then", "else", "contains", "propertyNames"), _schema),
+    **dict.fromkeys(("unevaluatedItems", "unevaluatedProperties"), _schema),
+    **dict.fromkeys(("minContains", "maxContains"), _up_to(LARGEST_COUNT)),
+    "dependentRequired": _lists_of_names,
+    "dependentSchemas": _properties,
+    "dependencies": _properties,
+    "uniqueItems": _yes_or_no,
 }
 """Every keyword that is enforced, with the check of its value."""
 
+COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 ONE = ("additionalProperties", "additionalItems")
 MANY = ("allOf", "anyOf", "oneOf", "prefixItems")
 NAMED = ("$defs", "definitions", "properties", "patternProperties")
@@ -303,4 +331,6 @@ def told(keyword: str, value: Any) -> Json:
     """A checked keyword's value as llguidance is told it: patterns in Rust's dialect."""
     if keyword == "patternProperties":
         return {rust_pattern(pattern): schema for pattern, schema in value.items()}
+    if keyword in COUNTS:
+        return int(value)
     return rust_pattern(value) if keyword == "pattern" else value

@@ -7,16 +7,12 @@ the dialects of ECMA-262 itself read differently (`[`, `&&`, `--` and `~~` in a 
 
 from __future__ import annotations
 
-import json
 import re
 from functools import lru_cache
 from typing import NoReturn
 from unicodedata import category
 
-from llamachat.engine.grammar.lark import HEADER
 from llamachat.engine.grammar.syntax import SURROGATES, Ranges, complement, united
-from llamachat.engine.grammar.vocabulary import byte_tree, compiled
-from llamachat.errors import UsageError
 
 LONGEST_PATTERN = 20_000
 DIGITS: Ranges = ((0x30, 0x39),)
@@ -31,7 +27,17 @@ CLASSES |= {name.upper(): complement(ranges) for name, ranges in CLASSES.items()
 CONTROLS = {"t": 0x09, "n": 0x0A, "v": 0x0B, "f": 0x0C, "r": 0x0D, "0": 0x00}
 NUMBERED = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
 PAIR = re.compile(r"u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-CATEGORY = re.compile(r"([pP])\{([A-Z][a-z]?)\}")
+CATEGORY = re.compile(r"([pP])\{(?:gc=|General_Category=)?([A-Z][A-Za-z_]*)\}")
+CATEGORIES = {
+    "Letter": "L", "Uppercase_Letter": "Lu", "Lowercase_Letter": "Ll", "Titlecase_Letter": "Lt",
+    "Modifier_Letter": "Lm", "Other_Letter": "Lo", "Mark": "M", "Nonspacing_Mark": "Mn", "Spacing_Mark": "Mc",
+    "Enclosing_Mark": "Me", "Number": "N", "Decimal_Number": "Nd", "Letter_Number": "Nl", "Other_Number": "No",
+    "Punctuation": "P", "Connector_Punctuation": "Pc", "Dash_Punctuation": "Pd", "Open_Punctuation": "Ps",
+    "Close_Punctuation": "Pe", "Initial_Punctuation": "Pi", "Final_Punctuation": "Pf", "Other_Punctuation": "Po",
+    "Symbol": "S", "Math_Symbol": "Sm", "Currency_Symbol": "Sc", "Modifier_Symbol": "Sk", "Other_Symbol": "So",
+    "Separator": "Z", "Space_Separator": "Zs", "Line_Separator": "Zl", "Paragraph_Separator": "Zp", "Other": "C",
+    "Control": "Cc", "Format": "Cf", "Private_Use": "Co", "Unassigned": "Cn",
+}  # fmt: skip
 PUNCTUATION = frozenset("^$\\.*+?()[]{}|/-_ !\"#%&',:;<=>@`~")
 """What `\\` makes literal. ECMA-262 has the first fourteen with the flag u, all without it."""
 
@@ -157,7 +163,7 @@ class _Pattern:
             self._at += 3
             return ((ord(two) % 32, ord(two) % 32),)
         property_ = CATEGORY.match(self._text, self._at + 1)
-        if property_ is not None and (named := of_category(property_[2])):
+        if property_ is not None and (named := of_category(CATEGORIES.get(property_[2], property_[2]))):
             self._at = property_.end()
             return complement(named) if property_[1] == "P" else named
         ranges = CLASSES.get(name)
@@ -186,17 +192,6 @@ def of_category(name: str) -> Ranges:
     """The characters of a general category of Unicode (`L`, `Lu`); () where there is none of this name."""
     codes = range(0x110000)
     return united([(c, c) for c in codes if (kind := category(chr(c))).startswith(name) and kind != "Cs"])
-
-
-def may_match(pattern: str, name: str) -> bool:
-    """Whether a pattern in Rust's dialect matches in a name; True where that cannot be found out."""
-    grammar = f"{HEADER}start: %json {json.dumps({'type': 'string', 'pattern': pattern})}\n"
-    try:
-        matcher = compiled(byte_tree(), grammar, "pattern", UsageError)
-    except UsageError:
-        return True
-    ids = list(json.dumps(name, ensure_ascii=False).encode("utf-8", "replace"))
-    return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
 
 
 def _is_one(ranges: Ranges) -> bool:

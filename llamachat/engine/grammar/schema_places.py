@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-Json = Any
-"""What `json.loads` returns."""
-
-
-def child_pointer(pointer: str, key: str) -> str:
-    """The pointer one step below."""
-    return f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}"
+from llamachat.engine.grammar.schema_walk import Json, subschemas, with_subschemas
 
 
 def resolve(document: Json, pointer: str) -> tuple[Json] | None:
@@ -32,13 +24,14 @@ def resolve(document: Json, pointer: str) -> tuple[Json] | None:
     return (found,)
 
 
-def is_finite(schema: Json, finite: set[str]) -> bool:
+def is_finite(schema: Json, finite: set[str], nothing: bool = True) -> bool:
     """Whether some finite value may satisfy a schema, when the references in `finite` have one.
 
-    Looks at what must be inside: required properties, items up to minItems, and every schema of allOf.
+    Looks at what must be inside: required properties, items up to minItems, and every schema of allOf. nothing: what is
+    said of `false`.
     """
     if isinstance(schema, bool):
-        return True
+        return schema or nothing
     must = list(schema.get("allOf", ()))
     if schema.get("type") in ("object", ["object"]):
         properties = schema.get("properties", {})
@@ -49,20 +42,39 @@ def is_finite(schema: Json, finite: set[str]) -> bool:
     options = [schema[key] for key in ("anyOf", "oneOf") if key in schema]
     return (
         ("$ref" not in schema or schema["$ref"] in finite)
-        and all(is_finite(one, finite) for one in must)
-        and all(any(is_finite(one, finite) for one in some) for some in options)
+        and all(is_finite(one, finite, nothing) for one in must)
+        and all(any(is_finite(one, finite, nothing) for one in some) for some in options)
     )
 
 
 def endless(definitions: dict[str, Json]) -> str | None:
-    """The first definition (by the text of the reference to it) that no finite value satisfies."""
+    """The first definition (by the text of the reference to it) that is satisfied by nothing that ends."""
+    finite = _finite(definitions, nothing=True)
+    return next((name for name in definitions if name not in finite), None)
+
+
+def impossible(definitions: dict[str, Json]) -> set[str]:
+    """The definitions that nothing satisfies, as far as is plain to see."""
+    return set(definitions) - _finite(definitions, nothing=False)
+
+
+def _finite(definitions: dict[str, Json], nothing: bool) -> set[str]:
     finite: set[str] = set()
     grown = True
     while grown:
-        found = {name for name, schema in definitions.items() if name not in finite and is_finite(schema, finite)}
+        found = {name for name, one in definitions.items() if name not in finite and is_finite(one, finite, nothing)}
         finite |= found
         grown = bool(found)
-    return next((name for name in definitions if name not in finite), None)
+    return finite
+
+
+def without_references(schema: Json, to: set[str]) -> Json:
+    """The schema, where whatever refers to one of these is `false`."""
+    if not isinstance(schema, dict) or not to:
+        return schema
+    if schema.get("$ref") in to:
+        return False
+    return with_subschemas(schema, "", lambda one, _: without_references(one, to))
 
 
 def levels(schema: Json, definitions: dict[str, Json]) -> int:
@@ -84,9 +96,7 @@ def levels(schema: Json, definitions: dict[str, Json]) -> int:
 
 def _references(schema: Json, level: int) -> list[tuple[str, int]]:
     """The references in a plain schema, each with its level, in the order of the text."""
-    if isinstance(schema, list):
-        return [found for one in schema for found in _references(one, level)]
     if not isinstance(schema, dict):
         return []
-    found = [(schema["$ref"], level)] if isinstance(schema.get("$ref"), str) else []
-    return found + [inner for one in schema.values() for inner in _references(one, level + 1)]
+    found = [(schema["$ref"], level)] if "$ref" in schema else []
+    return found + [inner for one in subschemas(schema) for inner in _references(one, level + 1)]

@@ -79,7 +79,7 @@ class GrammarSource:
 def _translated(source: GrammarSource) -> str:
     """The source in llguidance's notation, which has been compiled once to see that it can be. Raises UsageError."""
     if source.kind == "json-schema":
-        return schema_grammar(source.text, source.name)
+        return schema_grammar(source.text, source.name).text
     if source.kind != "gbnf":
         raise UsageError(f"there is no kind of grammar named {source.kind!r:.60}; there are gbnf and json-schema")
     grammar = parse_gbnf(source.text, source.name)

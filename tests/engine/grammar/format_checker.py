@@ -76,3 +76,23 @@ def is_uri(text):
     if parts.scheme in ("file", "urn", "mailto") and not parts.netloc:
         return len(parts.path) > 0
     return is_hostname(parts.hostname or "") and (parts.port is None or parts.port > 0)
+
+
+@CHECKER.checks("uri-reference", ValueError)
+def is_uri_reference(text):
+    if not isinstance(text, str):
+        return True
+    if re.search(r"%(?![0-9a-fA-F]{2})|[^!-~]|\\\\", text):
+        return False
+    return is_uri(text) if re.match("[^/?#]*:", text) else True
+
+
+@CHECKER.checks("json-pointer")
+def is_pointer(text):
+    return not isinstance(text, str) or text == "" or (text[0] == "/" and not re.search("~(?![01])", text))
+
+
+@CHECKER.checks("relative-json-pointer")
+def is_relative_pointer(text):
+    found = re.fullmatch(r"(?:0|[1-9][0-9]*)(#|(?:/.*)?)", text, re.DOTALL) if isinstance(text, str) else None
+    return not isinstance(text, str) or (found is not None and (found[1] == "#" or is_pointer(found[1])))

@@ -25,6 +25,10 @@ EXAMPLES = {
     "uuid": (["01234567-89ab-cdef-0123-456789abcdef"], ["01234567", "01234567-89ab-cdef-0123-456789abcdeg"]),
     "uri": (["https://a.b/c?d#e", "http://localhost:8080", "file:///a/b", "urn:isbn:0451450523", "mailto:a.b@c.de"],
             ["no scheme", "http://", "http:", "http://a:99999/", "http://a/%zz", "http://a/ b", "//a.b", "file://"]),
+    "uri-reference": (["https://a.b/c", "", "/", "/a//b?c", "a/b:c", "?q", "#f", "a%20b"],
+                      ["a b", "1:b", "%zz", "\\\\a"]),
+    "json-pointer": (["", "/", "/a~0b/~1", "/é//"], ["a", "/~", "/~2", "#/a"]),
+    "relative-json-pointer": (["0", "10#", "1/a~1b"], ["", "01", "1#/a", "-1", "1a", "/a"]),
 }  # fmt: skip
 
 

@@ -58,9 +58,6 @@ def test_a_refusal_names_the_place():
             {"patternProperties": {"[[:a:]]": {}}}, "at #/patternProperties: patternProperties '[[", id="name"
         ),
         pytest.param({"patternProperties": {"a": {}, "\\x61": {}}}, "has one pattern written in two ways", id="twice"),
-        pytest.param(
-            {"patternProperties": {"^\\s$": {}}, "required": ["\ufeff"]}, "also matches the property", id="in ECMA only"
-        ),
     ],
 )
 def test_a_schema_with_such_a_pattern_is_refused(schema, document, message):

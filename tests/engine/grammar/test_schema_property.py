@@ -50,6 +50,7 @@ def typed(kind: str, **strategies: st.SearchStrategy[Any]) -> st.SearchStrategy[
 
 
 SMALL = st.integers(0, 4)
+ENUMS = st.lists(VALUES, min_size=1, max_size=3).map(lambda values: {"enum": values})
 LEAVES = st.one_of(
     typed("string", format=st.sampled_from(FORMATS), maxLength=st.integers(10, 40)),
     typed("string", minLength=SMALL, maxLength=st.integers(1, 6), pattern=st.sampled_from(PATTERNS)),
@@ -81,6 +82,17 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
         ),
         typed("object", patternProperties=st.dictionaries(st.sampled_from(["^x", "^y", "z$"]), inner, max_size=2),
               properties=properties, additionalProperties=inner | st.just(False)),
+        optional(patternProperties=st.dictionaries(st.sampled_from(["^x", "^a", "b"]), inner, max_size=2),
+                 allOf=schemas, properties=properties, additionalProperties=st.booleans()),
+        st.fixed_dictionaries({"if": inner}, optional={"then": inner, "else": inner, "type": st.just("object")}),
+        optional(**{"not": inner, "properties": properties, "type": st.sampled_from(["object", "string", "number"])}),
+        optional(dependentRequired=st.dictionaries(NAMES, st.lists(NAMES, max_size=2, unique=True), max_size=2),
+                 dependentSchemas=st.dictionaries(NAMES, inner, max_size=2), properties=properties),
+        optional(propertyNames=LEAVES, unevaluatedProperties=inner | st.just(False), anyOf=schemas,
+                 properties=properties),
+        optional(contains=inner, minContains=SMALL, maxContains=SMALL, maxItems=st.integers(0, 3), items=inner),
+        optional(prefixItems=schemas, oneOf=schemas, unevaluatedItems=inner | st.just(False)),
+        optional(uniqueItems=st.booleans(), items=ENUMS, maxItems=SMALL),
         typed("array", items=inner, prefixItems=schemas, minItems=SMALL, maxItems=SMALL),
         optional(anyOf=schemas, properties=properties, required=st.lists(NAMES, max_size=1)),
         optional(allOf=schemas, additionalProperties=st.booleans(), properties=properties),
@@ -114,6 +126,9 @@ def test_a_finished_text_satisfies_its_schema_and_a_cut_one_begins_a_text_that_d
         value = json.loads(generation.text.decode(), parse_float=exact)
         exactly = json.loads(json.dumps(document), parse_float=exact)
         validator = jsonschema.Draft202012Validator(exactly, format_checker=CHECKER)
-        assert list(validator.iter_errors(value)) == []
+        try:
+            assert list(validator.iter_errors(value)) == []
+        except RecursionError:
+            assume(False)  # a schema that refers to itself for the same value, which the validator follows
     else:
         assert constraint.is_prefix(generation.text)

@@ -1,6 +1,7 @@
 """`llamachat perplexity`: how well a model predicts a text."""
 
 import json
+import math
 from enum import StrEnum
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def perplexity(
         speaker.status.clear()
     if output is Format.JSON:
         figures = {"n_tokens": found.n_tokens, "n_scored": found.n_scored, "mean_nll": found.mean_nll}
-        print(json.dumps({**figures, "error": found.error, "ppl": found.perplexity, "n_ctx": speaker.context.n_ctx}))
+        figures |= {"error": found.error, "ppl": found.perplexity}
+        told = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # JSON has no infinity
+        print(json.dumps({**told, "n_ctx": speaker.context.n_ctx}))
         return
     print(f"perplexity {found.perplexity:.6g} +/- {found.perplexity * found.error:.2g}")
     print(f"mean negative log-probability {found.mean_nll:.5f} over {found.n_scored} of {found.n_tokens} tokens")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Stop, StopReason, Timings, Token
+from llamachat.engine.sampling.candidates import check_scores
 from llamachat.engine.sampling.chain import Sampler
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.text import TextStream
@@ -71,7 +72,7 @@ class Answering:
         self.reason: StopReason | None = "length" if options.max_tokens == 0 else None
         self.token = -1
         self._vocabulary, self._constraint = vocabulary, constraint
-        self._stream = TextStream(options.stop)
+        self._stream, self._has_stops = TextStream(options.stop), bool(options.stop)
         self._sampler = Sampler(options.sampling, vocabulary, constraint)
         self._n_left = options.max_tokens if options.max_tokens >= 0 else None
         self._error: GrammarError | None = None
@@ -91,8 +92,12 @@ class Answering:
         return self._n_left
 
     def choose(self, logits: Logits) -> Token | None:
-        """The next token, from the logits after the text; None where the answer ends instead."""
+        """The next token, from the logits after the text; None where the answer ends instead.
+
+        Raises ModelFileError for logits that are no numbers.
+        """
         start = time.perf_counter()
+        check_scores(logits)
         try:
             choice = self._sampler.sample(logits)
             if choice.token in self._vocabulary.eog:
@@ -130,7 +135,9 @@ class Answering:
     def _take(self, token: int) -> str:
         """Goes on with a token; the text that it sets free."""
         self._sampler.accept(token)
-        text = self._stream.feed(self._vocabulary.piece_bytes(token))
+        piece = self._vocabulary.piece_bytes(token)
+        control = "" if piece or not self._has_stops else self._vocabulary.piece_bytes(token, special=True).decode()
+        text = self._stream.feed(piece, control)
         if self._stream.stopped:
             self.reason = "stop"
         elif self._constraint is not None and self._constraint.finished:

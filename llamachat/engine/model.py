@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -58,8 +59,9 @@ class Model:
     ) -> None:
         if threads is not None and not 1 <= threads <= MAX_THREADS:
             raise UsageError(f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}")
-        self.file: GgufFile = open_gguf(Path(path))
-        self.spec: ModelSpec = describe(self.file.metadata, self.file.tensors, path)
+        file = open_gguf(Path(path))
+        self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
+        self.file: GgufFile = _shaped(file, self.spec)
         nodes = self.spec.graph().nodes
         matrices, vectors = roles(nodes)
         self.plan: MemoryPlan = plan_memory(
@@ -192,6 +194,12 @@ class Model:
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:
             format_of(self.file.tensors[name])
+
+
+def _shaped(file: GgufFile, spec: ModelSpec) -> GgufFile:
+    """The file, its tensors in the shapes that the architecture declares: files may add dimensions of 1."""
+    tensors = {name: replace(tensor, shape=spec.tensors[name].shape) for name, tensor in file.tensors.items()}
+    return replace(file, tensors=tensors)
 
 
 def chat_template_of(file: GgufFile) -> str | None:

@@ -15,6 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
+from llamachat.engine.sampling.candidates import check_scores
 from llamachat.errors import UsageError
 
 PIECE = 64
@@ -62,7 +63,8 @@ def score(
 ) -> Score:
     """Scores a text's tokens. stride: tokens between the beginnings of windows, 1 to n_ctx - 1, default n_ctx // 2.
 
-    progress(done, total) counts scored tokens. Raises UsageError for fewer than two tokens and a wrong stride.
+    progress(done, total) counts scored tokens. Raises UsageError for fewer than two tokens and a wrong stride,
+    ModelFileError where the model's scores are no numbers.
     """
     if len(ids) < 2:
         raise UsageError("the text has fewer than two tokens: nothing in it can be predicted")
@@ -98,6 +100,7 @@ def _losses(context: ScoringContext, window: Sequence[int], n_known: int) -> Ite
     for first in range(0, len(window) - 1, PIECE):
         piece = window[first : min(first + PIECE, len(window) - 1)]
         logits = context.eval(piece, "all")
+        check_scores(logits, all_finite=True)
         skipped = max(0, n_known - 1 - first)
         if skipped < len(piece):
             following = window[first + 1 + skipped : first + 1 + len(piece)]

@@ -49,9 +49,8 @@ class Records:
     def _token(self, token: Token) -> dict[str, Any]:
         if token.logprob is None:
             return {"id": token.id}
-        top = [{"id": i, **self._spelled(i), "logprob": share} for i, share in token.top]
-        logprob = token.logprob if math.isfinite(token.logprob) else None  # JSON has no infinity
-        return {"id": token.id, "logprob": logprob, **({"top": top} if top else {})}
+        top = [{"id": i, **self._spelled(i), "logprob": _finite(share)} for i, share in token.top]
+        return {"id": token.id, "logprob": _finite(token.logprob), **({"top": top} if top else {})}
 
     def _spelled(self, token: int) -> dict[str, Any]:
         """A token's own text, and its bytes where they are no text."""
@@ -60,6 +59,11 @@ class Records:
             return {"text": piece.decode()}
         except UnicodeDecodeError:
             return {"text": piece.decode("utf-8", "replace"), "bytes": list(piece)}
+
+
+def _finite(value: float) -> float | None:
+    """A number that JSON has: it knows no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def records(pieces: Pieces, load_s: float, n_ctx: int) -> Records:

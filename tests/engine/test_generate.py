@@ -32,7 +32,7 @@ class Words:
     def encode(self, text: str, add_special: bool = True) -> list[int]:
         return []
 
-    def piece_bytes(self, token: int) -> bytes:
+    def piece_bytes(self, token: int, special: bool = False) -> bytes:
         return PIECES[token]
 
 

@@ -62,3 +62,31 @@ def test_the_text_does_not_depend_on_how_the_bytes_are_cut(stops: tuple[str, ...
 def test_senseless_stop_strings_are_refused(stops: tuple[str, ...]) -> None:
     with pytest.raises(UsageError, match="stop"):
         TextStream(stops)
+
+
+def spelled(stops: tuple[str, ...], *pieces: bytes | str) -> tuple[list[str], bool]:
+    """What is released after each piece, and whether it stopped; texts are control tokens, which print nothing."""
+    stream = TextStream(stops)
+    texts = [stream.feed(b"", one) if isinstance(one, str) else stream.feed(one) for one in pieces]
+    return [*texts, stream.finish()], stream.stopped
+
+
+@pytest.mark.parametrize(
+    ("stops", "pieces", "released", "stopped"),
+    [
+        pytest.param(("<end>",), (b"ab", "<end>", b"c"), ["ab", "", "", ""], True, id="a control token"),
+        pytest.param(("<end>",), (b"ab", "<other>", b"c"), ["ab", "", "c", ""], False, id="another"),
+        pytest.param(("\n<end>",), (b"a\n", "<end>"), ["a", "", ""], True, id="text before it"),
+        pytest.param(("\n<end>",), (b"a\n", "<other>", b"b"), ["a", "", "\nb", ""], False, id="text before another"),
+        pytest.param(("<end>x",), (b"a", "<end>", b"y"), ["a", "", "y", ""], False, id="other text behind it"),
+        pytest.param(("<end>x",), (b"a", "<end>", b"x"), ["a", "", "", ""], True, id="text behind it"),
+        pytest.param(("<a><b>",), ("<a>", b"", "<b>", b"c"), ["", "", "", "", ""], True, id="two control tokens"),
+        pytest.param(("<a><b>",), (b"1", "<a>", b"2", "<b>", b"3"), ["1", "", "2", "", "3", ""], False, id="apart"),
+        pytest.param(("<end>",), (b"a<e", b"nd>", b"c"), ["a", "", "", ""], True, id="spelled by letters"),
+        pytest.param(("<end>",), (b"a<e", "<end>"), ["a", "<e", ""], True, id="begun by letters"),
+    ],
+)
+def test_a_stop_string_may_spell_control_tokens(
+    stops: tuple[str, ...], pieces: tuple[bytes | str, ...], released: list[str], stopped: bool
+) -> None:
+    assert spelled(stops, *pieces) == (released, stopped)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from llamachat.engine.perplexity import score
-from llamachat.errors import UsageError
+from llamachat.errors import ModelFileError, UsageError
 
 N_VOCAB = 50
 
@@ -101,3 +101,15 @@ def test_real_models_score_the_reference_texts_as_exact_arithmetic_does(request,
     expected = np.mean([item["f32"]["mean_nll"] for item in texts])
     assert [item.n_tokens for item in found] == [len(item["ids"]) for item in texts]
     assert math.exp(np.mean([item.mean_nll for item in found])) == pytest.approx(math.exp(expected), rel=0.005)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_scores_that_are_no_numbers_are_refused(value: float) -> None:
+    class Broken(CountingContext):
+        def logits(self) -> np.ndarray:
+            found = super().logits()
+            found[3] = value
+            return found
+
+    with pytest.raises(ModelFileError, match="scores are not numbers"):
+        score(Broken(100), text(20))

@@ -50,7 +50,7 @@ def describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped], path
 
 def _describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped]) -> ModelSpec:
     name, family = _find(metadata)
-    rows = {tensor: int(found.shape[0]) for tensor, found in tensors.items() if found.shape}
+    rows = {tensor: int(found.shape[-2:][0]) for tensor, found in tensors.items() if found.shape}
     params = read_params(family.params, metadata, name, rows)
     unknown = _unknown_keys(metadata, name, keys_read(family.params) | family.without_effect.keys())
     return ModelSpec(name, params, check_tensors(family.tensors, params, tensors), unknown, family)

@@ -80,7 +80,7 @@ def declared_tensors(table: str, params: Params) -> dict[str, Declared]:
 
 
 def check_tensors(table: str, params: Params, found: Mapping[str, Shaped]) -> dict[str, Tensor]:
-    """The tensors of the file, each one as the table declares it.
+    """The tensors of the file, each one as the table declares it: dimensions of 1 behind a tensor's own change nothing.
 
     Raises ModelFileError for a missing tensor, Unsupported for one that is not declared, ShapeError for a shape.
     """
@@ -93,10 +93,16 @@ def check_tensors(table: str, params: Params, found: Mapping[str, Shaped]) -> di
     for name, tensor in found.items():
         if name not in declared:
             raise Unsupported("this tensor is not known for this architecture", where=shown(name))
-        if tuple(tensor.shape) != declared[name].shape:
+        if _without_ones(tensor.shape) != _without_ones(declared[name].shape):
             wanted_shape, shape = list(declared[name].shape), [int(n) for n in tensor.shape]
             raise ShapeError(f"the shape is {shape}, must be {wanted_shape}", where=name)
     return {name: Tensor(name, wanted.shape) for name, wanted in declared.items() if name in found}
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A shape without dimensions of 1 before its rows: ggml counts four dimensions everywhere, the last ones first."""
+    first = next((i for i, size in enumerate(shape) if size != 1), len(shape))
+    return tuple(shape[first:])
 
 
 def weights(table: str, params: Params, tensors: Mapping[str, Tensor]) -> Weights:

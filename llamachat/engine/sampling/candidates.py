@@ -3,7 +3,7 @@
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.errors import LlamaChatError
+from llamachat.errors import LlamaChatError, ModelFileError
 
 Logits = NDArray[np.float32]
 Index = NDArray[np.intp]
@@ -24,6 +24,19 @@ NEGLIGIBLE = np.float32(-200)
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest float32."""
+
+
+def check_scores(logits: Logits, all_finite: bool = False) -> None:
+    """Raises ModelFileError for scores of a model that are NaN or +inf: whatever follows would be wrong in silence.
+
+    logits: float32 of any shape. all_finite: -inf is refused, too. The largest of numbers among which NaN is, is NaN.
+    """
+    wrong = not logits.max(initial=-np.inf) < np.inf or (all_finite and not logits.min(initial=0) > -np.inf)
+    if wrong:
+        raise ModelFileError(
+            "the model's scores are not numbers (NaN or infinite): the file is damaged (fetch it again), or its "
+            "numbers are too large to compute with"
+        )
 
 
 class Candidates:

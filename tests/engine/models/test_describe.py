@@ -217,3 +217,21 @@ def test_mutated_tensors_are_read_or_refused_but_never_crash(tiny_llama: Any, da
     for name in data.draw(st.lists(st.sampled_from(sorted(tensors)), max_size=2, unique=True)):
         del tensors[name]
     describe_and_build(lambda: describe(tiny_llama.metadata, tensors))
+
+
+@pytest.mark.parametrize("more", [1, 2])
+def test_dimensions_of_one_behind_a_tensor_s_own_change_nothing(tiny_llama: Any, more: int) -> None:
+    plain = describe(tiny_llama.metadata, tiny_llama.tensors)
+    for name, tensor in tiny_llama.tensors.items():
+        tiny_llama.tensors[name] = type(tensor)((1,) * more + tensor.shape)
+    found = describe(tiny_llama.metadata, tiny_llama.tensors)
+    assert found.tensors == plain.tensors
+    assert found.params == plain.params
+
+
+@pytest.mark.parametrize("shape", [(2, 64, 64), (64, 1, 64), (64, 64, 1)])
+def test_other_dimensions_are_refused(tiny_llama: Any, shape: tuple[int, ...]) -> None:
+    name = "blk.0.attn_q.weight"
+    tiny_llama.tensors[name] = type(tiny_llama.tensors[name])(shape)
+    with pytest.raises(ShapeError, match="must be"):
+        describe(tiny_llama.metadata, tiny_llama.tensors)

@@ -18,6 +18,7 @@ from llamachat.engine.model import Model as EngineModel
 from llamachat.engine.sampling.file_defaults import with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.tokenizers import Tokenizer
+from llamachat.errors import ContextFull
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from llamachat.engine.grammar import GrammarSource
 
 Message = Mapping[str, Any]
+
+LONG_TEXT = 100_000
+"""Characters from which it pays to see first whether a text can fit."""
 
 
 class Model(EngineModel):
@@ -49,6 +53,9 @@ class Model(EngineModel):
         whose common prefix with the prompt is not evaluated again. sampling: fields of `SamplingOptions`, as temp=0 or
         seed=1; for others the file's own defaults hold. Raises UsageError, ContextFull.
         """
+        context = context or self._own_context
+        if isinstance(prompt, str):
+            check_length(self.tokenizer, prompt, context.n_ctx)
         tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
         stop = (stop,) if isinstance(stop, str) else stop
         given = SamplingOptions(**sampling, given=frozenset(sampling))
@@ -56,7 +63,7 @@ class Model(EngineModel):
         options = GenerationOptions(
             max_tokens=max_tokens, stop=tuple(stop), sampling=settings, grammar=grammar, n_keep=n_keep
         )
-        return generate(context or self._own_context, self.tokenizer, tokens, options, speculation=speculation)
+        return generate(context, self.tokenizer, tokens, options, speculation=speculation)
 
     def chat(
         self,
@@ -70,9 +77,16 @@ class Model(EngineModel):
         Earlier turns that the context holds are not evaluated again. A control token that is spelled out in a message
         is text. Arguments and errors as in `generate`; ModelFileError for a template that cannot be used.
         """
+        self._check_last(messages, settings.get("context") or self._own_context)
         tokens = chat_tokens(self.tokenizer, self.template, messages)
         stops = (*((stop,) if isinstance(stop, str) else stop), *self.template.end_texts)
         return self.generate(tokens, stop=stops, **settings)
+
+    def _check_last(self, messages: Sequence[Message], context: Context) -> None:
+        """Raises ContextFull where the last message alone cannot fit."""
+        content = messages[-1].get("content") if messages else None
+        if isinstance(content, str):
+            check_length(self.tokenizer, content, context.n_ctx)
 
     @cached_property
     def template(self) -> ChatTemplate:
@@ -108,6 +122,21 @@ def chat_template(
     tokenizer = model.tokenizer
     bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
     return ChatTemplate(model.chat_template if source is None else source, bos, eos, variables=variables)
+
+
+def check_length(tokenizer: Tokenizer, text: str, n_ctx: int) -> None:
+    """Raises ContextFull for a prompt that cannot fit, before it is tokenized: that takes 150 times its memory."""
+    n_tokens = fewest_tokens(tokenizer, text)
+    if n_tokens > n_ctx:
+        raise ContextFull(
+            f"the prompt has {n_tokens} tokens or more, but the context holds {n_ctx}; shorten the prompt or use a "
+            "larger context (--ctx-size)"
+        )
+
+
+def fewest_tokens(tokenizer: Tokenizer, text: str) -> int:
+    """How many tokens a long text has at least, whatever a template takes from its ends; 0 for others."""
+    return tokenizer.at_least(text.strip()) if len(text) > LONG_TEXT else 0
 
 
 def chat_tokens(

@@ -10,6 +10,7 @@ import llamachat
 from llamachat import Context, Event, LlamaChatError, Model, Tokenizer
 from llamachat.engine.generate import Stop, Token
 from llamachat.errors import ContextFull, UsageError
+from llamachat.library import check_length
 
 QUESTION = [{"role": "user", "content": "Name three fruits."}]
 
@@ -23,6 +24,25 @@ def model(smollm2: Path) -> Iterator[Model]:
 def test_the_names_of_the_package_are_these() -> None:
     assert llamachat.__all__ == ["Context", "Event", "LlamaChatError", "Model", "Tokenizer", "__version__"]
     assert all(hasattr(llamachat, name) for name in llamachat.__all__)
+
+
+def test_a_text_that_cannot_fit_is_refused_before_it_is_tokenized(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*arguments: object, **options: object) -> list[int]:
+        raise AssertionError("tokenized")
+
+    monkeypatch.setattr(model.tokenizer, "encode", never)
+    text = "many words " * 100_000
+    context = model.context(256)
+    with pytest.raises(ContextFull, match=r"has \d+ tokens or more, but the context holds 256"):
+        model.generate(text, context=context)
+    with pytest.raises(ContextFull, match=r"has \d+ tokens or more, but the context holds 256"):
+        model.chat([{"role": "user", "content": text}], context=context)
+
+
+def test_blanks_that_a_template_takes_away_do_not_count(model: Model) -> None:
+    check_length(model.tokenizer, "hello" + " " * 1_000_000, 256)
 
 
 def test_other_names_are_refused() -> None:

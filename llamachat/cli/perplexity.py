@@ -43,7 +43,9 @@ def perplexity(
     if output is Format.JSON:
         figures = {"n_tokens": found.n_tokens, "n_scored": found.n_scored, "mean_nll": found.mean_nll}
         figures |= {"error": found.error, "ppl": found.perplexity}
-        told = {name: value if math.isfinite(value) else None for name, value in figures.items()}  # JSON has no infinity
+        told = {
+            name: value if math.isfinite(value) else None for name, value in figures.items()
+        }  # JSON has no infinity
         print(json.dumps({**told, "n_ctx": speaker.context.n_ctx}))
         return
     print(f"perplexity {found.perplexity:.6g} +/- {found.perplexity * found.error:.2g}")

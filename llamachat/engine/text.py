@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from llamachat.errors import UsageError
 
-
 FIRST_MARK = 0xD800
 """Half a character, which no decoded text has."""
 

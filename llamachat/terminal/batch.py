@@ -10,7 +10,7 @@ from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
-from llamachat.library import chat_tokens, raw_tokens
+from llamachat.library import chat_tokens, check_length, raw_tokens
 from llamachat.templates.text import Worded
 from llamachat.terminal.answer_only import AnswerOnly, answer_only
 from llamachat.terminal.output import Output, note
@@ -87,8 +87,10 @@ def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:
 
 
 def requests(job: Job, lines: Sequence[Line], system: str | None) -> list[Request]:
-    """The prompts as tokens, each through the chat template if there is one."""
+    """The prompts as tokens, each through the chat template if there is one. Raises ContextFull."""
     tokenizer, template = job.model.tokenizer, job.template
+    for prompt, _ in lines:
+        check_length(tokenizer, prompt.text, job.n_ctx)
     if template is None:
         return [Request(raw_tokens(tokenizer, prompt), options) for prompt, options in lines]
     told = [] if system is None else [{"role": "system", "content": system}]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from llamachat.dialogue.tools.choice import with_calls
 from llamachat.engine.window import common_prefix
 from llamachat.errors import ContextFull, LlamaChatError
-from llamachat.library import chat_tokens
+from llamachat.library import chat_tokens, fewest_tokens
 from llamachat.session.chats import DONE, ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.alternating import alternating
@@ -179,6 +179,9 @@ class Conversation:
         is not to be done again with each message. The system message stays. Raises ContextFull, and forgets nothing,
         where the message alone does not fit, and where nothing may be forgotten and it does not fit.
         """
+        fewest = fewest_tokens(self.tokenizer, text or "")
+        if fewest > n_ctx:
+            raise ContextFull(self._too_long(fewest, n_ctx, forget))
         whole, before = self.tokens(text), self.forgotten
         found = Fitted(whole, 0, whole)
         try:

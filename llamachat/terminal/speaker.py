@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
 from llamachat.errors import GrammarError
-from llamachat.library import chat_template, chat_tokens, raw_tokens
+from llamachat.library import chat_template, chat_tokens, check_length, raw_tokens
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
 from llamachat.terminal import statistics
@@ -112,13 +112,15 @@ class Speaker:
         return replace(self, options=replace(self.options, stop=(*self.options.stop, *stop)))
 
     def prompt(self, text: str, system: str | None = None) -> list[int]:
-        """The tokens of one message, through the template, up to where the answer begins."""
+        """The tokens of one message, through the template, up to where the answer begins. Raises ContextFull."""
+        check_length(self.model.tokenizer, text, self.context.n_ctx)
         told = [] if system is None else [{"role": "system", "content": system}]
         template = self.template or chat_template(self.model)
         return chat_tokens(self.model.tokenizer, template, [*told, {"role": "user", "content": text}])
 
     def raw_prompt(self, prompt: Worded) -> list[int]:
-        """The tokens of a prompt that is continued as it stands."""
+        """The tokens of a prompt that is continued as it stands. Raises ContextFull."""
+        check_length(self.model.tokenizer, prompt.text, self.context.n_ctx)
         return raw_tokens(self.model.tokenizer, prompt)
 
     def report(self, answer: Answer, everything: bool = False) -> None:

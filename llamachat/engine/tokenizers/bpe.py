@@ -49,6 +49,12 @@ class BytePairs(Family):
         super().__init__(read_vocabulary(keys, Defaults(bos=bos, eos=11, add_bos=found.add_bos)))
         self.clean_spaces = found.clean_spaces
 
+    def at_least(self, text: str) -> int:
+        """No token has more bytes than the longest has characters; bytes that are no token are lost."""
+        ids = self.vocabulary.plain_ids
+        lost = bytes(byte for character, byte in BYTE_OF.items() if character not in ids)
+        return -(-len(text.encode(errors="replace").translate(None, lost)) // self.vocabulary.longest)
+
     def encode_fragment(self, text: str, after_special: bool) -> list[int]:
         """Ids of a text without special tokens."""
         ids: list[int] = self._engine.encode(_without_surrogates(text), add_special_tokens=False).ids

@@ -16,6 +16,10 @@ class Family(ABC):
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
 
+    def at_least(self, text: str) -> int:
+        """How many tokens a text without special ones has at least; 0 where a token may stand for any text."""
+        return 0
+
     @abstractmethod
     def encode_fragment(self, text: str, after_special: bool) -> list[int]:
         """Ids of a text without special tokens. after_special: it begins the text or follows a special token."""

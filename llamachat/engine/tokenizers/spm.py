@@ -36,6 +36,11 @@ class ScoredPieces(Family):
         self.adds_space = keys.flag("add_space_prefix", True)
         self._cache: dict[str, list[int]] = {}
 
+    def at_least(self, text: str) -> int:
+        """Where every byte has a token, or there is one for what is unknown, nothing of a text is lost."""
+        loses_nothing = self.vocabulary.unknown is not None or len(self._byte_tokens) == 256
+        return -(-len(text) // self.vocabulary.longest) if loses_nothing else 0
+
     def encode_fragment(self, text: str, after_special: bool) -> list[int]:
         """Ids of a text without special tokens."""
         if self.adds_space and after_special:

@@ -63,6 +63,13 @@ class Tokenizer:
             ids += [one for one in (closing, vocabulary.separator) if one is not None]
         return ids
 
+    def at_least(self, text: str) -> int:
+        """How many tokens a text has at least, in no time: none is longer than the longest of the vocabulary.
+
+        0 where a token may stand for a text of any length.
+        """
+        return self._family.at_least(text) if self._stripping == Stripping() else 0
+
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """The text of token ids; bytes that are no UTF-8 become U+FFFD. special: control tokens are printed."""
         return self.decode_bytes(ids, special).decode(errors="replace")

@@ -58,6 +58,11 @@ class Vocabulary:
         return len(self.texts)
 
     @cached_property
+    def longest(self) -> int:
+        """Characters of the longest token's text, 1 or more."""
+        return max(1, *map(len, self.texts))
+
+    @cached_property
     def plain_ids(self) -> dict[str, int]:
         """`ids` without control and unknown tokens: what a text may become when nobody asked to parse specials."""
         plain = dict(self.ids)

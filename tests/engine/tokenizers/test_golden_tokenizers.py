@@ -37,6 +37,19 @@ def test_ids_are_exact(case: tuple[Tokenizer, dict[str, Any]], way: str) -> None
         assert tokenizer.encode(one["text"], *WAYS[way]) == one[way], one["text"]
 
 
+def test_no_text_has_fewer_tokens_than_at_least(case: tuple[Tokenizer, dict[str, Any]]) -> None:
+    tokenizer, expected = case
+    odd = ["-" * 5000, " " * 5000, "\x04" * 5000, "\u6f22" * 500, "\U0001f999" * 500, "hello " * 500]
+    for text in [*odd, *(one["text"] for one in expected["cases"])]:
+        assert tokenizer.at_least(text) <= len(tokenizer.encode(text, add_special=False)), text[:40]
+
+
+def test_a_long_text_of_words_has_tokens(case: tuple[Tokenizer, dict[str, Any]]) -> None:
+    tokenizer, expected = case
+    unbounded = "bert" in str(expected.get("model", "")) or tokenizer.at_least("hello") == 0
+    assert unbounded or tokenizer.at_least("hello " * 100_000) > 1000
+
+
 def test_detokenised_bytes_are_exact(case: tuple[Tokenizer, dict[str, Any]]) -> None:
     tokenizer, expected = case
     for one in expected["cases"]:

@@ -6,12 +6,15 @@ Lines of fenced code are finished one by one; a paragraph, table, quote or list 
 import re
 from dataclasses import dataclass
 
+from llamachat.terminal.formulas import MOST_LINES, closing_of, find_closing
+
 FENCE = re.compile(r"(\s*)(`{3,}|~{3,})\s*([^`]*)$")
 HEADING = re.compile(r" {0,3}#{1,6}(\s|$)")
 RULE = re.compile(r" {0,3}([-*_])(\s*\1){2,}\s*$")
 ITEM = re.compile(r"\s*([-*+]|\d{1,9}[.)])\s")
 TOP_ITEM = re.compile(r" ?([-*+]|\d{1,9}[.)])\s")
 DELIMITERS = re.compile(r"[\s|:-]*-[\s|:-]*$")
+MARKS = re.compile(r"[\s>]*(?:(?:[-*+]|\d{1,9}[.)])\s+)?")
 LANGUAGE = re.compile(r"[\w+#-]*")
 TAB = 4
 LONG_LIST = 12
@@ -23,9 +26,10 @@ MOST_LIVE, STEP = 4000, 2000
 
 @dataclass(frozen=True)
 class Block:
-    """A finished block of Markdown."""
+    """A finished block of Markdown. continues: a list that the block before it has begun."""
 
     text: str
+    continues: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,17 @@ class CodeLine:
     text: str
     language: str
     first: bool
+
+
+@dataclass(frozen=True)
+class CodeEnd:
+    """The end of fenced code. first: it had no line."""
+
+    language: str
+    first: bool
+
+
+Piece = Block | CodeLine | CodeEnd
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,9 @@ class Blocks:
         self._lines: list[str] = []
         self._line = ""
         self._fence: _Fence | None = None
-        self._first = False
-        self._found: list[Block | CodeLine] = []
+        self._first = self._continues = False
+        self._formula, self._n_formula = "", 0
+        self._found: list[Piece] = []
 
     @property
     def rest(self) -> Block | CodeLine:
@@ -60,25 +76,25 @@ class Blocks:
         line = self._line.expandtabs(TAB)
         if self._fence is not None:
             return CodeLine(self._dedented(line), self._fence.language, self._first)
-        return Block("\n".join([*self._lines, line]))
+        return Block("\n".join([*self._lines, line]), self._continues)
 
-    def feed(self, text: str) -> list[Block | CodeLine]:
+    def feed(self, text: str) -> list[Piece]:
         """What the text has finished."""
         *lines, self._line = (self._line + text).split("\n")
         for line in lines:
             self._take(line.rstrip("\r").expandtabs(TAB))
         return self._given()
 
-    def finish(self) -> list[Block | CodeLine]:
+    def finish(self) -> list[Piece]:
         """What is left at the end of the text."""
         if self._line:
             self._take(self._line.expandtabs(TAB))
             self._line = ""
         self._end_block()
-        self._fence = None
+        self._end_code()
         return self._given()
 
-    def _given(self) -> list[Block | CodeLine]:
+    def _given(self) -> list[Piece]:
         found, self._found = self._found, []
         return found
 
@@ -86,9 +102,12 @@ class Blocks:
         if self._fence is not None:
             self._take_code(line, self._fence)
         elif fence := FENCE.match(line):
+            self._formula = ""
             self._end_block()
-            self._fence = _Fence(fence[2], len(fence[1]), _language(fence[3]))
+            self._fence = _Fence(fence[2], len(fence[1]), language_of(fence[3]))
             self._first = True
+        elif self._formula:
+            self._take_formula(line)
         elif not line.strip():
             if self._in_list():
                 self._lines.append("")
@@ -106,13 +125,24 @@ class Blocks:
             self._found.append(Block(line))
             return
         if len(self._lines) >= LONG_LIST and self._in_list() and TOP_ITEM.match(line):
-            self._end_block()
+            self._end_block(continues=True)
         self._lines.append(line)
+        begun = MARKS.sub("", line)
+        closing = closing_of(begun)
+        if closing and find_closing(begun, closing, 2, len(begun)) < 0:
+            self._formula, self._n_formula = closing, 0
+
+    def _take_formula(self, line: str) -> None:
+        """A line of a formula, in which nothing is Markdown. One that does not end is none after a while."""
+        self._lines.append(line)
+        self._n_formula += 1
+        if self._n_formula >= MOST_LINES or find_closing(line, self._formula, 0, len(line)) >= 0:
+            self._formula = ""
 
     def _take_code(self, line: str, fence: _Fence) -> None:
         closing = line.strip()
         if closing and set(closing) == {fence.mark[0]} and len(closing) >= len(fence.mark):
-            self._fence = None
+            self._end_code()
             return
         self._found.append(CodeLine(self._dedented(line), fence.language, self._first))
         self._first = False
@@ -124,11 +154,18 @@ class Blocks:
     def _in_list(self) -> bool:
         return bool(self._lines) and ITEM.match(self._lines[0]) is not None
 
-    def _end_block(self) -> None:
+    def _end_block(self, continues: bool = False) -> None:
+        """Ends the block. continues: the next one belongs to the same list."""
         text = "\n".join(self._lines).rstrip()
         self._lines = []
         if text.strip():
-            self._found.append(Block(text))
+            self._found.append(Block(text, self._continues))
+        self._continues = continues
+
+    def _end_code(self) -> None:
+        if self._fence is not None:
+            self._found.append(CodeEnd(self._fence.language, self._first))
+        self._fence = None
 
 
 def tail(text: str, n_rows: int) -> str:
@@ -143,6 +180,7 @@ def tail(text: str, n_rows: int) -> str:
     return text[space.end() if space else start :]
 
 
-def _language(told: str) -> str:
+def language_of(told: str) -> str:
+    """The language that stands behind a fence."""
     found = LANGUAGE.match(told.strip().lstrip("{. "))
     return found[0] if found else ""

@@ -9,8 +9,10 @@ import re
 import shutil
 import sys
 
-STYLE = re.compile(r"\x1b\[[0-9;]*m")
-RESET = "\x1b[0m"
+STYLE = re.compile(r"\x1b(?:\[[0-9;]*m|\]8;[^\x07\x1b]*\x1b\\)")
+"""What a line may have besides text: looks, and links (OSC 8)."""
+
+RESET, _UNLINKED = "\x1b[0m", "\x1b]8;;\x1b\\"
 _PAIR = re.compile(r"(\s*\S.*?\s{2,})(\S.*)")
 """A name and, after a gap, what it means."""
 
@@ -42,17 +44,20 @@ def cut(line: str, columns: int) -> list[str]:
     """A line, which may have colours, as rows of at most so many columns; each row has its colours to itself."""
     if columns_of(STYLE.sub("", line)) <= columns:
         return [line]
-    rows, row, room, style = [], "", columns, ""
+    rows, row, room, style, link = [], "", columns, "", ""
     for piece in re.split(f"({STYLE.pattern})", line):
-        if STYLE.fullmatch(piece):
-            style = "" if piece == RESET else style + piece
+        if piece.startswith("\x1b"):
+            if piece.startswith("\x1b]"):
+                link = "" if piece == _UNLINKED else piece
+            else:
+                style = "" if piece == RESET else style + piece
             row += piece
             continue
         for character in piece:
             width = _columns(ord(character))
             if width > room and room < columns:
-                rows.append(row + (RESET if style else ""))
-                row, room = style, columns
+                rows.append(row + (RESET if style else "") + (_UNLINKED if link else ""))
+                row, room = link + style, columns
             row += character
             room -= width
     return [*rows, row]

@@ -5,14 +5,12 @@ wherever it stands, and a long docstring is a string to its end.
 """
 
 from functools import cache
-from io import StringIO
 from typing import TYPE_CHECKING, Any
+
+from llamachat.terminal.theme import painted
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
-
-PLAIN = "\x1b[36m"
-"""Code in a language that is not known."""
 
 LONGEST = 2000
 """Characters of a line that is coloured; longer ones are data."""
@@ -38,16 +36,15 @@ class Highlighter:
         """The line in colours, and the line that opened what is still open at its end."""
         text = text.rstrip()
         if self._lexer is None or len(text) > LONGEST:
-            return f"{PLAIN}{text}\x1b[0m" if text else "", ""
+            return painted(text, "code"), ""
         source = f"{self._opening}{text}\n"
         tokens = [(kind, value) for _, kind, value in self._lexer.get_tokens_unprocessed(source) if value]
         if "".join(value for _, value in tokens) != source:
             return text, ""
         is_open = _goes_on(*tokens[-1])
         tokens[-1] = (tokens[-1][0], tokens[-1][1][:-1])
-        shown = StringIO()
-        _formatter().format(_behind(tokens, len(self._opening)), shown)
-        return shown.getvalue().rstrip("\n"), (self._opening or f"{text}\n") if is_open else ""
+        shown = "".join(_painted(kind, value) for kind, value in _behind(tokens, len(self._opening)))
+        return shown, (self._opening or f"{text}\n") if is_open else ""
 
 
 def _behind(tokens: list[tuple[Any, str]], length: int) -> list[tuple[Any, str]]:
@@ -79,10 +76,34 @@ def _lexer(language: str) -> "Lexer | None":
         return None
 
 
-@cache
-def _formatter() -> Any:
-    from pygments.formatters import TerminalFormatter
-    from pygments.formatters.terminal import TERMINAL_COLORS
-    from pygments.token import Token
+def _painted(kind: Any, value: str) -> str:
+    """A token in the look of the nearest kind above it that has one."""
+    roles = _roles()
+    while kind is not None:
+        if kind in roles:
+            return painted(value, roles[kind])
+        kind = kind.parent
+    return value
 
-    return TerminalFormatter(bg="dark", colorscheme={**TERMINAL_COLORS, Token.Error: ("", "")})
+
+@cache
+def _roles() -> dict[Any, str]:
+    from pygments.token import Comment, Generic, Keyword, Name, Number, Operator, String
+
+    return {
+        Comment: "comment",
+        Comment.Preproc: "name",
+        Keyword: "keyword",
+        Operator.Word: "keyword",
+        Name.Tag: "keyword",
+        Name.Builtin: "name",
+        Name.Class: "name",
+        Name.Decorator: "name",
+        Name.Function: "name",
+        Number: "number",
+        String: "text",
+        Generic.Deleted: "wrong",
+        Generic.Heading: "strong",
+        Generic.Inserted: "text",
+        Generic.Subheading: "strong",
+    }

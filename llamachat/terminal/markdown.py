@@ -1,149 +1,36 @@
-"""A block of Markdown as lines for a terminal, by rich.
+"""A block of Markdown as lines for a terminal.
 
-The sixteen colours of the terminal's own theme are used, no background, no spaces at the ends of lines: what is copied
-from the screen is the text. Nothing that a model says is left out: HTML is text, a table that does not fit becomes a
-list. Control bytes that the notation itself spells (`&#x202e;`, `<http://x/%1b>`) are taken away here.
+The terminal's own colours are used, no background, no spaces at the ends of lines: what is copied from the screen is
+the text. Nothing that a model says is left out: HTML is text, formulas stay as they were written, a table that does not
+fit becomes a list. Control bytes that the notation itself spells (`&#x202e;`, `<http://x/%1b>`) are taken away here.
 """
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
-from io import StringIO
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.markdown import BlockQuote, CodeBlock, Heading, HorizontalRule, ListItem, Markdown, Paragraph
-from rich.segment import Segment
-from rich.text import Text
-from rich.theme import Theme
 
-from llamachat.terminal.columns import STYLE, wrapped
-from llamachat.terminal.markdown_table import FittingTable, with_all_cells
+from llamachat.terminal.code_block import code_lines
+from llamachat.terminal.columns import wrapped
+from llamachat.terminal.emphasis import EastAsianInline
+from llamachat.terminal.formulas import FORMULA, read_formulas
+from llamachat.terminal.inline import spans_of
+from llamachat.terminal.markdown_table import Table, table_lines, with_all_cells
 from llamachat.terminal.sanitize import clean
+from llamachat.terminal.spans import Row, painted_row, rows_of
+from llamachat.terminal.theme import look, painted
 
 WIDEST = 100
 """Columns of running text; longer lines are hard to read."""
 
 NARROWEST, LEAST = 10, 6
-"""Columns that a block has at least, and those that lists and quotes must leave of them."""
+"""Columns that a block has at least, and those that what is within lists and quotes has of them."""
 
 DEEPEST = 20
 """Levels of lists and quotes within one another (a list has two); what lies deeper is shown as it was written."""
 
-THEME = Theme(
-    {
-        "markdown.code": "cyan",
-        "markdown.code_block": "cyan",
-        "markdown.block_quote": "italic",
-        "markdown.h1": "bold underline",
-        "markdown.h2": "bold",
-        "markdown.h3": "bold",
-        "markdown.h4": "bold italic",
-        "markdown.h5": "italic",
-        "markdown.h6": "italic",
-        "markdown.item.bullet": "bold",
-        "markdown.item.number": "bold",
-        "markdown.link": "underline",
-        "markdown.link_url": "dim",
-        "markdown.hr": "dim",
-        "markdown.table.border": "dim",
-        "markdown.table.header": "bold",
-    }
-)
-TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$")
-BREAK = re.compile(r"<br\s*/?>")
-
-
-class _TooNarrow(Exception):
-    """Lists and quotes leave no room for what is in them."""
-
-
-def _room(options: ConsoleOptions, taken: int = 0) -> int:
-    """Columns that are left. Raises _TooNarrow where rich would begin to leave out what does not fit."""
-    if options.max_width - taken < LEAST:
-        raise _TooNarrow
-    return options.max_width - taken
-
-
-class _LeftHeading(Heading):
-    """A heading where text begins; rich centres them."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        self.text.justify = "left"
-        yield self.text
-
-
-class _NarrowParagraph(Paragraph):
-    """Running text, which is not as wide as a wide terminal."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from console.render(self.text, options.update(max_width=min(_room(options), WIDEST)))
-
-
-class _Quote(BlockQuote):
-    """A quote that leaves nothing out."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        _room(options, 4)
-        yield from super().__rich_console__(console, options)
-
-
-class _Rule(HorizontalRule):
-    """A rule as wide as running text."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Text("─" * min(options.max_width, WIDEST), style="markdown.hr")
-
-
-class _PlainCode(CodeBlock):
-    """Code within lists and quotes, without a background."""
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        _room(options)
-        yield Text(str(self.text).rstrip(), style="markdown.code_block", overflow="fold")
-
-
-class _Item(ListItem):
-    """An item whose text hangs behind its mark."""
-
-    def render_bullet(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield from self._behind(" • ", console, options)
-
-    def render_number(
-        self, console: Console, options: ConsoleOptions, number: int, last_number: int
-    ) -> RenderResult:  # fmt: skip
-        yield from self._behind(f" {number}. ", console, options)
-
-    def _behind(self, mark: str, console: Console, options: ConsoleOptions) -> RenderResult:
-        narrower = options.update(width=_room(options, len(mark)))
-        style = console.get_style("markdown.item.bullet")
-        for line in console.render_lines(self.elements, narrower, style=self.style):
-            yield Segment(mark, style if mark.strip() else None)
-            yield from line
-            yield Segment.line()
-            mark = " " * len(mark)
-
-
-class _Markdown(Markdown):
-    """The Markdown of models: line breaks and HTML are kept, links are text."""
-
-    elements = {  # noqa: RUF012
-        **Markdown.elements,
-        "heading_open": _LeftHeading,
-        "paragraph_open": _NarrowParagraph,
-        "list_item_open": _Item,
-        "blockquote_open": _Quote,
-        "hr": _Rule,
-        "fence": _PlainCode,
-        "code_block": _PlainCode,
-        "table_open": FittingTable,
-    }
-
-    def __init__(self, text: str) -> None:
-        super().__init__("", hyperlinks=False)
-        self.markup = text
-        self.parsed = [*_harmless(_parser().parse(with_all_cells(text)))]
+HEADINGS = {"h1": "title", "h2": "heading", "h3": "heading", "h4": "heading", "h5": "subheading", "h6": "subheading"}
 
 
 class _Parser(MarkdownIt):
@@ -157,54 +44,110 @@ class _Parser(MarkdownIt):
 
 
 def markdown_lines(text: str, width: int) -> list[str]:
-    """The lines of a block, at most `width` columns each."""
+    """The lines of a block, at most `width` columns each but for code, formulas and addresses, which stay whole."""
     width = max(width, NARROWEST)
-    document = _Markdown(text)
-    if any(token.level >= DEEPEST - 2 for token in document.parsed):
+    tokens = _parser().parse(with_all_cells(text))
+    if any(token.level >= DEEPEST - 2 for token in tokens):
         return wrapped(text, width)
-    try:
-        rendered = _rendered(document, width)
-    except _TooNarrow:
-        return wrapped(text, width)
-    lines = [TRAILING.sub(lambda found: found[0].replace(" ", ""), line) for line in rendered.split("\n")]
-    shown = [index for index, line in enumerate(lines) if STYLE.sub("", line)]
-    return lines[shown[0] : shown[-1] + 1] if shown else []
-
-
-def _rendered(document: _Markdown, width: int) -> str:
-    file = StringIO()
-    console = Console(
-        file=file, width=width, force_terminal=True, color_system="standard", theme=THEME, emoji=False,
-        highlight=False, legacy_windows=False, markup=False,
-    )  # fmt: skip
-    console.print(document, end="")
-    return file.getvalue()
+    return _Blocks(tokens).lines(width)
 
 
 @cache
 def _parser() -> MarkdownIt:
-    parser = _Parser("commonmark", {"html": False, "maxNesting": DEEPEST})
-    return parser.enable(["strikethrough", "table"]).disable(["reference"])
+    parser = _Parser("commonmark")
+    parser.inline = EastAsianInline()
+    parser.configure("commonmark", {"html": False, "maxNesting": DEEPEST})
+    parser.enable(["strikethrough", "table"]).disable(["reference"])
+    read_formulas(parser)
+    return parser
 
 
-def _harmless(tokens: Iterable[Token]) -> Iterator[Token]:
-    """The tokens without control bytes; images, and addresses that stand for themselves, are text."""
-    names_itself: list[bool] = []
-    for token in tokens:
-        token.content = clean(token.content)
-        if token.type == "link_open":
-            token.attrs["href"] = clean(str(token.attrs.get("href", "")))
-            names_itself.append(token.markup == "autolink")
-        if token.type == "image":
-            token = Token("text", "", 0, content=f"{token.content} ({clean(str(token.attrs.get('src', '')))})".lstrip())
-        elif token.type == "text":
-            token.content = BREAK.sub("\n", token.content)
-        elif token.type == "softbreak":
-            token.type = "hardbreak"
-        elif token.children:
-            token.children = [*_harmless(token.children)]
-        is_link = token.type in ("link_open", "link_close")
-        if not (is_link and names_itself[-1]):
-            yield token
-        if token.type == "link_close":
-            names_itself.pop()
+class _Blocks:
+    """Goes through the tokens of a document once."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._tokens = iter(tokens)
+
+    def lines(self, width: int, base: str = "", in_item: bool = False) -> list[str]:
+        """The lines of all blocks up to the end of what encloses them, with an empty one between two.
+
+        in_item: lists stand close to what they belong to.
+        """
+        lines: list[str] = []
+        for is_close, block in self._blocks(width, base, in_item):
+            if lines and block and not is_close:
+                lines.append("")
+            lines += block
+        return lines
+
+    def _blocks(self, width: int, base: str, in_item: bool) -> Iterator[tuple[bool, list[str]]]:
+        """(whether it stands close to what is before it, lines) of each block."""
+        for token in self._tokens:
+            if token.nesting < 0:
+                return
+            kind = token.type
+            if kind == "paragraph_open":
+                yield token.hidden, self._text(width, base)
+            elif kind == "heading_open":
+                yield False, self._text(width, base + look(HEADINGS[token.tag]))
+            elif kind in ("bullet_list_open", "ordered_list_open"):
+                yield in_item, self._list(token, width, base)
+            elif kind == "blockquote_open":
+                bar = painted("▌ ", "quiet")
+                inside = self.lines(max(LEAST, width - 2), base + look("quote"))
+                yield False, [f"{bar}{line}" if line else painted("▌", "quiet") for line in inside]
+            elif kind == "table_open":
+                yield False, table_lines(self._table(base), width)
+            else:
+                yield False, self._leaf(token, width)
+
+    def _text(self, width: int, base: str) -> list[str]:
+        """A paragraph or a heading."""
+        inline = next(self._tokens)
+        next(self._tokens)
+        rows = rows_of(spans_of(inline.children or (), base), min(width, WIDEST))
+        return [painted_row(row) for row in rows]
+
+    def _leaf(self, token: Token, width: int) -> list[str]:
+        if token.type == "hr":
+            return [painted("─" * min(width, WIDEST), "quiet")]
+        content = clean(token.content).rstrip("\n")
+        if token.type in ("fence", "code_block"):
+            return code_lines(content, clean(token.info), width)
+        if token.type == f"{FORMULA}_block":
+            return content.split("\n")
+        return wrapped(content, width) if content else []
+
+    def _list(self, opening: Token, width: int, base: str) -> list[str]:
+        number = int(opening.attrs.get("start", 1)) if opening.type == "ordered_list_open" else None
+        lines: list[str] = []
+        is_loose = False
+        for token in self._tokens:
+            if token.nesting < 0:
+                break
+            assert token.type == "list_item_open"
+            mark = " • " if number is None else f" {number}. "
+            number = None if number is None else number + 1
+            indent = " " * len(mark)
+            inside = self.lines(max(LEAST, width - len(mark)), base, in_item=True)
+            item = [f"{painted(mark, 'strong') if first else indent}{line}" if line or first else ""
+                    for line, first in zip(inside or [""], [True] + [False] * len(inside), strict=False)]  # fmt: skip
+            lines += ["", *item] if is_loose else item
+            is_loose = "" in item
+        return lines
+
+    def _table(self, base: str) -> Table:
+        rows: list[list[Row]] = []
+        sides: list[str] = []
+        for token in self._tokens:
+            if token.type == "table_close":
+                break
+            if token.type == "tr_open":
+                rows.append([])
+            elif token.type in ("th_open", "td_open"):
+                is_title = token.type == "th_open"
+                if is_title:
+                    sides.append(str(token.attrs.get("style", "")).removeprefix("text-align:"))
+                cell = spans_of(next(self._tokens).children or (), base + (look("strong") if is_title else ""))
+                rows[-1].append(cell)
+        return Table(rows[0], rows[1:], sides)

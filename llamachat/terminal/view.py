@@ -11,16 +11,19 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from llamachat.engine.events import Event
-from llamachat.terminal.blocks import Block, Blocks, CodeLine, tail
+from llamachat.terminal.blocks import Block, Blocks, CodeEnd, CodeLine, Piece, tail
 from llamachat.terminal.cleaning import Cleaner
+from llamachat.terminal.code_block import code_foot, code_head
 from llamachat.terminal.colour import DUMB
 from llamachat.terminal.columns import wrapped
 from llamachat.terminal.highlight import Highlighter
 from llamachat.terminal.live import LiveArea, Pace, Screen
-from llamachat.terminal.output import Output, wants_colour
+from llamachat.terminal.output import Output
 
-MARKS_ONLY = re.compile(r"[-=*+#>|`~ ]+$")
+MARKS_ONLY = re.compile(r"(?:[-=*+#>|`~ ]+|\s*(?:`{3,}|~{3,})[^`]*)$")
 """A line that may become a list, a fence or anything else: it is not drawn before it is known."""
+
+FENCE_ONLY = re.compile(r"\s*(?:`+|~+)$")
 
 
 class PlainView:
@@ -90,7 +93,7 @@ class MarkdownView(PlainView):
         self._live.show((), self._printer.lines(finished, self._screen.size()[0]))
         self._stale = False
 
-    def _draw(self, finished: Sequence[Block | CodeLine] = ()) -> None:
+    def _draw(self, finished: Sequence[Piece] = ()) -> None:
         columns, height = self._screen.size()
         with self._pace.drawing():
             done = self._printer.lines(finished, columns)
@@ -105,13 +108,15 @@ class _Printer:
         self._begun = False
         self._code = Highlighter("")
 
-    def lines(self, pieces: Sequence[Block | CodeLine], columns: int) -> list[str]:
+    def lines(self, pieces: Sequence[Piece], columns: int) -> list[str]:
         """What is finished."""
         lines: list[str] = []
         for piece in pieces:
-            if isinstance(piece, CodeLine):
+            if isinstance(piece, CodeEnd):
+                shown = [*([code_head(piece.language, columns)] if piece.first else []), code_foot(columns)]
+            elif isinstance(piece, CodeLine):
                 self._code = self._of(piece)
-                shown = [self._code.line(piece.text)]
+                shown = [*self._head(piece, columns), self._code.line(piece.text)]
             else:
                 shown = _block_lines(piece.text, columns)
             lines += self._parted(piece, shown)
@@ -120,24 +125,29 @@ class _Printer:
 
     def preview(self, piece: Block | CodeLine, columns: int) -> list[str]:
         """What is not finished."""
+        if isinstance(piece, CodeLine):
+            is_known = piece.text.strip() and not FENCE_ONLY.match(piece.text)
+            said = [self._of(piece).preview(piece.text)] if is_known else []
+            return self._parted(piece, [*self._head(piece, columns), *said])
         if not piece.text.strip():
             return []
-        if isinstance(piece, CodeLine):
-            return self._parted(piece, [self._of(piece).preview(piece.text)])
         return self._parted(piece, _block_lines(piece.text, columns))
+
+    def _head(self, piece: CodeLine, columns: int) -> list[str]:
+        return [code_head(piece.language, columns)] if piece.first else []
 
     def _of(self, piece: CodeLine) -> Highlighter:
         return Highlighter(piece.language) if piece.first else self._code
 
-    def _parted(self, piece: Block | CodeLine, lines: list[str]) -> list[str]:
-        goes_on = isinstance(piece, CodeLine) and not piece.first
-        return ["", *lines] if lines and self._begun and not goes_on else lines
+    def _parted(self, piece: Piece, lines: list[str]) -> list[str]:
+        continues = piece.continues if isinstance(piece, Block) else not piece.first
+        return ["", *lines] if lines and self._begun and not continues else lines
 
 
 def answer_view(output: Output, plain: bool = False) -> PlainView:
     """What an answer is written to: Markdown where that is welcome and can be drawn, else the raw text."""
     can_draw = output.is_terminal and os.environ.get("TERM", "dumb") not in DUMB
-    if plain or not can_draw or not wants_colour(True) or not _has_signs():
+    if plain or not can_draw or not _has_signs():
         return PlainView(output)
     return MarkdownView(output)
 
@@ -148,7 +158,7 @@ def prepare_views() -> None:
 
 
 def _block_lines(text: str, columns: int) -> list[str]:
-    from llamachat.terminal.markdown import markdown_lines  # rich, 100 ms
+    from llamachat.terminal.markdown import markdown_lines  # a parser, 40 ms
 
     try:
         return markdown_lines(text, columns)
@@ -161,7 +171,7 @@ def _decided(rest: Block | CodeLine, height: int) -> Block | CodeLine:
     if isinstance(rest, CodeLine):
         return rest
     before, _, line = rest.text.rpartition("\n")
-    return Block(tail(before if MARKS_ONLY.match(line) else rest.text, height))
+    return Block(tail(before if MARKS_ONLY.match(line) else rest.text, height), rest.continues)
 
 
 def _has_signs() -> bool:

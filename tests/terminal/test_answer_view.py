@@ -8,9 +8,7 @@ from llamachat.terminal.output import Output
 from llamachat.terminal.view import MarkdownView, PlainView, answer_view
 
 
-@pytest.mark.parametrize(
-    ("plain", "environment"), [(True, {}), (False, {"NO_COLOR": "1"}), (False, {"TERM": "dumb"}), (False, {"TERM": ""})]
-)
+@pytest.mark.parametrize(("plain", "environment"), [(True, {}), (False, {"TERM": "dumb"}), (False, {"TERM": ""})])
 def test_where_it_is_not_welcome_the_text_comes_raw(monkeypatch, capsys, plain, environment):
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -33,9 +31,10 @@ def test_a_terminal_that_cannot_move_its_cursor_is_not_asked_to(monkeypatch):
     assert type(answer_view(output)) is PlainView
 
 
-def test_a_terminal_with_colours_gets_markdown(monkeypatch):
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_gets_markdown_with_colours_or_without(monkeypatch, no_color):
     monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("NO_COLOR", no_color)
     output = Output()
     output.is_terminal = True
     assert type(answer_view(output)) is MarkdownView

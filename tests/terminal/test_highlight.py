@@ -19,7 +19,7 @@ def coloured(language, *lines):
 
 
 def colours(line):
-    return set(STYLE.findall(line)) - {"\x1b[39;49;00m"}
+    return set(STYLE.findall(line)) - {"\x1b[0m"}
 
 
 @pytest.mark.parametrize(

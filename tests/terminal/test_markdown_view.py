@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from screens import DRAWINGS, Terminal
 
 from llamachat.engine.events import Token
-from llamachat.terminal import markdown
+from llamachat.terminal import markdown, theme
 from llamachat.terminal.markdown import markdown_lines
 from llamachat.terminal.output import Output
 from llamachat.terminal.view import MarkdownView
@@ -203,7 +203,35 @@ def test_code_has_no_frame_and_a_long_line_of_it_is_one_line():
     long = "x = '" + "abc " * 40 + "'"
     terminal = said(f"```python\n{long}\n```\n", 3, Terminal(40, 20))
     assert re.sub(r"\x1b\[[0-9;]*m", "", terminal.raw).count(long) == 1  # its rows, while it came, were separate
-    assert not re.search("[│┃─╭]", terminal.raw)
+    assert not re.search("[│┃╭]", terminal.raw)
+
+
+def test_code_stands_between_lines_of_which_the_first_names_its_language():
+    lines = said("Before\n\n```python\nx = 1\n```\nAfter\n\n- a\n\n  ```\n  y\n  ```\n", 3).lines
+    head = "── python " + "─" * 30
+    assert lines[:8] == ["Before", "", head, "x = 1", "─" * 40, "", "After", ""]
+    assert [line.strip() for line in lines[8:]] == ["• a", "", "─" * 40, "y", "─" * 40]
+
+
+def test_the_fence_itself_is_never_seen():
+    terminal = Terminal(40, 20)
+    view = MarkdownView(Output(), terminal.screen)
+    for character in "Text\n```python\nx = 1\n```\n":
+        view.write(character)
+        assert "`" not in "".join(terminal.lines)
+
+
+@pytest.mark.parametrize("name", ["light", "dark", "auto", "none"])
+def test_without_colours_all_that_is_told_by_one_is_told_otherwise(monkeypatch, name):
+    monkeypatch.setattr(theme, "_theme", name)
+    raw = said("Some `code` and **bold**.\n\n| a |\n|---|\n| b |\n", 100).raw
+    assert ("`code`" in raw) is (name == "none")
+    assert "\x1b[1mbold\x1b[0m" in raw
+    assert bool(re.search(r"\x1b\[3\dm", raw)) is (name != "none")
+
+
+def test_a_list_of_many_items_has_no_gap():
+    assert at_once("".join(f"- item {n}\n" for n in range(40))) == [f" • item {n}" for n in range(40)]
 
 
 def test_a_paragraph_is_wrapped_between_words():
@@ -338,7 +366,8 @@ def test_a_text_that_cannot_be_rendered_comes_as_it_is(monkeypatch):
         raise RuntimeError("Couldn't process markdown table.")
 
     monkeypatch.setattr(markdown, "markdown_lines", fail)
-    assert said("Some **words**\n\n```\nx\n```\n").lines == ["Some **words**", "", "x"]
+    lines = said("Some **words**\n\n```\nx\n```\n").lines
+    assert [line for line in lines if "─" not in line] == ["Some **words**", "", "x"]
 
 
 def test_a_ctrl_c_while_a_row_is_written_takes_nothing_away():

@@ -8,10 +8,12 @@ with Model("smollm2.gguf") as model:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from llamachat.catalog.resolve import resolve
 from llamachat.engine.context import Context
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
 from llamachat.engine.model import Model as EngineModel
@@ -33,7 +35,15 @@ LONG_TEXT = 100_000
 
 
 class Model(EngineModel):
-    """A GGUF model that generates text. Constructor, tokenizing and contexts: see `engine.model.Model`."""
+    """A GGUF model that generates text. Tokenizing and contexts: see `engine.model.Model`."""
+
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None, **settings: Any) -> None:
+        """Loads a model: a file, or a name as on the command line ("smollm2", a part of one of `llamachat models`).
+
+        Other arguments and errors as of `engine.model.Model`. Nothing is ever downloaded: UsageError for a name that
+        is no model's here, with the command that fetches it.
+        """
+        super().__init__(resolve(os.fspath(path)), threads, **settings)
 
     def generate(
         self,

@@ -1,6 +1,7 @@
 """Writes docs/cli.md, the manual of the command line, out of the commands, their options and their texts.
 
-python tools/make_cli_docs.py [--check]: with --check it writes nothing, and exits with 1 if the file is not up to date.
+And docs/llamachat.1, the same as a man page. python tools/make_cli_docs.py [--check]: with --check it writes nothing,
+and exits with 1 if a file is not up to date.
 """
 
 import inspect
@@ -11,6 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from roff import roff
+
+from llamachat import __version__
 from llamachat.cli.app import MEANINGS, make_program
 from llamachat.cli.guide import COMMAND_PANELS, GUIDE, Example
 from llamachat.cli.help import EVERYWHERE, GENERAL, Entry, arguments, command_panel, panels, summary
@@ -18,6 +22,7 @@ from llamachat.cli.settings.variables import VARIABLES
 from llamachat.errors import ExitCode
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+MAN_PAGE = TARGET.with_name("llamachat.1")
 
 HEAD = """# llamachat(1)
 
@@ -35,8 +40,13 @@ llamachat: chat with local GGUF language models, in a terminal and in scripts
 
 ## Description
 
-Each command has `--help` (or `-h`). Options may stand in any order; `--name=value` and `--name value` are the same, as
-are `--ctx-size` and `--ctx_size`. A switch `--name` is undone by `--no-name`; the later one counts. `--` ends them.
+Each command has `--help` (or `-h`) with its usual options, and `--help-all`. Options may stand in any order;
+`--name=value` and `--name value` are the same, as are `--ctx-size` and `--ctx_size`. A switch `--name` is undone by
+`--no-name`; the later one counts. An option that takes one value is given once. `--` ends them.
+
+Options of llama.cpp and Ollama that mean something here are understood (`-hf`, `-sys`, `-cnv`, `--log-disable`); those
+that change nothing here are named on standard error (`--mlock`, `--no-mmap`, `-ngl`); the others are refused with what
+to type instead.
 
 Standard output gets results and nothing else; progress, remarks and errors go to standard error. An error is one line
 that says what is wrong, where, and what to do.
@@ -186,13 +196,14 @@ def _flat(text: str, indent: str = "") -> str:
 
 
 def main() -> None:
-    """Writes or checks the file."""
+    """Writes or checks the files."""
     text = manual()
-    if "--check" in sys.argv[1:]:
-        if not TARGET.exists() or TARGET.read_text("utf-8") != text:
-            sys.exit(f"{TARGET} is not up to date: run python tools/make_cli_docs.py")
-        return
-    TARGET.write_text(text, "utf-8")
+    made = {TARGET: text, MAN_PAGE: roff(text, "llamachat", __version__)}
+    for path, content in made.items():
+        if "--check" not in sys.argv[1:]:
+            path.write_text(content, "utf-8")
+        elif not path.exists() or path.read_text("utf-8") != content:
+            sys.exit(f"{path} is not up to date: run python tools/make_cli_docs.py")
 
 
 if __name__ == "__main__":

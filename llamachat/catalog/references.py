@@ -13,7 +13,7 @@ from llamachat.catalog.storage import file_name
 from llamachat.errors import UsageError
 
 PREFIX = "hf:"
-FORM = "hf:owner/repository[:QUANT] or hf:owner/repository/file.gguf"
+FORM = "hf:owner/repository/file.gguf or hf:owner/repository[:QUANT]"
 NO_MODELS = ("mmproj", "imatrix")
 """Files beside models whose names have these in them."""
 

@@ -6,8 +6,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from llamachat.catalog.places import Located, locate
+from llamachat.catalog.references import PREFIX, Reference, parse_reference, quant_of
 from llamachat.catalog.sources import KNOWN, default_path
 from llamachat.errors import ModelFileError, UsageError
+
+
+class NotFetched(UsageError):
+    """A model that is not on this machine, but whose source is known: `source` is what `pull` takes."""
+
+    def __init__(self, message: str, source: str) -> None:
+        super().__init__(message)
+        self.source = source
+
 
 _SHOWN = 8  # names in a message
 
@@ -17,7 +27,8 @@ def resolve(name_or_path: str | None) -> Path:
 
     In this order: a file that exists; a name exactly; a short name (smollm2); the beginning or a part of one name only,
     in any case of letters. Raises ModelFileError for a path that does not exist and for a model that is here but
-    incomplete or unreadable, UsageError for a name that fits no model or several.
+    incomplete or unreadable, NotFetched for one that `pull` would fetch, UsageError for a name that fits no model or
+    several.
     """
     if name_or_path is None:
         return default_path()
@@ -34,10 +45,34 @@ def resolve(name_or_path: str | None) -> Path:
         if broken.problem and name_or_path in (broken.name, broken.path.name):
             raise ModelFileError(broken.problem, broken.path)
     if _is_address(name_or_path):
-        raise UsageError(f"{name_or_path}: fetch it first, with `llamachat pull {name_or_path}`")
+        return _fetched(name_or_path, models)
     if _is_path(name_or_path):
         raise ModelFileError(_no_file(path, models), name_or_path)
     return _by_part(name_or_path, models)
+
+
+def _fetched(address: str, models: Sequence[Located]) -> Path:
+    """The file of an address that has been fetched before."""
+    if address.startswith(PREFIX):
+        reference = parse_reference(address)
+        if found := [model for model in models if _is_of(model.path, reference)]:
+            return _only(address, found)
+    else:
+        name = address.partition("?")[0].rpartition("/")[2]
+        if found := [model for model in models if model.source == "llamachat" and model.path.name == name]:
+            return found[0].path
+    raise NotFetched(f"{address} is not here yet: fetch it first, with `llamachat pull {address}`", address)
+
+
+def _is_of(path: Path, reference: Reference) -> bool:
+    """Whether a file in the cache of Hugging Face is what the address names."""
+    folder = f"models--{reference.repo.replace('/', '--')}"
+    if folder not in path.parts:
+        return False
+    inside = "/".join(path.parts[path.parts.index(folder) + 3 :])  # behind snapshots and the version
+    if reference.file:
+        return inside == reference.file
+    return not reference.quant or quant_of(inside).removeprefix("UD-") == reference.quant.upper().removeprefix("UD-")
 
 
 def _by_part(name: str, models: Sequence[Located]) -> Path:
@@ -50,7 +85,7 @@ def _by_part(name: str, models: Sequence[Located]) -> Path:
         if candidates := [model for model in models if fits(model.name.lower(), wanted)]:
             return _only(name, candidates)
     if known:
-        raise UsageError(f"the model {name} is not here yet: fetch it with `llamachat pull {known.name}`")
+        raise NotFetched(f"the model {name} is not here yet: fetch it with `llamachat pull {known.name}`", known.name)
     raise UsageError(_no_name(name, models))
 
 

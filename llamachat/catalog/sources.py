@@ -62,7 +62,7 @@ GEMMA3 = KnownModel(
 
 DEFAULT = SMOLLM2
 KNOWN = {model.name: model for model in (SMOLLM2, GEMMA3)}
-FORMS = f"{', '.join(KNOWN)}, hf:owner/repo/file.gguf, or https://..."
+FORMS = f"{', '.join(KNOWN)}, hf:owner/repo/file.gguf, hf:owner/repo[:QUANT], or https://..."
 
 
 def default_path() -> Path:

@@ -14,18 +14,12 @@ from typer.main import get_command
 from llamachat import __version__, cli
 from llamachat.cli.everywhere import Color, Everywhere, NoInput, Profile
 from llamachat.cli.groups import flattened
-from llamachat.cli.help import program_page
-from llamachat.cli.settings.command import SettingsCommand
-from llamachat.cli.words import asks_for_debug, dashed, spelled_out
+from llamachat.cli.help import HELP_ALL, program_page, whole_program_page
+from llamachat.cli.settings.command import SettingsCommand, print_help, shown
+from llamachat.cli.words import asks_for, asks_for_debug, dashed, spelled_out
 from llamachat.errors import ExitCode
 
-SUMMARY = """Chat with local GGUF language models.
-
-\b
-  llamachat chat
-  llamachat run -p "Once upon a time"
-  llamachat COMMAND --help
-"""
+SUMMARY = "Chat with local GGUF language models, in the terminal and in scripts."
 
 MEANINGS = {
     ExitCode.DONE: "done",
@@ -113,11 +107,15 @@ class Program(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the words up to the command's name."""
-        return super().parse_args(ctx, list(spelled_out(args, self)))
+        words = list(spelled_out(args, self))
+        if asks_for(HELP_ALL, words, self):
+            print_help(whole_program_page(self))
+            ctx.exit()
+        return super().parse_args(ctx, words)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help."""
-        formatter.write(program_page(self))
+        formatter.write(shown(program_page(self)))
 
 
 def _program(

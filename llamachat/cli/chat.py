@@ -169,7 +169,8 @@ def _opened(
     manner = Manner(choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose)
 
     def open_model(name: str) -> "Speaker":
-        other = stack.enter_context(loading.open_speaker(replace(setting.model, model=name), setting.options))
+        named = replace(setting.model, model=name, places={})
+        other = stack.enter_context(loading.open_speaker(named, setting.options))
         return replace(other, template=setting.template.chosen(other.model)).answering()
 
     talk = Chat(speaker, conversation, manner, open_model, keeper=keeper, aside=aside)

@@ -9,7 +9,7 @@ def completion(
     context: Context,
     shell: Annotated[Literal["bash", "zsh", "fish"], Argument(help="Whose script to print.")],
 ) -> None:
-    """Print the script with which a shell completes command lines of llamachat.
+    """Print the completion script of a shell.
 
     Its first lines say how to install it. Commands and options are part of the script, so print it again after an
     update; models, profiles and other names are asked for while you type.

@@ -12,6 +12,7 @@ from typer import Argument, Context, Option
 from llamachat.cli.settings.file import config_path
 from llamachat.errors import LlamaChatError, UsageError
 from llamachat.terminal.asking import may_converse
+from llamachat.terminal.schema import versioned
 
 
 def config(
@@ -22,7 +23,7 @@ def config(
     origin: Annotated[bool, Option("--origin", help="With show: say where each setting comes from.")] = False,
     output: Annotated[Literal["text", "json"], Option("--output", "-o", help="How to show them.")] = "text",
 ) -> None:
-    """Show or edit what the options are when the command line does not say.
+    """Show or edit the settings: what the options are when the command line does not say.
 
     Every option is a setting, but for --debug, --profile, --var, --version and --yes: --ctx-size is `ctx_size` in the
     configuration file, and the variable of the environment whose name is LLAMACHAT_ with the setting's name in
@@ -57,7 +58,7 @@ def _show(context: Context, origin: bool, output: str) -> None:
 
     found = survey(context)
     if output == "json":
-        print(json.dumps(records(found), indent=2))
+        print(json.dumps([versioned(one) for one in records(found)], indent=2))
     else:
         print_text(clean("\n".join(toml_lines(found, origin))))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from typer import Context, Option
 
 from llamachat.cli.options import ModelFile, Threads
+from llamachat.terminal.schema import versioned
 
 if TYPE_CHECKING:
     from llamachat.cli.checkup.facts import Report
@@ -29,7 +30,7 @@ def doctor(
 
     report = _report(context, model, threads)
     if output == "json":
-        print(json.dumps(as_json(report), indent=2))
+        print(json.dumps(versioned(as_json(report)), indent=2))
         return
     from llamachat.terminal.sanitize import clean
     from llamachat.terminal.table import print_text

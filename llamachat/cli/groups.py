@@ -9,7 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import partial, wraps
 from typing import Annotated, Any, Protocol, get_args, get_origin, runtime_checkable
 
@@ -103,7 +103,12 @@ def _built(group: Any, values: Mapping[str, Any], found: list[Found]) -> Any:
     items = {item.name: item for item in _options(group)}
     own = {name: values[name] for name in items}
     defaults = {name: _default(item) for name, item in items.items()}
-    return fitting(partial(_made, group), own, defaults, [one for one in found if one.parameter in own])
+    here = [one for one in found if one.parameter in own]
+    made = fitting(partial(_made, group), own, defaults, here)
+    if not here or "places" not in {item.name for item in fields(group)}:
+        return made
+    counting = [one for one in here if getattr(made, one.parameter) == own[one.parameter]]
+    return replace(made, places={one.parameter: one.setting.place for one in counting})
 
 
 def _made(group: Any, values: Mapping[str, Any]) -> Any:

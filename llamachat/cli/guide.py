@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 PANELS = {
+    "ChatChoice": "Chat",
     "ConstraintChoice": "Form of the answer",
     "Everywhere": "Everywhere",
     "LengthChoice": "Length",
     "LooksChoice": "Looks",
-    "Manner": "Manner",
+    "Manner": "Kind of answer",
     "ModelChoice": "Model",
     "ModelFile": "Model",
     "PromptCacheChoice": "Prompt cache",
@@ -47,38 +48,81 @@ class Guide:
     examples: Sequence[Example] = ()
 
 
-TALK, MODELS, MEASURE, PROGRAM = "Talk", "Models", "Measure", "The program itself"
-COMMAND_PANELS = (TALK, MODELS, MEASURE, PROGRAM, "More")
+CHATS, MODELS, MEASURE, PROGRAM = "Chat and write", "Models", "Measure", "The program itself"
+COMMAND_PANELS = (CHATS, MODELS, MEASURE, PROGRAM, "More")
+
+FIRST = (
+    Example("llamachat chat", "chat with the default model"),
+    Example('llamachat run --chat "Name three fruits."', "one answer, for scripts"),
+    Example('cat notes.txt | llamachat run --chat "Summarise:"', "something done with a file"),
+    Example("llamachat COMMAND --help", "usual options and examples"),
+)
+"""What stands first in the help of the program."""
+
+USUAL = {
+    "model": "A GGUF file, a name from `llamachat models`, or hf:owner/repository.",
+    "message": "The first message; `-` is standard input.",
+    "positional": "The prompt; `-` is standard input.",
+    "text": "The prompt, where it is not given alone.",
+    "file": "A file that goes with the prompt.",
+    "session": "The chat of this name or number, which begins if it is new.",
+    "continue": "Resume the last chat.",
+    "save": "Keep nothing of the chat.",
+    "chat": "Answer through the chat template, instead of continuing the text.",
+    "prompt": "A prompt from `llamachat prompts`.",
+    "system": "The system prompt.",
+    "reverse_prompt": "Stop after this text and let the person type.",
+    "in_prefix": "Put before what the person types.",
+    "interactive_first": "Let the person begin.",
+    "n_predict": "At most N tokens; -1 continues without end.",
+    "stop": "End before this text.",
+    "temp": "How freely words are chosen; 0 takes the likeliest.",
+    "seed": "The same seed gives the same text; -1 is random.",
+    "json": "Only JSON.",
+    "json_schema_file": "Only JSON that satisfies the schema in a file.",
+    "reasoning": "What becomes of thoughts: show, hide or off.",
+    "tools": "Functions that the model may call.",
+    "yes": "Agree to what would be asked.",
+    "plain": "Answers as raw text.",
+    "output": "How answers are printed: text, json or jsonl.",
+    "dry_run": "Show what the model would see, and load no weights.",
+    "quiet": "Only errors on standard error.",
+    "ctx_size": "Tokens that the context holds.",
+    "threads": "Worker threads.",
+    "verbose": "Say what is done and how fast.",
+}
+"""What --help shows of a command with many options, in this order, by setting or argument; --help-all shows all."""
 
 GUIDE = {
     "chat": Guide(
-        TALK,
+        CHATS,
         (
-            Example("llamachat chat", "Talk with the default model."),
-            Example('llamachat chat -m gemma3 --system "Answer briefly."', "With another one, told how to answer."),
-            Example("echo 'Name three fruits.' | llamachat chat", "One question, one answer, for scripts."),
+            Example("llamachat chat", "Chat with the default model."),
+            Example('llamachat chat -m gemma3 --system "Answer briefly."', "With another model and a system prompt."),
+            Example('llamachat chat -f notes.txt "What is missing here?"', "Begin with a file and a message."),
+            Example("llamachat chat --continue", "Resume the last chat."),
         ),
     ),
     "run": Guide(
-        TALK,
+        CHATS,
         (
-            Example('llamachat run -p "Once upon a time" -n 100', "Go on with a text, by 100 tokens at most."),
-            Example('cat notes.txt | llamachat run --chat -p "Summarise:" --temp 0', "Something done with a file."),
-            Example('llamachat run --chat -p "Is {input} a city?" -f name.txt', "The file's text in its place."),
+            Example('llamachat run "Once upon a time" -n 100', "Continue a text, by 100 tokens at most."),
+            Example('cat notes.txt | llamachat run --chat "Summarise:" --temp 0', "Something done with a file."),
+            Example('llamachat run --chat "Is {input} a city?" -f name.txt', "The file's text in its place."),
             Example("llamachat run --prompt summarize -f notes.txt", "A prompt of the library."),
-            Example('llamachat run --chat -p "Three fruits." --json --output json', "Only JSON, with figures."),
+            Example('llamachat run --chat "Three fruits." --json --output json', "Only JSON, with figures."),
         ),
     ),
     "prompts": Guide(
-        TALK,
+        CHATS,
         (
             Example("llamachat prompts", "The program's and yours, with their variables."),
             Example("llamachat prompts summarize", "The file of one, to begin your own with."),
-            Example("llamachat run --prompt translate --var language=French -f letter.txt", "One at work."),
+            Example("llamachat run --prompt translate --var language=French -f letter.txt", "Use one."),
         ),
     ),
     "interactive": Guide(
-        TALK,
+        CHATS,
         (
             Example(
                 'llamachat interactive -f prompts/talk.txt -r "User:" --in-prefix " "',
@@ -88,18 +132,27 @@ GUIDE = {
         ),
     ),
     "sessions": Guide(
-        TALK,
+        CHATS,
         (
             Example("llamachat sessions", "The chats that are kept, the latest first."),
             Example('llamachat sessions search "plum*"', "Messages with a word that begins so."),
+            Example("llamachat sessions export 19 chat.md", "Write one to a file."),
         ),
     ),
-    "models": Guide(MODELS, (Example("llamachat models --output json", "The models of this machine, for programs."),)),
+    "models": Guide(
+        MODELS,
+        (
+            Example("llamachat models", "What is here, which one is the default, and what fits into memory."),
+            Example("llamachat models rm gemma3", "Delete one that was fetched."),
+            Example("llamachat models --output json", "For programs."),
+        ),
+    ),
     "pull": Guide(
         MODELS,
         (
             Example("llamachat pull gemma3", "One of the models known by name."),
-            Example("llamachat pull hf:owner/repository/model.gguf", "A file of the Hugging Face Hub."),
+            Example("llamachat pull hf:owner/repository:Q4_K_M", "A model of the Hugging Face Hub, of this type."),
+            Example("llamachat pull hf:owner/repository/model.gguf", "One file of a repository."),
         ),
     ),
     "show": Guide(MODELS, (Example("llamachat show smollm2", "Size, type, context, metadata and chat template."),)),

@@ -4,18 +4,24 @@ import inspect
 import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llamachat.cli.guide import COMMAND_PANELS, GUIDE, Example
+from llamachat.cli.guide import COMMAND_PANELS, FIRST, GUIDE, USUAL, Example
 from llamachat.cli.settings.sources import UNSETTABLE, setting_name
 from llamachat.cli.settings.values import Parameter, choices, kind, limits
 
 WIDEST, NARROWEST = 100, 20
 TWO_COLUMNS = 70
 FIRST_COLUMN = 28
+WIDE_COLUMN = 54
 GENERAL, EVERYWHERE = "Options", "Everywhere"
+MOST_OPTIONS = 18
+"""A command with more options shows the usual ones in --help."""
+
+HELP_ALL = "--help-all"
+HELP = (("-h, --help", "Show the usual options and examples."), (HELP_ALL, "Show all options."))
 
 _DEFAULT = re.compile(r"\s*\[default: (.*)\]\s*$", re.DOTALL)
 
@@ -47,7 +53,7 @@ def panels(command: Any) -> dict[str, list[Entry]]:
             found.setdefault(heading, []).append(entry(parameter))
     last = EVERYWHERE if EVERYWHERE in found else GENERAL
     entries = found.pop(last, [])
-    return {**found, last: [*entries, Entry("-h, --help", "Show this and leave.", "", "", "")]}
+    return {**found, last: [*entries, *(Entry(names, text, "", "", "") for names, text in HELP)]}
 
 
 def entry(parameter: Parameter) -> Entry:
@@ -85,8 +91,38 @@ def _limits(parameter: Parameter) -> str:
 
 
 def page(command: Any, path: str, width: int | None = None) -> str:
-    """The help of a command; `path` is how it is called."""
+    """All of the help of a command; `path` is how it is called."""
     return "\n".join(_lines(command, path, width or columns())) + "\n"
+
+
+def short_page(command: Any, path: str, width: int | None = None) -> str:
+    """The help of a command on one screen: what it does, examples, the usual options; all where they are few."""
+    options = [one for one in command.params if not one.hidden]
+    if len(options) <= MOST_OPTIONS:
+        return page(command, path, width)
+    width = width or columns()
+    lines = [*_beginning(command, path, width, " ".join((command.help or "").partition("\n\n")[0].split()))]
+    names = {setting_name(one) if one.param_type_name == "option" else one.name: one for one in options}
+    usual = [(_short_names(names[name]), text) for name, text in USUAL.items() if name in names]
+    lines += ["", "Usual options:", *definitions([*usual, (HELP_ALL, f"Show all {len(options)} options.")], width)]
+    return "\n".join(lines) + "\n"
+
+
+def _short_names(parameter: Parameter) -> str:
+    """One short and one long spelling, with what follows."""
+    one = entry(parameter)
+    if parameter.param_type_name == "argument":
+        return one.names
+    short = [name for name in parameter.opts if not name.startswith("--")][:1]
+    long = [name for name in parameter.opts if name.startswith("--")][:1]
+    metavar = "" if kind(parameter) == "switch" else f" {parameter.metavar or 'WORD'}"
+    long = [f"--no-{name[2:]}" for name in long] if kind(parameter) == "switch" and parameter.default else long
+    return f"{', '.join([*short, *long])}{metavar}"
+
+
+def with_bold_headings(text: str) -> str:
+    """The help for a terminal with colours."""
+    return re.sub(r"^(Usage:|\S[^\n]*:$)", "\x1b[1m\\1\x1b[0m", text, flags=re.MULTILINE)
 
 
 def columns() -> int:
@@ -94,14 +130,19 @@ def columns() -> int:
     return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
 
 
-def _lines(command: Any, path: str, width: int) -> Iterator[str]:
+def _beginning(command: Any, path: str, width: int, text: str | None) -> Iterator[str]:
+    """How a command is called, what it does, and examples."""
     yield from _wrapped(f"Usage: {' '.join([path, '[OPTIONS]', *arguments(command)])}", width, "", "    ")
     yield ""
-    yield from paragraphs(command.help, width)
+    yield from paragraphs(text, width)
     guide = GUIDE.get(command.name)
     if guide is not None and guide.examples:
         yield from ["", "Examples:"]
         yield from _examples(guide.examples, width)
+
+
+def _lines(command: Any, path: str, width: int) -> Iterator[str]:
+    yield from _beginning(command, path, width, command.help)
     for heading, entries in panels(command).items():
         yield from ["", *_wrapped(f"{heading}:", width)]
         yield from definitions([(one.names, one.said) for one in entries], width)
@@ -132,11 +173,11 @@ def paragraphs(text: str | None, width: int) -> Iterator[str]:
             yield from _wrapped(" ".join(paragraph.split()), width)
 
 
-def definitions(rows: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
+def definitions(rows: Sequence[tuple[str, str]], width: int, most: int = FIRST_COLUMN) -> Iterator[str]:
     """Terms and their meanings: side by side where there is room, else the meaning below."""
     longest = max((len(term) for term, _ in rows), default=0)
     wide = width >= TWO_COLUMNS or longest + 4 <= width // 2
-    column = min(FIRST_COLUMN, longest + 4) if wide else 0
+    column = min(most, longest + 4) if wide else 0
     for term, meaning in rows:
         indent = " " * (column or 6)
         lines = _wrapped(meaning, width, indent) if meaning else []
@@ -175,24 +216,35 @@ def _wrapped(text: str, width: int, indent: str = "", hanging: str | None = None
 
 
 def program_page(program: Any, width: int | None = None) -> str:
-    """The help of the program: what it is, its commands under headings, the options, the exit codes."""
-    return "\n".join(_program_lines(program, width or columns())) + "\n"
+    """The help of the program on one screen: examples, the commands under headings."""
+    width = width or columns()
+    lines = ["Usage: llamachat COMMAND [OPTIONS]", "", *paragraphs(program.help, width), ""]
+    lines += definitions([(one.line, one.meaning) for one in FIRST], width, WIDE_COLUMN)
+    lines += _command_lines(program, width, lambda command: re.sub(r"[.:;]( .*)?$", "", summary(command)))
+    codes = (
+        "Exit codes: 0 done, 1 error, 2 wrong usage, 3 model, 4 context full, 5 length, 6 schema, 7 memory, 130 Ctrl+C"
+    )
+    lines += ["", *_wrapped(f"{HELP_ALL}: every option and exit code; --version: the version.", width)]
+    return "\n".join([*lines, *_wrapped(f"{codes}.", width)]) + "\n"
 
 
-def _program_lines(program: Any, width: int) -> Iterator[str]:
-    yield from ["Usage: llamachat COMMAND [OPTIONS]", ""]
-    yield from paragraphs(program.help, width)
+def whole_program_page(program: Any, width: int | None = None) -> str:
+    """All of the help of the program itself: its commands, its options, the exit codes."""
+    width = width or columns()
+    lines = ["Usage: llamachat COMMAND [OPTIONS]", "", *paragraphs(program.help, width)]
+    lines += _command_lines(program, width, summary)
+    for heading, entries in panels(program).items():
+        lines += ["", f"{heading}:", *definitions([(one.names, one.said) for one in entries], width)]
+    return "\n".join([*lines, "", *paragraphs(program.epilog, width)]) + "\n"
+
+
+def _command_lines(program: Any, width: int, meaning: Callable[[Any], str]) -> Iterator[str]:
     for heading in COMMAND_PANELS:
         names = [name for name in program.commands if command_panel(name) == heading]
-        rows = [(name, summary(program.commands[name])) for name in names]
+        rows = [(name, meaning(program.commands[name])) for name in names]
         if rows:
             yield from ["", f"{heading}:"]
             yield from definitions(rows, width)
-    for heading, entries in panels(program).items():
-        yield from ["", f"{heading}:"]
-        yield from definitions([(one.names, one.said) for one in entries], width)
-    yield ""
-    yield from paragraphs(program.epilog, width)
 
 
 def summary(command: Any) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from llamachat.cli.options import ModelChoice, ModelFile
 from llamachat.cli.report import ReportChoice
 from llamachat.cli.speculation import SpeculationChoice
+from llamachat.errors import LlamaChatError
 
 if TYPE_CHECKING:
     from llamachat.engine.context import CacheType
@@ -135,10 +136,19 @@ def open_tokenizer(choice: ModelFile) -> "Tokenizer":
 
 def model_path(choice: ModelFile) -> Path:
     """The file of the model that was asked for; a default model that is not there yet is fetched, and that is said."""
-    from llamachat.catalog import fetch_default, resolve
+    from llamachat.catalog import NotFetched, fetch_default, resolve
     from llamachat.terminal.output import note
 
-    path = resolve(choice.model)
+    try:
+        path = resolve(choice.model)
+    except NotFetched as error:
+        from llamachat.cli.fetching import fetched
+
+        return fetched(error.source, choice.yes)
+    except LlamaChatError as error:
+        if place := choice.places.get("model"):
+            raise type(error)(f"{place}: {error}") from error
+        raise
     if choice.model is not None or path.exists():
         return path
     from llamachat.terminal.download import download_bars  # rich, which only a download needs

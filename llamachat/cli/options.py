@@ -1,6 +1,7 @@
 """The options that commands share, each declared once."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,6 +24,7 @@ Files = Annotated[
     Option("--file", "-f", metavar="FILE", help="A file to append to the prompt, after a blank line; `-` is standard "
            "input. May be given several times."),
 ]  # fmt: skip
+Yes = Annotated[bool, Option("--yes", help="Fetch a model that is not here without asking.")]
 Threads = Annotated[
     int | None, Option("--threads", "-t", min=1, metavar="N", help="Worker threads. [default: one per core]")
 ]
@@ -30,13 +32,15 @@ Threads = Annotated[
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Which model."""
+    """Which model. places: where the settings that count were made, by field."""
 
     model: Annotated[
         str | None,
-        Option("--model", "-m", metavar="MODEL", help="A GGUF file, or a name from `llamachat models`. "
-               "[default: SmolLM2 135M, fetched when first needed]"),
+        Option("--model", "-m", metavar="MODEL", help="A GGUF file, a name from `llamachat models`, or "
+               "hf:owner/repository[:QUANT]. [default: SmolLM2 135M, fetched when first needed]"),
     ] = None  # fmt: skip
+    yes: Yes = False
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

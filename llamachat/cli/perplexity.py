@@ -10,6 +10,7 @@ from typer import Option
 from llamachat.cli import loading
 from llamachat.cli.options import ModelChoice, PromptChoice
 from llamachat.cli.prompt import prompt_text
+from llamachat.terminal.schema import versioned
 
 
 class Format(StrEnum):
@@ -46,7 +47,7 @@ def perplexity(
         told = {
             name: value if math.isfinite(value) else None for name, value in figures.items()
         }  # JSON has no infinity
-        print(json.dumps({**told, "n_ctx": speaker.context.n_ctx}))
+        print(json.dumps(versioned({**told, "n_ctx": speaker.context.n_ctx})))
         return
     print(f"perplexity {found.perplexity:.6g} +/- {found.perplexity * found.error:.2g}")
     print(f"mean negative log-probability {found.mean_nll:.5f} over {found.n_scored} of {found.n_tokens} tokens")

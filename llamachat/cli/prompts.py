@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from typer import Argument, Option
 
 from llamachat.terminal.output import Output, note
+from llamachat.terminal.schema import versioned
 from llamachat.terminal.table import Column, print_table, print_text
 
 COLUMNS = (Column("name"), Column("description"), Column("variables"), Column("source"), Column("note"))
@@ -28,12 +29,12 @@ def prompts(
 
     if name is not None:
         path = open_prompt(name).path
-        shown = _json(records([path])[0]) if output == "json" else path.read_text("utf-8-sig").rstrip("\n")
+        shown = _json(versioned(records([path])[0])) if output == "json" else path.read_text("utf-8-sig").rstrip("\n")
         Output().write(f"{shown}\n")
         return
     listed = records()
     if output == "json":
-        print_text(_json(listed))
+        print_text(_json([versioned(one) for one in listed]))
     elif listed:
         print_table(COLUMNS, [_row(one) for one in listed])
     else:

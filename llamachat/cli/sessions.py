@@ -10,6 +10,7 @@ from typer import Argument, Option
 
 from llamachat.errors import UsageError
 from llamachat.terminal.asking import agreed, may_ask
+from llamachat.terminal.schema import versioned
 
 if TYPE_CHECKING:
     from llamachat.session.chats import ChatStore, ChatSummary
@@ -97,7 +98,7 @@ def _list(store: "ChatStore", everything: bool, output: Output) -> None:
 
     found = store.latest(-1 if everything else FEW)
     if output == "json":
-        _print(json.dumps([asdict(one) for one in found], indent=2))
+        _print(json.dumps([versioned(asdict(one)) for one in found], indent=2))
     elif found:
         columns = [Column("number", right=True), Column("name"), Column("title"), Column("messages", right=True)]
         columns += [Column("changed"), Column("model")]
@@ -128,7 +129,11 @@ def _show(store: "ChatStore", wanted: list[str], output: Output) -> None:
     chat = _found(store, wanted[0])
     messages = store.path_of(chat)
     if output == "json":
-        _print(json.dumps({**asdict(store.summary(chat)), "messages": [asdict(one) for one in messages]}, indent=2))
+        _print(
+            json.dumps(
+                versioned({**asdict(store.summary(chat)), "messages": [asdict(one) for one in messages]}), indent=2
+            )
+        )
         return
     for message in messages:
         state = "" if message.state == "done" else f" ({message.state})"
@@ -141,7 +146,7 @@ def _search(store: "ChatStore", wanted: list[str], output: Output) -> None:
 
     hits = store.search(" ".join(wanted))
     if output == "json":
-        _print(json.dumps([asdict(hit) for hit in hits], indent=2))
+        _print(json.dumps([versioned(asdict(hit)) for hit in hits], indent=2))
     elif hits:
         columns = [Column("number", right=True), Column("title"), Column("who"), Column("words")]
         rows = [[str(hit.chat.id), hit.chat.name or hit.chat.title, hit.role, hit.excerpt] for hit in hits]

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from llamachat.terminal.schema import versioned
+
 
 def show(
     model: Annotated[str | None, Argument(metavar="[MODEL]", help="A GGUF file, or a name from `llamachat models`. "
@@ -22,6 +24,6 @@ def show(
 
     details = read_details(resolve(model))
     if output == "json":
-        print(json.dumps(record(details), indent=2))
+        print(json.dumps(versioned(record(details)), indent=2))
     else:
         print_text("\n".join(page_lines(details, output_width())))

@@ -19,7 +19,7 @@ class ToolChoice:
         Option("--tools", metavar="FILE", help="Tools that the model may call: a JSON list of name, description, "
                "parameters (a JSON schema) and command."),
     ] = None  # fmt: skip
-    yes: Annotated[bool, Option("--yes", help="Run the commands of tools without asking.")] = False
+    yes: Annotated[bool, Option("--yes", help="Run the commands of tools, and fetch a model, without asking.")] = False
 
     def given(self) -> "tuple[Tool, ...]":
         """The tools of the file. Raises UsageError for one that cannot be used."""

@@ -47,6 +47,12 @@ def asks_for_debug(words: Sequence[str], program: Any) -> bool:
     return any(word == DEBUG and meant for word, meant in zip(own, option_words(own, command), strict=True))
 
 
+def asks_for(option: str, words: Sequence[str], command: Any) -> bool:
+    """Whether an option is among the words, and is not a value."""
+    flags = option_words(words, command)
+    return any(word == option and meant for word, meant in zip(words, flags, strict=True))
+
+
 def check_given_once(words: Sequence[str], command: Any) -> None:
     """Raises UsageError where an option that takes one value is given twice: one of the values would be lost."""
     single = [one for one in command.params if one.param_type_name == "option" and not (one.is_flag or one.multiple)]

@@ -15,6 +15,7 @@ from llamachat.templates.text import Worded
 from llamachat.terminal.answer_only import AnswerOnly, answer_only
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.records import records
+from llamachat.terminal.schema import versioned
 from llamachat.terminal.status import Status
 from llamachat.terminal.stream import Stream
 
@@ -164,4 +165,4 @@ class _Printer:
         self._output.end_line()
 
     def _write(self, record: dict[str, Any]) -> None:
-        self._output.write(json.dumps(record, ensure_ascii=False) + "\n")
+        self._output.write(json.dumps(versioned(record), ensure_ascii=False) + "\n")

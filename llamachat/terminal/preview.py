@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamachat.engine.sampling.options import RANDOM_SEED, SamplingOptions
 from llamachat.terminal.output import Output
+from llamachat.terminal.schema import versioned
 
 if TYPE_CHECKING:
     from llamachat.engine.generate import GenerationOptions
@@ -73,7 +74,7 @@ def print_previews(previews: list[Preview], as_json: bool) -> None:
     output = Output()
     for index, one in enumerate(previews):
         if as_json:
-            output.write(json.dumps(one.record(), ensure_ascii=False) + "\n")
+            output.write(json.dumps(versioned(one.record()), ensure_ascii=False) + "\n")
             continue
         output.write("\n".join([*([""] if index else []), *one.lines()]))
         output.end_line()

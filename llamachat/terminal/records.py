@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from llamachat.engine.events import Event, Stop, Timings, Token
 from llamachat.terminal.output import Output
+from llamachat.terminal.schema import versioned
 from llamachat.terminal.statistics import record
 
 
@@ -80,11 +81,11 @@ class JsonLines(Output):
 
     def prompt(self, text: str) -> None:
         """Writes the prompt as an event of its own."""
-        self.write(json.dumps({"event": "prompt", "text": text}, ensure_ascii=False) + "\n")
+        self.write(json.dumps(versioned({"event": "prompt", "text": text}), ensure_ascii=False) + "\n")
 
     def event(self, event: Event) -> None:
         """Writes it at once."""
-        self.write(json.dumps(self._records.of(event), ensure_ascii=False) + "\n")
+        self.write(json.dumps(versioned(self._records.of(event)), ensure_ascii=False) + "\n")
 
 
 class JsonObject(Output):
@@ -114,4 +115,4 @@ class JsonObject(Output):
             self._put({"text": "".join(event.text for event in events), "reason": "error"})
 
     def _put(self, told: dict[str, Any]) -> None:
-        self.write(json.dumps({**self._echoed, **told}, ensure_ascii=False) + "\n")
+        self.write(json.dumps(versioned({**self._echoed, **told}), ensure_ascii=False) + "\n")

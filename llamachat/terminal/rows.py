@@ -5,6 +5,8 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from llamachat.terminal.schema import versioned
+
 Row = Mapping[str, object]
 
 
@@ -21,7 +23,7 @@ def as_table(rows: Sequence[Row]) -> str:
 
 def as_json(rows: Sequence[Row]) -> str:
     """A JSON array with every field."""
-    return json.dumps([dict(row) for row in rows], indent=2)
+    return json.dumps([versioned(row) for row in rows], indent=2)
 
 
 def as_csv(rows: Sequence[Row]) -> str:

@@ -40,10 +40,10 @@ def test_each_setting_is_shown_with_its_origin(path, monkeypatch, capsys):
     path.write_text("temp = 0.7\ntop_k = 9\n[profile.code]\ntop_k = 5\n")
     monkeypatch.setenv("LLAMACHAT_CTX_SIZE", "512")
     found = records(capsys, "--profile", "code")
-    assert found["temp"] == {"name": "temp", "value": 0.7, "origin": "config", "place": f"{path}, line 1"}
-    assert found["top_k"] == {"name": "top_k", "value": 5, "origin": "profile", "place": f"{path}, line 4"}
+    assert found["temp"] == {"v": 1, "name": "temp", "value": 0.7, "origin": "config", "place": f"{path}, line 1"}
+    assert found["top_k"] == {"v": 1, "name": "top_k", "value": 5, "origin": "profile", "place": f"{path}, line 4"}
     assert (found["ctx_size"]["origin"], found["ctx_size"]["place"]) == ("environment", "LLAMACHAT_CTX_SIZE")
-    assert found["min_p"] == {"name": "min_p", "value": 0.05, "origin": "default", "place": None}
+    assert found["min_p"] == {"v": 1, "name": "min_p", "value": 0.05, "origin": "default", "place": None}
     assert (found["model"]["value"], found["context_shift"]["value"]) == (None, True)
 
 

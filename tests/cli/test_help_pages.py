@@ -39,11 +39,17 @@ def test_every_option_says_what_it_is_for(option):
 
 def test_options_stand_under_the_heading_of_their_group():
     found = panels(APP.commands["run"])
-    assert "--ctx-size" in found["Model"][1].names
+    assert "-c, --ctx-size N" in [one.names for one in found["Model"]]
     assert [one.names for one in found["Prompt"]][:2] == ["-p, --text TEXT", "-f, --file FILE"]
     assert "--temp, --temperature X" in [one.names for one in found["Sampling"]]
     assert list(found)[-1] == "Everywhere"
-    assert [one.names.split()[0] for one in found["Everywhere"]] == ["--profile", "--color", "--no-input", "-h,"]
+    assert [one.names.split()[0] for one in found["Everywhere"]] == [
+        "--profile",
+        "--color",
+        "--no-input",
+        "-h,",
+        "--help-all",
+    ]
 
 
 def test_defaults_and_bounds_are_said():

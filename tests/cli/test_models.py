@@ -41,6 +41,7 @@ def test_programs_get_every_field(ours: Path, capsys: pytest.CaptureFixture[str]
     run_app(["models", "--output", "json"])
     assert json.loads(capsys.readouterr().out) == [
         {
+            "v": 1, "aliases": [], "default": False,
             "name": "alpha", "path": str(path), "source": "llamachat", "n_bytes": path.stat().st_size, "type": "F32",
             "architecture": "llama", "n_ctx": 2048, "fits": True, "problem": "",
         }

@@ -41,6 +41,6 @@ def test_what_was_said_before_an_error_is_told(capsys):
     output.event(Event("so "))
     output.event(Event("far"))
     output.finish()
-    assert json.loads(capsys.readouterr().out) == {"prompt": "hello", "text": "so far", "reason": "error"}
+    assert json.loads(capsys.readouterr().out) == {"v": 1, "prompt": "hello", "text": "so far", "reason": "error"}
     output.finish()
     assert capsys.readouterr().out == ""

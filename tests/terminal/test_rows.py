@@ -31,7 +31,7 @@ def test_a_table_has_aligned_columns_and_the_share_of_the_limit():
 
 
 def test_json_has_every_field():
-    assert json.loads(as_json(ROWS)) == ROWS
+    assert json.loads(as_json(ROWS)) == [{"v": 1, **row} for row in ROWS]
 
 
 def test_csv_has_every_field_that_is_no_list():

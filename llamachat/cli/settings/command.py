@@ -1,13 +1,14 @@
 """A command whose options may be set elsewhere than on the command line, and whose help stands in panels."""
 
+import sys
 from typing import Any
 
 from typer.core import TyperCommand
 
-from llamachat.cli.help import page
+from llamachat.cli.help import HELP_ALL, page, short_page, with_bold_headings
 from llamachat.cli.peers import translated
 from llamachat.cli.settings.defaults import Defaults
-from llamachat.cli.words import check_given_once, spelled_out
+from llamachat.cli.words import asks_for, check_given_once, spelled_out
 from llamachat.errors import UsageError
 
 REMARKS = "llamachat.remarks"
@@ -15,6 +16,21 @@ REMARKS = "llamachat.remarks"
 
 PROMPTS = ("message", "positional")
 """Arguments that are a text."""
+
+
+def shown(text: str) -> str:
+    """The help as standard output gets it: headings are bold on a terminal with colours."""
+    from llamachat.terminal.colour import wants_colour
+
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return with_bold_headings(text) if wants_colour(is_terminal) else text
+
+
+def print_help(text: str) -> None:
+    """Writes it."""
+    from llamachat.terminal.output import write
+
+    write(shown(text))
 
 
 class SettingsCommand(TyperCommand):
@@ -25,6 +41,9 @@ class SettingsCommand(TyperCommand):
         ctx.default_map, ctx.allow_extra_args = Defaults(ctx), True
         words, ctx.meta[REMARKS] = translated(args, self)
         words = list(spelled_out(words, self))
+        if asks_for(HELP_ALL, words, self):
+            print_help(page(self, ctx.command_path))
+            ctx.exit()
         check_given_once(words, self)
         rest = super().parse_args(ctx, words)
         if rest and not ctx.resilient_parsing:
@@ -47,4 +66,4 @@ class SettingsCommand(TyperCommand):
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help, with the defaults that are built in."""
-        formatter.write(page(self, ctx.command_path))
+        formatter.write(shown(short_page(self, ctx.command_path)))

@@ -19,6 +19,44 @@ _llamachat_ask() {
     done < <("${COMP_WORDS[0]/#\~/$HOME}" __complete "$1" "$cur" 2>/dev/null)
 }
 
+# The line as the shell reads it: words before the last in `words`, the last in `cur`, a quote that is open in `quote`.
+# Bash itself cuts words at : and =, which names of models have.
+_llamachat_split() {
+    local text=$1 word="" begun="" char
+    local -i i
+    words=() quote=""
+    for ((i = 0; i < ${#text}; i++)); do
+        char=${text:i:1}
+        if [[ $quote == "'" || ($quote == '"' && $char != '\') ]]; then
+            if [[ $char == "$quote" ]]; then quote=""; else word+=$char; fi
+        elif [[ $char == '\' ]]; then
+            word+=${text:i+1:1} begun=1
+            ((i++))
+        elif [[ $char == [\"\'] ]]; then
+            quote=$char begun=1
+        elif [[ $char == [[:space:]] ]]; then
+            [[ -n $begun ]] && words+=("$word")
+            word="" begun=""
+        else
+            word+=$char begun=1
+        fi
+    done
+    cur=$word
+}
+
+# A name as it stands on the line: within the quote that is open, or with backslashes.
+_llamachat_quoted() {
+    local text=$1
+    case $quote in
+        "'") printf '%s' "${text//"'"/"'\''"}" ;;
+        '"')
+            text=${text//'\'/'\\'} text=${text//'"'/'\"'} text=${text//'$'/'\$'}
+            printf '%s' "${text//'`'/'\`'}"
+            ;;
+        *) printf '%q' "$text" ;;
+    esac
+}
+
 _llamachat_words() {
     local word
     for word in "$@"; do
@@ -27,12 +65,9 @@ _llamachat_words() {
 }
 
 _llamachat() {
-    # Bash cuts words at : and =, which names of models have; so the line is cut here.
-    local line=${COMP_LINE:0:COMP_POINT} cur="" option="" command="" word i
+    local cur="" quote="" option="" command="" word i
     local -a words
-    read -ra words <<< "$line"
-    [[ $line == *[[:space:]] ]] || cur=${words[-1]}
-    [[ -n $cur ]] && unset "words[-1]"
+    _llamachat_split "${COMP_LINE:0:COMP_POINT}"
     for ((i = 1; i < ${#words[@]}; i++)); do
         word=${words[i]}
         case $word in
@@ -47,14 +82,13 @@ _llamachat() {
     elif ((${#words[@]} > 1)); then
         option=${words[-1]}
     fi
-    cur=${cur#[\"\']}
     _llamachat_value "$command" "$option" || _llamachat_other "$command"
     # What stands before the last : is on the line already.
-    if [[ $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    if [[ -z $quote && $cur == *:* && $COMP_WORDBREAKS == *:* ]]; then
         COMPREPLY=("${COMPREPLY[@]#"${cur%:*}:"}")
     fi
     for i in "${!COMPREPLY[@]}"; do
-        COMPREPLY[i]=$(printf %q "${COMPREPLY[i]}")
+        COMPREPLY[i]=$(_llamachat_quoted "${COMPREPLY[i]}")
     done
 }
 """

@@ -12,6 +12,8 @@ DYNAMIC = {
     "--model": "models",
     "--model-draft": "models",
     "--profile": "profiles",
+    "--session": "sessions",
+    "models name": "models",
     "prompts name": "prompts",
     "pull source": "sources",
     "run --prompt": "prompts",

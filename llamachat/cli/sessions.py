@@ -232,11 +232,24 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
     with ChatLock(locks_folder(), chat.id) as lock:
         if not _taken(lock):
             raise UsageError(f"another llamachat (process {lock.holder}) is in this chat: leave it there first")
+        _make_room(store)
         Snapshots(snapshots_folder(), 0).drop(chat.id)
         said = [message.content for message in store.tree_of(chat.id) if message.role == "user"]
         _tell_of_remains(store, store.delete(chat.id))
         InputHistory().forget(lambda typed: said_in(typed, said))
     _tidy_files(store)
+
+
+def _make_room(store: "ChatStore") -> None:
+    """On a full disk what was computed of chats makes room for the change: it can be computed again."""
+    from llamachat.session.database import NEEDED
+    from llamachat.session.places import snapshots_folder
+    from llamachat.session.room import free_at
+    from llamachat.session.snapshots import Snapshots
+
+    free = free_at(store.path)
+    if free is not None and free < NEEDED:
+        Snapshots(snapshots_folder(), 0).tidy([])
 
 
 def _taken(lock: "ChatLock") -> bool:
@@ -260,6 +273,7 @@ def _tell_of_remains(store: "ChatStore", emptied: bool) -> None:
 def _tidy(store: "ChatStore", _wanted: list[str], _output: Output) -> None:
     from llamachat.session.database import copies_of
 
+    _make_room(store)
     for copy in copies_of(store.path):
         copy.unlink(missing_ok=True)
     _tell_of_remains(store, store.tidy())

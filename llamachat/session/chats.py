@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from llamachat.errors import UsageError
-from llamachat.session.database import StoreUnavailable, index_anew, memory_database, open_database, told, transaction
+from llamachat.session.database import (
+    NEEDED,
+    StoreUnavailable,
+    change_without_room,
+    index_anew,
+    memory_database,
+    open_database,
+    told,
+    transaction,
+)
 from llamachat.session.reading import messages_of, path_in, settings_of, summary_of, text_of, tree_in
 from llamachat.session.records import (
     DONE,
@@ -24,6 +33,7 @@ from llamachat.session.records import (
     storable,
     title_of,
 )
+from llamachat.session.room import no_room
 from llamachat.session.searching import MOST_WORDS, excerpt_of, excerpt_words, query_of, spaced
 from llamachat.session.writing import add, delete_all, delete_below, insert, name_chat
 
@@ -254,17 +264,35 @@ class ChatStore:
 
         False where another program reads the database just now, so that its log still has them: `tidy` removes them.
         """
-        self.forget(chat)
-        with told(self.path):
-            self._connection.execute("INSERT INTO words(words) VALUES ('optimize')")
+        try:
+            self.forget(chat)
+            with told(self.path):
+                self._connection.execute("INSERT INTO words(words) VALUES ('optimize')")
+        except StoreUnavailable as error:
+            self._without_room(error, lambda connection: delete_all(connection, chat))
         return self._emptied_log()
 
     def tidy(self) -> bool:
         """Writes the file anew without what was deleted; False as `delete`."""
-        self._index_anew()
-        with told(self.path):
-            self._connection.execute("VACUUM")
+        try:
+            self._index_anew()
+            with told(self.path):
+                self._connection.execute("VACUUM")
+        except StoreUnavailable as error:
+            self._without_room(error, lambda _: None)
         return self._emptied_log()
+
+    def _without_room(self, error: StoreUnavailable, change: Callable[[sqlite3.Connection], None]) -> None:
+        """A change that makes room on a full disk. Raises `error` again where the disk is not full."""
+        cause = error.__cause__
+        if not self.is_kept or not isinstance(cause, Exception) or not no_room(cause, self.path, NEEDED):
+            raise error
+        self._connection.close()
+        try:
+            with told(self.path):
+                change_without_room(self.path, change)
+        finally:
+            self._connection = open_database(self.path)
 
     def _index_anew(self) -> None:
         with told(self.path):

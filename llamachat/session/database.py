@@ -3,7 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -90,6 +90,12 @@ NEEDED = 128 << 10
 """Bytes on the disk without which no change can be made: the log, its index, and a page or two."""
 
 
+LARGEST_IN_MEMORY = 500_000_000
+"""Bytes of a database that is written anew in memory, where there is no room on the disk."""
+
+PRAGMAS = ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL")
+
+
 class StoreUnavailable(LlamaChatError):
     """The database cannot be read or written, with the reason."""
 
@@ -116,9 +122,8 @@ def _writable(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
     try:
         _read_anything(connection)
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA synchronous = FULL")
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
         _log_ahead(connection)
         _migrate(connection, path)
     except BaseException:
@@ -128,7 +133,10 @@ def _writable(path: Path) -> sqlite3.Connection:
 
 
 def _readable(path: Path, oldest: int) -> sqlite3.Connection | None:
-    """The database for reading, of a version from `oldest` on; one whose log cannot be used beside it only if the log is empty."""
+    """The database for reading, of a version from `oldest` on.
+
+    One whose log cannot be used beside it is read only if the log is empty.
+    """
     log = path.with_name(f"{path.name}-wal")
     try:
         ways = ("mode=ro", "immutable=1") if not log.exists() or not log.stat().st_size else ("mode=ro",)
@@ -177,6 +185,22 @@ def memory_database() -> sqlite3.Connection:
     connection.execute("PRAGMA foreign_keys = ON")
     _migrate(connection, Path(":memory:"))
     return connection
+
+
+def change_without_room(path: Path, change: Callable[[sqlite3.Connection], object]) -> None:
+    """A change that takes something away, where the disk has no room for a log of it; the file becomes smaller.
+
+    What would undo it is in memory: a program that is killed within it, or a power failure, may damage the database.
+    """
+    with closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as connection:
+        _read_anything(connection)
+        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = MEMORY", "temp_store = MEMORY", *PRAGMAS):
+            connection.execute(f"PRAGMA {pragma}")
+        with transaction(connection):
+            change(connection)
+        if path.stat().st_size <= LARGEST_IN_MEMORY:
+            connection.execute("VACUUM")
+        connection.execute("INSERT INTO words(words) VALUES ('optimize')")
 
 
 def index_anew(connection: sqlite3.Connection) -> None:

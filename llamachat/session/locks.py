@@ -11,6 +11,9 @@ except ImportError:  # Windows: two programs on one chat are not told
     fcntl = None  # type: ignore[assignment]
 
 
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
 class ChatLock:
     """The lock of a chat; `holder` is the process that has it, where that is another one (0: unknown)."""
 
@@ -23,7 +26,9 @@ class ChatLock:
         """Whether the chat is this program's alone from now on. Raises OSError where the folder cannot be written."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         while True:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if self._path.is_symlink():  # not ours: what it leads to is not written to
+                self._path.unlink(missing_ok=True)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | NO_LINK, 0o600)
             if not lock(file):
                 told = os.read(file, 20)
                 self.holder = int(told) if told.isdigit() else 0
@@ -62,7 +67,7 @@ def tidy_locks(folder: Path) -> None:
 def unlink_if_free(path: Path) -> None:
     """Takes a file away that no program has locked; harmless where that cannot be done."""
     with suppress(OSError):
-        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC | NO_LINK)
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

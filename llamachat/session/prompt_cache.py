@@ -25,6 +25,7 @@ import numpy as np
 from llamachat.errors import LlamaChatError
 from llamachat.session.files import replace_file
 from llamachat.session.packing import PACKINGS, Packing, Parts
+from llamachat.session.room import no_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,13 +55,18 @@ class KeptPrompt:
 
 
 def write_prompt_cache(
-    path: Path, tokens: Sequence[int], memory: np.ndarray, settings: Mapping[str, str], packing: Packing | None = None
+    path: Path,
+    tokens: Sequence[int],
+    memory: np.ndarray,
+    settings: Mapping[str, str],
+    packing: Packing | None = None,
+    follow: bool = True,
 ) -> None:
     """Keeps a prompt: the file is replaced as a whole or not at all. Raises LlamaChatError where it cannot be.
 
-    packing: the file's own type; None for the memory as it is.
+    packing: the file's own type; None for the memory as it is. follow: a link is followed, not replaced.
     """
-    path = _regular(path)
+    path = _regular(path) if follow else path
     ids = np.asarray(tokens, np.int32)
     if packing is not None:
         memory, settings = packing.packed(memory), {**settings, "packing": packing.type}
@@ -73,11 +79,13 @@ def write_prompt_cache(
     metadata["checksum"] = _checksum(metadata, table, ids.tobytes(), slices)
     header = json.dumps({"__metadata__": metadata, **table}).encode()
     header += b" " * (-len(header) % 8)
+    n_bytes = len(header) + ids.nbytes + memory.nbytes
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, (struct.pack("<Q", len(header)), header, ids.tobytes(), memory))
     except OSError as error:
-        raise LlamaChatError(f"{path}: the prompt cache cannot be written: {error.strerror or error}") from error
+        said = no_room(error, path, n_bytes) or error.strerror or str(error)
+        raise LlamaChatError(f"{path}: the prompt cache cannot be written: {said}") from error
 
 
 def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()) -> KeptPrompt:

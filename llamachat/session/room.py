@@ -16,7 +16,7 @@ def no_room(error: Exception, path: Path, needed: int) -> str:
     full = isinstance(error, sqlite3.Error) and free is not None and free < needed
     if not refused and not full:
         return ""
-    there = "" if free is None else f", {written(free)} are free"
+    there = "" if free is None or free >= needed else f", {written(free)} are free"
     return f"no space left on the disk: {written(needed)} are needed{there}"
 
 

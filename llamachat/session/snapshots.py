@@ -34,12 +34,14 @@ class Snapshots:
             raise LlamaChatError(f"{self._folder}: what was computed cannot be kept: {error.strerror}") from error
         sweep(self._folder)
         self._make_room(memory.nbytes, chat)
-        write_prompt_cache(self._path(chat), tokens, memory, settings)
+        write_prompt_cache(self._path(chat), tokens, memory, settings, follow=False)
         return True
 
     def open(self, chat: int, settings: Mapping[str, str]) -> KeptPrompt | None:
         """A chat's snapshot, if there is one of these settings that is whole; it counts as used now."""
         path = self._path(chat)
+        if path.is_symlink():  # not ours: what it leads to is neither read nor written
+            return None
         try:
             kept = open_prompt_cache(path, settings)
         except (FileNotFoundError, UnusableCache):
@@ -77,7 +79,7 @@ class Snapshots:
 def _use(path: Path) -> tuple[int, int, Path] | None:
     """When a file was used last, its size, and itself; None if it is gone."""
     try:
-        stat = path.stat()
+        stat = path.lstat()
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_size, path

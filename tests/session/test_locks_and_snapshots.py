@@ -156,3 +156,41 @@ def test_a_killed_program_leaves_a_whole_snapshot(tmp_path, moment):
     memory = np.zeros(3_000_000, np.uint8)
     kept.fill(memory)
     assert (memory == 1).all()
+
+
+def test_links_in_the_folders_are_not_followed(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name in ("1.safetensors", "1.lock", ".1.safetensors.abcdefgh.part"):
+        (folder / name).symlink_to(victim)
+    snapshots = Snapshots(folder, 10**6)
+    assert snapshots.open(1, OF) is None
+    assert snapshots.keep(1, [7], MEMORY, OF)
+    assert snapshots.open(1, OF) is not None
+    with ChatLock(folder, 1) as lock:
+        assert lock.take()
+        assert (folder / "1.lock").read_bytes() == str(os.getpid()).encode()
+    tidy_locks(folder)
+    assert victim.read_bytes() == b"precious"
+    assert not (folder / "1.safetensors").is_symlink()
+
+
+def test_a_link_does_not_count_as_what_it_leads_to(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"x" * 10**6)
+    folder = tmp_path / "data"
+    snapshots = Snapshots(folder, MEMORY.nbytes * 3)
+    snapshots.keep(1, [7], MEMORY, OF)
+    (folder / "2.safetensors").symlink_to(victim)
+    assert snapshots.keep(3, [7], MEMORY, OF)
+    assert snapshots.open(1, OF) is not None
+    assert snapshots.open(2, OF) is None
+    assert len(victim.read_bytes()) == 10**6
+
+
+def test_a_full_disk_is_said_with_what_is_needed(small_disk):
+    small_disk.fill()
+    with pytest.raises(LlamaChatError, match=r"no space left on the disk: 1\.\d MB are needed, 0 bytes are free"):
+        Snapshots(small_disk.path, 10**8).keep(1, [7], np.zeros(10**6, np.uint8), OF)

@@ -7,7 +7,7 @@ import pytest
 from llamachat.errors import UsageError
 from llamachat.session.chats import PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
-from llamachat.session.exports import exported
+from llamachat.session.exports import exported, write_export
 from llamachat.session.steady import SteadyStore
 
 
@@ -159,3 +159,50 @@ def test_a_database_that_is_busy_for_too_long_is_left_alone(tmp_path, said, monk
         other.execute("ROLLBACK")
         other.close()
     assert "locked" in said[0]
+
+
+def test_a_chat_can_be_deleted_on_a_full_disk_and_makes_room(small_disk):
+    path = small_disk.path / "data" / "chats.db"
+    with ChatStore(path) as store:
+        for name in ("large", "stays"):
+            chat = store.create("m", name)
+            for n in range(3 if name == "large" else 1):
+                store.add(chat, None, question(f"{name} 部署 {n} " * 3000))
+    before = path.stat().st_size
+    small_disk.fill()
+    with ChatStore(path) as store:
+        with pytest.raises(StoreUnavailable, match=r"no space left on the disk: .* needed, 0 bytes are free"):
+            store.create("m")
+        assert store.delete(1)
+    assert path.stat().st_size < before / 2
+    assert b"large" not in path.read_bytes()
+    with ChatStore(path) as store:
+        assert store._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert [one.name for one in store.latest()] == ["stays"]
+        assert [hit.chat.id for hit in store.search("部署")] == [2]
+        store.add(2, None, question("there is room again"))
+
+
+def test_gc_makes_room_on_a_full_disk(small_disk):
+    path = small_disk.path / "data" / "chats.db"
+    with ChatStore(path) as store:
+        chat = store.create("m", "large")
+        for n in range(20):
+            store.add(chat, None, question(f"{n} " * 500))
+        store.forget(chat)
+    before = path.stat().st_size
+    small_disk.fill()
+    with ChatStore(path) as store:
+        assert store.tidy()
+    assert path.stat().st_size < before * 0.8
+
+
+def test_an_export_to_a_full_disk_says_what_it_needs_and_what_is_kept(small_disk):
+    (small_disk.path / "chat.md").write_text("the file before")
+    small_disk.fill()
+    with ChatStore(None) as store:
+        chat = store.create("m")
+        store.add(chat, None, question("x" * 300_000))
+        with pytest.raises(UsageError, match=r"no space left on the disk: 300\.\d kB are needed.*file before is as it"):
+            write_export(small_disk.path / "chat.md", exported(store, chat), "md")
+    assert (small_disk.path / "chat.md").read_text() == "the file before"

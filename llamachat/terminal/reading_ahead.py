@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llamachat.engine.events import Timings
 from llamachat.engine.window import Window
 from llamachat.terminal.reuse import as_held, keep_same
+from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import prepare_views
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
     try:
         yield
     finally:
-        context.cancel()
-        try:
-            thread.join()
-        finally:
-            context.resume()
+        with typing_unseen():  # the next message may be typed before this one can be answered
+            context.cancel()
+            try:
+                thread.join()
+            finally:
+                context.resume()
 
 
 def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:

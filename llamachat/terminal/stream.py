@@ -7,9 +7,10 @@ producer, too. Nothing is lost in between.
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from threading import Event, Thread, current_thread, main_thread
+from threading import Event, Lock, Thread, current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
@@ -45,6 +46,15 @@ class Cancellable(Protocol):
         ...
 
 
+_running: "list[Stream[Any]]" = []
+
+
+def stop_streams() -> None:
+    """Ends what is being written, as a first Ctrl+C does. Any thread may call it, at any time."""
+    for stream in _running:
+        stream.stop()
+
+
 class Stream(Generic[Item]):
     """The items of `items`, produced by another thread; `interrupted` tells whether Ctrl+C ended them.
 
@@ -61,17 +71,21 @@ class Stream(Generic[Item]):
         self._thread = Thread(target=self._produce, name="llamachat-stream", daemon=True)
         self._before: Any = None
         self._leaving = False
+        self._leave = Lock()
         self._ended = Event()
 
     def __enter__(self) -> Self:
         if current_thread() is main_thread():
             self._before = signal.signal(signal.SIGINT, self._interrupt)
         self._thread.start()
+        _running.append(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._leaving = True  # from here on Ctrl+C says nothing new: the producer is never left running
         try:
+            with self._leave, suppress(ValueError):
+                _running.remove(self)
             if self._thread.is_alive():
                 self._engine.cancel()
             self._thread.join()
@@ -95,6 +109,13 @@ class Stream(Generic[Item]):
             except Empty:
                 if self._idle is not None:
                     self._idle()
+
+    def stop(self) -> None:
+        """Asks the producer to stop, once."""
+        with self._leave:
+            if not self._leaving and not self.interrupted:
+                self.interrupted = True
+                self._engine.cancel()
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         if self._leaving:

@@ -7,6 +7,7 @@ from llamachat.errors import UsageError
 from llamachat.terminal.commands import branches, keeping, looking, options, set_command, talk, why
 from llamachat.terminal.commands.base import Command, Completion, saying
 from llamachat.terminal.input.message import Typed
+from llamachat.terminal.unseen import typing_unseen
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -48,7 +49,8 @@ COMMANDS: tuple[Command, ...] = (
 def respond(typed: Typed, chat: "Chat") -> bool:
     """Does what the person typed asks for: runs a command, or answers a message. False to quit. Raises as both."""
     if typed.literal or not is_command(typed.text):
-        chat.ask(typed.text)
+        with typing_unseen():  # from here on: the next message may be typed before an answer can begin
+            chat.ask(typed.text)
         return True
     return run_command(typed.text, chat)
 

@@ -7,6 +7,7 @@ from select import select
 from llamachat.terminal.input.labels import PROMPT
 from llamachat.terminal.input.message import Typed, going_on, typed_of
 from llamachat.terminal.input.settings import InputSettings
+from llamachat.terminal.listening import take_heard
 from llamachat.terminal.output import write
 from llamachat.terminal.sanitize import clean
 
@@ -21,6 +22,7 @@ class PlainReader:
 
     def __init__(self, settings: InputSettings) -> None:
         self._settings = settings
+        self._heard: list[bytes] = []
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 are no reason to end
 
@@ -29,21 +31,34 @@ class PlainReader:
         if draft:
             write(f"{clean(draft)}\n")
         write(PROMPT)
-        text = _line()
-        if text is None:
+        self._heard += take_heard()
+        lines = self._next()
+        if lines is None:
             raise EOFError
-        pasted = False
-        while True:
-            more = None if pasted else going_on(text)
-            if more is None and not _comes_more():
-                return Typed(text, literal=True) if pasted else typed_of(text)
-            if more is not None:
+        text = lines.pop(0)
+        while (more := going_on(text)) is not None:
+            if not lines:
                 write(CONTINUATION)
-            line = _line()
-            if line is None:
-                return Typed(text, literal=True) if pasted else typed_of(text)
-            pasted = pasted or more is None
-            text = (f"{text}\n" if more is None else more) + line
+                lines = self._next() or []
+            if not lines:
+                break
+            text = more + lines.pop(0)
+        return Typed("\n".join([text, *lines]), literal=True) if lines else typed_of(text)
+
+    def _next(self) -> list[str] | None:
+        """The next line, or those that came with it: they were pasted. None at the end of the input."""
+        if self._heard:
+            burst = self._heard.pop(0)
+            lines = burst.decode("utf-8", "replace").splitlines()
+            write("".join(f"{clean(line)}\n" for line in lines))
+            return lines or None
+        first = _line()
+        if first is None:
+            return None
+        lines = [first]
+        while _comes_more() and (line := _line()) is not None:
+            lines.append(line)
+        return lines
 
 
 def _line() -> str | None:

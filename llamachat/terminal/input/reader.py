@@ -116,7 +116,7 @@ class LineReader:
         self._status = clean_line(self._settings.status())
         try:
             with kept_terminal(self._leave, self._return), self._interrupts_noted():
-                take_typed(self._session.input)
+                take_typed(self._session.input, self._settings.vi)
                 self._raise_interrupt()
                 text = self._prompted(draft)
                 self._raise_interrupt()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from enum import IntEnum
 
-from llamachat.terminal.unseen import forget_typed
+from llamachat.terminal.unseen import forget_typed, typing_seen
 
 BLANK_LETTERS = "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 """Letters and marks that are drawn as nothing."""
@@ -28,11 +28,12 @@ ANSWERS = {"y": Agreement.YES, "yes": Agreement.YES, "a": Agreement.ALWAYS, "alw
 
 def asked(question: str) -> Agreement:
     """What the person says, on the terminal. What was typed before the question is no answer to it."""
-    forget_typed()
-    try:
-        return ANSWERS.get(input(question).strip().lower(), Agreement.NO)
-    except EOFError:
-        return Agreement.NO
+    with typing_seen():
+        forget_typed()
+        try:
+            return ANSWERS.get(input(question).strip().lower(), Agreement.NO)
+        except EOFError:
+            return Agreement.NO
 
 
 def question_of(words: Sequence[str]) -> str:

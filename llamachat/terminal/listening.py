@@ -1,0 +1,88 @@
+"""What is typed while an answer is written is read at once: Esc stops the answer, all else waits for the next line.
+
+Keys are kept as bursts. What comes at once was pasted, or is one key of several bytes; between the keys of a person
+there is a moment.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from select import select
+from threading import Thread
+
+BURST_S = 0.05
+"""What comes so soon after what was before belongs to it."""
+
+ESC = b"\x1b"
+
+_heard: list[bytes] = []
+
+
+def take_heard() -> list[bytes]:
+    """The bursts since the last time, each as the terminal sent it. b"" is the end of the input."""
+    taken, _heard[:] = list(_heard), []
+    return taken
+
+
+class Listener:
+    """A thread that reads the keyboard. stop: called in that thread when Esc alone is pressed."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self._stop = stop
+        self._thread: Thread | None = None
+
+    def begin(self) -> None:
+        """Reads from now on."""
+        self._ended, self._end = os.pipe()
+        arguments = sys.stdin.fileno(), self._ended, self._stop
+        self._thread = Thread(target=_listen, args=arguments, name="llamachat-listening", daemon=True)
+        self._thread.start()
+
+    def end(self) -> None:
+        """Reads nothing any more."""
+        if self._thread is not None:
+            os.close(self._end)
+            self._thread.join()
+            os.close(self._ended)
+            self._thread = None
+
+
+def _listen(keyboard: int, ended: int, stop: Callable[[], None]) -> None:
+    """Reads until the other end of `ended` is closed, or the terminal is gone."""
+    last = float("-inf")
+    with suppress(OSError, ValueError):
+        while ended not in select([keyboard, ended], [], [], None)[0]:
+            if not _is_ours(keyboard):  # reading another's terminal would stop the program
+                select([ended], [], [], BURST_S)
+                continue
+            piece = os.read(keyboard, 65536)
+            if piece and _heard and time.monotonic() - last < BURST_S:
+                _heard[-1] += piece
+            else:
+                _heard.append(piece)
+            last = time.monotonic()
+            if not piece:
+                return
+            if piece.endswith(ESC) and not select([keyboard, ended], [], [], BURST_S)[0]:
+                _escaped(stop)
+                last = float("-inf")
+
+
+def _escaped(stop: Callable[[], None]) -> None:
+    """Esc was pressed and is no beginning of another key. It stays behind typed words: there it is a key of vi."""
+    _heard[-1] = _heard[-1].removesuffix(ESC)
+    if not _heard[-1]:
+        _heard.pop()
+    if _heard and not _heard[-1].endswith((b"\r", b"\n")):
+        _heard.append(ESC)
+    stop()
+
+
+def _is_ours(keyboard: int) -> bool:
+    """Whether the program may read the terminal: in the background it may not."""
+    try:
+        return os.tcgetpgrp(keyboard) == os.getpgrp()
+    except OSError:
+        return True

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -256,7 +257,7 @@ class Chat:
         else:
             parent = last.parent or 0
             with self.conversation.standing_at(parent):
-                prompt = fitted(self, None)
+                prompt = fitted(self, None, partial(self.begun_of, answer=last))
                 said = self.answer(prompt, parent, self.begun_of(prompt, last), last)
         if said:
             self._went_on(last)

@@ -3,6 +3,7 @@
 Whatever is done is said. What the model was told before stays, also where an answer outgrows the context.
 """
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
     from llamachat.terminal.conversation import Message
     from llamachat.terminal.speaker import Speaker
+
+Begun = Callable[[list[int]], Sequence[int]]
+"""The first tokens of the answer to a prompt."""
 
 ASK = (
     "Summarise our conversation so far in a few sentences. Keep names, numbers, facts, wishes and decisions. "
@@ -39,17 +43,17 @@ def room_of_summary(n_ctx: int) -> int:
     return min(512, n_ctx // 8)
 
 
-def fitted(chat: "Chat", text: str | None) -> list[int]:
+def fitted(chat: "Chat", text: str | None, begun: Begun | None = None) -> list[int]:
     """The tokens of the talk with `text` as the next message, made to fit the context, which is said.
 
-    What the context holds of it already is spelled as there.
+    What the context holds of it already is spelled as there. begun: the tokens after them that it may hold, too.
     Raises ContextFull where the message alone is too long, and where nothing may be forgotten; Cancelled where a person
     stops the summary. Nothing is forgotten then.
     """
     tokens, context = _fitted(chat, text), chat.speaker.context
     same = as_held(tokens, context.tokens, chat.tokenizer.piece_bytes)
     tokens = same if len(same) < context.n_ctx else tokens
-    keep_same(context, tokens)
+    keep_same(context, [*tokens, *(begun(tokens) if begun is not None else ())])
     return tokens
 
 

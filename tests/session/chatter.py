@@ -1,4 +1,4 @@
-"""A program that talks, exports, keeps what was computed and migrates old databases, until it is killed.
+"""A program that chats, exports, keeps what was computed and migrates old databases, until it is ended.
 
 Standard output has a line for every step: what it is, and for an answer how much of it was shown, and when.
 """
@@ -28,6 +28,7 @@ from llamachat.session.snapshots import Snapshots
 from llamachat.session.steady import SteadyStore
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.endings import hear_endings
 from llamachat.terminal.output import Output
 from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.status import Status
@@ -96,6 +97,8 @@ def main(folder: Path) -> None:
             tell(phase="streaming", turn=turn)
             chat.speaker.output.shown = 0  # type: ignore[attr-defined]
             chat.ask(f"question {turn}")
+            if chat.last is None or chat.last.reason == "cancelled":
+                return
             tell(finished=turn, phase="exporting")
             for _ in range(5):
                 write_export(folder / "chat.json", exported(store, chat.conversation.chat), "json")
@@ -107,4 +110,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    hear_endings()
     main(Path(sys.argv[1]))

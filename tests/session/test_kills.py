@@ -1,12 +1,13 @@
-"""A program that is killed at any moment: what was finished is there, and nothing is half written.
+"""A program that is ended by a signal at any moment: what was finished is there, and nothing is half written.
 
-LLAMACHAT_KILLS says how often it is killed.
+LLAMACHAT_KILLS says how often by each signal.
 """
 
 import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -53,17 +54,18 @@ def old_database(tmp_path_factory):
     return path
 
 
-def killed(folder: Path, number: int) -> tuple[list[dict[str, Any]], float]:
-    """What the program told before it was killed, and when that was."""
+def ended(folder: Path, how: int, number: int) -> tuple[list[dict[str, Any]], float]:
+    """What the program told until a signal ended it, and when that came."""
     phase, turn, longest = MOMENTS[number % len(MOMENTS)]
-    process = subprocess.Popen([sys.executable, str(CHATTER), str(folder)], stdout=subprocess.PIPE)
+    command = [sys.executable, str(CHATTER), str(folder)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     told: list[dict[str, Any]] = []
     while sum(line.get("phase") == phase for line in told) <= turn:
         told.append(json.loads(process.stdout.readline()))
-    time.sleep(random.Random(number).uniform(0, longest))
+    time.sleep(random.Random(100 * number + how).uniform(0, longest))
     at = time.monotonic()
-    process.kill()
+    process.send_signal(how)
     rest = process.stdout.read().splitlines(keepends=True)
     process.wait()
     return told + [json.loads(line) for line in rest if line.endswith(b"\n")], at
@@ -74,19 +76,21 @@ def last(told: list[dict[str, Any]], key: str) -> Any:
 
 
 @pytest.mark.parametrize("number", range(KILLS))
-def test_a_killed_chat_is_whole(tmp_path, old_database, number, record_property, monkeypatch):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_chat_that_is_ended_is_whole(tmp_path, old_database, how, number, record_property, monkeypatch):
     shutil.copy(old_database, tmp_path / "chats.db.old")
-    told, at = killed(tmp_path, number)
+    told, at = ended(tmp_path, how, number)
     record_property("phase", last(told, "phase"))
     assert last(told, "warning") is None
-    look_at_chat(tmp_path, told, at)
+    # Only what was shown in the last second may be lost, and only by a kill that no program hears.
+    look_at_chat(tmp_path, told, at - 1 - NOTICED_S if how == signal.SIGKILL else float("inf"))
     look_at_files(tmp_path)
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, LATER))
     for folder in tmp_path.glob("old-*"):
         look_at_migrated(folder)
 
 
-def look_at_chat(folder, told, at):
+def look_at_chat(folder, told, until):
     with ChatStore(folder / "chats.db") as store:
         check(store._connection)
         chat = store.named("killed")
@@ -101,7 +105,7 @@ def look_at_chat(folder, told, at):
     ]
     assert all(one.state == "done" for one in path[: 2 * done])
     begins = max((n for n, line in enumerate(told) if line.get("phase") == "streaming"), default=len(told))
-    shown = [line["shown"] for line in told[begins:] if "shown" in line and line["at"] < at - 1 - NOTICED_S]
+    shown = [line["shown"] for line in told[begins:] if "shown" in line and line["at"] < until]
     if shown and last(told[begins:], "finished") is None:
         kept = path[2 * done + 1].content
         assert len(kept) >= shown[-1]

@@ -19,6 +19,7 @@ from llamachat.terminal.endings import undisturbed
 from llamachat.terminal.fitting import fitted, options_of
 from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
 from llamachat.terminal.messages import is_cut, parted, shown_before, with_files
+from llamachat.terminal.outgrowing import ENDED
 from llamachat.terminal.output import note
 from llamachat.terminal.reasoning import ReasoningView
 from llamachat.terminal.speaker import Answer, Speaker
@@ -138,7 +139,7 @@ class Chat:
         path = self.conversation.path()
         if not path:
             others = len(self.conversation.store.tree_of(self.conversation.chat))
-            self.say(f"(an empty chat; /branches shows its {others} other messages)" if others else "(an empty chat)")
+            self.say("(an empty chat; /branches shows what was taken back)" if others else "(an empty chat)")
             return
         self.say(f"({len(path)} messages before)" if len(path) > 1 else "(1 message before)")
         for message in path[-2:]:
@@ -334,6 +335,8 @@ class Chat:
             self.say(f"(the context became full: {n_forgotten} older tokens were forgotten within this answer)")
         if self.manner.verbose:
             self.speaker.report(answer)
+        elif answer.reason == "context" and self.manner.on_full != "stop":
+            self.say(ENDED.format(n_ctx=self.speaker.context.n_ctx))
         elif answer.reason in REMARKS:
             self.say(f"({REMARKS[answer.reason]})")
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -11,27 +12,62 @@ from pathlib import Path
 from threading import current_thread, main_thread
 
 from llamachat.errors import LlamaChatError
+from llamachat.terminal.output import note
 from llamachat.terminal.restore import lent_terminal
 
 
 def edited(text: str) -> str | None:
-    """What comes out of $VISUAL or $EDITOR; None where it was not changed. Raises LlamaChatError where none starts.
+    """What comes out of $VISUAL or $EDITOR; None where it was not changed. Raises LlamaChatError where none starts, and
+    where it fails.
 
-    A break that an editor sets behind the last line is no change.
+    A break that an editor sets behind the last line is no change. What was written stays in its file, which is said,
+    where it does not come out of here: the editor fails, or a signal ends the program.
     """
-    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
-    with tempfile.TemporaryDirectory(prefix="llamachat-") as folder:
-        path = Path(folder) / "message.md"
+    folder = Path(tempfile.mkdtemp(prefix="llamachat-"))
+    path = folder / "message.md"
+    is_kept = False
+    try:
         path.write_text(text, "utf-8")
-        try:
-            with interrupts_unheard(), lent_terminal():
-                done = subprocess.run([*shlex.split(editor), str(path)], check=False)
-        except (OSError, ValueError) as error:
-            raise LlamaChatError(f"the editor {editor} cannot be started ({error}): set EDITOR to another") from error
-        if done.returncode:
-            raise LlamaChatError(f"the editor {editor} ended with {done.returncode}; nothing was changed")
-        changed = path.read_text("utf-8", errors="replace")
+        _edit(path)
+        changed = _read(path)
+    except BaseException as error:
+        is_kept = _differs(path, text)
+        if is_kept and isinstance(error, LlamaChatError):
+            raise LlamaChatError(f"{error}; what you wrote is in {path}") from error
+        if is_kept:
+            note(f"what you wrote in the editor is in {path}")
+        raise
+    finally:
+        if not is_kept:
+            shutil.rmtree(folder, ignore_errors=True)
     return None if changed.rstrip("\n") == text.rstrip("\n") else changed
+
+
+def _edit(path: Path) -> None:
+    """Runs the editor on a file."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
+    try:
+        with interrupts_unheard(), lent_terminal():
+            done = subprocess.run([*shlex.split(editor), str(path)], check=False)
+    except (OSError, ValueError) as error:
+        raise LlamaChatError(f"the editor {editor} cannot be started ({error}): set EDITOR to another") from error
+    if done.returncode:
+        raise LlamaChatError(f"the editor {editor} ended with {done.returncode}; nothing was changed")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", errors="replace")
+    except OSError as error:
+        raise LlamaChatError(f"the editor left no text ({error.strerror or error}); nothing was changed") from error
+
+
+def _differs(path: Path, text: str) -> bool:
+    """Whether there is something else in the file."""
+    try:
+        return path.read_text("utf-8", errors="replace").rstrip("\n") != text.rstrip("\n")
+    except OSError:
+        return False
 
 
 @contextmanager

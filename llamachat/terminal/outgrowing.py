@@ -24,7 +24,7 @@ class ShiftTeller:
         if isinstance(event, Stop):
             if event.timings.n_forgotten:
                 self._tell()
-        elif not self._waits and self._n_text > self._n_ctx:
+        elif not self._waits and self._n_text > self._n_ctx + 1:  # the last token is not evaluated yet
             self._tell()
 
     def _tell(self) -> None:

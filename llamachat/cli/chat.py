@@ -107,15 +107,25 @@ def _talk(
     setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
 ) -> int:
     """A chat on a terminal. begins: the first message, "" for none, and the files that go with it."""
+    from llamachat.terminal.attention import titled
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
 
     talk, begins_now = _opened(setting, speaker, system, stack, keep=setting.choice.save)
     try:
         talk.attached = list(begins[1])
-        ChatLoop(talk, setting.looks.vi).run(resumed=not begins_now, first=begins[0])
+        with titled(_title(talk)) if setting.looks.title else nullcontext():
+            ChatLoop(talk, setting.looks.vi, setting.looks.attention).run(resumed=not begins_now, first=begins[0])
     finally:  # also when the terminal is closed
         _left(talk)
     return ExitCode.DONE
+
+
+def _title(talk: "Chat") -> str:
+    """The window's title: the program, the model, and the chat if it has a name."""
+    from llamachat.terminal.chat_status import short_name
+
+    name = talk.conversation.store.summary(talk.conversation.chat).name
+    return " - ".join(one for one in ("llamachat", short_name(talk.speaker.model.title), name) if one)
 
 
 def _ask(

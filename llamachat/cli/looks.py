@@ -6,6 +6,7 @@ from typing import Annotated
 from typer import Option
 
 from llamachat.errors import UsageError
+from llamachat.terminal.attention import Attention, Notify
 from llamachat.terminal.theme import ThemeName, choose_theme, colour_parameters
 
 
@@ -23,6 +24,17 @@ class LooksChoice:
         Option("--prompt-color", metavar="COLOR", help="Colour of the prompt: a name as in red or bright-blue, "
                "#RRGGBB, or none. [default: the theme's]"),
     ] = None  # fmt: skip
+    notify: Annotated[
+        Notify,
+        Option("--notify", help="After a long answer: nothing, the terminal's bell, or a notification on the desktop "
+               "where the terminal has them."),
+    ] = "bell"  # fmt: skip
+    notify_after: Annotated[
+        int, Option("--notify-after", min=0, metavar="SECONDS", help="How long an answer must take for --notify.")
+    ] = 20
+    title: Annotated[
+        bool, Option("--title/--no-title", help="Whether the window has the model and the chat as its title.")
+    ] = True
     plain: Annotated[bool, Option("--plain", help="Answers as raw text, without Markdown and colours.")] = False
     vi: Annotated[bool, Option("--vi", help="Edit the input line with the keys of vi.")] = False
 
@@ -32,6 +44,11 @@ class LooksChoice:
                 colour_parameters(self.prompt_color)
             except UsageError as error:
                 raise UsageError(f"--prompt-color: {error}") from None
+
+    @property
+    def attention(self) -> Attention:
+        """How the person is called."""
+        return Attention(self.notify, self.notify_after)
 
     def apply(self) -> None:
         """Lets the rest of the program know."""

@@ -6,14 +6,18 @@ from contextlib import suppress
 
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
+from llamachat.terminal.attention import Attention
+from llamachat.terminal.chat_status import short_name
 from llamachat.terminal.chatting import Chat
+from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.commands import complete, respond
+from llamachat.terminal.commands.thoughts import thoughts
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.messages import abridged
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
-from llamachat.terminal.speaker import REMARKS
+from llamachat.terminal.speaker import REMARKS, Answer
 
 TWICE_S = 1.0
 """Two Ctrl+C within this time at the prompt leave."""
@@ -22,14 +26,15 @@ TWICE_S = 1.0
 class ChatLoop:
     """A chat on a terminal. Ctrl+C stops the answer and keeps it; at the prompt it clears the line, twice it leaves."""
 
-    def __init__(self, chat: Chat, vi: bool = False) -> None:
-        self._chat = chat
+    def __init__(self, chat: Chat, vi: bool = False, attention: Attention | None = None) -> None:
+        self._chat, self._attention = chat, attention or Attention()
         self._history = InputHistory(lasting=chat.conversation.store.is_kept)
         settings = InputSettings(
             lambda: chat.status,
             lambda text: complete(text, chat),
             vi,
             wants_colour(True),
+            self._thoughts,
         )
         self._read_line = line_reader(self._history, settings)
         self._warned = False
@@ -63,9 +68,10 @@ class ChatLoop:
 
     def _answer(self, line: Typed) -> None:
         """Answers a message or runs a command; what ends it is said, and the chat continues."""
-        self._typed = line
+        self._typed, before = line, self._chat.last
         try:
-            self._quits = not respond(line, self._chat)
+            with self._attention.after(lambda: self._new_since(before)):
+                self._quits = not respond(line, self._chat)
         except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
             self._chat.say(f"\n({REMARKS['cancelled']})")
         except (LlamaChatError, OSError) as error:
@@ -76,6 +82,20 @@ class ChatLoop:
             return
         self._say_given_back()
         self._chat.say("")
+
+    def _new_since(self, before: Answer | None) -> str:
+        """What a notification says of an answer; "" where there is none, and where the person was there to stop it."""
+        answer = self._chat.current
+        if answer is None or answer is before or answer.reason == "cancelled":
+            return ""
+        return f"{short_name(self._chat.speaker.model.title)} has answered"
+
+    def _thoughts(self) -> str:
+        """What Ctrl+O shows."""
+        try:
+            return "\n".join(set_out(thoughts(self._chat), terminal_size()[0]))
+        except LlamaChatError as error:
+            return f"({error})"
 
     def _give_back(self, text: str) -> None:
         self._given_back = text

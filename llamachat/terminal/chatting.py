@@ -345,7 +345,8 @@ class Chat:
         if thinking.markers is None or (self.manner.plain and self.manner.reasoning == "show"):
             return view
         thought = Thought(thinking.markers, thinking.inside)
-        return ReasoningView(view, thought, hide=self.manner.reasoning == "hide", spelled=thinking.spelled)
+        key = " (Ctrl+O shows it)" if self.aside is None else ""
+        return ReasoningView(view, thought, hide=self.manner.reasoning == "hide", spelled=thinking.spelled, key=key)
 
 
 def _reseeded(speaker: Speaker, n: int) -> Speaker:

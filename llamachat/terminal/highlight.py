@@ -7,7 +7,7 @@ wherever it stands, and a long docstring is a string to its end.
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from llamachat.terminal.theme import painted
+from llamachat.terminal.theme import RESET, look, painted
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
@@ -22,6 +22,7 @@ class Highlighter:
     def __init__(self, language: str) -> None:
         self._lexer = _lexer(language)
         self._opening = ""
+        self._looks: dict[Any, str] = {}
 
     def line(self, text: str) -> str:
         """The next line in colours."""
@@ -43,8 +44,18 @@ class Highlighter:
             return text, ""
         is_open = _goes_on(*tokens[-1])
         tokens[-1] = (tokens[-1][0], tokens[-1][1][:-1])
-        shown = "".join(_painted(kind, value) for kind, value in _behind(tokens, len(self._opening)))
+        shown = "".join(self._painted(kind, value) for kind, value in _behind(tokens, len(self._opening)))
         return shown, (self._opening or f"{text}\n") if is_open else ""
+
+    def _painted(self, kind: Any, value: str) -> str:
+        """A token in the look of the nearest kind above it that has one."""
+        if kind not in self._looks:
+            roles, nearest = _roles(), kind
+            while nearest is not None and nearest not in roles:
+                nearest = nearest.parent
+            self._looks[kind] = look(roles[nearest]) if nearest is not None else ""
+        begun = self._looks[kind]
+        return f"{begun}{value}{RESET}" if begun else value
 
 
 def _behind(tokens: list[tuple[Any, str]], length: int) -> list[tuple[Any, str]]:
@@ -74,16 +85,6 @@ def _lexer(language: str) -> "Lexer | None":
         return get_lexer_by_name(language, stripnl=False, ensurenl=True) if language else None
     except ClassNotFound:
         return None
-
-
-def _painted(kind: Any, value: str) -> str:
-    """A token in the look of the nearest kind above it that has one."""
-    roles = _roles()
-    while kind is not None:
-        if kind in roles:
-            return painted(value, roles[kind])
-        kind = kind.parent
-    return value
 
 
 @cache

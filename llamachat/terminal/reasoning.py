@@ -32,13 +32,14 @@ class ReasoningView(PlainView):
     """Another view, whose text begins with a thought. hide: of it only its length is shown, and only while it comes.
 
     spelled: texts of control tokens, as `spellings` finds them. Where the other view draws nothing, it gets all text
-    as it comes; without a terminal, the answer.
+    as it comes; without a terminal, the answer. key: what is said of how to see a folded thought.
     """
 
     def __init__(
         self, inner: PlainView, thought: Thought, hide: bool = False, screen: Screen | None = None,
-        spelled: Mapping[int, str] | None = None,
+        spelled: Mapping[int, str] | None = None, key: str = "",
     ) -> None:  # fmt: skip
+        self._key = key
         self._inner, self._thought, self._hide = inner, thought, hide
         self.is_terminal, self.draws = inner.is_terminal, inner.draws
         self._spelled = spelled or {}
@@ -133,7 +134,7 @@ class ReasoningView(PlainView):
 
     def _fold(self) -> None:
         """The thought becomes one line."""
-        told = f"thought for {self._n_tokens} tokens, {self._screen.clock() - self._begun:.1f} s"
+        told = f"thought for {self._n_tokens} tokens, {self._screen.clock() - self._begun:.1f} s{self._key}"
         shown = self.draws and not self._hide and self._said.strip()
         self._live.show((), [f"{DIM}{told}{PLAIN}"] if shown else [])
         self._said, self._stale = "", False

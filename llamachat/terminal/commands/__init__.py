@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.terminal.commands import branches, keeping, looking, options, set_command, talk, why
+from llamachat.terminal.commands import branches, keeping, looking, options, set_command, talk, thoughts, why
 from llamachat.terminal.commands.base import Command, Completion, saying
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.unseen import typing_unseen
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 KEYS = (
     "Enter sends, Alt+Enter begins a new line, Ctrl+X Ctrl+E opens your editor, Ctrl+R searches what you typed.\n"
-    "Ctrl+C stops an answer, Ctrl+D leaves. A message that begins with / is sent by doubling it."
+    "Ctrl+C stops an answer, Ctrl+O shows what was thought before it, Ctrl+D leaves.\n"
+    "A message that begins with / is sent by doubling it."
 )
 
 
@@ -36,6 +37,7 @@ COMMANDS: tuple[Command, ...] = (
     *talk.COMMANDS,
     *branches.COMMANDS,
     *why.COMMANDS,
+    *thoughts.COMMANDS,
     *set_command.COMMANDS,
     *options.COMMANDS,
     *looking.COMMANDS,

@@ -20,8 +20,9 @@ from llamachat.terminal.editor import edited
 from llamachat.terminal.input.ahead import SENT, is_waiting
 from llamachat.terminal.input.graphemes import add_grapheme_keys
 from llamachat.terminal.input.pasted import Pasted
-from llamachat.terminal.output import note
+from llamachat.terminal.output import note, write
 from llamachat.terminal.restore import kept_terminal
+from llamachat.terminal.sanitize import clean
 
 NEW_LINE = (
     "\x1b\r", "\x1b\n",  # Alt+Enter
@@ -35,8 +36,8 @@ BURST_S = 0.005
 """What comes so soon after Enter was not typed."""
 
 
-def input_keys(pasted: Callable[[], Pasted]) -> KeyBindings:
-    """The bindings, for `PromptSession`. pasted: what is known of the text in its line."""
+def input_keys(pasted: Callable[[], Pasted], thoughts: Callable[[], str] = lambda: "") -> KeyBindings:
+    """The bindings, for `PromptSession`. pasted: what is known of the text in its line; thoughts: what Ctrl+O shows."""
     ANSI_SEQUENCES.update(dict.fromkeys(NEW_LINE, Keys.ControlJ))
     keys, typing = KeyBindings(), has_focus(DEFAULT_BUFFER)
 
@@ -50,6 +51,7 @@ def input_keys(pasted: Callable[[], Pasted]) -> KeyBindings:
     keys.add("escape", filter=typing & emacs_mode & has_completions & alone, eager=True)(_close_menu)
     keys.add("enter", filter=typing)(lambda event: _enter(event, pasted()))
     keys.add("c-x", "c-e", filter=typing)(lambda event: _open_editor(event, pasted()))
+    keys.add("c-o", filter=typing)(lambda _event: run_in_terminal(lambda: write(f"{clean(thoughts())}\n\n")))
     keys.add(Keys.BracketedPaste, filter=typing)(lambda event: pasted().insert(as_lines(event.data)))
     keys.add("tab", filter=typing & Condition(lambda: pasted().is_folded))(lambda _event: pasted().unfold())
     add_grapheme_keys(keys, typing)

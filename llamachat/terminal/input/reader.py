@@ -202,7 +202,7 @@ class LineReader:
         session: PromptSession[str] = PromptSession(
             lambda: ANSI(painted(PROMPT, "prompt")),
             history=self._remembered,
-            key_bindings=input_keys(lambda: self._pasted),
+            key_bindings=input_keys(lambda: self._pasted, self._settings.thoughts),
             prompt_continuation=lambda _width, _line, wraps: "" if wraps else CONTINUATION,
             multiline=True,
             mouse_support=False,

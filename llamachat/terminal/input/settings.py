@@ -8,12 +8,13 @@ from llamachat.terminal.commands.base import Completion
 
 @dataclass(frozen=True)
 class InputSettings:
-    """status: a quiet line below. complete: what could stand before the cursor.
+    """status: a quiet line below. complete: what could stand before the cursor. thoughts: the last ones, for Ctrl+O.
 
-    Both are asked anew for each message, `complete` for each key. vi: keys of vi, else of emacs.
+    All are asked anew for each message, `complete` for each key. vi: keys of vi, else of emacs.
     """
 
     status: Callable[[], str] = lambda: ""
     complete: Callable[[str], Iterable[Completion]] = lambda _text: ()
     vi: bool = False
     colour: bool = True
+    thoughts: Callable[[], str] = lambda: ""

@@ -49,7 +49,7 @@ def test_an_editor_that_fails_leaves_what_was_written_in_its_file(use, tmp_path)
 @pytest.mark.parametrize("script", ["exit 3", "rm $1", "rm -r $(dirname $1)"])
 def test_an_editor_that_fails_and_wrote_nothing_leaves_nothing(use, tmp_path, script):
     use(script)
-    with pytest.raises(LlamaChatError, match="nothing was changed$"):
+    with pytest.raises(LlamaChatError, match=r"nothing was changed$"):
         edited("first\n")
     assert left(tmp_path) == []
 

@@ -23,7 +23,7 @@ from llamachat.engine.positions import rope_angles
 from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
 from llamachat.engine.runtime.engine import BATCH, Engine
 from llamachat.engine.runtime.forward import Forward, scratch_bytes_per_token
-from llamachat.engine.runtime.weights import Weights, decode, format_of
+from llamachat.engine.runtime.weights import Weights, decode, format_of, read
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.tokenizers import Tokenizer
@@ -189,7 +189,7 @@ class Model:
         for spec in {node.spec for node in nodes if isinstance(node, g.Rope)}:
             if spec.factors is not None:
                 tensor = self.file.tensors[spec.factors.name]
-                rope_angles(spec, decode(tensor).reshape(tensor.shape), np.zeros(1, np.int64))
+                rope_angles(spec, decode(tensor, read(self.file, tensor)).reshape(tensor.shape), np.zeros(1, np.int64))
 
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:

@@ -61,12 +61,23 @@ def typed(metadata: Mapping[str, object], key: str, kind: type[T] | tuple[type[T
     return value
 
 
-class Cursor:
-    """A position in untrusted bytes; every step is checked against their end."""
+class MoreNeeded(Exception):
+    """The header goes on behind the bytes that were read of the file: `n_bytes` of its first ones are needed."""
 
-    def __init__(self, buffer: Any, path: object) -> None:
+    def __init__(self, n_bytes: int) -> None:
+        super().__init__(n_bytes)
+        self.n_bytes = n_bytes
+
+
+class Cursor:
+    """A position in untrusted bytes; every step is checked against their end.
+
+    buffer: the first bytes of a file of `size` bytes, all of them if `size` is None. Raises MoreNeeded behind them.
+    """
+
+    def __init__(self, buffer: Any, path: object, size: int | None = None) -> None:
         self.buffer, self.path = buffer, path
-        self.size, self.at = len(buffer), 0
+        self.size, self.at = len(buffer) if size is None else size, 0
 
     def fail(self, message: str, where: str = "") -> ModelFileError:
         """The error to raise about this place; `where` is a name from the file, or empty for the position."""
@@ -80,6 +91,12 @@ class Cursor:
         """Raises unless so many bytes follow."""
         if n_bytes > self.size - self.at:
             raise self.incomplete(f"the file ends inside {what}")
+        self.have(self.at + n_bytes)
+
+    def have(self, end: int) -> None:
+        """Raises MoreNeeded unless the bytes before `end`, which the file has, were read."""
+        if end > len(self.buffer):
+            raise MoreNeeded(end)
 
     def scalar(self, kind: int, what: str) -> Any:
         """One number or truth value."""
@@ -117,16 +134,17 @@ class Cursor:
         """Steps over `count` strings, each checked."""
         if count > MAX_STRINGS:
             raise self.fail(f"{what} claims {count} strings; {MAX_STRINGS} is the most that makes sense")
-        at, size, unpack = self.at, self.size, _LENGTH.unpack_from
+        at, n_read, unpack = self.at, len(self.buffer), _LENGTH.unpack_from
         try:
             for _ in range(count):
                 at += unpack(self.buffer, at)[0] + 8
-                if at > size:
+                if at > n_read:
                     break
         except struct.error:
-            at = size + 1
-        if at > size:
+            at += _LENGTH.size
+        if at > self.size:
             raise self.incomplete(f"the file ends inside the strings of {what}")
+        self.have(at)
         self.at = at
 
 
@@ -197,6 +215,7 @@ class Metadata(Mapping[str, object]):
         if kind == STRING:
             cursor.skip_strings(count, shown(key))
         else:
+            cursor.have(start + count * width)
             cursor.at += count * width
         return LazyArray(kind, count, start, cursor.at)
 

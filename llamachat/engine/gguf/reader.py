@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.gguf.metadata import Cursor, Metadata, shown
+from llamachat.engine.gguf.metadata import Cursor, Metadata, MoreNeeded, shown
+from llamachat.engine.gguf.source import Source
 from llamachat.engine.gguf.types import TYPES, GgmlType
 from llamachat.engine.gguf.unlike import EMPTY, FETCH_AGAIN, INCOMPLETE, MAGIC, unlike
 from llamachat.errors import ModelFileError, NotEnoughMemory, Unsupported
@@ -32,6 +33,9 @@ MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 1 << 48
 MAX_PAIRS, MAX_TENSORS = 1 << 16, 1 << 18
 DEFAULT_ALIGNMENT = 32
+FIRST_READ = 1 << 20
+"""Bytes in which a header is looked for at first; vocabularies make it longer."""
+
 SMALLEST_PAIR, SMALLEST_TENSOR = 8 + 4 + 1, 8 + 4 + 8 + 4 + 8
 
 SPLIT_NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
@@ -39,7 +43,11 @@ SPLIT_NAME = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.g
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """A tensor of the file. shape: rows first (a matrix is [n_out, n_in]); data: uint8 [n_bytes], a view of the map."""
+    """A tensor of the file. shape: rows first (a matrix is [n_out, n_in]).
+
+    data: uint8 [n_bytes], a view of the map: touching it ends the process where the file has been cut meanwhile, which
+    `GgufFile.read` does not.
+    """
 
     name: str
     type: GgmlType
@@ -50,7 +58,10 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class GgufFile:
-    """An open file. The mapping lives as long as this object or a view of its data."""
+    """An open file. The mapping lives as long as this object or a view of its data.
+
+    sources: the files of the mappings, read by copying.
+    """
 
     path: Path
     version: int
@@ -58,6 +69,27 @@ class GgufFile:
     tensors: dict[str, TensorInfo]
     n_bytes: int
     mappings: tuple[Any, ...] = ()
+    sources: tuple[Source, ...] = ()
+
+    def read(self, tensor: TensorInfo, first: int, out: NDArray[np.uint8]) -> None:
+        """Fills `out`, uint8 [n], with the tensor's bytes from `first` on.
+
+        Raises ModelFileError where the file was cut or changed since it was opened.
+        """
+        place = self.place(tensor)
+        if place is None:
+            out[:] = tensor.data[first : first + len(out)]
+        else:
+            place[0].read(place[1] + first, out)
+
+    def place(self, tensor: TensorInfo) -> tuple[Source, int] | None:
+        """The file that holds the tensor, and where in it; None for what was parsed from memory."""
+        address = int(tensor.data.ctypes.data)
+        for mapping, source in zip(self.mappings, self.sources, strict=True):
+            base = int(np.frombuffer(mapping, np.uint8).ctypes.data)
+            if base <= address < base + len(mapping):
+                return source, address - base
+        return None
 
     def release(self, tensor: TensorInfo, first: int = 0, last: int | None = None) -> None:
         """Gives pages of the tensor's bytes first .. last - 1 back to the system; they are read again when touched."""
@@ -81,8 +113,8 @@ def open_gguf(path: str | Path) -> GgufFile:
     first = Path(path)
     split = SPLIT_NAME.match(first.name)
     if split is None:
-        mapping = _map(first)
-        file = parse(mapping, first)
+        mapping, source = _map(first)
+        file = _read(mapping, source)
         told = _split_key(file, "split.count", 1)
         if told > 1:
             raise ModelFileError(
@@ -90,13 +122,26 @@ def open_gguf(path: str | Path) -> GgufFile:
                 first,
                 "split.count",
             )
-        return replace(file, mappings=(mapping,))
+        return replace(file, mappings=(mapping,), sources=(source,))
     return _join(first, split["stem"], int(split["number"]), int(split["count"]))
 
 
-def parse(buffer: Any, path: Path) -> GgufFile:
-    """The header in a buffer that holds one whole file."""
-    cursor = Cursor(buffer, path)
+def _read(mapping: mmap.mmap, source: Source) -> GgufFile:
+    """The header, from a copy of its own: the file may be cut at any time."""
+    n_bytes = FIRST_READ
+    while True:
+        try:
+            return parse(mapping, source.path, source.head(n_bytes))
+        except MoreNeeded as more:
+            n_bytes = max(more.n_bytes, 8 * n_bytes)
+
+
+def parse(buffer: Any, path: Path, head: bytes | None = None) -> GgufFile:
+    """The header in a buffer that holds one whole file.
+
+    head: a copy of the file's first bytes, from which the header is read; MoreNeeded is raised where it is longer.
+    """
+    cursor = Cursor(buffer if head is None else head, path, len(buffer))
     version = _version(cursor)
     n_tensors, n_pairs = cursor.integer("the number of tensors"), cursor.integer("the number of metadata keys")
     rest = cursor.size - cursor.at
@@ -108,7 +153,11 @@ def parse(buffer: Any, path: Path) -> GgufFile:
         raise cursor.fail(f"{n_tensors} tensors and {n_pairs} metadata keys are more than makes sense")
     metadata = Metadata(cursor)
     metadata.read(n_pairs)
-    tensors = _tensors(cursor, n_tensors, _alignment(cursor, metadata))
+    alignment = _alignment(cursor, metadata)
+    entries, start = _tensors(cursor, n_tensors, alignment)
+    if head is not None:
+        cursor.buffer = head[: cursor.at]
+    tensors = {name: _info(buffer, entry, start) for name, entry in entries.items()}
     return GgufFile(path, version, metadata, tensors, cursor.size)
 
 
@@ -145,7 +194,8 @@ class _Entry:
     offset: int
 
 
-def _tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, TensorInfo]:
+def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[dict[str, _Entry], int]:
+    """The tensors as the header describes them, and where their data begin."""
     entries: dict[str, _Entry] = {}
     for i in range(count):
         entry = _entry(cursor, i, count)
@@ -165,7 +215,7 @@ def _tensors(cursor: Cursor, count: int, alignment: int) -> dict[str, TensorInfo
             there = f"{cursor.size} of {needed} bytes are there"
             raise cursor.fail(f"lies beyond the end of the file: {INCOMPLETE}, {there}; {FETCH_AGAIN}", entry.name)
         end, before = entry.offset + entry.n_bytes, entry.name
-    return {name: _info(cursor, entry, start) for name, entry in entries.items()}
+    return entries, start
 
 
 def _entry(cursor: Cursor, number: int, count: int) -> _Entry:
@@ -189,12 +239,12 @@ def _entry(cursor: Cursor, number: int, count: int) -> _Entry:
     return _Entry(name, kind, shape, elements // kind.block * kind.bytes, offset)
 
 
-def _info(cursor: Cursor, entry: _Entry, start: int) -> TensorInfo:
-    data = np.frombuffer(cursor.buffer, np.uint8, entry.n_bytes, start + entry.offset)
+def _info(buffer: Any, entry: _Entry, start: int) -> TensorInfo:
+    data = np.frombuffer(buffer, np.uint8, entry.n_bytes, start + entry.offset)
     return TensorInfo(entry.name, entry.kind, entry.shape, entry.n_bytes, data)
 
 
-def _map(path: Path, absent: str = "no such file") -> mmap.mmap:
+def _map(path: Path, absent: str = "no such file") -> tuple[mmap.mmap, Source]:
     """The whole file, read-only; an empty one has nothing to map."""
     try:
         mode = path.stat().st_mode
@@ -203,7 +253,8 @@ def _map(path: Path, absent: str = "no such file") -> mmap.mmap:
         if not stat.S_ISREG(mode):
             raise ModelFileError("is no regular file", path)
         with open(path, "rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            source = Source(path, file)
+            return mmap.mmap(file.fileno(), source.size, access=mmap.ACCESS_READ), source
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ModelFileError(absent, path) from error
     except PermissionError as error:
@@ -229,12 +280,14 @@ def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
     """All parts of a split file, whichever was named."""
     if not 1 <= number <= count:
         raise ModelFileError(f"part {number} of {count} cannot be", path)
-    mappings, parts = [], []
+    mappings, sources, parts = [], [], []
     tensors: dict[str, TensorInfo] = {}
     for i in range(1, count + 1):
         part = path.with_name(f"{stem}-{i:05d}-of-{count:05d}.gguf")
-        mappings.append(_map(part, f"part {i} of {count} of the split model is missing"))
-        parts.append(_part(mappings[-1], part, i, count))
+        mapping, source = _map(part, f"part {i} of {count} of the split model is missing")
+        mappings.append(mapping)
+        sources.append(source)
+        parts.append(_part(mapping, source, i, count))
         twice = tensors.keys() & parts[-1].tensors.keys()
         if twice:
             raise ModelFileError("the tensor is in two parts", part, shown(min(twice)))
@@ -245,12 +298,12 @@ def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
         sentence = f"says that the model has {told} tensors, its parts have {len(tensors)}; {FETCH_AGAIN}"
         raise ModelFileError(sentence, first.path, "split.tensors.count")
     n_bytes = sum(part.n_bytes for part in parts)
-    return replace(first, tensors=tensors, n_bytes=n_bytes, mappings=tuple(mappings))
+    return replace(first, tensors=tensors, n_bytes=n_bytes, mappings=tuple(mappings), sources=tuple(sources))
 
 
-def _part(mapping: mmap.mmap, path: Path, number: int, count: int) -> GgufFile:
+def _part(mapping: mmap.mmap, source: Source, number: int, count: int) -> GgufFile:
     """One part, whose keys must say what its name says."""
-    file = parse(mapping, path)
+    file, path = _read(mapping, source), source.path
     told = _split_key(file, "split.count", count)
     if told != count:
         raise ModelFileError(f"says that the model has {told} parts, its name says {count}", path, "split.count")

@@ -20,6 +20,7 @@ from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.cache import CacheLayout, CacheShape
 from llamachat.engine.runtime.engine import BATCH, Engine
+from llamachat.engine.runtime.lookup import Lookup
 from llamachat.engine.runtime.lower import DIRECT_PANELS, Lowering, Shape, Surroundings
 from llamachat.engine.runtime.program import Program, Region, build
 from llamachat.engine.runtime.rope_tables import RopeTables
@@ -59,7 +60,7 @@ class Forward:
         self.engine = engine
         self.layout = CacheLayout(engine.nodes, shape)
         self._tables = RopeTables(shape.n_ctx, engine.weights.values)
-        self._ids = Buffer(4 * BATCH)
+        self._lookup = Lookup(engine.nodes, engine.weights)
         self._rows = Buffer(ROW_BYTES * BATCH)
         self._crossing: dict[g.Node, Region] = {}
         self._keep: list[Buffer] = []
@@ -77,12 +78,14 @@ class Forward:
         """Evaluates the tokens; the logits of the last len(out) of them are written to out, float32 [n, n_vocab].
 
         At most BATCH tokens of a run, APART others, `most_logits` outputs. Raises Cancelled if the step was asked to
-        stop.
+        stop, ModelFileError where the model's file was cut or changed.
         """
         n_tokens, n_outputs = len(rows.ids), len(out)
         with step.running, self._lock:
             self._write(rows)
-            step.set(n_tokens=n_tokens, n_outputs=n_outputs, tokens=self._ids.address, rows=self._rows.address)
+            step.set(
+                n_tokens=n_tokens, n_outputs=n_outputs, tokens=self._lookup.numbers.address, rows=self._rows.address
+            )
             self._launch(self._body(n_tokens, rows.run), step)
             if n_outputs:
                 head, logits = self._head(n_outputs)
@@ -100,7 +103,7 @@ class Forward:
 
     def _write(self, rows: Rows) -> None:
         n_tokens = len(rows.ids)
-        self._ids.view(np.int32, (BATCH,))[:n_tokens] = rows.ids
+        self._lookup.fill(rows.ids)
         table = self._rows.view(np.int64, (BATCH, len(ROW)))[:n_tokens]
         for i, values in enumerate((rows.caches, rows.cells, rows.positions)):
             table[:, i] = values
@@ -120,7 +123,9 @@ class Forward:
     def _lowering(self, shape: Shape) -> Lowering:
         engine = self.engine
         return Lowering(
-            engine.nodes, Surroundings(engine.weights, engine.compiler.isa, self.layout, self._tables), shape
+            engine.nodes,
+            Surroundings(engine.weights, engine.compiler.isa, self.layout, self._tables, self._lookup),
+            shape,
         )
 
     def _shape(self, n_tokens: int, most: int, run: bool = False) -> Shape:

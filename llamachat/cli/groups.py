@@ -58,7 +58,7 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
     @wraps(command)
     def call(**values: Any) -> Any:
         context = values.get(CONTEXT)
-        found = context.default_map.found if context is not None and isinstance(context.default_map, Defaults) else []
+        found = _settings_of(context)
         if also is not None:
             _built(also, values, found).apply()
             values |= {name: context is not None and _is_on(context, name) for name in shared}
@@ -82,6 +82,15 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
     call.__annotations__ = {}
     vars(call)["__signature__"] = inspect.Signature(ordered)
     return call
+
+
+def _settings_of(context: Context | None) -> list[Found]:
+    """The settings that count where the command line says nothing."""
+    defaults: Any = context.default_map if context is not None else None
+    if context is None or not isinstance(defaults, Defaults):
+        return []
+    given = typed(context)
+    return [one for one in defaults.found if one.parameter not in given]
 
 
 def _tell(remarks: Sequence[str]) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 from llamachat.cli.options import ModelChoice, ModelFile
 from llamachat.cli.report import ReportChoice
+from llamachat.cli.settings.places import placed
 from llamachat.cli.speculation import SpeculationChoice
-from llamachat.errors import LlamaChatError
 
 if TYPE_CHECKING:
     from llamachat.engine.context import CacheType
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from llamachat.terminal.batch import Job
     from llamachat.terminal.speaker import Speaker
     from llamachat.terminal.status import Status
+
+SMALL = 128
+"""Tokens of a context that is hardly meant so."""
 
 # The engine and the catalogue are imported where they are used: together they cost more than all of --help may.
 
@@ -92,6 +95,8 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "M
             n_contexts=n_contexts,
             progress=status.progress,
         )
+    if choice.ctx_size is not None and choice.ctx_size < SMALL:
+        note(f"a context of {choice.ctx_size} tokens is very small: few prompts fit, and answers end early")
     for remark in remarks(model):
         note(remark)
     return model
@@ -140,15 +145,12 @@ def model_path(choice: ModelFile) -> Path:
     from llamachat.terminal.output import note
 
     try:
-        path = resolve(choice.model)
+        with placed(choice.places, "model"):
+            path = resolve(choice.model)
     except NotFetched as error:
         from llamachat.cli.fetching import fetched
 
         return fetched(error.source, choice.yes)
-    except LlamaChatError as error:
-        if place := choice.places.get("model"):
-            raise type(error)(f"{place}: {error}") from error
-        raise
     if choice.model is not None or path.exists():
         return path
     from llamachat.terminal.download import download_bars  # rich, which only a download needs

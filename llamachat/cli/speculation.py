@@ -1,8 +1,8 @@
 """Options for guessing tokens ahead."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SpeculationChoice:
-    """Who guesses tokens ahead, and how many. The text is the same with and without."""
+    """Who guesses tokens ahead, and how many. The text is the same with and without. places: as of `ModelFile`."""
 
     lookup: Annotated[
         bool, Option("--lookup", help="Guess that the text repeats itself: faster where it quotes its prompt.")
@@ -42,6 +42,7 @@ class SpeculationChoice:
         float,
         Option("--draft-p-min", min=0, max=1, metavar="X", help="A draft model stops where it is less sure than this."),
     ] = 0.75
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.lookup and self.model_draft:
@@ -79,12 +80,14 @@ class SpeculationChoice:
     ) -> "Speculation":
         """Compares the vocabularies before any weight is read."""
         from llamachat.catalog import resolve
+        from llamachat.cli.settings.places import placed
         from llamachat.engine.generate import Speculation
         from llamachat.engine.model import Model
         from llamachat.engine.speculation.draft import DraftModel, check_vocabularies
         from llamachat.engine.tokenizers import Tokenizer
 
-        path = resolve(self.model_draft)
+        with placed(self.places, "model_draft"):
+            path = resolve(self.model_draft)
         check_vocabularies(tokenizer, Tokenizer(path))
         with status.during(f"loading {path.name} ..."):
             draft = stack.enter_context(Model(path, choice.threads, n_ctx=choice.ctx_size, progress=status.progress))

@@ -30,11 +30,11 @@ def config(tmp_path, monkeypatch):
 WRONG = [
     ('stop = [""]', "--stop: an empty text"),
     ('grammar = "root ::= ("', "--grammar:1:10: this parenthesis is never closed"),
-    ('grammar_file = "none.gbnf"', "No such file"),
+    ('grammar_file = "none.gbnf"', "no such file"),
     ('json_schema = "{"', "--json-schema"),
     ('prompt = "nope"', "there is no prompt 'nope'"),
     ('chat_template = "gema"', "did you mean gemma?"),
-    ('chat_template = "no/file"', "No such file"),
+    ('chat_template = "no/file"', "no such file"),
     ('template_kwargs = "{"', "--template-kwargs is not JSON"),
     ("draft_min = 20", "--draft-min 20 is more than --draft-max 16"),
 ]
@@ -117,7 +117,7 @@ def test_a_template_or_a_prompt_may_come_from_a_pipe(environment, llamachat_comm
 def test_a_path_that_is_not_there_is_told_as_a_path(llamachat):
     for option in (["--chat", "--chat-template"], ["--prompt"]):
         done = llamachat("run", *option, "no/such/thing", "-p", "x")
-        assert (done.returncode, b"no/such/thing: No such file" in done.stderr) == (2, True)
+        assert (done.returncode, b"no/such/thing: no such file" in done.stderr) == (2, True)
 
 
 def test_a_configuration_without_an_end_is_not_read(llamachat, tmp_path):

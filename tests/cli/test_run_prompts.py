@@ -139,7 +139,7 @@ def test_an_echo_is_the_prompts_text_before_the_answer(llamachat):
     whole = json.loads(llamachat("run", "-p", "Once", "--echo", "--output", "json").stdout)
     assert (whole["prompt"], whole["text"]) == ("Once", "An answer.")
     first = json.loads(llamachat("run", "-p", "Once", "--echo", "--output", "jsonl").stdout.splitlines()[0])
-    assert first == {"event": "prompt", "text": "Once"}
+    assert first == {"v": 1, "event": "prompt", "text": "Once"}
     assert "prompt" not in json.loads(llamachat("run", "-p", "Once", "--output", "json").stdout)
 
 

@@ -192,7 +192,9 @@ def test_a_value_for_one_commands_option_leaves_another_command_alone(program, c
         pytest.param("[profile]\ncode = 1", "line 2: profiles are tables", id="a profile that is none"),
         pytest.param("profile = 3", "profiles are tables", id="profiles that are none"),
         pytest.param("[profile.other]\ntmep = 1", "line 2: no setting is called tmep", id="a profile not chosen"),
-        pytest.param("[talk]\ntemp = 1", "no setting is called talk", id="unknown table"),
+        pytest.param(
+            "[talk]", "line 1: [talk] is no table of settings; did you mean [profile.talk]?", id="unknown table"
+        ),
         pytest.param('a = """\ntemp = 1\n"""\ntmep = 2', "line 1: no setting is called a", id="the first wrong one"),
         pytest.param('system = """\ntmep = 1\n"""\ntmep = 2', ", line 4: no setting", id="a key within a text"),
         pytest.param("temp = ", "line 1: invalid value", id="no TOML"),
@@ -277,7 +279,7 @@ def test_what_the_command_line_does_wrong_is_not_blamed_on_a_setting(program, co
 
 def test_help_reads_no_file_and_shows_what_is_built_in(program, config, capsys):
     config("this is no TOML")
-    program("talk", "--help")
+    program("talk", "--help-all")
     assert "[default: 3; 1 or more]" in capsys.readouterr().out
     config("size = 77\n")
     program("talk", "--help")

@@ -25,7 +25,7 @@ def test_reasoning_off_tells_the_template_unless_it_is_told_otherwise():
     [
         ({"chat_template": "gema"}, "did you mean gemma"),
         ({"chat_template": "no-such-file"}, "neither a known name, nor a file, nor Jinja"),
-        ({"chat_template": "no/such/file"}, "^--chat-template no/such/file: No such file"),
+        ({"chat_template": "no/such/file"}, "^--chat-template no/such/file: no such file"),
         ({"template_kwargs": "{"}, "not JSON"),
         ({"template_kwargs": "[1]"}, "must be a JSON object"),
         ({"template_kwargs": '{"messages": []}'}, "messages is part of every conversation"),

@@ -51,8 +51,9 @@ class ConfigFile:
             if header:
                 inside = _parts(header[1])
             path = inside + (_parts(assignment[1]) if assignment else ())
-            if len(path) > depth and path == keys[: len(path)]:
-                best, depth = number, len(path)
+            reach = min(len(path), len(keys))  # a header may name the tables below the key, too
+            if reach > depth and path[:reach] == keys[:reach]:
+                best, depth = number, reach
         return best
 
     def line_within(self, key: str, number: int) -> int:
@@ -103,7 +104,10 @@ def parsed(path: Path, content: bytes) -> ConfigFile:
         message, _, where = str(error).partition(" (at ")
         at = re.search(r"line (\d+)", where)
         line = int(at[1]) if at else text.count("\n") + 1
-        raise UsageError(f"{path}, line {line}: {message[:1].lower()}{message[1:]} (TOML)") from error
+        said = f"{message[:1].lower()}{message[1:]} (TOML)"
+        if message == "Invalid value":
+            said += ': numbers, true and false stand bare, texts in quotes, as in temp = 0.7 and system = "Be brief."'
+        raise UsageError(f"{path}, line {line}: {said}") from error
     except (ValueError, RecursionError) as error:  # a number of 5000 digits, a list of 5000 lists
         raise UsageError(f"{path}: {error}") from error
 

@@ -21,6 +21,9 @@ UNSETTABLE = frozenset({"debug", "help", "profile", "var", "version", "yes"})
 OUTSIDE_PROMPTS = frozenset({"dry_run", "file", "prompt", "prompts", "text"})
 """Settings that the head of a prompt cannot make: they say which prompt it is, and what is done with it."""
 
+BASE = "base"
+"""The key of a profile that names the one it builds on."""
+
 LISTED = " (`llamachat config show` lists all)"
 
 Known = Mapping[str, Sequence[Parameter]]
@@ -84,10 +87,35 @@ def gather(commands: Iterable[Any], profile: str | None) -> list[Setting]:
     variables = list(_of_environment(known, names))
     if file is None:
         return variables
-    profiles = {name: list(_of_table(known, file, PROFILE, "profile", name)) for name in file.profiles}
+    own = {name: list(_of_table(known, file, PROFILE, "profile", name)) for name in file.profiles}
+    profiles = {name: [one for base in based_on(file, name) for one in own[base]] for name in own}
     if chosen is not None and chosen not in profiles:
         raise UsageError(f"there is no [profile.{chosen}] in {file.path}{_nearest(chosen, profiles)}")
     return [*variables, *(profiles[chosen] if chosen is not None else ()), *_of_table(known, file, CONFIG)]
+
+
+def based_on(file: ConfigFile, profile: str) -> list[str]:
+    """A profile and those that it builds on, the nearest first. Raises UsageError with the line of a wrong `base`."""
+    found, profiles = [profile], file.profiles
+    while BASE in profiles[found[-1]]:
+        base, place = profiles[found[-1]][BASE], file.place("profile", found[-1], BASE)
+        if not isinstance(base, str):
+            raise UsageError(f"{place}: {BASE} must be the name of a profile, in quotes")
+        if base not in profiles:
+            raise UsageError(f"{place}: there is no [profile.{base}] to build on{_nearest(base, profiles)}")
+        if base in found:
+            raise UsageError(f"{place}: the profile {base} builds on itself ({', '.join([*found, base])})")
+        found.append(base)
+    return found
+
+
+def _misplaced(key: str, table: Mapping[str, Any], above: Sequence[str]) -> str:
+    """What is said of a table that is no profile."""
+    if above:
+        return f'a profile has settings and no tables: write [profile.{key}] by itself, and {BASE} = "{key}" here'
+    inner = next((name for name, value in table.items() if isinstance(value, Mapping)), None)
+    written, meant = (f"{key}.{inner}", inner) if inner is not None else (key, key)
+    return f"[{written}] is no table of settings; did you mean [profile.{meant}]?"
 
 
 def gather_of_prompt(command: Any, head: ConfigFile) -> list[Setting]:
@@ -116,10 +144,12 @@ def _of_table(known: Known, file: ConfigFile, level: str, *above: str) -> Iterat
         table = table[key]
     seen: dict[str, str] = {}
     for key, value in table.items():
-        if key == "profile" and not above:
+        if key == (BASE if above else "profile"):
             continue
         name = key.replace("-", "_")
         setting = Setting(name, value, level, file, (*above, key))
+        if isinstance(value, Mapping) and name not in known:
+            raise UsageError(f"{setting.place}: {_misplaced(key, value, above)}")
         if name not in known:
             near = _nearest(name, known) or LISTED
             raise UsageError(f"{setting.place}: no setting is called {key}{near}")

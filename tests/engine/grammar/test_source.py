@@ -46,7 +46,7 @@ def test_a_file_is_read_and_named_in_errors(tmp_path, vocabulary):
     [
         pytest.param(b'root ::= "\xff"', r"is not UTF-8 text \(byte 0xff at offset 10\)", id="not UTF-8"),
         pytest.param(b" " * 4_000_001, "has more than 4000000 bytes", id="large"),
-        pytest.param(None, "No such file", id="missing"),
+        pytest.param(None, "no such file", id="missing"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path, content, message):

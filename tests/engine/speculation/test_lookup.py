@@ -49,7 +49,7 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, data: bytes) -> Non
     path.write_bytes(data)
     with pytest.raises(UsageError, match="not a file of n-grams"):
         StaticNgrams.of_file(path, 10)
-    with pytest.raises(UsageError, match="No such file"):
+    with pytest.raises(UsageError, match="no such file"):
         StaticNgrams.of_file(tmp_path / "none", 10)
 
 

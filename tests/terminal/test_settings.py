@@ -89,7 +89,8 @@ def test_what_cannot_be_set_names_what_does_it_and_changes_nothing(make, line, w
 
 
 def test_every_option_of_a_chat_is_a_setting_or_is_explained():
-    options = [name for one in make_program().commands["chat"].params for name in (*one.opts, *one.secondary_opts)]
+    parameters = make_program().commands["chat"].params
+    options = [name for one in parameters for name in (*one.opts, *one.secondary_opts) if name.startswith("-")]
     missing = []
     for option in options:
         try:

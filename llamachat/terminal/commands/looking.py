@@ -1,22 +1,16 @@
 """Commands that only look: help, settings, tokens, what the model really reads, figures of the last answer."""
 
-import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Timings
 from llamachat.errors import UsageError
 from llamachat.terminal import statistics
-from llamachat.terminal.commands.base import Command, doing, has_own_grammar, saying
+from llamachat.terminal.commands.base import Command, has_own_grammar, saying
 from llamachat.terminal.commands.settings import SETTINGS
-from llamachat.terminal.sanitize import clean
-from llamachat.terminal.spoken import spoken
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
-
-LARGEST_COPY = 100_000
-"""Bytes that terminals take into the clipboard."""
 
 
 KEPT = ("n_prompt", "n_known", "prompt_s", "n_generated", "generation_s")
@@ -90,26 +84,9 @@ def _template(chat: "Chat", _words: str) -> str:
     return b"".join(pieces).decode("utf-8", "replace")
 
 
-def _copy(chat: "Chat", _words: str) -> None:
-    """The last answer goes to the clipboard through the terminal (OSC 52), also over ssh."""
-    from llamachat.terminal.output import write
-
-    answers = [message.content for message in chat.conversation.path() if message.role == "assistant"]
-    if not answers:
-        raise UsageError("there is no answer to copy")
-    said = spoken(answers[-1], chat.conversation.template.source)
-    content = clean(said or answers[-1]).encode()
-    if len(content) > LARGEST_COPY:
-        raise UsageError(f"the answer has {len(content)} bytes; terminals take {LARGEST_COPY}")
-    if chat.speaker.output.is_terminal:
-        write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
-    chat.say(f"Copied, {len(content)} bytes (where the terminal allows it).")
-
-
 COMMANDS = (
     Command("/show", "", "model, context, template, chat, settings", saying(_show)),
     Command("/stats", "", "how fast the last answer was", saying(_stats)),
     Command("/tokens", "[TEXT]", "the tokens of a text, or how many the chat has", saying(_tokens)),
     Command("/template", "", "what the model really reads", saying(_template)),
-    Command("/copy", "", "the last answer to the clipboard", doing(_copy)),
 )

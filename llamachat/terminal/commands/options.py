@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, has_own_grammar, saying
 from llamachat.terminal.commands.set_command import apply_chosen
+from llamachat.terminal.sanitize import clean_line
 
 if TYPE_CHECKING:
     from llamachat.engine.grammar import GrammarSource, LazyGrammar
@@ -89,6 +90,21 @@ def _models(_chat: "Chat", text: str) -> list[tuple[str, str]]:
     return [(one.name, one.type) for one in discover() if one.name.startswith(text)]
 
 
+def _list_models(chat: "Chat", _words: str) -> str:
+    from llamachat.catalog import discover
+    from llamachat.engine.memory import size_text
+
+    found = sorted({one.name: one for one in discover()}.values(), key=lambda one: one.name)
+    rows = [
+        clean_line(f"{one.name}, {one.type}, {size_text(one.n_bytes)}")
+        + (" (this one)" if one.name == chat.speaker.model.title else "")
+        for one in found
+    ]
+    if not rows:
+        return "There are no models here yet; `llamachat pull` fetches one."
+    return "\n".join([*rows, "/model NAME continues with one of them."])
+
+
 def _words(*known: str) -> Any:
     return lambda _chat, text: [(one, "") for one in known if one.startswith(text)]
 
@@ -98,5 +114,6 @@ COMMANDS = (
     Command("/grammar", "[GBNF|NAME|off]", "keep answers inside a grammar", saying(_grammar), _words("off", "json")),
     Command("/json", "[SCHEMA|off]", "answers are JSON, of a schema if one is given", saying(_json), _words("off")),
     Command("/think", "on|off", "whether the model thinks before it answers", saying(_think), _words("on", "off")),
+    Command("/models", "", "the models that are on this machine", saying(_list_models)),
     Command("/model", "[NAME]", "go on with another model", doing(_model), _models),
 )

@@ -65,7 +65,7 @@ AT_THE_START = {
     **dict.fromkeys(("save", "no_save", "history", "nohistory"), "--no-save"),
     **{name: f"--{name.replace('_', '-')}" for name in (
        "vi", "tools", "yes", "if_open", "cache_budget", "color", "profile", "debug", "no_input",
-       "schema_unenforced", "theme", "prompt_color", "notify", "title", "turns", "help_all",
+       "schema_unenforced", "theme", "prompt_color", "notify", "notify_after", "title", "turns", "help_all",
        "model_draft", "draft_max", "draft_min", "draft_p_min", "lookup", "lookup_cache_static",
        "lookup_cache_dynamic", "template_kwargs")},
     **dict.fromkeys(("md", "draft", "draft_n", "draft_n_min"), "--model-draft"),

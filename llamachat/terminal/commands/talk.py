@@ -1,19 +1,13 @@
-"""Commands that change the talk: another answer, one turn less, a message anew, a text from a file."""
+"""Commands that change the talk: another answer, one turn less, a message anew, a new chat."""
 
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, saying
-from llamachat.terminal.messages import parted, quoted, with_files
-from llamachat.terminal.paths import path_of, paths
-from llamachat.terminal.typed import read_until_dot
+from llamachat.terminal.messages import parted, quoted
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
-
-LARGEST_FILE = 4_000_000
 
 
 def _again(chat: "Chat", _words: str) -> None:
@@ -71,53 +65,6 @@ def _continue(chat: "Chat", _words: str) -> None:
     chat.continue_answer()
 
 
-def _read(chat: "Chat", _words: str) -> None:
-    chat.say("Type your message; a line with only a dot ends it.")
-    text = read_until_dot()
-    if text.strip():
-        chat.ask(text)
-
-
-def _file(chat: "Chat", words: str) -> str:
-    """A text that goes before the next message, if the context has room for it beside what it is told."""
-    if not words:
-        raise UsageError("/file needs a path; - takes the attached ones back")
-    if words == "-":
-        count, chat.attached = len(chat.attached), []
-        return f"{count} files taken back." if count != 1 else "1 file taken back."
-    path = path_of(words)
-    content = _text_of(path)
-    wanted = [*chat.attached, (path.name, content)]
-    n_tokens, n_left = len(chat.tokenizer.encode(content, add_special=False)), _room(chat, chat.attached)
-    if _room(chat, wanted) <= 0:
-        raise UsageError(f"{path} has {n_tokens} tokens, but the context has room for {n_left}")
-    chat.attached = wanted
-    return f"{path.name}, {n_tokens} tokens, goes before your next message."
-
-
-def _text_of(path: Path) -> str:
-    try:
-        size = path.stat().st_size
-        if not path.is_file():
-            raise UsageError(f"{path} is not a file")
-        if size > LARGEST_FILE:
-            raise UsageError(f"{path} has {size} bytes; at most {LARGEST_FILE} can be attached")
-        text = path.read_text("utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text") from error
-    if "\0" in text:
-        raise UsageError(f"{path} is a binary file (it has a zero byte); text can be attached")
-    return text
-
-
-def _room(chat: "Chat", files: Sequence[tuple[str, str]]) -> int:
-    """How many tokens a message with these files leaves in the context; beside the whole talk where it has to stay."""
-    alone = chat.manner.on_full != "stop"
-    return chat.speaker.context.n_ctx - 1 - chat.conversation.size(with_files(files, ""), alone)
-
-
 def _number(words: str, default: int) -> int:
     if not words:
         return default
@@ -134,12 +81,4 @@ COMMANDS = (
     Command("/edit", "[N]", "your last message, or your Nth, in the editor; answered again", doing(_edit)),
     Command("/new", "", "begin a new chat with the same system prompt and settings", saying(_new)),
     Command("/clear", "", "the same as /new; the chat before is kept", saying(_new)),
-    Command("/read", "", "a message of many lines, until a line with only a dot", doing(_read)),
-    Command(
-        "/file",
-        "PATH|-",
-        "a text that goes before your next message; - takes it back",
-        saying(_file),
-        lambda _chat, text: paths(text),
-    ),
 )

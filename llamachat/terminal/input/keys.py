@@ -105,7 +105,7 @@ def _edit(buffer: Buffer, app: Application[str], pasted: Pasted) -> None:
     try:
         with kept_terminal():
             changed = edited(pasted.whole(buffer.text))
-    except LlamaChatError as error:
+    except (LlamaChatError, OSError) as error:
         note(str(error))
         return
     except SystemExit as end:  # a signal; raised here it would be lost in a task of the event loop, and shown

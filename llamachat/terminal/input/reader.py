@@ -12,6 +12,7 @@ from types import FrameType
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.document import Document
 from prompt_toolkit.enums import EditingMode
 from prompt_toolkit.filters import Condition, to_filter
 from prompt_toolkit.formatted_text import ANSI, FormattedText
@@ -31,6 +32,7 @@ from llamachat.terminal.input.message import Typed, typed_of
 from llamachat.terminal.input.pasted import Folds, Pasted
 from llamachat.terminal.input.plain import CONTINUATION, PlainReader
 from llamachat.terminal.input.settings import InputSettings as InputSettings
+from llamachat.terminal.paths import is_mention
 from llamachat.terminal.restore import is_dumb, kept_terminal
 from llamachat.terminal.sanitize import clean_line
 from llamachat.terminal.theme import painted
@@ -207,7 +209,7 @@ class LineReader:
             multiline=True,
             mouse_support=False,
             completer=ChatCompleter(self._settings.complete),
-            complete_while_typing=Condition(lambda: self._may_be_command(session.default_buffer.text)),
+            complete_while_typing=Condition(lambda: self._may_be_command(session.default_buffer.document)),
             auto_suggest=AutoSuggestFromHistory(),
             input_processors=[Folds(lambda: self._pasted), TabsProcessor(char1=" ", char2=" ")],
             enable_suspend=True,
@@ -236,5 +238,8 @@ class LineReader:
         text = f"commands of vi · {self._status}" if commands else self._status
         return FormattedText([("", shortened(text, self._columns - 1))])
 
-    def _may_be_command(self, text: str) -> bool:
+    def _may_be_command(self, document: Document) -> bool:
+        text = document.text
+        if is_mention(document.text_before_cursor) and not self._pasted.begins:
+            return True
         return text.startswith("/") and "\n" not in text and not self._pasted.begins

@@ -96,6 +96,10 @@ LARGEST_IN_MEMORY = 500_000_000
 PRAGMAS = ("foreign_keys = ON", "secure_delete = ON", "synchronous = FULL")
 
 
+FAULTS = (OSError, sqlite3.Error, UnicodeDecodeError)
+"""What a disk and SQLite raise; the last one where SQLite's own message has the bytes of a damaged file in it."""
+
+
 class StoreUnavailable(LlamaChatError):
     """The database cannot be read or written, with the reason."""
 
@@ -108,7 +112,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     try:
         return _writable(path)
-    except (OSError, sqlite3.Error) as error:
+    except FAULTS as error:
         oldest = 1 if _is_of_disk(error) else len(MIGRATIONS)
         reading = None if _is_busy(error) else _readable(path, oldest)
         if reading is None:
@@ -145,9 +149,9 @@ def _readable(path: Path, oldest: int) -> sqlite3.Connection | None:
     except OSError:  # a folder that may not be looked into
         return None
     for way in ways:
-        with suppress(sqlite3.Error):
+        with suppress(*FAULTS):
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{way}", uri=True, check_same_thread=False)
-            with suppress(sqlite3.Error):
+            with suppress(*FAULTS):
                 _read_anything(connection)
                 if oldest <= version_of(connection) <= len(MIGRATIONS):
                     return connection
@@ -209,7 +213,7 @@ def index_anew(connection: sqlite3.Connection) -> None:
         connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
     except sqlite3.OperationalError:  # the disk, or another program
         raise
-    except sqlite3.DatabaseError:
+    except (sqlite3.DatabaseError, UnicodeDecodeError):
         with transaction(connection):
             connection.execute("DROP TABLE words")
             connection.execute(WORDS)
@@ -221,7 +225,7 @@ def told(path: Path, what: str = "kept") -> Iterator[None]:
     """What SQLite and the file system raise, as StoreUnavailable. what: "kept" or "read", which failed."""
     try:
         yield
-    except (OSError, sqlite3.Error) as error:
+    except FAULTS as error:
         raise StoreUnavailable(f"{path}: chats cannot be {what} ({_reason(error, path)})") from error
 
 
@@ -233,7 +237,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         yield connection
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):
+        with suppress(*FAULTS):
             connection.execute("ROLLBACK")
         raise
 
@@ -298,7 +302,8 @@ def _statements(script: str) -> Iterator[str]:
 
 def is_damage(error: BaseException | None) -> bool:
     """Whether SQLite found that the file is not what it wrote."""
-    return str(getattr(error, "sqlite_errorname", "")).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    name = str(getattr(error, "sqlite_errorname", ""))
+    return isinstance(error, UnicodeDecodeError) or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
 def _is_of_disk(error: Exception) -> bool:

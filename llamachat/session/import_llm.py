@@ -50,7 +50,7 @@ def chats_of_llm(database: Path | bytes, place: str) -> Iterator[WholeChat]:
             if isinstance(database, bytes):
                 connection.deserialize(_without_log(database))
             rows = _rows(connection, place)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         if str(getattr(error, "sqlite_errorname", "")) == "SQLITE_INTERRUPT":
             raise UsageError(f"{place}: reading it takes more than {LONGEST_S:.0f} s: it was given up") from error
         raise UsageError(f"{place} is not the log database of llm ({error})") from error

@@ -8,6 +8,9 @@ from llamachat.errors import UsageError
 from llamachat.session.records import StoredMessage, WholeChat, storable, title_of
 from llamachat.session.searching import spaced
 
+LARGEST_NUMBER = 1 << 62
+"""Of a chat; SQLite ends at twice that."""
+
 _BELOW = """
 WITH RECURSIVE below(id) AS (
     VALUES (?) UNION SELECT messages.id FROM messages JOIN below ON messages.parent = below.id
@@ -18,9 +21,10 @@ WITH RECURSIVE below(id) AS (
 def insert(connection: sqlite3.Connection, chat: WholeChat) -> int:
     """A new chat with all its messages; its number. Raises UsageError as `name_chat`."""
     now = time.time()
+    said = storable(chat.model), storable(chat.title), json.dumps(dict(chat.settings))
     made = connection.execute(
-        "INSERT INTO chats(created, updated, model, title, settings) VALUES (?, ?, ?, ?, ?)",
-        (chat.created or now, now, storable(chat.model), storable(chat.title), json.dumps(dict(chat.settings))),
+        "INSERT INTO chats(id, created, updated, model, title, settings) VALUES (?, ?, ?, ?, ?, ?)",
+        (_free_number(connection), chat.created or now, now, *said),
     )
     number = int(made.lastrowid or 0)
     if chat.name is not None:
@@ -32,6 +36,16 @@ def insert(connection: sqlite3.Connection, chat: WholeChat) -> int:
         "UPDATE chats SET head = ?, updated = ? WHERE id = ?", (new[chat.head], chat.updated or now, number)
     )
     return number
+
+
+def _free_number(connection: sqlite3.Connection) -> int | None:
+    """The number of a new chat, where SQLite's own choice would find messages there; None: it chooses.
+
+    In a damaged database messages may be of a chat that is not there: they must not come into another one.
+    """
+    query = "SELECT (SELECT max(id) FROM chats) last, (SELECT max(chat) FROM messages) strays"
+    last, strays = connection.execute(query).fetchone()
+    return strays + 1 if type(strays) is int and (last or 0) < strays < LARGEST_NUMBER else None
 
 
 def name_chat(connection: sqlite3.Connection, chat: int, name: str) -> None:

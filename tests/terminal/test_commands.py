@@ -311,8 +311,8 @@ def test_looking_changes_nothing(make, capsys):
         ("/tokens", "of 4096"),
         ("/template", "<|im_start|>user\nHello<|im_end|>"),
         ("/copy", "Copied, 8 bytes"),
-        ("/model", "goes on with another"),
-        ("/system", "told nothing"),
+        ("/model", "continues with another"),
+        ("/system", "no system prompt"),
     ):
         run_command(line, chat)
         assert said in capsys.readouterr().out, line

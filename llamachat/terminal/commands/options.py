@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 def _system(chat: "Chat", words: str) -> str:
     if not words:
-        return chat.conversation.system or "The model was told nothing before; /system TEXT tells it something."
+        return chat.conversation.system or "There is no system prompt; /system TEXT sets one."
     told = None if words.strip() == "-" else words
     chat.conversation.set(system=told)
-    return "The model is told that from the next answer on." if told else "The model is told nothing from now on."
+    return "This is the system prompt from the next answer on." if told else "There is no system prompt from now on."
 
 
 def _constrain(chat: "Chat", grammar: "GrammarSource | LazyGrammar | None") -> None:
@@ -53,9 +53,9 @@ def _think(chat: "Chat", words: str) -> str:
 
 
 def _model(chat: "Chat", words: str) -> None:
-    """Another model goes on with the talk."""
+    """Another model continues the chat."""
     if not words:
-        chat.say(f"{chat.speaker.model.title}; /model NAME goes on with another one.")
+        chat.say(f"{chat.speaker.model.title}; /model NAME continues with another one.")
         return
     if chat.open_model is None:
         raise UsageError("the model cannot be changed here")
@@ -110,10 +110,10 @@ def _words(*known: str) -> Any:
 
 
 COMMANDS = (
-    Command("/system", "[TEXT]", "show or change what the model is told before; - for nothing", saying(_system)),
+    Command("/system", "[TEXT]", "show or change the system prompt; - for none", saying(_system)),
     Command("/grammar", "[GBNF|NAME|off]", "keep answers inside a grammar", saying(_grammar), _words("off", "json")),
     Command("/json", "[SCHEMA|off]", "answers are JSON, of a schema if one is given", saying(_json), _words("off")),
     Command("/think", "on|off", "whether the model thinks before it answers", saying(_think), _words("on", "off")),
     Command("/models", "", "the models that are on this machine", saying(_list_models)),
-    Command("/model", "[NAME]", "go on with another model", doing(_model), _models),
+    Command("/model", "[NAME]", "continue with another model", doing(_model), _models),
 )

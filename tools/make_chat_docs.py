@@ -1,0 +1,118 @@
+"""Writes docs/chat.md, the manual of a chat, out of its tables of keys, lines, commands and settings.
+
+python tools/make_chat_docs.py [--check]: with --check it writes nothing, and exits with 1 if the file differs.
+"""
+
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from llamachat.terminal.commands import grouped
+from llamachat.terminal.commands.base import Command
+from llamachat.terminal.commands.guide import EXAMPLES
+from llamachat.terminal.commands.setting_names import SYNONYMS
+from llamachat.terminal.commands.settings import SETTINGS
+from llamachat.terminal.input.keytable import KEYS, LINES, Key
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "chat.md"
+WIDTH = 120
+
+HEAD = """# A chat in the terminal
+
+Made by `python tools/make_chat_docs.py` from the program itself; a test compares the two.
+
+`llamachat chat` begins a chat. You type a message and press Enter; the answer appears while it is written. A line that
+begins with `/` is a command for the program. All else is a message for the model, but for the few lines below.
+[cli.md](cli.md) has the options of `llamachat chat`.
+"""
+
+PASTED = """A text that you paste, or write in your editor, is a message whatever its lines begin with: `/`,
+`//` or three quotes. A long one is shown as one word, `[pasted: 300 lines]`; it is sent whole, Tab opens it,
+and one Backspace removes it. What you send while an answer is written waits: each Enter is a message of its
+own, lines pasted at once are one.
+"""
+
+FILES = """`@PATH` in a message attaches the file: what it holds goes before the message. A path is understood
+as you type it or drop it on the terminal: in quotes, with `\\ ` for a blank, or as a `file://` URL; Tab
+completes it. An attached file belongs to the chat in which you attached it.
+"""
+
+COMMANDS_TEXT = """`N` is a number; what stands in brackets may be missing. Words that a command does not take
+are refused. A name that another program uses for a command leads to the one here, as `/search` to `/sessions
+WORDS`.
+"""
+
+SETTINGS_TEXT = """`/set` shows all settings, `/set NAME` one, `/set NAME VALUE` changes one. `default` as the
+value puts back what the chat began with, `/set default` does so for all. `none` empties a setting of several
+values; quotes keep words together: `/set stop "THE END" STOP`. What you change is kept with the chat, and holds
+again when you continue it, unless the command line says otherwise. Names may have `-` for `_`.
+"""
+
+
+def manual() -> str:
+    """The whole text."""
+    return "\n".join(_lines()).rstrip() + "\n"
+
+
+def _lines() -> Iterator[str]:
+    yield HEAD
+    yield from ["## Keys", ""]
+    for heading, keys in KEYS.items():
+        yield from [f"**{heading}**", ""]
+        yield from _keys(keys)
+    yield from [_flat(PASTED), ""]
+    yield from ["## Lines that mean something", ""]
+    yield from _keys(LINES)
+    yield from [_flat(FILES), ""]
+    yield from ["## Commands", "", _flat(COMMANDS_TEXT), ""]
+    for heading, commands in grouped():
+        yield from [f"### {heading}", ""]
+        for command in commands:
+            yield from _command(command)
+    yield from ["## Settings", "", _flat(SETTINGS_TEXT), ""]
+    for setting in SETTINGS.values():
+        others = ", ".join(f"`{name}`" for name, own in SYNONYMS.items() if own == setting.name)
+        yield _flat(f"- `{setting.name}`: {setting.help}." + (f" Also {others}." if others else ""), "  ")
+
+
+def _keys(keys: Iterable[Key]) -> Iterator[str]:
+    yield from ["| key | what it does | example |", "| --- | --- | --- |"]
+    yield from (f"| {_cell(_key(one.keys))} | {_cell(one.meaning)} | {_cell(one.example)} |" for one in keys)
+    yield ""
+
+
+def _key(text: str) -> str:
+    """The keys, as code where they are what is typed."""
+    return text if text[0].isalpha() else f"`{text}`"
+
+
+def _command(command: Command) -> Iterator[str]:
+    example = EXAMPLES[command.name]
+    usage = f"- `{command.name} {command.arguments}`" if command.arguments else f"- `{command.name}`"
+    yield _flat(f"{usage}: {command.help}.", "  ")
+    yield "  " + _flat(f"Example: `{example.line}`: {example.meaning}.", "  ")
+    yield ""
+
+
+def _flat(text: str, indent: str = "") -> str:
+    """The text in lines that are not too long."""
+    return textwrap.fill(" ".join(text.split()), WIDTH, subsequent_indent=indent, break_on_hyphens=False)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def main() -> None:
+    """Writes or checks the file."""
+    text = manual()
+    if "--check" in sys.argv[1:]:
+        if not TARGET.exists() or TARGET.read_text("utf-8") != text:
+            sys.exit(f"{TARGET} is not up to date: run python tools/make_chat_docs.py")
+        return
+    TARGET.write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

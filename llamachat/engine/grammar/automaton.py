@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llamachat.engine.grammar.syntax import Chars, Choice, Literal, Node, Ranges, Reference, Repeat, Rules, Sequence
+from llamachat.engine.grammar.syntax import (
+    Chars,
+    Choice,
+    Literal,
+    Node,
+    Ranges,
+    Reference,
+    Repeat,
+    Rules,
+    Sequence,
+    Token,
+)
 
 
 class TooMuchWork(Exception):
@@ -87,6 +98,8 @@ class _Builder:
                 return first, last, nullable or least == 0
             case Reference(name):
                 return self.visit(self._rules[name])
+            case Token():
+                raise AssertionError("a token is no part of a lexeme")
 
     def _position(self, ranges: Ranges) -> Ends:
         self.chars.append(ranges)

@@ -104,7 +104,10 @@ class Constraint(Stage):
         matcher = self._start.deep_copy()
         with guarded("the grammar failed"):
             ids = self._tokens.tokenize_bytes(raw)
-            return matcher if matcher.try_consume_tokens(ids) == len(ids) else None
+            taken = matcher.try_consume_tokens(ids)
+        if matcher.is_error():
+            raise GrammarError(f"the grammar failed: {reason(matcher.get_error())}")
+        return matcher if taken == len(ids) else None
 
     def _admitted(self, matcher: LLMatcher) -> Mask:
         """bool [n_vocab]: the tokens that are admitted now; computed once for each state."""

@@ -3,6 +3,7 @@
     root  ::= "yes" | "no" | list          # the text begins here
     list  ::= "[" ( item "," )* item "]"
     item  ::= [a-z]{1,8} | [^\\x00-\\x7F]+ | .
+    think ::= <think> !</think>* <[12]>    # tokens of the model: one, any but one, one by its number
 
 A rule ends with its line, except inside parentheses, after `::=` and `|`, and before a line that begins with `|`.
 Our own parser, for errors with a line, a column and a caret, and because a grammar is input: whatever it holds,
@@ -12,6 +13,7 @@ process.
 
 from __future__ import annotations
 
+import re
 from typing import NoReturn
 
 from llamachat.engine.grammar.syntax import (
@@ -22,6 +24,7 @@ from llamachat.engine.grammar.syntax import (
     Node,
     Reference,
     Repeat,
+    Token,
     choice,
     complement,
     sequence,
@@ -36,6 +39,8 @@ LARGEST_COUNT = 2000
 SIMPLE_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", '"': '"', "[": "[", "]": "]", "-": "-", "^": "^"}
 HEX_ESCAPES = {"x": 2, "u": 4, "U": 8}
 OPERATORS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
+LONGEST_TOKEN = 256
+TOKEN_NUMBER = re.compile(r"<\[([0-9]{1,9})\]>")
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 _EXCERPT = 72
 
@@ -156,10 +161,21 @@ class _Parser:
             case "(":
                 return self._group()
             case "<" | "!":
-                message = "tokens (<...>) cannot be named in a grammar here: write their text as a literal"
-                raise self._grammar.error(message, self.at)
+                return self._token()
             case character:
                 return self._reference() if character in _NAME else None
+
+    def _token(self) -> Node:
+        start = self.at
+        others = self._take("!")
+        end = self._text.find(">", self.at, self.at + LONGEST_TOKEN)
+        name = self._text[self.at : end + 1]
+        if not name.startswith("<") or end < 0 or "\n" in name or name == "<>":
+            self._fail("a token of the model is <its text> or <[its number]>, and any other !<...>", start)
+        if name.startswith("<[") and not TOKEN_NUMBER.fullmatch(name):
+            self._fail("the number of a token is written <[12]>", start)
+        self.at = end + 1
+        return Token(name, others)
 
     def _reference(self) -> Node:
         start = self.at

@@ -7,26 +7,43 @@ Notation: https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
 
 from __future__ import annotations
 
+import collections.abc as abc
+
 from llamachat.engine.grammar.checks import ROOT
 from llamachat.engine.grammar.lexemes import LEXEME, Lexical
-from llamachat.engine.grammar.syntax import Chars, Choice, Literal, Node, Ranges, Reference, Repeat, Sequence
+from llamachat.engine.grammar.syntax import Chars, Choice, Literal, Node, Ranges, Reference, Repeat, Sequence, Token
 
 HEADER = '%llguidance {"no_forcing": true}\n'
 
 
-def lark(grammar: Lexical) -> str:
-    """The text of a grammar of lexemes."""
+ALONE, OTHERS = "\0{}\0", "\0^{}\0"
+"""Stand for the tokens of a vocabulary that is not known yet, by their place in a list."""
+
+
+def lark(grammar: Lexical, tokens: abc.Sequence[str] = ()) -> str:
+    """The text of a grammar of lexemes. tokens: the names of tokens in it, whose numbers `with_tokens` puts in."""
     names = {name: "start" if name == ROOT else f"r{i}" for i, name in enumerate(grammar.rules)}
     names |= {f"{LEXEME}{number}": f"T{number}" for number in range(len(grammar.lexemes))}
+    names |= {name: str(number) for number, name in enumerate(tokens)}
     rules = [f"{names[name]}: {_rule(node, names)}\n" for name, node in grammar.rules.items()]
     lexemes = [f"T{number}: /{expression(node)}/\n" for number, node in enumerate(grammar.lexemes)]
     return HEADER + "".join(rules + lexemes)
+
+
+def with_tokens(text: str, ids: abc.Sequence[int], ends: abc.Collection[int]) -> str:
+    """The text with the numbers of its tokens. ends: the tokens that end a text; none of the others is one of them."""
+    for number, token in enumerate(ids):
+        others = ",".join(map(str, sorted({token, *ends})))
+        text = text.replace(ALONE.format(number), f"<[{token}]>").replace(OTHERS.format(number), f"<[^{others}]>")
+    return text
 
 
 def _rule(node: Node, names: dict[str, str]) -> str:
     match node:
         case Reference(name):
             return names[name]
+        case Token(name, others):
+            return (OTHERS if others else ALONE).format(names[name])
         case Sequence(parts):
             return " ".join(_rule(part, names) for part in parts) or '""'
         case Choice(options):
@@ -50,8 +67,8 @@ def expression(node: Node) -> str:
             return f"(?:{'|'.join(expression(option) for option in options)})"
         case Repeat(body, least, most):
             return f"(?:{expression(body)}){_times(least, most)}"
-        case Reference(name):
-            raise AssertionError(f"the rule {name} is not written out")
+        case Reference() | Token():
+            raise AssertionError(f"{node} is no part of a lexeme")
 
 
 def _times(least: int, most: int | None) -> str:

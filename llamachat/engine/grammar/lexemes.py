@@ -29,10 +29,12 @@ from llamachat.engine.grammar.syntax import (
     Repeat,
     Rules,
     Sequence,
+    Token,
     children,
     choice,
     references,
     sequence,
+    tokens,
 )
 
 LEXEME = "#"
@@ -77,8 +79,8 @@ class RegularRules:
         return name in self._sizes
 
     def is_regular(self, node: Node) -> bool:
-        """Whether a tree refers to regular rules only."""
-        return all(name in self._sizes for name in references(node))
+        """Whether a tree refers to regular rules only, and has no tokens."""
+        return all(name in self._sizes for name in references(node)) and not any(tokens(node))
 
     def size(self, node: Node) -> tuple[int, int]:
         """A regular tree's size (as in LARGEST_EXPRESSION) and depth."""
@@ -160,13 +162,21 @@ class Reading:
         return found if size <= LARGEST_COMPARED and depth <= DEEPEST_EXPRESSION else None
 
 
-def read_lexemes(rules: Rules) -> Lexical:
-    """The rules as a grammar of lexemes, which llguidance reads without changing what they admit."""
+def readings(rules: Rules) -> Iterator[Lexical]:
+    """The rules as grammars of lexemes, which llguidance reads without changing what they admit.
+
+    The first is the quickest; the last, in which every character is one, needs no large lexemes.
+    """
     rules = {name: without_tail_recursion(name, node) for name, node in rules.items()}
     regular = RegularRules(rules)
     if regular.is_regular(Reference(ROOT)):
-        return Lexical({ROOT: Reference(f"{LEXEME}0")}, [written_out(rules[ROOT], rules)])
-    reading = _compared(regular) or Reading(regular, None)
+        yield Lexical({ROOT: Reference(f"{LEXEME}0")}, [written_out(rules[ROOT], rules)])
+    else:
+        yield _written(_compared(regular) or Reading(regular, None), rules)
+    yield _written(Reading(regular, None), rules)
+
+
+def _written(reading: Reading, rules: Rules) -> Lexical:
     return Lexical(reading.rules, [written_out(node, rules) for node in reading.lexemes])
 
 
@@ -294,6 +304,8 @@ class Order:
                 return first, last
             case Sequence(parts):
                 return self._in_turn(parts)
+            case Token():
+                return 0, 0
             case _:
                 raise AssertionError(f"{node} is not read as a lexeme")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -10,17 +12,23 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from llamachat.engine.grammar.checks import check_grammar
+from llamachat.engine.grammar.checks import ROOT, check_grammar
 from llamachat.engine.grammar.constraint import Constraint
 from llamachat.engine.grammar.gbnf import parse_gbnf
 from llamachat.engine.grammar.json_schema import schema_grammar
-from llamachat.engine.grammar.lark import lark
-from llamachat.engine.grammar.lexemes import read_lexemes
-from llamachat.engine.grammar.vocabulary import VocabularyBytes, byte_tree, compiled, token_tree
+from llamachat.engine.grammar.lark import lark, with_tokens
+from llamachat.engine.grammar.lexemes import readings
+from llamachat.engine.grammar.samples import samples
+from llamachat.engine.grammar.syntax import Rules, tokens
+from llamachat.engine.grammar.vocabulary import VocabularyBytes, byte_tree, compiled, reason, token_id, token_tree
 from llamachat.errors import GrammarError, UsageError
 from llamachat.files import read_at_most
 
 Kind = Literal["gbnf", "json-schema"]
+
+LONGEST_TRIAL_S, AT_ONCE = 0.3, 8
+FEWEST_READ = 100
+"""A grammar that cannot be read over so many bytes is refused. Longer texts may yet outgrow the limits."""
 
 ANY_JSON = "{}"
 """The schema of every JSON value."""
@@ -71,22 +79,61 @@ class GrammarSource:
         The first call with a vocabulary prepares it (see `vocabulary.py`), the others share that; each call compiles
         the grammar (1 to 3 ms). Raises GrammarError where it is too complex for llguidance with this vocabulary.
         """
-        tokens = token_tree(vocabulary)
-        return Constraint(tokens, compiled(tokens, _translated(self), f"{self.name} cannot be used", GrammarError))
+        tree = token_tree(vocabulary)
+        text, names = _translated(self)
+        if names:
+            text = with_tokens(text, [token_id(vocabulary, name, self.name) for name in names], vocabulary.eog)
+        return Constraint(tree, compiled(tree, text, f"{self.name} cannot be used", GrammarError))
+
+
+Translated = tuple[str, tuple[str, ...]]
+"""A grammar in llguidance's notation, and the names of tokens that a vocabulary must give numbers to."""
 
 
 @lru_cache(maxsize=16)
-def _translated(source: GrammarSource) -> str:
-    """The source in llguidance's notation, which has been compiled once to see that it can be. Raises UsageError."""
+def _translated(source: GrammarSource) -> Translated:
+    """The source as it is for every vocabulary, tried once to see that it can be used. Raises UsageError."""
     if source.kind == "json-schema":
-        return schema_grammar(source.text, source.name).text
+        return schema_grammar(source.text, source.name).text, ()
     if source.kind != "gbnf":
         raise UsageError(f"there is no kind of grammar named {source.kind!r:.60}; there are gbnf and json-schema")
     grammar = parse_gbnf(source.text, source.name)
     check_grammar(grammar)
-    text = lark(read_lexemes(grammar.rules))
-    compiled(byte_tree(), text, f"{source.name} cannot be used", UsageError)
-    return text
+    names = tuple(dict.fromkeys(token.name for node in grammar.rules.values() for token in tokens(node)))
+    found: list[tuple[int, str, str]] = []
+    for reading in readings(grammar.rules):
+        text = lark(reading, names)
+        n_read, said = _trouble(text, grammar.rules, names)
+        if not said:
+            return text, names
+        found.append((n_read, text, said))
+    n_read, text, said = max(found, key=lambda one: one[0])
+    if n_read < FEWEST_READ:
+        raise UsageError(f"{source.name} cannot be used: {said}")
+    return text, names
+
+
+def _trouble(text: str, rules: Rules, names: Sequence[str]) -> tuple[int, str]:
+    """What keeps llguidance from reading texts of a grammar, after so many bytes; "" for nothing."""
+    numbers = {name: number % 255 for number, name in enumerate(names)}  # bytes stand for tokens
+    tried = with_tokens(text, list(numbers.values()), (256,))
+    try:
+        start = compiled(byte_tree(), tried, "", UsageError)
+    except UsageError as error:
+        return -1, str(error).removeprefix(": ")
+    found = []
+    until = time.monotonic() + LONGEST_TRIAL_S
+    for sample in samples(rules, ROOT):
+        ids: list[int] = []
+        for piece in sample:
+            ids += piece.encode() if isinstance(piece, str) else [(numbers[piece.name] + piece.others) % 256]
+        matcher, n_read = start.deep_copy(), 0
+        while n_read < len(ids) and not matcher.is_error() and time.monotonic() < until:
+            n_read += matcher.try_consume_tokens(ids[n_read : n_read + AT_ONCE]) or AT_ONCE
+            matcher.compute_bitmask()
+        if matcher.is_error():
+            found.append((n_read, reason(matcher.get_error())))
+    return min(found, default=(0, ""))
 
 
 def builtin_names() -> list[str]:

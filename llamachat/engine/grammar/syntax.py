@@ -25,6 +25,14 @@ class Chars:
 
 
 @dataclass(frozen=True)
+class Token:
+    """One token of a model's vocabulary, or with `others` any but that one. name: its number or text, `[12]`, `<x>`."""
+
+    name: str
+    others: bool = False
+
+
+@dataclass(frozen=True)
 class Sequence:
     """Its parts, one after the other; no part is the empty text."""
 
@@ -54,7 +62,7 @@ class Reference:
     name: str
 
 
-Node = Literal | Chars | Sequence | Choice | Repeat | Reference
+Node = Literal | Chars | Token | Sequence | Choice | Repeat | Reference
 Rules = Mapping[str, Node]
 EMPTY = Sequence(())
 
@@ -82,10 +90,44 @@ def references(node: Node) -> Iterator[str]:
         pending += reversed(children(one))
 
 
+def tokens(node: Node) -> Iterator[Token]:
+    """The tokens in a tree, in the order of the text."""
+    pending = [node]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, Token):
+            yield one
+        pending += reversed(children(one))
+
+
 def sequence(parts: list[Node]) -> Node:
-    """The parts one after the other; a single one is itself."""
-    kept = [part for part in parts if part != EMPTY]
+    """The parts one after the other; a single one is itself.
+
+    Repetitions of the same are one: the states of `a? a? a?` grow with the square of their number, those of `a{0,3}`
+    do not.
+    """
+    kept: list[Node] = []
+    for part in parts:
+        together = _together(kept[-1], part) if kept else None
+        if together is not None:
+            kept[-1] = together
+        elif part != EMPTY:
+            kept.append(part)
     return kept[0] if len(kept) == 1 else Sequence(tuple(kept))
+
+
+def _together(one: Node, other: Node) -> Repeat | None:
+    """Two neighbours as one repetition, if they repeat the same."""
+    if not isinstance(one, Repeat) and not isinstance(other, Repeat):
+        return None
+    (body, least, most), (other_body, other_least, other_most) = _repeated(one), _repeated(other)
+    if body != other_body:
+        return None
+    return Repeat(body, least + other_least, None if most is None or other_most is None else most + other_most)
+
+
+def _repeated(node: Node) -> tuple[Node, int, int | None]:
+    return (node.body, node.least, node.most) if isinstance(node, Repeat) else (node, 1, 1)
 
 
 def choice(options: list[Node]) -> Node:

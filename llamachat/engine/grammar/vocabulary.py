@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
-from llamachat.errors import GrammarError
+from llamachat.errors import GrammarError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +31,11 @@ PLAIN = {
 }
 """What llguidance says in its own terms, and what it means."""
 
+STEP_FUEL, STEP_ITEMS = 2_000_000, 200_000
+"""What llguidance may do for one token, in its own units: 0.1 s at most. Its defaults (a tenth, a fourth) end an answer
+where a grammar that could be built is merely slow.
+"""
+
 _PLACE = re.compile(r"^at \d+\(\d+\): ")
 
 
@@ -47,8 +52,8 @@ class VocabularyBytes(Protocol):
         """The tokens that end a generation."""
         ...
 
-    def piece_bytes(self, token: int) -> bytes:
-        """What `token` prints; may be part of a character, or nothing."""
+    def piece_bytes(self, token: int, special: bool = False) -> bytes:
+        """What `token` prints; may be part of a character, or nothing. special: a control token's name, too."""
         ...
 
 
@@ -99,13 +104,28 @@ def token_tree(vocabulary: VocabularyBytes) -> LLTokenizer:
     return _made[vocabulary]
 
 
+def token_id(vocabulary: VocabularyBytes, name: str, grammar: str) -> int:
+    """The token that a grammar means by `<[12]>`, or by its text, as `<think>`. Raises UsageError if there is none."""
+    if name.startswith("<[") and name.endswith("]>"):
+        number = int(name[2:-2])
+        if number < vocabulary.n_vocab:
+            return number
+        raise UsageError(f"{grammar}: the model has {vocabulary.n_vocab} tokens, and none of the number {number}")
+    text = name.encode("utf-8", "surrogatepass")
+    found = [token for token in range(vocabulary.n_vocab) if vocabulary.piece_bytes(token, special=True) == text]
+    if not found:
+        raise UsageError(f"{grammar}: the model has no token {name!r:.60}")
+    # A control token prints nothing; of two with the same text it is the one that is meant.
+    return next((token for token in found if not vocabulary.piece_bytes(token)), found[0])
+
+
 class _Bytes:
     """The smallest vocabulary: the bytes, and an end."""
 
     n_vocab = 257
     eog = frozenset((256,))
 
-    def piece_bytes(self, token: int) -> bytes:
+    def piece_bytes(self, token: int, special: bool = False) -> bytes:
         """The byte itself."""
         return bytes((token,)) if token < 256 else b""
 
@@ -119,9 +139,10 @@ def byte_tree() -> LLTokenizer:
 def compiled(tokens: LLTokenizer, grammar: str, what: str, error: Callable[[str], Exception]) -> LLMatcher:
     """A matcher at the beginning of a grammar in llguidance's notation; `error` as for `guarded`."""
     with guarded(what, error):
-        from llguidance import LLMatcher
+        from llguidance import LLMatcher, LLParserLimits
 
-        matcher = LLMatcher(tokens, LLMatcher.grammar_from_lark(grammar), log_level=0)
+        limits = LLParserLimits(step_lexer_fuel=STEP_FUEL, step_max_items=STEP_ITEMS, verbose_errors=False)
+        matcher = LLMatcher(tokens, LLMatcher.grammar_from_lark(grammar), log_level=0, limits=limits)
         if not matcher.is_error():
             matcher.compute_bitmask()
         said = matcher.get_error()
@@ -147,7 +168,7 @@ def guarded(what: str, error: Callable[[str], Exception] = GrammarError) -> Iter
 def reason(message: str) -> str:
     """The sentence in llguidance's message, which goes on with the state of its parser and the grammar's text."""
     text = message.strip() or "no reason given"
-    for ending in ("<state>", "<backtrace>", "<grammar>", "\n   1 |", "\n   2 |"):
+    for ending in ("<state>", "<backtrace>", "<grammar>", "<non-verbose/>", "\n   1 |", "\n   2 |"):
         text = text.split(ending, 1)[0]
     text = _PLACE.sub("", text.strip()).removeprefix("failed to compile JSON schema: ")
     plain = next((sentence for sign, sentence in PLAIN.items() if sign in text), text)

@@ -183,4 +183,6 @@ def test_a_grammar_that_outgrows_the_limits_fails_and_nothing_else_does(gbnf):
     constraint = gbnf('root ::= x{300}\nx ::= "a" x "b" | "a" x "c" | "a"{0,300}')
     with pytest.raises(GrammarError, match=r"the grammar failed at token 97: .*max is 2000"):
         begun(constraint, b"a" * 300)
+    with pytest.raises(GrammarError, match="max is 2000"):
+        constraint.accepts(b"a" * 300)
     assert ord("a") in admitted(begun(constraint, b"aa"))

@@ -90,7 +90,10 @@ FAULTS = [
     pytest.param('::= "a"', "1:1", "a rule begins with its name", id="no name"),
     pytest.param('root ::= "a"\nroot ::= "b"', "2:1", "the rule 'root' is already defined", id="twice"),
     pytest.param('root ::= "a" x ::= "b"', "1:14", "a rule begins on a line of its own", id="same line"),
-    pytest.param("root ::= <think>", "1:10", "tokens (<...>) cannot be named", id="token"),
+    pytest.param("root ::= <think", "1:10", "a token of the model is <its text>", id="token without an end"),
+    pytest.param("root ::= !x", "1:10", "a token of the model is <its text>", id="the opposite of no token"),
+    pytest.param("root ::= <>", "1:10", "a token of the model is <its text>", id="no token"),
+    pytest.param("root ::= <[a]>", "1:10", "the number of a token is written <[12]>", id="no number"),
     pytest.param('start ::= "a"', "1:1", "there is no rule 'root'", id="no root"),
     pytest.param("", "1:1", "there is no rule 'root'", id="nothing at all"),
     pytest.param(

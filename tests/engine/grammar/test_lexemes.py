@@ -9,13 +9,13 @@ from llamachat.engine.grammar import GrammarSource
 from llamachat.engine.grammar.automaton import TooMuchWork, Work, automaton, overlap
 from llamachat.engine.grammar.checks import check_grammar
 from llamachat.engine.grammar.gbnf import parse_gbnf
-from llamachat.engine.grammar.lexemes import read_lexemes, without_tail_recursion
+from llamachat.engine.grammar.lexemes import readings, without_tail_recursion
 from llamachat.engine.grammar.syntax import Chars, Literal, Reference, Repeat, Sequence
 from llamachat.errors import UsageError
 
 
 def lexical(text):
-    return read_lexemes(parse_gbnf(text).rules)
+    return next(readings(parse_gbnf(text).rules))
 
 
 def overlapping(short, long):
@@ -111,7 +111,7 @@ def random_tree(chance, depth, names):
 def test_random_grammars_admit_exactly_what_their_definition_admits(vocabulary):
     chance = random.Random(3)
     n_recursive = n_admitted = 0
-    for _ in range(2500):
+    for _ in range(1500):
         text = random_grammar(chance)
         grammar = parse_gbnf(text)
         try:
@@ -119,12 +119,12 @@ def test_random_grammars_admit_exactly_what_their_definition_admits(vocabulary):
         except UsageError:
             continue
         constraint = GrammarSource.gbnf(text).constraint(vocabulary)
-        n_recursive += len(read_lexemes(grammar.rules).lexemes) > 1
+        n_recursive += len(next(readings(grammar.rules)).lexemes) > 1
         for sample in {"".join(chance.choice("aabbcé") for _ in range(chance.randint(0, 7))) for _ in range(25)}:
             wanted = admits(grammar.rules, sample)
             assert constraint.accepts(sample) == wanted, (text, sample)
             if wanted:
                 n_admitted += 1
                 assert all(constraint.is_prefix(sample[:n]) for n in range(len(sample))), (text, sample)
-    assert n_recursive > 50
-    assert n_admitted > 500
+    assert n_recursive > 30
+    assert n_admitted > 300

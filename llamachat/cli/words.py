@@ -54,8 +54,12 @@ def asks_for(option: str, words: Sequence[str], command: Any) -> bool:
 
 
 def check_given_once(words: Sequence[str], command: Any) -> None:
-    """Raises UsageError where an option that takes one value is given twice: one of the values would be lost."""
-    single = [one for one in command.params if one.param_type_name == "option" and not (one.is_flag or one.multiple)]
+    """Raises UsageError where an option that takes one value is given twice: one of the values would be lost.
+
+    Of numbers the last one counts, so that a shell's alias can be overridden.
+    """
+    options = [one for one in command.params if one.param_type_name == "option" and not (one.is_flag or one.multiple)]
+    single = [one for one in options if not one.type.name.startswith(("int", "float"))]
     names = {name: one.name for one in single for name in one.opts if name != COLOUR}
     seen: dict[str, str] = {}
     for word, is_option in zip(words, option_words(words, command), strict=True):

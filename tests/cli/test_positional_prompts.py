@@ -37,14 +37,19 @@ def test_run_joins_it_with_standard_input_as_p(llamachat, words, piped, prompt):
         (["chat", ""], "the message is empty"),
         (["run", "two", "words"], "unexpected argument words: put a text of several words in quotes"),
         (["run", "-p", "a", "-p", "b"], "-p is given twice"),
-        (["run", "--temp", "0", "--temperature", "1", "x"], "--temperature is given twice (as --temp, too)"),
-        (["chat", "-c", "512", "-c=1024", "x"], "-c is given twice"),
+        (["run", "-m", "a", "--model", "b", "x"], "--model is given twice (as -m, too)"),
+        (["chat", "--session", "a", "--session=b", "x"], "--session is given twice"),
     ],
 )
 def test_what_would_be_lost_is_refused(llamachat, words, said):
     done = llamachat(*words)
     assert (done.returncode, done.stdout) == (2, b"")
     assert said in done.stderr.decode()
+
+
+def test_of_numbers_the_last_one_counts(llamachat):
+    done = llamachat("run", "-n", "2", "--temp", "0", "--temperature", "0", "-n", "4", "x")
+    assert (done.returncode, done.stdout) == (0, b"An a\n")
 
 
 @pytest.mark.parametrize("command", ["run", "chat"])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from llamachat.catalog.offline import check_online
 from llamachat.catalog.paths import make_private, models_folder
 from llamachat.catalog.storage import Progress, no_progress
 from llamachat.errors import UsageError
@@ -81,6 +82,7 @@ def pull(source: str, progress: Progress = no_progress) -> Path:
     What is already here and whole is not downloaded again. Raises UsageError for what names no source,
     ModelFileError if what came is not a GGUF file, LlamaChatError if it cannot be fetched or stored.
     """
+    check_online(source)
     if source.startswith("hf:"):
         from llamachat.catalog.hub import fetch_from_hub
 

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from llamachat import __version__, cli
-from llamachat.cli.everywhere import Color, Everywhere, NoInput, Profile
+from llamachat.cli.everywhere import Color, Everywhere, NoInput, Offline, Profile
 from llamachat.cli.groups import flattened
 from llamachat.cli.help import HELP_ALL, program_page, whole_program_page
 from llamachat.cli.settings.command import SettingsCommand, print_help, shown
@@ -125,6 +125,7 @@ def _program(
     profile: Profile = None,
     color: Color = "auto",
     no_input: NoInput = False,
+    offline: Offline = False,
 ) -> None:
     # What --debug asks for, and --version as the first argument, is done in __main__.
     if version:

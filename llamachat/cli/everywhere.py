@@ -18,6 +18,7 @@ Color = Annotated[
     Option("--color", metavar="WHEN", help="auto, always or never; auto obeys NO_COLOR, CLICOLOR_FORCE and TERM. "
            "--no-color is never."),
 ]  # fmt: skip
+Offline = Annotated[bool, Option("--offline", help="Fetch nothing: what is not on this machine is refused.")]
 NoInput = Annotated[
     bool, Option("--no-input", help="Never ask: what would ask ends with exit code 2 and says which option to give.")
 ]
@@ -30,9 +31,14 @@ class Everywhere:
     profile: Profile = None
     color: Color = "auto"
     no_input: NoInput = False
+    offline: Offline = False
 
     def apply(self) -> None:
         """Lets the rest of the program know."""
         choose_colour(self.color)
         if self.no_input:
             never_ask()
+        if self.offline:
+            from llamachat.catalog.offline import stay_offline  # what other command lines do without
+
+            stay_offline()

@@ -14,8 +14,10 @@ def fetched(source: str, yes: bool, explicit: bool = False) -> Path:
     is listed where there is a choice. Raises UsageError where nobody agrees or can be asked, LlamaChatError as `pull`.
     """
     from llamachat.catalog import pull  # here and below: what most command lines do without
+    from llamachat.catalog.offline import check_online
     from llamachat.terminal.download import download_bars
 
+    check_online(source)
     if not yes and not explicit and not may_ask():
         raise UsageError(f"{source} is not here yet: fetch it first, with `llamachat pull {source}`, or give --yes")
     wanted, size, certain = _wanted(source)

@@ -1,15 +1,6 @@
 """The conventions of terminal programs: the rows of terminal-chat-peers.md, section 3, each with a test of its number.
 
-Not here, because they belong to a part of their own:
-
-| row | convention | why not here |
-| --- | --- | --- |
-| 10 | SIGTERM ends with 143 and the chat is saved | the exit code is here, what is saved is the chat's |
-| 11 | Ctrl+C in a chat stops the reply, twice it leaves | test_chat.py drives the chat |
-| 17 | pipe, then talk | a pipe is one message of a chat, by decision; talking on from /dev/tty would be the chat's |
-| 28 | --no-input never asks | what would ask refuses where there is no terminal (row 27), so there is no such option |
-| 30 | kill -9 loses a batch at most | tests/session: the database of chats |
-| 31 | several runs at once are safe | tests/session: the database of chats, the history |
+Durations (rows 11 and 29) are not measured. Rows 10, 11, 30 and 31 have more tests beside the code that keeps chats.
 """
 
 import json
@@ -23,6 +14,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import pexpect
 import pytest
 from tiny_gguf import tiny_gguf
 
@@ -80,9 +72,13 @@ def test_row_3_no_argument_is_a_question_for_help(llamachat):
     assert done.stdout == llamachat("--help").stdout
 
 
-def test_row_4_help_is_plain_in_a_pipe_and_on_a_terminal(llamachat, environment):
-    assert not re.search(r"[\x1b\u2500-\u257f]", llamachat("--help").stdout.decode())
-    assert b"\x1b" not in on_terminal([sys.executable, "-m", "llamachat", "--help"], {**environment, "TERM": "xterm"})
+def test_row_4_help_is_plain_in_a_pipe_and_has_bold_headings_on_a_terminal(llamachat, environment):
+    for words in (["--help"], ["run", "--help"], ["run", "--help-all"]):
+        assert not re.search(r"[\x1b\u2500-\u257f]", llamachat(*words).stdout.decode())
+        command = [sys.executable, "-m", "llamachat", *words]
+        shown = on_terminal(command, {**environment, "TERM": "xterm"})
+        assert b"\x1b[1mUsage:\x1b[0m" in shown
+        assert b"\x1b" not in on_terminal(command, {**environment, "TERM": "xterm", "NO_COLOR": "1"})
 
 
 def test_row_5_a_mistyped_command_names_the_nearest_on_standard_error(llamachat):
@@ -132,6 +128,38 @@ def test_rows_9_and_10_a_signal_ends_a_run_with_its_code_and_no_traceback(enviro
     assert (process.returncode, said) == (code, b"")
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_rows_10_and_30_what_was_said_before_the_end_is_kept(environment, llamachat, llamachat_command, sent, code):
+    command = llamachat_command("chat", "--session", "s", "Hi")
+    environment["SCRIPTED_ANSWERS"] = json.dumps([f"Begun{STUCK}"])
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.read(5) == b"Begun"
+        process.send_signal(sent)
+        process.communicate(timeout=30)
+    assert process.returncode == code
+    shown = llamachat("sessions", "show", "s").stdout
+    assert b"user:\nHi" in shown
+    if sent is signal.SIGTERM:
+        assert re.search(rb"assistant \(interrupted\):\nBegun", shown)
+
+
+def test_row_11_ctrl_c_stops_the_answer_and_twice_at_the_prompt_the_chat(terminal):
+    child = terminal("chat", "Hi", answers=(f"Begun{STUCK}",))
+    child.expect_exact("Begun")
+    child.sendintr()
+    child.expect_exact("interrupted")
+    child.expect(EDITING)
+    child.send("\x03")
+    child.expect_exact("Ctrl+C again")
+    child.expect(EDITING)
+    child.send("\x03")
+    child.expect(pexpect.EOF)
+    child.wait()
+    assert child.exitstatus == 0
+
+
 def test_row_12_a_closed_pipe_is_quiet(environment, llamachat_command):
     command = shlex.join(llamachat_command("run", "-p", "hi"))
     environment["SCRIPTED_ANSWERS"] = json.dumps(["x" * 100_000])
@@ -162,6 +190,17 @@ def test_row_16_a_dash_is_standard_input_and_data_joins_the_instruction(llamacha
     for arguments in (("-p", "Summarise:"), ("-p", "Summarise:", "-f", "-")):
         done = llamachat("tokenize", "--ids", "--no-bos", *arguments, stdin=b"text")
         assert bytes(map(int, done.stdout.split())) == b"Summarise:\n\ntext"
+
+
+def test_row_17_after_a_pipe_the_chat_goes_on_at_the_terminal(environment, llamachat_command):
+    line = f"echo piped | {shlex.join(llamachat_command('chat'))}"
+    own = {**environment, "TERM": "xterm-256color", "PROMPT_TOOLKIT_NO_CPR": "1"}
+    child = pexpect.spawn("bash", ["-c", line], env=own, encoding="utf-8", timeout=60)
+    for _ in range(2):
+        child.expect_exact("An answer.")
+        child.expect(EDITING)
+        child.send("typed\r")
+    child.close(force=True)
 
 
 @pytest.fixture
@@ -225,14 +264,49 @@ def test_row_23_models_and_chats_are_completed_with_what_they_are(llamachat, tmp
     assert llamachat("__complete", "sessions", "ta").stdout.startswith(b"taxes")
 
 
-def test_rows_24_and_35_the_manual_is_made_from_the_program():
+def test_rows_24_and_35_the_manual_and_the_man_page_are_made_from_the_program():
     tool = Path(__file__).parents[2] / "tools" / "make_cli_docs.py"
     subprocess.run([sys.executable, str(tool), "--check"], check=True, capture_output=True)
+    page = (tool.parents[1] / "docs" / "llamachat.1").read_text("utf-8")
+    assert page.startswith(".TH LLAMACHAT 1")
+    for named in (r"\fB\-c, \-\-ctx\-size N\fR", '.SH "EXIT CODES"', '.SH "LLAMACHAT RUN"'):
+        assert named in page
 
 
-def test_row_25_each_line_for_a_program_is_json(llamachat):
-    done = llamachat("run", "-p", "hi", "--output", "jsonl")
-    assert [json.loads(line)["event"] for line in done.stdout.splitlines()][-1] == "stop"
+def test_row_25_each_line_for_a_program_is_json_of_a_version(llamachat):
+    done = llamachat("run", "-p", "hi", "--output", "jsonl", "--echo")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [lines[0]["event"], lines[-1]["event"]] == ["prompt", "stop"]
+    assert {line["v"] for line in lines} == {1}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("run", "hi", "--output", "json"),
+        ("run", "hi", "--dry-run", "--output", "json"),
+        ("run", "hi", "--parallel", "2", "--output", "jsonl", "--dry-run"),
+        ("config", "show", "--output", "json"),
+        ("doctor", "--output", "json"),
+        ("prompts", "--output", "json"),
+        ("prompts", "summarize", "--output", "json"),
+        ("sessions", "--output", "json"),
+        ("sessions", "show", "1", "--output", "json"),
+        ("models", "--output", "json"),
+        ("show", "tiny", "--output", "json"),
+    ],
+)
+def test_row_25_every_object_for_a_program_has_a_version(llamachat, tmp_path, words):
+    tiny_gguf(tmp_path / "tiny.gguf")
+    with ChatStore(database_path()) as store:
+        store.create("tiny", "taxes")
+    done = llamachat(*words, LLAMACHAT_MODELS=str(tmp_path))
+    lines = done.stdout.splitlines() if "jsonl" in words or words[0] == "run" else [done.stdout]
+    found = []
+    for data in map(json.loads, lines):
+        found += data if isinstance(data, list) else [data]
+    assert found
+    assert {one["v"] for one in found} == {1}
 
 
 def test_row_26_a_run_in_a_pipe_says_nothing_but_its_answer(llamachat):
@@ -255,10 +329,46 @@ def test_row_27_consent_cannot_be_set_once_and_for_all(llamachat):
     assert b"LLAMACHAT_YES" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--no-input", "chat"), b"llamachat chat MESSAGE"),
+        (("chat", "--no-input"), b"llamachat chat MESSAGE"),
+        (("interactive", "--no-input"), b"llamachat run"),
+        (("config", "edit", "--no-input"), b"config.toml"),
+        (("sessions", "delete", "taxes", "--no-input"), b"--yes"),
+        (("models", "rm", "tiny", "--no-input"), b"--yes"),
+        (("run", "-m", "gemma3", "hi", "--no-input"), b"--yes"),
+        (("pull", "--no-input", "hf:a"), b"hf:owner/repository"),
+    ],
+)
+def test_row_28_without_input_nothing_is_asked(environment, tmp_path, words, told):
+    tiny_gguf(tmp_path / "tiny.gguf")
+    with ChatStore(database_path()) as store:
+        store.create("tiny", "taxes")
+    own = {**environment, "TERM": "xterm", "LLAMACHAT_MODELS": str(tmp_path), "COLUMNS": "200"}
+    assert told in on_terminal([sys.executable, "-m", "llamachat", *words], own)
+
+
 def test_row_29_what_takes_time_is_said_on_a_terminal(terminal):
     child = terminal("run", "-p", "hi", answers=(STUCK,))
     child.expect(r"\d+ %|tokens")
     child.sendintr()
+
+
+def test_row_31_two_at_once_keep_both_chats(environment, llamachat, llamachat_command):
+    environment["SCRIPTED_ANSWERS"] = json.dumps(["Said."])
+    at_once = [
+        subprocess.Popen(
+            llamachat_command("chat", "--session", name, "Hi"),
+            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    assert [process.communicate(timeout=60)[0] for process in at_once] == [b"Said.\n"] * 2
+    listed = llamachat("sessions").stdout
+    assert b"one" in listed
+    assert b"two" in listed
 
 
 def test_row_32_nothing_that_talks_to_a_network_is_loaded_for_a_local_model(environment, llamachat_command):

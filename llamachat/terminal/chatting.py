@@ -1,4 +1,4 @@
-"""What a chat is while it goes on: who speaks, what was said, and how an answer is asked for and kept."""
+"""What an open chat is: who speaks, what was said, and how an answer is asked for and kept."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -53,10 +53,10 @@ class Manner:
 
 @dataclass
 class Chat:
-    """A chat that goes on. open_model: loads another model by name; last: the last answer, prompt: what it answered,
+    """An open chat. open_model: loads another model by name; last: the last answer, prompt: what it answered,
     answered: the message that it is.
 
-    attached: names and texts that go before the next message. keeper: what is asked before it goes on in another chat.
+    attached: names and texts that go before the next message. keeper: what is asked before another chat is opened.
     aside: where the program's own words go, if not where the answers do. give_back: takes a message that was not
     answered; without it the message stays in the chat. draft: what the next input begins with.
     """
@@ -135,7 +135,7 @@ class Chat:
         self.speaker.output.write(f"{text}\n")
 
     def recall(self) -> None:
-        """Shows the end of the talk so far."""
+        """Shows the end of the chat so far."""
         path = self.conversation.path()
         if not path:
             others = len(self.conversation.store.tree_of(self.conversation.chat))
@@ -315,7 +315,7 @@ class Chat:
         self.last, self.prompt, self.answered = answer, prompt, kept.message
 
     def _use_tools(self) -> None:
-        """Runs what the last answer calls and lets the model go on with what that gave."""
+        """Runs what the last answer calls and lets the model continue with what that gave."""
         from llamachat.terminal.tools.using import MOST_ROUNDS
 
         for _ in range(MOST_ROUNDS):

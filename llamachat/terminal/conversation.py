@@ -1,6 +1,6 @@
 """A chat that is kept, and the tokens that a model reads of it.
 
-Each turn renders the whole talk; what the context already holds of it is not evaluated again. An answer that was
+Each turn renders the whole chat; what the context already holds of it is not evaluated again. An answer that was
 stopped stays as far as it came. Turns that the model has forgotten, because the context was full, stay in the chat:
 only the count of them grows, and a summary may stand before the first turn that it remembers.
 """
@@ -35,12 +35,12 @@ OF_THE_MESSAGES = ("forgotten", "summary")
 """Settings of a chat that speak of its messages."""
 
 CHARS = 16
-"""Of a token at most, over a whole talk."""
+"""Of a token at most, over a whole chat."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The tokens of a talk, after n_turns of its oldest turns were forgotten for them; whole: before that."""
+    """The tokens of a chat, after n_turns of its oldest turns were forgotten for them; whole: before that."""
 
     tokens: list[int]
     n_turns: int
@@ -49,7 +49,7 @@ class Fitted:
 
 @dataclass
 class Conversation:
-    """A chat of a store, read through a template. tools: what the template is told of them."""
+    """A chat of a store, read through a template. tools: their descriptions for the template."""
 
     tokenizer: "Tokenizer"
     template: ChatTemplate
@@ -66,7 +66,7 @@ class Conversation:
 
     @property
     def system(self) -> str | None:
-        """What the model was told before."""
+        """The system prompt."""
         return self.settings.get("system")
 
     def set(self, **settings: Any) -> None:
@@ -104,12 +104,12 @@ class Conversation:
 
     @property
     def head(self) -> int | None:
-        """The last message of the talk."""
+        """The last message of the chat."""
         path = self.path()
         return path[-1].id if path else None
 
     def messages(self, text: str | None = None) -> list[Message]:
-        """What a model reads: the system message, the talk from where it still remembers it, and `text` after it."""
+        """What a model reads: the system message, the chat from where it still remembers it, and `text` after it."""
         return self.between(self._first(), None, text)
 
     def between(self, first: int, last: int | None, text: str | None = None) -> list[Message]:
@@ -124,10 +124,10 @@ class Conversation:
         return [*self._told(), *said]
 
     def tokens(self, text: str | None = None) -> list[int]:
-        """The tokens of the talk, with `text` as the person's next message, up to where the answer begins.
+        """The tokens of the chat, with `text` as the person's next message, up to where the answer begins.
 
         Control tokens come from the template only: one that a person or the model has spelled out is text. The message
-        is not yet part of the talk: `ask` makes it so. Raises what `ChatTemplate.render` raises.
+        is not yet part of the chat: `ask` makes it so. Raises what `ChatTemplate.render` raises.
         """
         return self._tokens(self.messages(text))
 
@@ -144,13 +144,13 @@ class Conversation:
         return self._counted[1]
 
     def size(self, text: str, alone: bool) -> int:
-        """How many tokens a model would read of `text` as the next message, after the talk, or `alone`."""
+        """How many tokens a model would read of `text` as the next message, after the chat, or `alone`."""
         if not alone:
             return len(self.tokens(text))
         return len(self._tokens([*self._told(), {"role": "user", "content": text}]))
 
     def n_told(self, tokens: Sequence[int]) -> int:
-        """How many of the talk's first tokens come before all that is said in it. Raises as `tokens`."""
+        """How many of the chat's first tokens come before its first message. Raises as `tokens`."""
         known = (self.system, self.template, self.tools)
         if self._opening is None or self._opening[0] != known:
             one, other = (self._tokens([*self._told(), {"role": "user", "content": said}]) for said in "ab")
@@ -197,7 +197,7 @@ class Conversation:
         return found
 
     def remember(self, n_ctx: int) -> None:
-        """Takes back what a smaller context made it forget, where half of `n_ctx` holds all of the talk."""
+        """Takes back what a smaller context made it forget, where half of `n_ctx` holds all of the chat."""
         before = self.forgotten
         if not before or sum(len(message.content) for message in self.path()) > CHARS * n_ctx:
             return
@@ -221,7 +221,7 @@ class Conversation:
 
         @cache
         def after(n_turns: int) -> list[int] | None:
-            """None where the template refuses so short a talk."""
+            """None where the template refuses so short a chat."""
             self.settings["forgotten"] = borders[n_turns - 1]
             try:
                 return self.tokens(text)
@@ -264,7 +264,7 @@ class Conversation:
 
     @property
     def forgotten(self) -> int:
-        """So many of the first messages of the talk the model does not read any more."""
+        """So many of the first messages of the chat the model does not read any more."""
         return int(self.settings.get("forgotten") or 0)
 
     @property
@@ -273,7 +273,7 @@ class Conversation:
         return str(self.settings.get("summary") or "")
 
     def _first(self) -> int:
-        """Where the talk begins that is remembered."""
+        """Where the part of the chat begins that is remembered."""
         return self.forgotten if self.forgotten <= len(self.path()) else 0
 
     def _told(self) -> list[Message]:
@@ -283,8 +283,8 @@ class Conversation:
         return chat_tokens(self.tokenizer, self.template, messages, self.tools or None)
 
     def _too_long(self, n_tokens: int, n_ctx: int, forget: bool) -> str:
-        told = " and what the model was told before" if self.system is not None else ""
-        subject = f"the message{told} has" if forget else "the talk has"
+        told = " and the system prompt" if self.system is not None else ""
+        subject = f"the message{told} has" if forget else "the chat has"
         advice = "shorten it" if forget else "take turns back (/undo), begin a new chat (/new)"
         larger = "or use a larger context (--ctx-size)"
         return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, {larger}"

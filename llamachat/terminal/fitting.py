@@ -1,6 +1,6 @@
-"""A talk in a context that is too small for it: turns are forgotten, put into a few sentences, or nothing is asked.
+"""A chat in a context that is too small for it: turns are forgotten, put into a few sentences, or nothing is asked.
 
-Whatever is done is said. What the model was told before stays, also where an answer outgrows the context.
+Whatever is done is said. The system prompt stays, also where an answer outgrows the context.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def room_of_summary(n_ctx: int) -> int:
 
 
 def fitted(chat: "Chat", text: str | None, begun: Begun | None = None) -> list[int]:
-    """The tokens of the talk with `text` as the next message, made to fit the context, which is said.
+    """The tokens of the chat with `text` as the next message, made to fit the context, which is said.
 
     What the context holds of it already is spelled as there. begun: the tokens after them that it may hold, too.
     Raises ContextFull where the message alone is too long, and where nothing may be forgotten; Cancelled where a person
@@ -91,7 +91,7 @@ def _summarized(chat: "Chat", before: int, turns: str) -> bool:
 def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
     """The turns that the model remembers, up to the message at `last`, in its own words; "" for none.
 
-    The prompt begins as the talk did, so that little of it is evaluated. Turns that leave no room are left out.
+    The prompt begins as the chat did, so that little of it is evaluated. Turns that leave no room are left out.
     """
     context, room = speaker.context, room_of_summary(speaker.context.n_ctx)
     tokens: list[int] = []
@@ -112,7 +112,7 @@ def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
 
 
 def options_of(chat: "Chat", tokens: list[int]) -> GenerationOptions:
-    """How an answer is made: where it outgrows the context, what the model was told stays, or it ends."""
+    """How an answer is made: where it outgrows the context, the system prompt stays, or it ends."""
     options = chat.speaker.options
     if chat.tools is not None:
         options = chat.tools.begun(options, chat.tokenizer, tokens)
@@ -120,7 +120,7 @@ def options_of(chat: "Chat", tokens: list[int]) -> GenerationOptions:
         return options
     if chat.manner.on_full == "stop":
         return replace(options, n_keep=None)
-    with suppress(LlamaChatError):  # a template that refuses so short a talk says nothing of this one
+    with suppress(LlamaChatError):  # a template that refuses so short a chat says nothing of this one
         n_told = chat.conversation.n_told(tokens) - chat.tokenizer.add_bos
         return replace(options, n_keep=max(options.n_keep, n_told))
     return options

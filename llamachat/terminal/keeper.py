@@ -1,4 +1,4 @@
-"""From chat to chat: each is this program's alone while it is open, and goes on at once with what was computed."""
+"""From chat to chat: each is this program's alone while it is open, and continues at once with what was computed."""
 
 from collections.abc import Callable
 
@@ -92,7 +92,7 @@ class Keeper:
         said = f"another llamachat{f' (process {lock.holder})' if lock.holder else ''} is in this chat"
         wanted = self._decide(said, nothing)
         if wanted == FORK:
-            note(f"{said}: this one goes on in a copy")
+            note(f"{said}: this one continues in a copy")
             made = self._store.fork(chat)
             self._copied[made] = chat
             return self._opened(made, nothing)

@@ -1,4 +1,4 @@
-"""While the person types, the model reads what is certain to stand before the next message.
+"""While the person types, the model reads what will stand before the next message in any case.
 
 Then an answer waits for the message alone, also after the first one, and where a template takes earlier thoughts away.
 """

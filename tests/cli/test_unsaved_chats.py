@@ -175,7 +175,7 @@ def test_in_a_pipe_a_chat_that_is_open_elsewhere_goes_on_in_a_copy(llamachat, sh
         assert lock.take()
         done = llamachat("chat", "--session", "shared", stdin=b"mine")
         assert (done.returncode, done.stdout) == (0, b"An answer.\n")
-        assert b"goes on in a copy" in done.stderr
+        assert b"continues in a copy" in done.stderr
         unsaved = llamachat("chat", "--session", "shared", "--if-open", "read-only", stdin=b"mine")
         assert (unsaved.returncode, unsaved.stdout) == (0, b"An answer.\n")
         refused = llamachat("chat", "--session", "shared", "--if-open", "quit", stdin=b"mine")

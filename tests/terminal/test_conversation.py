@@ -123,7 +123,7 @@ def test_a_message_that_does_not_fit_alone_is_refused_and_nothing_forgotten():
 def test_where_nothing_may_be_forgotten_a_full_context_is_refused_with_the_numbers():
     talk = conversation()
     turns(talk, 10)
-    with pytest.raises(ContextFull, match=r"the talk has \d+ tokens, but the context holds 400"):
+    with pytest.raises(ContextFull, match=r"the chat has \d+ tokens, but the context holds 400"):
         talk.fitting("Hello", 400, forget=False)
     assert talk.forgotten == 0
 

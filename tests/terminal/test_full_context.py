@@ -106,7 +106,7 @@ def test_where_nothing_may_be_forgotten_the_chat_stops_with_the_numbers(make):
     for number in range(4):
         chat.ask(f"question {number}")
     before = talk(chat)
-    with pytest.raises(ContextFull, match=r"the talk has \d+ tokens, but the context holds 200"):
+    with pytest.raises(ContextFull, match=r"the chat has \d+ tokens, but the context holds 200"):
         chat.ask("x" * 100)
     assert talk(chat) == before
 

@@ -79,7 +79,7 @@ def test_a_chat_that_another_program_is_in_goes_on_in_a_copy(store, slept, capsy
         assert other.take()
         chat = opened(store, first)
         run_command(f"/load {second}", chat)
-    assert "goes on in a copy" in capsys.readouterr().err
+    assert "continues in a copy" in capsys.readouterr().err
     assert chat.conversation.chat not in (first, second)
     assert chat.conversation.messages() == [{"role": "user", "content": "two"}]
 

@@ -1,4 +1,4 @@
-"""Commands about the chats that are kept: list, go on with another, name, fork, write to a file."""
+"""Commands about the chats that are kept: list, open another, name, fork, write to a file."""
 
 from typing import TYPE_CHECKING
 
@@ -104,9 +104,9 @@ def _exports(_chat: "Chat", text: str) -> list[tuple[str, str]]:
 
 COMMANDS = (
     Command("/sessions", "[WORDS]", "the last chats, or those with these words", saying(_sessions)),
-    Command("/load", "CHAT", "go on with another chat", doing(_load), _chats),
+    Command("/load", "CHAT", "open another chat", doing(_load), _chats),
     Command("/save", "NAME", "give this chat a name", saying(_save)),
-    Command("/fork", "[NAME]", "go on in a copy of this chat", saying(_fork)),
+    Command("/fork", "[NAME]", "continue in a copy of this chat", saying(_fork)),
     Command(
         "/export",
         "FILE [FORMAT] [--yes]",

@@ -1,4 +1,4 @@
-"""Commands that change the talk: another answer, one turn less, a message anew, a new chat."""
+"""Commands that change the chat: another answer, one turn less, a message anew, a new chat."""
 
 from typing import TYPE_CHECKING
 

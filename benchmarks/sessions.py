@@ -2,7 +2,8 @@
 
     python benchmarks/sessions.py --chats 10000 --messages 500000
 
-Words are as frequent as in natural texts (the n-th has 1/n of the first one's share). Each command is a process of its
+Words are as frequent as in natural texts (the n-th has 1/n of the first one's share); with --script han they are
+characters without blanks between them. Each command is a process of its
 own, timed from its start; with --keep FOLDER the database stays there and is used again.
 """
 
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from llamachat.engine.measure import processor_name
@@ -27,19 +29,29 @@ SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in ("a", "e", "i", "o", "u", 
 N_WORDS, LENGTH = 50_000, 15
 
 
-def vocabulary(chance: random.Random) -> list[str]:
+SEARCHED = {
+    "latin": (("a frequent word", "ba"), ("two words", "nan dister"), ("a beginning", "mist*"), ("a short one", "b*")),
+    "han": (("a frequent character", "\u4e00"), ("two characters", "\u4e01\u4e03"), ("a seldom word", "\u4f00\u4e10"),
+            ("two words", "\u4e02\u4e04 \u4e05")),
+}  # fmt: skip
+"""What is looked for, by script."""
+
+
+def vocabulary(chance: random.Random, script: str) -> list[str]:
     """Words that could be some."""
+    if script == "han":
+        return [chr(0x4E00 + number) for number in range(6000)]
     found: dict[str, None] = {}
     while len(found) < N_WORDS:
         found["".join(chance.choices(SYLLABLES, k=chance.randint(1, 4)))] = None
     return list(found)
 
 
-def fill(path: Path, n_chats: int, n_messages: int) -> None:
+def fill(path: Path, n_chats: int, n_messages: int, script: str) -> None:
     """A database with so many chats, which have so many messages together."""
     chance = random.Random(1)
-    words = vocabulary(chance)
-    weights = [1 / n for n in range(1, N_WORDS + 1)]
+    words, blank = vocabulary(chance, script), "" if script == "han" else " "
+    weights = [1 / n for n in range(1, len(words) + 1)]
     said = chance.choices(words, weights, k=1_000_000)
     with ChatStore(path) as store:
         store._connection.execute("PRAGMA synchronous = OFF")
@@ -47,7 +59,7 @@ def fill(path: Path, n_chats: int, n_messages: int) -> None:
             n = n_messages // n_chats
             starts = [chance.randrange(len(said) - LENGTH) for _ in range(n)]
             messages = tuple(
-                StoredMessage(i + 1, i or None, ("user", "assistant")[i % 2], " ".join(said[at : at + LENGTH]))
+                StoredMessage(i + 1, i or None, ("user", "assistant")[i % 2], blank.join(said[at : at + LENGTH]))
                 for i, at in enumerate(starts)
             )
             store.keep(WholeChat(messages, n, f"chat-{number}", "benchmark"))
@@ -76,13 +88,14 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=500_000, help="messages of all chats together [500000]")
     parser.add_argument("-m", "--model", default="smollm2", help="who answers in a chat that goes on [smollm2]")
     parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
+    parser.add_argument("--script", choices=("latin", "han"), default="latin", help="of the messages [latin]")
     parser.add_argument("--keep", type=Path, help="where the database stays")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["LLAMACHAT_DATA"] = str(chosen.keep or folder)
         path = database_path()
         if not path.exists():
-            fill(path, chosen.chats, chosen.messages)
+            fill(path, chosen.chats, chosen.messages, chosen.script)
         size = path.stat().st_size / 1e6
         print(f"{chosen.chats} chats, {chosen.messages} messages, {size:.0f} MB, {processor_name()}")
         go_on = command("chat", "-m", chosen.model, "--session", "chat-77", "-n", "1", "--temp", "0", typed="Yes?")
@@ -90,9 +103,7 @@ def main() -> None:
         for name, do in (
             ("list, the last 30", command("sessions", "list")),
             ("list, all", command("sessions", "list", "--all")),
-            ("search a frequent word", command("sessions", "search", "ba")),
-            ("search two words", command("sessions", "search", "nan dister")),
-            ("search a beginning", command("sessions", "search", "mister*")),
+            *((f"search {name}", command("sessions", "search", word)) for name, word in SEARCHED[chosen.script]),
             ("show", command("sessions", "show", "chat-77")),
             ("go on, to the end of an answer", go_on),
         ):
@@ -101,9 +112,10 @@ def main() -> None:
             for name, do in (
                 ("in the process: latest(30)", lambda: store.latest(30)),
                 ("in the process: latest()", store.latest),
-                ("in the process: search('ba')", lambda: store.search("ba")),
-                ("in the process: search('b*')", lambda: store.search("b*")),
-                ("in the process: search('mist*')", lambda: store.search("mist*")),
+                *(
+                    (f"in the process: search {name}", partial(store.search, word))
+                    for name, word in SEARCHED[chosen.script]
+                ),
                 ("in the process: path_of(777)", lambda: store.path_of(777)),
                 ("in the process: find('chat-77')", lambda: store.find("chat-77")),
             ):

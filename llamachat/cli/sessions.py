@@ -63,8 +63,9 @@ def sessions(
     if action not in ("list", "gc") and not wanted:
         raise UsageError(_missing(action))
     from llamachat.session.chats import ChatStore
+    from llamachat.terminal.output import note
 
-    with ChatStore(database_path()) as store:
+    with ChatStore(database_path(), note) as store:
         if action == "list":
             _list(store, everything, output)
         elif action == "delete":

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 from llamachat.errors import UsageError
 from llamachat.session.database import (
     NEEDED,
+    Say,
     StoreUnavailable,
     change_without_room,
     index_anew,
@@ -61,11 +62,11 @@ WITH RECURSIVE path(id, parent, depth) AS (
 class ChatStore:
     """The chats of a database. Every method is one transaction; all raise StoreUnavailable."""
 
-    def __init__(self, path: Path | None) -> None:
-        """`path` None: nothing is kept."""
+    def __init__(self, path: Path | None, say: Say = lambda _: None) -> None:
+        """`path` None: nothing is kept. say: is told what takes a while."""
         self.is_kept = path is not None
         self.path = path or Path(":memory:")
-        self._connection = open_database(path) if path is not None else memory_database()
+        self._connection = open_database(path, say) if path is not None else memory_database()
 
     def __enter__(self) -> Self:
         return self

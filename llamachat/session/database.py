@@ -90,6 +90,9 @@ NEEDED = 128 << 10
 """Bytes on the disk without which no change can be made: the log, its index, and a page or two."""
 
 
+LARGE = 20_000_000
+"""Bytes of a database from which an update of it takes seconds."""
+
 LARGEST_IN_MEMORY = 500_000_000
 """Bytes of a database that is written anew in memory, where there is no room on the disk."""
 
@@ -100,18 +103,23 @@ FAULTS = (OSError, sqlite3.Error, UnicodeDecodeError)
 """What a disk and SQLite raise; the last one where SQLite's own message has the bytes of a damaged file in it."""
 
 
+Say = Callable[[str], None]
+
+
 class StoreUnavailable(LlamaChatError):
     """The database cannot be read or written, with the reason."""
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+def open_database(path: Path, say: Say = lambda _: None) -> sqlite3.Connection:
     """The database in autocommit mode, made or migrated where that is due; an older one is copied before.
+
+    say: is told that it takes a while, where it does.
 
     One that cannot be written is opened for reading. Raises StoreUnavailable for one that is newer than this program,
     damaged, or neither to be written nor to be read.
     """
     try:
-        return _writable(path)
+        return _writable(path, say)
     except FAULTS as error:
         oldest = 1 if _is_of_disk(error) else len(MIGRATIONS)
         reading = None if _is_busy(error) else _readable(path, oldest)
@@ -120,7 +128,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         return reading
 
 
-def _writable(path: Path) -> sqlite3.Connection:
+def _writable(path: Path, say: Say) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None, check_same_thread=False)
@@ -129,7 +137,7 @@ def _writable(path: Path) -> sqlite3.Connection:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         _log_ahead(connection)
-        _migrate(connection, path)
+        _migrate(connection, path, say)
     except BaseException:
         connection.close()
         raise
@@ -187,7 +195,7 @@ def memory_database() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     _read_anything(connection)
     connection.execute("PRAGMA foreign_keys = ON")
-    _migrate(connection, Path(":memory:"))
+    _migrate(connection, Path(":memory:"), lambda _: None)
     return connection
 
 
@@ -247,12 +255,14 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, say: Say) -> None:
     found = version_of(connection)
     _refuse_newer(found, path)
     if found == len(MIGRATIONS):
         return
     if found:
+        if path.stat().st_size > LARGE:
+            say(f"{path}: the chats of an earlier version are updated once, which may take a minute ...")
         _copy(connection, path.with_name(f"{path.name}{COPY}{found}"))
     connection.create_function("spaced_text", 1, spaced, deterministic=True)
     with transaction(connection):

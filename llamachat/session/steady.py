@@ -26,7 +26,7 @@ class SteadyStore(ChatStore):
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        super().__init__(path)
+        super().__init__(path, say)
         self._say = say
         self._loose: sqlite3.Connection | None = None
         self._detached: set[int] = set()

@@ -78,9 +78,12 @@ def old_database(path):
     connection.close()
 
 
-def test_an_older_database_finds_them_after_the_update(path):
+def test_an_older_database_finds_them_after_the_update(path, monkeypatch):
     old_database(path)
-    with ChatStore(path) as store:
+    said = []
+    monkeypatch.setattr(database, "LARGE", 1000)
+    with ChatStore(path, said.append) as store:
+        assert len(said) == 1
         for wanted, where in FOUND:
             assert [hit.excerpt for hit in store.search(wanted)] == [TEXTS[place] for place in where], wanted
         store._connection.execute("INSERT INTO words(words, rank) VALUES ('integrity-check', 1)")
@@ -90,7 +93,7 @@ def test_an_older_database_finds_them_after_the_update(path):
 def test_an_older_database_that_cannot_be_written_is_read_as_it_is(path, monkeypatch):
     old_database(path)
 
-    def refuse(_path):
+    def refuse(*_):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(database, "_writable", refuse)

@@ -4,8 +4,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from scripted import ScriptedContext
+from scripted import ScriptedModel
 
+from llamachat.engine.generate import GenerationOptions
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import database_path, locks_folder
@@ -16,6 +17,8 @@ from llamachat.terminal.commands import run_command
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
+from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.status import Status
 
 
 @pytest.fixture
@@ -41,10 +44,11 @@ def chat_with(store: ChatStore, text: str | None = None) -> int:
 
 
 def opened(store: ChatStore, number: int) -> Chat:
-    anything: Any = SimpleNamespace(output=Output(), context=ScriptedContext([], 100))
+    model: Any = ScriptedModel([])
+    speaker = Speaker(model, model.context(100), GenerationOptions(), Output(), Status())
     keeper = Keeper(store, 1 << 20)
-    talk = Conversation(anything, ChatTemplate(None), store, keeper.take(number))
-    return Chat(anything, talk, keeper=keeper)
+    talk = Conversation(model.tokenizer, ChatTemplate(None), store, keeper.take(number))
+    return Chat(speaker, talk, keeper=keeper)
 
 
 def is_free(number: int) -> bool:

@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakKeyDictionary
 
+from llamachat.engine.panics import without_backtraces
 from llamachat.errors import GrammarError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ PLAIN = {
 }
 """What llguidance says in its own terms, and what it means."""
 
+LONGEST_TOKEN = 1000
 STEP_FUEL, STEP_ITEMS = 2_000_000, 200_000
 """What llguidance may do for one token, in its own units: 0.1 s at most. Its defaults (a tenth, a fourth) end an answer
 where a grammar that could be built is merely slow.
@@ -58,13 +60,16 @@ class VocabularyBytes(Protocol):
 
 
 class _Tokens:
-    """The fields that LLTokenizer reads. Tokens without bytes (control tokens) are never admitted as text."""
+    """The fields that LLTokenizer reads. Tokens without bytes (control tokens), or with more than llguidance's tree has
+    room for, are never admitted as text.
+    """
 
     is_tokenizer_wrapper = True
     bos_token_id = None
 
     def __init__(self, vocabulary: VocabularyBytes) -> None:
-        self.tokens = [vocabulary.piece_bytes(token) for token in range(vocabulary.n_vocab)]
+        pieces = (vocabulary.piece_bytes(token) for token in range(vocabulary.n_vocab))
+        self.tokens = [piece if len(piece) <= LONGEST_TOKEN else b"" for piece in pieces]
         self.special_token_ids: list[int] = []
         for end in vocabulary.eog:
             self.tokens[end] = b""
@@ -155,7 +160,8 @@ def compiled(tokens: LLTokenizer, grammar: str, what: str, error: Callable[[str]
 def guarded(what: str, error: Callable[[str], Exception] = GrammarError) -> Iterator[None]:
     """Turns whatever llguidance raises, its panics too, into `error`, whose text begins with `what`."""
     try:
-        yield
+        with without_backtraces():
+            yield
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as raised:

@@ -26,11 +26,13 @@ def _printable_bytes() -> dict[str, int]:
 
 
 BYTE_OF = _printable_bytes()
+LONGEST_SHOWN = 256
+"""Characters of a token that are told with each of its characters that is no byte: the product is memory."""
 
 
 def _unknown_byte(character: str, text: str) -> bytes:
     raw = character.encode(errors="replace")
-    return b"[UNK_BYTE_0x" + raw.hex().encode() + text.encode(errors="replace") + b"]"
+    return b"[UNK_BYTE_0x" + raw.hex().encode() + text[:LONGEST_SHOWN].encode(errors="replace") + b"]"
 
 
 class BytePairs(Family):

@@ -58,6 +58,11 @@ class RemoteProgram:
         found: list[str] = json.loads(self._ask("literals"))
         return found
 
+    def keys(self) -> list[str]:
+        """See Program."""
+        found: list[str] = json.loads(self._ask("keys"))
+        return found
+
     def names(self) -> list[str]:
         """See Program."""
         found: list[str] = json.loads(self._ask("names"))

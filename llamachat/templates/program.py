@@ -37,6 +37,10 @@ class Program(Protocol):
         """The template's string constants: what it may look for in a text."""
         ...
 
+    def keys(self) -> list[str]:
+        """The names that it looks up in what it is given (`message.content`), but for those in `literals`."""
+        ...
+
     def names(self) -> list[str]:
         """What it asks for from outside."""
         ...
@@ -88,6 +92,13 @@ class LocalProgram:
         with _as_fault(reading=True):
             constants = self.environment.parse(self.source).find_all(nodes.Const)
             return [node.value for node in constants if isinstance(node.value, str)]
+
+    def keys(self) -> list[str]:
+        """See Program."""
+        from jinja2 import nodes
+
+        with _as_fault(reading=True):
+            return sorted({node.attr for node in self.environment.parse(self.source).find_all(nodes.Getattr)})
 
     def names(self) -> list[str]:
         """See Program."""

@@ -2,9 +2,10 @@
 
 A template is a program: it may trim, split or drop what it is given, so a person's text cannot be found afterwards by
 searching (`user` occurs in any chat). Instead the conversation is rendered a second time with every character of it
-replaced by one of Unicode's private planes, at its own code point plus a constant. White space and what JSON escapes
-stay, so that trimming and `tojson` do the same. If the result, moved back, is the first rendering, then every moved
-character in it is a person's, exactly.
+replaced by another one: Chinese ones that occur nowhere in it, in the order of the characters that they stand for.
+White space, quotes and what is not printed stay, so that trimming, JSON and Python's notation do the same. The same
+text is replaced alike wherever it stands, as a key or as a value, so that what is looked up in the data is found. If
+the result, put back, is the first rendering, then every replaced character in it is a person's, exactly.
 
 A template that looks into the text (`'</think>' in message.content`) would render something else; then those of its
 string literals that occur in the text are left as they are, and count as a person's wherever they appear.
@@ -12,126 +13,187 @@ string literals that occur in the text are left as they are, and count as a pers
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from llamachat.errors import LlamaChatError
+from llamachat.templates.places import Rewriting, texts_of
 
-SHIFT = 0xF0000
-"""Planes 0 and 1 (all that special tokens are written in, and emoji) are moved to planes 15 and 16."""
+STAND_INS = range(0x20000, 0x2A6E0)
+"""Characters that are printed, are neither white space nor cased, and occur in few texts: CJK extension B."""
 
-STRUCTURAL = frozenset({"role", "type", "id", "tool_call_id"})
-"""Keys whose values steer a template instead of being printed as text."""
-
-NEUTRAL = r"[\s\"\\\x00-\x1f\x7f\U00020000-\U000EFFFF]"
-"""Characters that are not moved."""
+NEUTRAL = frozenset("\"'\\")
+"""Printed characters that are not replaced: what JSON and Python escape."""
 
 MAX_LITERALS = 64
+MAX_SINGLE = 4
+"""So many literals are tried alone first: what is kept is sorted elsewhere than what is replaced."""
+
+Order = Callable[[str], tuple[str, str]]
+ORDERS: tuple[Order, ...] = (lambda char: (char.lower(), char), lambda char: (char, char))
+"""How templates sort: with capital letters beside the small ones, or by code point."""
 
 Parts = list[tuple[str, bool]]
 """Texts that joined are the rendering; True marks the template's own."""
 
 
-class _Moved(dict[int, int]):
-    """A table for `str.translate`, filled as it is used."""
+@dataclass(frozen=True)
+class Source:
+    """What is known of a template. render: from a conversation (nested dicts and lists) to text. literals: its own
+    strings; names: what it looks up; special_texts: the texts of the tokenizer's control tokens.
+    """
 
-    def __missing__(self, code: int) -> int:
-        fixed = code >= 2 * 0x10000 or re.fullmatch(NEUTRAL, chr(code)) is not None
-        self[code] = code if fixed else code + SHIFT
-        return self[code]
+    render: Callable[[Any], str]
+    literals: Iterable[str] = ()
+    names: frozenset[str] = frozenset()
+    special_texts: Iterable[str] = ()
 
 
-_MOVED = _Moved()
-_MOVED_BACK = re.compile("[\U000f0000-\U0010ffff]")
+@dataclass(frozen=True)
+class _StandIns:
+    """Characters and what stands for them."""
+
+    table: dict[int, int]
+
+    @classmethod
+    def for_texts(cls, texts: Sequence[str], plain: str, order: Order) -> "_StandIns | None":
+        """For all characters of the texts that can be replaced; None where there are not enough that occur nowhere.
+
+        They follow one another as the characters do in an order, so that what a template sorts is sorted alike.
+        """
+        used = set().union(*texts)
+        taken = {ord(char) for char in used | set(plain) if ord(char) >= STAND_INS.start}
+        wanted = [ord(char) for char in sorted(used, key=order) if _is_replaced(char)]
+        free = [code for code in STAND_INS if code not in taken] if taken else STAND_INS
+        return cls(dict(zip(wanted, free, strict=False))) if len(wanted) <= len(free) else None
+
+    @property
+    def unit(self) -> str:
+        """A pattern of one of them."""
+        codes = sorted(self.table.values())
+        if not codes:
+            return "(?!)"
+        if codes[-1] - codes[0] == len(codes) - 1:
+            return f"[{chr(codes[0])}-{chr(codes[-1])}]"
+        return f"[{''.join(map(chr, codes))}]"
+
+    def put_back(self, text: str) -> str:
+        """The text with the characters that they stand for."""
+        return text.translate({stand_in: code for code, stand_in in self.table.items()})
 
 
-def split_by_origin(
-    render: Callable[[Any], str], conversation: Any, literals: Iterable[str], special_texts: Iterable[str]
-) -> Parts:
+def split_by_origin(source: Source, conversation: Mapping[str, Any]) -> Parts:
     """The rendering of `conversation` in parts, each a person's text (False) or the template's (True).
 
-    render: from a conversation (nested dicts and lists; every string in it but roles and types is a person's) to text.
-    literals: the template's own strings. special_texts: needed only for templates that change what they print (upper
-    case, say); of those every special text that occurs in the conversation counts as a person's wherever it appears,
-    and without special_texts everything does. Raises what `render` raises.
+    Every string in the conversation but roles, types and the keys that a template looks up is a person's. Where no
+    character can be followed (templates that change what they print: upper case, say) every special text that occurs
+    in the conversation counts as a person's wherever it appears, and without special texts everything does.
+    Raises what `render` raises.
     """
-    plain = render(conversation)
-    texts = list(_texts(conversation))
-    looked_for = [one for one in dict.fromkeys(literals) if re.sub(NEUTRAL, "", one) and any(one in t for t in texts)]
-    marking = _least_kept(render, conversation, plain, looked_for[:MAX_LITERALS])
-    if marking is None:
-        return _by_special_text(plain, texts, list(special_texts))
-    marked, kept = marking
-    unit = "|".join(["[\U000f0000-\U0010ffff]", *map(re.escape, sorted(kept, key=len, reverse=True))])
-    return _parts(plain, re.finditer(f"(?:{unit})(?:{NEUTRAL}*(?:{unit}))*", marked))
-
-
-def _least_kept(
-    render: Callable[[Any], str], conversation: Any, plain: str, looked_for: Sequence[str]
-) -> tuple[str, list[str]] | None:
-    """A rendering of the moved conversation that agrees with `plain`, and the few literals it took; or None."""
-    for kept in ([], list(looked_for)):
-        marked = _marked(render, conversation, kept, plain)
-        if marked is not None:
+    plain = source.render(conversation)
+    special_texts = list(source.special_texts)
+    marking = _Marking(source, conversation, plain)
+    for followed in (tuple(conversation), ("messages",)):
+        rest = {key: value for key, value in conversation.items() if key not in followed and value}
+        if rest and not special_texts:
             break
-    else:
-        return None
-    for literal in tuple(kept):
-        fewer = [one for one in kept if one != literal]
-        attempt = _marked(render, conversation, fewer, plain)
-        if attempt is not None:
-            marked, kept = attempt, fewer
-    return marked, kept
-
-
-def _marked(render: Callable[[Any], str], conversation: Any, kept: Sequence[str], plain: str) -> str | None:
-    try:
-        marked = render(_moved(conversation, kept))
-    except LlamaChatError:
-        return None
-    return marked if _MOVED_BACK.sub(lambda match: chr(ord(match[0]) - SHIFT), marked) == plain else None
-
-
-def _moved(value: Any, kept: Sequence[str]) -> Any:
-    """`value` with the characters of its texts moved, except within `kept` literals."""
-    if isinstance(value, str):
-        if not kept:
-            return value.translate(_MOVED)
-        pieces = re.split(f"({'|'.join(map(re.escape, sorted(kept, key=len, reverse=True)))})", value)
-        return "".join(piece if index % 2 else piece.translate(_MOVED) for index, piece in enumerate(pieces))
-    if isinstance(value, Mapping):
-        return {key: item if key in STRUCTURAL else _moved(item, kept) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_moved(item, kept) for item in value]
-    return value
-
-
-def _texts(value: Any) -> Iterable[str]:
-    """Every text of `value` that `_moved` would move."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, item in value.items():
-            if key not in STRUCTURAL:
-                yield from _texts(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _texts(item)
-
-
-def _by_special_text(plain: str, texts: Sequence[str], special_texts: Sequence[str]) -> Parts:
-    """The way for templates that change what they print, where no character can be followed."""
+        found = marking.spans(followed)
+        if found is None:
+            continue
+        typed = _typed(texts_of(rest, source.names), special_texts)
+        return _parts(plain, sorted([*found, *_spans(typed, plain)]))
     if not special_texts:
         return [(plain, False)] if plain else []
+    return _parts(plain, _spans(_typed(texts_of(conversation, source.names), special_texts), plain))
+
+
+class _Marking:
+    """Renderings of one conversation with stand-ins."""
+
+    def __init__(self, source: Source, conversation: Mapping[str, Any], plain: str) -> None:
+        self._source, self._conversation, self._plain = source, conversation, plain
+
+    def spans(self, followed: Sequence[str]) -> list[tuple[int, int]] | None:
+        """Where the rendering has characters of these parts of the conversation; None where that cannot be said."""
+        given = {key: self._conversation[key] for key in followed}
+        texts = texts_of(given, self._source.names)
+        whole = set(texts)
+        looked_for = [one for one in dict.fromkeys(self._source.literals)
+                      if any(map(_is_replaced, one)) and any(one in text for text in whole)]  # fmt: skip
+        looked_for += sorted((self._source.names & whole).difference(looked_for))
+        looked_for.sort(key=lambda one: one not in whole)
+        orders = [_StandIns.for_texts(texts, self._plain, order) for order in ORDERS]
+        found = self._least_kept(given, [one for one in orders if one is not None], looked_for[:MAX_LITERALS])
+        if found is None:
+            return None
+        marked, kept, stand_ins = found
+        unit = "|".join([stand_ins.unit, *map(re.escape, sorted(kept, key=len, reverse=True))])
+        between = re.escape("".join(sorted(char for char in set().union(*texts) if not _is_replaced(char))))
+        return [match.span() for match in re.finditer(f"(?:{unit})(?:[\\s\"'\\\\{between}]*(?:{unit}))*", marked)]
+
+    def _least_kept(
+        self, given: Mapping[str, Any], orders: Sequence[_StandIns], looked_for: Sequence[str]
+    ) -> tuple[str, list[str], _StandIns] | None:
+        """A marked rendering that agrees with the plain one, the few literals it took, and the stand-ins; or None."""
+        single = [[one] for one in looked_for[:MAX_SINGLE]]
+        tried = [[], *single, *([list(looked_for)] if len(looked_for) > 1 else [])]
+        for kept, stand_ins in product(tried, orders):
+            marked = self._marked(given, stand_ins, kept)
+            if marked is not None:
+                break
+        else:
+            return None
+        size = len(kept)
+        while size := size // 2 if size > 1 else 0:  # halves, quarters ... are left out
+            for start in reversed(range(0, len(kept), size)):
+                fewer = kept[:start] + kept[start + size :]
+                attempt = self._marked(given, stand_ins, fewer)
+                if attempt is not None:
+                    marked, kept = attempt, fewer
+        return marked, kept, stand_ins
+
+    def _marked(self, given: Mapping[str, Any], stand_ins: _StandIns, kept: Sequence[str]) -> str | None:
+        rewriting = Rewriting(_replacing(stand_ins.table, kept), self._source.names)
+        try:
+            marked = self._source.render({**self._conversation, **rewriting.parts(given)})
+        except LlamaChatError:
+            return None
+        return marked if stand_ins.put_back(marked) == self._plain else None
+
+
+def _replacing(table: dict[int, int], kept: Sequence[str]) -> Callable[[str], str]:
+    """What becomes of a text, where the `kept` literals stay."""
+    if not kept:
+        return lambda text: text.translate(table)
+    pattern = re.compile(f"({'|'.join(map(re.escape, sorted(kept, key=len, reverse=True)))})")
+    return lambda text: "".join(
+        piece if index % 2 else piece.translate(table) for index, piece in enumerate(pattern.split(text))
+    )
+
+
+def _is_replaced(char: str) -> bool:
+    return char.isprintable() and not char.isspace() and char not in NEUTRAL
+
+
+def _typed(texts: Iterable[str], special_texts: Sequence[str]) -> list[str]:
+    """The special texts that occur in texts, in capital letters or not, and where texts are joined."""
+    texts = list(texts)
     given = "".join(texts).casefold() + "".join(text.strip() for text in texts).casefold()
-    typed = sorted((one for one in special_texts if one and one.casefold() in given), key=len, reverse=True)
-    return _parts(plain, re.finditer("|".join(map(re.escape, typed)), plain) if typed else ())
+    return [one for one in special_texts if one and one.casefold() in given]
 
 
-def _parts(plain: str, persons: Iterable[re.Match[str]]) -> Parts:
+def _spans(typed: Sequence[str], plain: str) -> list[tuple[int, int]]:
+    """Where these texts stand in a rendering."""
+    pattern = "|".join(map(re.escape, sorted(typed, key=len, reverse=True)))
+    return [match.span() for match in re.finditer(pattern, plain)] if typed else []
+
+
+def _parts(plain: str, persons: Iterable[tuple[int, int]]) -> Parts:
     parts: Parts = []
     end = 0
-    for match in persons:
-        parts += [(plain[end : match.start()], True), (plain[match.start() : match.end()], False)]
-        end = match.end()
+    for start, stop in persons:
+        parts += [(plain[end : max(start, end)], True), (plain[max(start, end) : max(stop, end)], False)]
+        end = max(stop, end)
     parts.append((plain[end:], True))
     return [part for part in parts if part[0]]

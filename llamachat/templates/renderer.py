@@ -17,7 +17,7 @@ from llamachat.templates.faults import TemplateFault
 from llamachat.templates.given import given
 from llamachat.templates.named import builtin_template, end_text, known_name
 from llamachat.templates.program import program_of
-from llamachat.templates.provenance import Parts, split_by_origin
+from llamachat.templates.provenance import Parts, Source, split_by_origin
 
 Message = Mapping[str, Any]
 
@@ -93,7 +93,8 @@ class ChatTemplate:
         def render(part: Mapping[str, Any]) -> str:
             return self._render({**part, **settings}, add_generation_prompt, moment)
 
-        return split_by_origin(render, conversation, self._literals, special_texts)
+        source = Source(render, self._literals, self._keys, special_texts)
+        return split_by_origin(source, conversation)
 
     def _render(self, told: Mapping[str, Any], add_generation_prompt: bool, moment: datetime) -> str:
         variables = {
@@ -112,6 +113,12 @@ class ChatTemplate:
         """The template's string constants: what it may look for in a text."""
         with _in_words():
             return self._program.literals()
+
+    @cached_property
+    def _keys(self) -> frozenset[str]:
+        """What the template looks up by name in what it is given."""
+        with _in_words():
+            return frozenset([*self._program.keys(), *self._literals])
 
 
 @contextmanager

@@ -60,6 +60,8 @@ def answer(request: dict[str, Any]) -> bytes:
                 result = program.render(request["variables"], moment)
             case "literals":
                 result = json.dumps(program.literals())
+            case "keys":
+                result = json.dumps(program.keys())
             case _:
                 result = json.dumps(program.names())
     except TemplateFault as fault:

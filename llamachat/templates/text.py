@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from llamachat.errors import UsageError
 from llamachat.templates.faults import TemplateFault
 from llamachat.templates.given import given
 from llamachat.templates.program import program_of
-from llamachat.templates.provenance import Parts, split_by_origin
+from llamachat.templates.provenance import Parts, Source, split_by_origin
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class TextTemplate:
         own: variables that are the template's own. Raises as `render`.
         """
 
-        def render(values: Sequence[str]) -> str:
-            return self.render({**own, **dict(zip(told, values, strict=True))}).lstrip("\n")
+        def render(values: Mapping[str, str]) -> str:
+            return self.render({**own, **values}).lstrip("\n")
 
-        return Worded(split_by_origin(render, list(told.values()), self._literals, ()))
+        return Worded(split_by_origin(Source(render, self._literals), told))
 
     @cached_property
     def _literals(self) -> list[str]:

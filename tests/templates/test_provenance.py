@@ -43,7 +43,12 @@ def joined(source: str) -> str:
                      id="changed, with a special text: none of these is special any more"),
         pytest.param("{{ m.content }}.", [""], [(".", True)], id="empty"),
         pytest.param("{{ m.content }}.", ["\U000f003cend\U000f003e<end>"],
-                     [("\U000f003cend\U000f003e", True), ("<end>", False), (".", True)], id="private characters"),
+                     [("\U000f003c", True), ("end\U000f003e<end>", False), (".", True)], id="private characters"),
+        pytest.param("{{ m.content }}<end>", ["\U00020000<end>\U0002a6df\u200b."],
+                     [("\U00020000<end>\U0002a6df\u200b.", False), ("<end>", True)], id="rare Chinese characters"),
+        pytest.param("{{ [m.content] }}<end>", ["it's\n<end>"],
+                     [('["', True), ("it's", False), ("\\n", True), ("<end>", False), ('"]<end>', True)],
+                     id="as Python writes it"),
     ],
 )  # fmt: skip
 def test_every_character_has_its_origin(source: str, contents: list[object], expected: list[tuple[str, bool]]) -> None:

@@ -148,7 +148,9 @@ class Chat:
             view.write(said if message.role == "assistant" else f"> {message.content}\n")
             view.close()
             self.speaker.output.end_line()
-        if path[-1].role != "assistant" or is_cut(path[-1]):
+        if path[-1].role != "assistant":
+            self.say("(this has no answer yet: /continue gives one)")
+        elif is_cut(path[-1]):
             self.say("(this answer was cut: /continue continues it)")
 
     def ask(self, text: str) -> None:

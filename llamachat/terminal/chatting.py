@@ -169,14 +169,15 @@ class Chat:
         """Asks after `parent`; `head` is the last message of the chat before."""
         files, conversation = self.attached, self.conversation
         extra = {"files": len(files)} if files else {}
-        with undisturbed():
-            question = conversation.ask_after(parent, with_files(files, text), parent == head, **extra)
-            self.attached = []
+        question = None
         try:
+            with undisturbed():
+                question = conversation.ask_after(parent, with_files(files, text), parent == head, **extra)
+                self.attached = []
             with conversation.standing_at(question):
                 said = self.answer(fitted(self, None), question)
         except BaseException as error:
-            if conversation.head in (question, head):  # nothing was said
+            if question is not None and conversation.head in (question, head):  # nothing was said
                 self._put_back(question, head, error)
                 if isinstance(error, ContextFull) and files:
                     raise ContextFull(f"{error}; /file - takes the attached files back") from error
@@ -193,13 +194,13 @@ class Chat:
         files, text = parted(asked)
         refused = isinstance(error, ContextFull)
         with undisturbed():
+            if not refused:
+                conversation.store.update(question, asked.content, INTERRUPTED)
+                if self.give_back is None or not isinstance(error, GIVEN_BACK):
+                    return
+            conversation.store.set_head(conversation.chat, head)
             if refused:
                 conversation.store.remove(question)
-            else:
-                conversation.store.update(question, asked.content, INTERRUPTED)
-            if not refused and (self.give_back is None or not isinstance(error, GIVEN_BACK)):
-                return
-            conversation.store.set_head(conversation.chat, head)
             self.attached = [*files, *self.attached]
         if self.give_back is not None:
             self.give_back(text)

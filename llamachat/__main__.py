@@ -28,7 +28,9 @@ def _outcome(arguments: list[str]) -> int:
         return ExitCode.INTERRUPT
     except LlamaChatError as error:
         code = ExitCode.MEMORY if is_shortage(error) else error.exit_code
-        return _said(str(error), code, _wants_traceback(arguments), getattr(error, "excerpt", ()))
+        from llamachat.cli.hints import hinted
+
+        return _said(hinted(error), code, _wants_traceback(arguments), getattr(error, "excerpt", ()))
     except Exception as error:
         if is_shortage(error):
             return _said(f"there is not enough memory: {ADVICE}", ExitCode.MEMORY, _wants_traceback(arguments))

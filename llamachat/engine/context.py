@@ -206,7 +206,7 @@ class Context:
         if len(self.tokens) + len(ids) > self.n_ctx:
             raise ContextFull(
                 f"{len(ids)} tokens do not fit: {len(self.tokens)} of the context's {self.n_ctx} are used; "
-                "shorten the prompt or ask for a larger context (--ctx-size)"
+                "shorten the prompt or ask for a larger context"
             )
         return ids.astype(np.int32)
 

@@ -77,7 +77,7 @@ def generate(
     if not window.fits(prompt):
         raise ContextFull(
             f"the prompt has {len(prompt)} tokens, but the context holds {context.n_ctx}; shorten the prompt or use a "
-            "larger context (--ctx-size)"
+            "larger context"
         )
     return _events(window, answering, prompt, progress)
 

@@ -53,7 +53,7 @@ def plan_memory(
     NotEnoughMemory with the numbers and the context that would fit, UsageError for a context below one token.
     """
     if requested_n_ctx is not None and requested_n_ctx < 1:
-        raise UsageError(f"a context of {requested_n_ctx} tokens makes no sense: --ctx-size must be 1 or more")
+        raise UsageError(f"a context of {requested_n_ctx} tokens makes no sense: it must have 1 or more")
     fixed = weight_bytes + scratch_bytes
     n_ctx, note = requested_n_ctx or min(trained_n_ctx, DEFAULT_N_CTX), ""
     fitting = max(0, available - fixed) // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
@@ -79,7 +79,11 @@ def check_cache_fits(n_ctx: int, cache_bytes_per_token: int) -> None:
 
 
 def _refusal(fixed: int, needed: int, fitting: int, available: int) -> str:
-    advice = f"--ctx-size {fitting} would fit" if fitting else f"not even {CTX_STEP} tokens fit, choose a smaller model"
+    advice = (
+        f"a context of {fitting} tokens would fit"
+        if fitting
+        else f"not even {CTX_STEP} tokens fit, choose a smaller model"
+    )
     share = "" if fitting else f" ({size_text(fixed)} of it without any context)"
     return f"the model needs {size_text(needed)}{share}, {size_text(available)} are free; {advice}"
 

@@ -66,7 +66,7 @@ class Batch:
             if len(request.prompt) > n_ctx:
                 raise ContextFull(
                     f"prompt {number} has {len(request.prompt)} tokens, but a context holds {n_ctx}; "
-                    "shorten it or use a larger context (--ctx-size)"
+                    "shorten it or use a larger context"
                 )
             self._check(number, request.options, checked)
         return self._events(deque(enumerate(requests)), progress)

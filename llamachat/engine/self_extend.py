@@ -17,7 +17,7 @@ class GroupedPositions:
     def __init__(self, n_ctx: int, group: int, width: int) -> None:
         if group < 1 or width < 1 or width % group:
             raise UsageError(
-                f"--grp-attn-w {width} must be a multiple of --grp-attn-n {group}, both 1 or more (Self-Extend)"
+                f"Self-Extend: a width of {width} must be a multiple of the group of {group}, both 1 or more"
             )
         self.group, self.width = group, width
         self.positions = np.arange(n_ctx)

@@ -81,7 +81,7 @@ def test_a_full_disk_is_one_line(llamachat_to):
 
 
 def test_help_lists_every_exit_code(llamachat):
-    shown = llamachat("--help").stdout.decode()
+    shown = llamachat("--help-all").stdout.decode()
     for code in ExitCode:
         assert f"{int(code):5}  {MEANINGS[code]}" in shown
 

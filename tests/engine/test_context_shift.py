@@ -131,7 +131,7 @@ def test_grouped_positions_stay_below_their_number(shallow: Model) -> None:
 
 @pytest.mark.parametrize("sizes", [(0, 8), (3, 8), (4, 0)])
 def test_groups_that_do_not_fit_their_window_are_refused(shallow: Model, sizes: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match=r"--grp-attn-w .* must be a multiple of --grp-attn-n"):
+    with pytest.raises(UsageError, match=r"a width of .* must be a multiple of the group"):
         shallow.context(100, self_extend=sizes)
 
 

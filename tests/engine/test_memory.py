@@ -45,7 +45,10 @@ def test_a_model_without_a_cache_takes_any_context() -> None:
     ("requested", "available", "sentence"),
     [
         pytest.param(
-            8192, 3 * GB + 100 * MB, "needs 9.2 GB, 3.1 GB are free; --ctx-size 2048 would fit", id="smaller fits"
+            8192,
+            3 * GB + 100 * MB,
+            "needs 9.2 GB, 3.1 GB are free; a context of 2048 tokens would fit",
+            id="smaller fits",
         ),
         pytest.param(8192, GB + 10 * MB, r"1\.0 GB of it without any context.*not even 256 tokens", id="nothing fits"),
         pytest.param(None, GB // 2, "500 MB are free; not even 256 tokens fit, choose a smaller", id="weights alone"),
@@ -59,7 +62,7 @@ def test_too_little_memory_is_refused_with_the_numbers(requested: int | None, av
 
 @pytest.mark.parametrize("n_ctx", [0, -5])
 def test_a_context_below_one_token_is_a_wrong_option(n_ctx: int) -> None:
-    with pytest.raises(UsageError, match="--ctx-size must be 1 or more"):
+    with pytest.raises(UsageError, match="it must have 1 or more"):
         plan_memory(GB, MB, 0, n_ctx, 8192, 16 * GB)
 
 

@@ -38,10 +38,7 @@ STAGES: dict[str, Callable[[SamplingOptions, Vocabulary], Stage | None]] = {
 }
 BESIDE_MIROSTAT = ("penalties", "dry", "temperature")
 """Mirostat cuts for itself: what else narrows the candidates is left out. llama.cpp leaves out penalties, too."""
-NOTHING_LEFT = (
-    "every token that could come next was made impossible (-inf) by the sampling options; ban fewer tokens "
-    "(--logit-bias, --ignore-eos)"
-)
+NOTHING_LEFT = "every token that could come next was made impossible (-inf) by the sampling options; ban fewer tokens"
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def order_of_letters(letters: str) -> tuple[str, ...]:
     """The samplers of `--sampling-seq`. Raises UsageError for a letter that none has."""
     for letter in letters:
         if letter not in LETTERS:
-            raise UsageError(f"--sampling-seq: no sampler has the letter {letter!r}; known are {', '.join(LETTERS)}")
+            raise UsageError(f"sampling_seq: no sampler has the letter {letter!r}; known are {', '.join(LETTERS)}")
     return parse_order(LETTERS[letter] for letter in letters)
 
 

@@ -47,12 +47,24 @@ class Cancellable(Protocol):
 
 
 _running: "list[Stream[Any]]" = []
+_stops_next = False
 
 
 def stop_streams() -> None:
-    """Ends what is being written, as a first Ctrl+C does. Any thread may call it, at any time."""
-    for stream in _running:
+    """Ends what is being written, as a first Ctrl+C does, or the next that begins. Any thread may call it.
+
+    `forget_stop` takes it back.
+    """
+    global _stops_next
+    _stops_next = not _running
+    for stream in _running[:]:  # another thread may leave one
         stream.stop()
+
+
+def forget_stop() -> None:
+    """Nothing that begins from now on is stopped by an earlier `stop_streams`."""
+    global _stops_next
+    _stops_next = False
 
 
 class Stream(Generic[Item]):
@@ -79,6 +91,9 @@ class Stream(Generic[Item]):
             self._before = signal.signal(signal.SIGINT, self._interrupt)
         self._thread.start()
         _running.append(self)
+        if _stops_next:
+            forget_stop()
+            self.stop()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -1,7 +1,7 @@
-r"""What a person types in the classic mode: lines of the terminal's own, whose last character says how it goes on.
+r"""What a person types in the classic mode: lines of the terminal's own, whose last character says how it continues.
 
-A line that ends with `\` goes on in the next line; one that ends with `/` is taken without its line break. Where
-several lines are the rule (`--multiline-input`), Return goes on and `\` ends.
+A line that ends with `\` continues in the next line; one that ends with `/` is taken without its line break. Where
+several lines are the rule (`--multiline-input`), Return continues and `\` ends.
 """
 
 import io

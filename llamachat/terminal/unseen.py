@@ -7,7 +7,7 @@ from typing import Any
 
 from llamachat.terminal.listening import Listener
 from llamachat.terminal.restore import is_dumb, kept_terminal, set_terminal_modes, terminal_modes
-from llamachat.terminal.stream import stop_streams
+from llamachat.terminal.stream import forget_stop, stop_streams
 
 try:
     import termios
@@ -54,11 +54,13 @@ def typing_unseen() -> Iterator[None]:
         return
     with kept_terminal() if not is_dumb() else nullcontext():
         _unseen = _Unseen(modes)
+        forget_stop()
         try:
             _unseen.begin()
             yield
         finally:
             unseen, _unseen = _unseen, None
+            forget_stop()
             unseen.end()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from llamachat.errors import Cancelled
-from llamachat.terminal.stream import Stream
+from llamachat.terminal.stream import Stream, forget_stop, stop_streams
 
 
 class Engine:
@@ -133,3 +133,28 @@ def test_ctrl_c_while_the_block_is_left_does_not_leave_the_producer_behind():
         assert next(iter(stream)) == "first"
     assert not stream._thread.is_alive()
     assert engine.resumed
+
+
+def test_what_runs_is_stopped_from_another_thread_as_by_one_ctrl_c():
+    engine, got = Engine(), []
+    with Stream(interrupted_items(engine), engine) as stream:
+        for item in stream:
+            got.append(item)
+            if item == "first":
+                for _ in range(2):
+                    other = threading.Thread(target=stop_streams)
+                    other.start()
+                    other.join()
+    assert (got, stream.interrupted, engine.resumed) == (["first", "last"], True, True)
+
+
+def test_a_stop_that_comes_early_stops_the_next_and_no_other():
+    for stops, forgets in ((True, False), (True, True), (False, False)):
+        if stops:
+            stop_streams()
+        if forgets:
+            forget_stop()
+        engine = Engine()
+        with Stream(iter(["item"]), engine) as stream:
+            list(stream)
+        assert stream.interrupted is (stops and not forgets)

@@ -36,7 +36,7 @@ def _help(_chat: "Chat", words: str) -> str:
         shown = f"\nExample: {example.line} ({example.meaning})" if example is not None else ""
         return f"{command.name} {command.arguments}".strip() + f": {command.help}{shown}"
     parts = [
-        "\n".join([f"{heading}:", *(f"  {f'{one.name} {one.arguments}':27}{one.help}" for one in commands)])
+        "\n".join([f"{heading}:", *(f"  {f'{one.name} {one.arguments}':25}  {one.help}" for one in commands)])
         for heading, commands in grouped()
     ]
     return "\n\n".join([*parts, "? shows the keys. A message that begins with / is sent by doubling it."])
@@ -49,7 +49,7 @@ def grouped() -> list[tuple[str, list[Command]]]:
     return [(heading, group) for heading, group in [*found.items(), ("Others", list(names.values()))] if group]
 
 
-def _leave(_chat: "Chat", _words: str) -> bool:
+def _quit(_chat: "Chat", _words: str) -> bool:
     return False
 
 
@@ -70,9 +70,9 @@ COMMANDS: tuple[Command, ...] = (
     *looking.COMMANDS,
     *copying.COMMANDS,
     *keeping.COMMANDS,
-    Command("/quit", "", "quit; the chat is kept", _leave),
-    Command("/exit", "", "the same as /quit", _leave),
-    Command("/bye", "", "the same as /quit", _leave),
+    Command("/quit", "", "quit; the chat is kept", _quit),
+    Command("/exit", "", "the same as /quit", _quit),
+    Command("/bye", "", "the same as /quit", _quit),
 )
 
 QUITS = ("exit", "quit")
@@ -125,7 +125,7 @@ def command_of(word: str) -> Command:
 
 
 def run_command(line: str, chat: "Chat") -> bool:
-    """Runs a command; False to leave. Raises UsageError for one that does not exist or whose words are wrong."""
+    """Runs a command; False to quit. Raises UsageError for one that does not exist or whose words are wrong."""
     word, *rest = line.split(maxsplit=1)
     command, words = command_of(word), "".join(rest).strip()
     if words and not command.arguments:
@@ -145,4 +145,4 @@ def complete(text: str, chat: "Chat") -> list[Completion]:
     command = next((one for one in COMMANDS if one.name == word.lower()), None)
     if command is None:
         return []
-    return [Completion(found, len(rest), told) for found, told in command.words(chat, rest)]
+    return [Completion(found, len(rest), meaning) for found, meaning in command.words(chat, rest)]

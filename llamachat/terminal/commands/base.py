@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
 
 Run = Callable[["Chat", str], bool]
-"""Does what the words after the command's name ask for; False leaves the chat. Raises UsageError for wrong words."""
+"""Does what the words after the command's name ask for; False quits. Raises UsageError for wrong words."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def saying(tell: Callable[["Chat", str], str]) -> Run:
 
 
 def doing(act: Callable[["Chat", str], None]) -> Run:
-    """A command after which the chat goes on."""
+    """A command after which the chat continues."""
 
     def run(chat: "Chat", words: str) -> bool:
         act(chat, words)

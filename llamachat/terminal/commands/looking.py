@@ -18,7 +18,7 @@ KEPT = ("n_prompt", "n_known", "prompt_s", "n_generated", "generation_s")
 
 
 def _show(chat: "Chat", _words: str) -> str:
-    """What goes on here."""
+    """Model, context, template, chat and settings as they are now."""
     model, context = chat.speaker.model, chat.speaker.context
     n_messages = len(chat.conversation.path())
     summary = chat.conversation.store.summary(chat.conversation.chat)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def _system(chat: "Chat", words: str) -> str:
     if not words:
         return chat.conversation.system or "There is no system prompt; /system TEXT sets one."
-    told = None if words.strip() == "-" else words
-    chat.conversation.set(system=told)
-    return "This is the system prompt from the next answer on." if told else "There is no system prompt from now on."
+    system = None if words.strip() == "-" else words
+    chat.conversation.set(system=system)
+    return "This is the system prompt from the next answer on." if system else "There is no system prompt from now on."
 
 
 def _constrain(chat: "Chat", grammar: "GrammarSource | LazyGrammar | None") -> None:

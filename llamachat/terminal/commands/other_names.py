@@ -1,4 +1,4 @@
-"""What other programs, or a hurried hand, call a command; none of them is run: the person is told the way."""
+"""What other programs, or a hurried hand, call a command; none of them is run: the way here is said."""
 
 from collections.abc import Iterable
 

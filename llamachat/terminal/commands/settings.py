@@ -256,7 +256,7 @@ class ContextSize:
         return str(chat.speaker.context.n_ctx)
 
     def is_made(self, _chat: "Chat") -> bool:
-        """No matter: it is told beside the tokens that are used."""
+        """No matter: /show has it beside the tokens that are used."""
         return False
 
     def reset(self, chat: "Chat") -> None:
@@ -272,8 +272,8 @@ class ContextSize:
 
     def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
-        told = {str(chat.speaker.model.n_ctx_train): "the model's own", self.value(chat): "now"}
-        return list(told.items())
+        found = {str(chat.speaker.model.n_ctx_train): "the model's own", self.value(chat): "now"}
+        return list(found.items())
 
 
 @dataclass(frozen=True)

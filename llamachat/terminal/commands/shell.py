@@ -86,7 +86,7 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _follow(process: "subprocess.Popen[bytes]", shown: "_Shown") -> None:
-    """Reads until the command has ended: what it leaves in the background may keep its output open."""
+    """Reads until the command has ended: what it started in the background may keep its output open."""
     assert process.stdout is not None
     if os.name == "nt":
         while piece := process.stdout.read1(65536):  # type: ignore[attr-defined]

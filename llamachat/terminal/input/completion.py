@@ -25,7 +25,7 @@ class ChatCompleter(Completer):
         """The completions, as prompt_toolkit asks for them."""
         try:
             found = list(self._complete(document.text_before_cursor))
-        except Exception:  # whatever goes wrong, the person goes on typing: prompt_toolkit would show a traceback
+        except Exception:  # whatever goes wrong, the person continues to type: prompt_toolkit would show a traceback
             return
         for one in found:
             if "\n" not in one.text and clean(one.text) == one.text:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -71,6 +72,32 @@ def test_what_a_command_started_ends_with_its_time(tmp_path, then):
     with pytest.raises(TimeoutError):
         run_bounded([*python(STARTS_ANOTHER + then), str(pid)], b"", 3)
     assert ends(pid_in(pid))
+
+
+LEAVES = {
+    "in the background": "{sleep} >/dev/null 2>&1 & echo $! > {pid}",
+    "in a session of its own": "setsid sh -c 'echo $$ > {pid}; exec {sleep}' >/dev/null 2>&1 & "
+    "while [ ! -s {pid} ]; do :; done",
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/environ"), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("how", LEAVES)
+def test_what_a_command_leaves_behind_is_gone_with_it(tmp_path, how):
+    pid = tmp_path / "pid"
+    done = run_bounded(["sh", "-c", LEAVES[how].format(sleep="sleep 60", pid=pid)], b"", 30)
+    assert done.returncode == 0
+    assert ends(pid_in(pid))
+
+
+def test_other_processes_of_the_program_live_on():
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        run_bounded(["true"], b"", 30)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_command_that_never_stops_writing_ends_with_its_time():

@@ -48,7 +48,7 @@ def sessions(
 ) -> None:
     """List, read, search and delete the chats that are kept.
 
-    A chat is told by its name, its number, or the beginning of its title. Searching finds messages with all the words,
+    CHAT is a name, a number, or the beginning of a title. Searching finds messages with all the words,
     the newest first; `word*` is the beginning of a word.
     """
     from llamachat.session.places import database_path
@@ -214,7 +214,7 @@ def _tell_of_new(store: "ChatStore", numbers: list[int], how: str, output: Outpu
 def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
     named = store.named(wanted) if yes else store.find(wanted)
     if named is None:
-        raise UsageError(f"--yes deletes what is told by its whole name or its number: {wanted!r} is neither")
+        raise UsageError(f"--yes needs the whole name or the number of a chat: {wanted!r} is neither")
     chat = store.summary(named)
     if not yes:
         if not may_ask():
@@ -232,7 +232,7 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
 
     with ChatLock(locks_folder(), chat.id) as lock:
         if not _taken(lock):
-            raise UsageError(f"another llamachat (process {lock.holder}) is in this chat: leave it there first")
+            raise UsageError(f"another llamachat (process {lock.holder}) is in this chat: quit it there first")
         _make_room(store)
         Snapshots(snapshots_folder(), 0).drop(chat.id)
         said = [message.content for message in store.tree_of(chat.id) if message.role == "user"]

@@ -1,4 +1,4 @@
-"""Chats that last: their messages as a tree, of which one path, from the first message to the head, is the talk."""
+"""Saved chats: messages as a tree, of which one path, from the first message to the head, is the current branch."""
 
 import json
 import sqlite3
@@ -63,7 +63,7 @@ class ChatStore:
     """The chats of a database. Every method is one transaction; all raise StoreUnavailable."""
 
     def __init__(self, path: Path | None, say: Say = lambda _: None) -> None:
-        """`path` None: nothing is kept. say: is told what takes a while."""
+        """`path` None: nothing is kept. say: announces what takes a while."""
         self.is_kept = path is not None
         self.path = path or Path(":memory:")
         self._connection = open_database(path, say) if path is not None else memory_database()
@@ -138,23 +138,23 @@ class ChatStore:
         self._write(chat, change)
 
     def set_head(self, chat: int, message: int | None) -> None:
-        """Where the talk goes on."""
+        """Sets the last message of the current branch."""
         self._set(chat, "head", message)
 
     def set_model(self, chat: int, model: str) -> None:
-        """Which model speaks from now on."""
+        """Sets the model that answers from now on."""
         self._set(chat, "model", model)
 
     def set_settings(self, chat: int, settings: Mapping[str, Any]) -> None:
-        """System message, samplers, template: what the talk goes on with."""
+        """System prompt, samplers, template: what the chat continues with."""
         self._set(chat, "settings", json.dumps(dict(settings)))
 
     def settings(self, chat: int) -> dict[str, Any]:
-        """What `set_settings` was told."""
+        """What `set_settings` was given, without what is damaged."""
         return settings_of(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"], [])
 
     def path_of(self, chat: int) -> list[StoredMessage]:
-        """The messages of the talk, the first one first; of a damaged chat those that can be found."""
+        """The messages of the current branch, the first one first; of a damaged chat those that can be found."""
         return self._path(chat, [])
 
     def path_to(self, chat: int, message: int | None) -> list[StoredMessage]:
@@ -167,7 +167,7 @@ class ChatStore:
         return self._tree(chat, [])
 
     def damage_of(self, chat: int) -> list[str]:
-        """What of a chat is damaged, each a sentence about it; reading it goes on without that."""
+        """What of a chat is damaged, each a sentence about it; reading it continues without that."""
         damage: list[str] = []
         settings_of(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"], damage)
         self._tree(chat, damage)
@@ -210,7 +210,7 @@ class ChatStore:
         """
         wanted = storable(wanted)
         if not wanted.strip():
-            raise UsageError("a chat is told by its name, its number, or the beginning of its title: none was given")
+            raise UsageError("give the name of a chat, its number, or the beginning of its title")
         title = None if wanted.isdecimal() else f"{_escaped(wanted)}%"
         with told(self.path, "read"):
             rows = self._connection.execute(
@@ -255,7 +255,7 @@ class ChatStore:
         self._write(chat, lambda connection: name_chat(connection, chat, name))
 
     def fork(self, chat: int, name: str | None = None) -> int:
-        """Another chat with the same talk so far."""
+        """Another chat with the messages of the current branch."""
         summary, path = self.summary(chat), self.path_of(chat)
         head = path[-1].id if path else None
         return self.keep(WholeChat(tuple(path), head, name, summary.model, self.settings(chat)))

@@ -113,7 +113,7 @@ class StoreUnavailable(LlamaChatError):
 def open_database(path: Path, say: Say = lambda _: None) -> sqlite3.Connection:
     """The database in autocommit mode, made or migrated where that is due; an older one is copied before.
 
-    say: is told that it takes a while, where it does.
+    say: announces that it takes a while, where it does.
 
     One that cannot be written is opened for reading. Raises StoreUnavailable for one that is newer than this program,
     damaged, or neither to be written nor to be read.

@@ -2,8 +2,8 @@
 
 The JSON document: {"format": "llamachat chat 1", "name", "title", "model", "settings", "created", "updated", "head",
 "messages": [...]}, a message being {"id", "parent", "role", "content", "state", "created", "extra"}, parents before
-their children; `head` is the last message of the talk, moments are seconds since 1970. JSON lines have one chat a line:
-{"messages": [{"role", "content"}, ...]}, the talk without branches.
+their children; `head` is the last message of the current branch, moments are seconds since 1970. JSON lines have one
+chat a line: {"messages": [{"role", "content"}, ...]}, its current branch.
 """
 
 import html
@@ -30,7 +30,7 @@ NOTHING_ELSE = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-s
 
 @dataclass(frozen=True)
 class Exported:
-    """A chat to be written. path: the talk; tree: all messages; head: the id of the talk's last message."""
+    """A chat to be written. path: the current branch; tree: all messages; head: the id of the branch's last message."""
 
     title: str
     path: Sequence[StoredMessage]
@@ -43,19 +43,19 @@ class Exported:
 
     @property
     def head(self) -> int | None:
-        """The last message of the talk."""
+        """The last message of the current branch."""
         return self.path[-1].id if self.path else None
 
 
 def exported(store: ChatStore, chat: int) -> Exported:
     """All of a chat."""
     summary, path, tree = store.summary(chat), store.path_of(chat), store.tree_of(chat)
-    told = summary.name, summary.model, store.settings(chat), summary.created, summary.updated
-    return Exported(summary.title, path, tree, *told)
+    rest = summary.name, summary.model, store.settings(chat), summary.created, summary.updated
+    return Exported(summary.title, path, tree, *rest)
 
 
 def as_markdown(chat: Exported) -> str:
-    """The talk, with a heading for each message."""
+    """The current branch, with a heading for each message."""
     parts = [f"# {chat.title or 'Chat'}\n"]
     for message in chat.path:
         state = "" if message.state == DONE else f" ({message.state})"
@@ -80,13 +80,13 @@ def as_json(chat: Exported) -> str:
 
 
 def as_json_line(chat: Exported) -> str:
-    """The talk as one line."""
+    """The current branch as one line."""
     messages = [{"role": message.role, "content": message.content} for message in chat.path]
     return json.dumps({"messages": messages}, ensure_ascii=False) + "\n"
 
 
 def as_html(chat: Exported) -> str:
-    """The talk as a page of its own, that loads nothing."""
+    """The current branch as a page of its own, that loads nothing."""
     title = html.escape(chat.title or "Chat")
     sections = [
         f'<section class="{html.escape(message.role, quote=True)}"><h2>{html.escape(message.role)}</h2>'

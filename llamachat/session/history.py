@@ -76,7 +76,7 @@ class InputHistory:
 
 def default_path() -> Path:
     """The file in the person's own state directory."""
-    from platformdirs import user_state_path  # 5 ms, for those who talk only
+    from platformdirs import user_state_path  # 5 ms, for chats only
 
     return user_state_path("llamachat") / "history.jsonl"
 

@@ -7,7 +7,7 @@ from typing import Self
 
 try:
     import fcntl
-except ImportError:  # Windows: two programs on one chat are not told
+except ImportError:  # Windows: two programs in one chat do not see each other
     fcntl = None  # type: ignore[assignment]
 
 
@@ -30,15 +30,15 @@ class ChatLock:
                 self._path.unlink(missing_ok=True)
             file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | NO_LINK, 0o600)
             if not lock(file):
-                told = os.read(file, 20)
-                self.holder = int(told) if told.isdigit() else 0
+                found = os.read(file, 20)
+                self.holder = int(found) if found.isdigit() else 0
                 os.close(file)
                 return False
             if is_at(file, self._path):
                 break
             os.close(file)  # `tidy_locks` took the file away in between
         self._file = file
-        with suppress(OSError):  # a full disk: the lock holds, only its holder is not told
+        with suppress(OSError):  # a full disk: the lock holds, only its holder is not named
             os.truncate(file, 0)
             os.pwrite(file, str(os.getpid()).encode(), 0)
         return True
@@ -80,7 +80,7 @@ def unlink_if_free(path: Path) -> None:
 def lock(file: int) -> bool:
     """Whether an open file is this program's alone from now on, until it is closed, as far as anybody can know.
 
-    Some file systems of networks have no locks: there nobody is told of the other.
+    Some file systems of networks have no locks: there two programs do not see each other.
     """
     if fcntl is not None:
         try:

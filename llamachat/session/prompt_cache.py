@@ -45,7 +45,7 @@ class UnusableCache(LlamaChatError):
 class KeptPrompt:
     """An open, checked header. tokens: what was read; settings: model and settings; `fill` writes the cache.
 
-    `fill` is told how a cache lies in memory, which it needs for a file of another type than the cache's.
+    `fill` gets how a cache lies in memory, which it needs for a file of another type than the cache's.
     """
 
     path: Path
@@ -123,9 +123,9 @@ def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()
         source = np.frombuffer(cache, np.uint8)
         read = memory if packing is None else np.empty(n_bytes, np.uint8)
         digests = _digests(read, lambda part: np.copyto(read[part], source[part]))
-        told = metadata.get("checksum")
+        expected = metadata.get("checksum")
         rest = {key: value for key, value in metadata.items() if key != "checksum"}
-        if told != _checksum(rest, header, bytes(ids), digests):
+        if expected != _checksum(rest, header, bytes(ids), digests):
             raise UnusableCache(f"{path} is damaged: its checksum does not match")
         if packing is not None:
             packing.unpack(read, memory)

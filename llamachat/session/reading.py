@@ -63,7 +63,7 @@ def messages_of(rows: Iterable[sqlite3.Row], damage: list[str]) -> list[StoredMe
 
 
 def path_in(messages: Sequence[StoredMessage], damage: list[str]) -> list[StoredMessage]:
-    """The messages from a first one to the head, told from the head backwards; a circle is cut open."""
+    """The messages from a first one to the head, given from the head backwards; a circle is cut open."""
     path: list[StoredMessage] = []
     seen: set[int] = set()
     for message in messages:

@@ -47,9 +47,9 @@ class Hit:
 
 @dataclass(frozen=True)
 class WholeChat:
-    """A chat to be kept as it is. messages: parents before their children, told by ids of their own.
+    """A chat to be kept as it is. messages: parents before their children, with ids of their own.
 
-    head: the id of the talk's last message; None for a talk that begins anew. title "": that of its first message.
+    head: the id of the last message of the current branch; None for none. title "": that of its first message.
     """
 
     messages: tuple[StoredMessage, ...]

@@ -1,4 +1,4 @@
-"""Chats that go on where they cannot be kept: in memory, from when the disk refuses, or a person wants it so.
+"""Chats that continue where they cannot be saved: in memory, from when the disk refuses, or a person wants it so.
 
 A chat in memory has its numbers from the file; those of new chats and messages begin where no file comes to.
 """
@@ -16,11 +16,11 @@ _FIRST = f"""
 INSERT INTO chats(id, created, updated) VALUES ({BEYOND}, 0, 0);
 INSERT INTO messages(id, chat, role, content, created) VALUES ({BEYOND}, {BEYOND}, '', '', 0);
 """
-"""A chat and a message that nobody sees, after which SQLite goes on counting."""
+"""A chat and a message that nobody sees, from which SQLite continues to count."""
 
 
 class SteadyStore(ChatStore):
-    """A store whose writes do not fail because of the disk; `say` is told, once, that nothing is kept any more.
+    """A store whose writes do not fail because of the disk; `say` announces, once, that nothing is kept any more.
 
     What the disk refused is tried again when the store is closed.
     """
@@ -109,7 +109,9 @@ class SteadyStore(ChatStore):
 
     def _warn(self, chat: int, error: StoreUnavailable) -> None:
         if not self._refused:
-            self._say(f"{error}; the chat goes on, but nothing of it is kept from here on")
+            self._say(
+                f"{error}; the chat continues, but nothing of it is kept from here on; what was kept before stays"
+            )
         self._refused.add(chat)
 
     def _bring_back(self, chat: int) -> bool:

@@ -63,7 +63,7 @@ def test_a_chat_is_renamed_forked_and_deleted(llamachat, kept):
 @pytest.mark.parametrize("wanted", ["", " ", "Write a haiku", "Write", "3"])
 def test_without_asking_only_what_is_told_exactly_is_deleted(llamachat, kept, wanted):
     done = llamachat("sessions", "delete", wanted, "--yes")
-    assert (done.returncode, b"whole name or its number" in done.stderr) == (2, True)
+    assert (done.returncode, b"whole name or the number" in done.stderr) == (2, True)
     with ChatStore(database_path()) as store:
         assert len(store.latest()) == 2
 

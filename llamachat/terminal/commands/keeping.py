@@ -34,7 +34,7 @@ def _sessions(chat: "Chat", words: str) -> str:
 
 
 def _load(chat: "Chat", words: str) -> None:
-    """Goes on with another chat."""
+    """Continues another chat."""
     if not words:
         raise UsageError("/load needs a chat; /sessions lists them")
     chat.go_on_in(chat.conversation.store.find(words))

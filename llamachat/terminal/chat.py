@@ -14,7 +14,7 @@ from llamachat.terminal.commands import complete, respond
 from llamachat.terminal.commands.thoughts import thoughts
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
-from llamachat.terminal.messages import abridged
+from llamachat.terminal.messages import quoted
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
 from llamachat.terminal.speaker import REMARKS, Answer
@@ -58,7 +58,7 @@ class ChatLoop:
             names = ", ".join(name for name, _ in self._chat.attached)
             self._chat.say(f"({names}: attached to {'this' if first else 'your next'} message)")
         if first:
-            self._chat.say(f"> {abridged(first)}\n")
+            self._chat.say(f"{quoted(first)}\n")
             self._answer(Typed(first, literal=True))
         while not self._quits and (line := self._read()) is not None:
             if line.text.strip():

@@ -8,17 +8,6 @@ from llamachat.session.chats import DONE, StoredMessage
 FILE = re.compile(r"File ([^\n]*):\n(`{3,})\n(.*?)\n\2\n\n", re.DOTALL)
 """A file before a message, as `with_files` writes it."""
 
-MOST_SHOWN = 8
-"""Lines of a message from a pipe that are shown."""
-
-
-def abridged(text: str) -> str:
-    """The message's first lines, and how many more there are."""
-    lines = text.splitlines()
-    more = len(lines) - MOST_SHOWN
-    return "\n".join(lines[:MOST_SHOWN]) + (f"\n... ({more} more lines)" if more > 0 else "")
-
-
 MOST_LINES = 10
 """Of a message that is shown again."""
 
@@ -46,7 +35,7 @@ def quoted(text: str) -> str:
     lines = text.splitlines() or [""]
     more = len(lines) - MOST_LINES
     shown = [f"> {line}" for line in (lines[:MOST_LINES] if more > 1 else lines)]
-    return "\n".join([*shown, f"> ... {more} more lines"] if more > 1 else shown)
+    return "\n".join([*shown, f"> ... ({more} more lines)"] if more > 1 else shown)
 
 
 def is_cut(answer: StoredMessage) -> bool:

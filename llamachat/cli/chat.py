@@ -11,7 +11,7 @@ from llamachat.cli import loading
 from llamachat.cli.chat_beginning import begun
 from llamachat.cli.chat_choice import ChatChoice, IfOpen
 from llamachat.cli.constraint import ConstraintChoice
-from llamachat.cli.groups import typed
+from llamachat.cli.groups import options_by_name, typed
 from llamachat.cli.looks import LooksChoice
 from llamachat.cli.options import LengthChoice, ModelChoice, Verbose
 from llamachat.cli.speculation import SpeculationChoice
@@ -67,7 +67,7 @@ def chat(
         with _unseen(beginning.converses):
             opened = stack.enter_context(loading.open_speaker(model, options, speculation))
         speaker = replace(opened, template=template.chosen(opened.model)).answering()
-        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, typed(context))
+        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, context)
         if beginning.converses:
             return _talk(setting, speaker, system, stack, (beginning.first, files))
         if choice.goes_on or given or template.reasoning is Reasoning.HIDE or beginning.lines:
@@ -100,7 +100,7 @@ class _Setting:
     tools: "tuple[Tool, ...]"
     yes: bool
     verbose: bool
-    typed: frozenset[str] = frozenset()
+    context: Context
 
 
 def _talk(
@@ -191,7 +191,8 @@ def _opened(
         talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
         talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
         conversation.tools = talk.tools.described()
-    talk.start = replace(talk.start, options=talk.speaker.options, typed=setting.typed)
+    typed_names, all_options = typed(setting.context), options_by_name(setting.context)
+    talk.start = replace(talk.start, options=talk.speaker.options, typed=typed_names, all_options=all_options)
     if not begun:
         apply_chosen(talk)
         speaker = talk.speaker

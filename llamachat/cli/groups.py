@@ -44,6 +44,16 @@ def typed(context: Context) -> frozenset[str]:
     return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
 
 
+def options_by_name(context: Context) -> dict[str, str]:
+    """The long name of each option of a command by all of its names, without hyphens before and with `_` within."""
+    found: dict[str, str] = {}
+    for option in context.command.params:
+        names = [name for name in (*option.opts, *option.secondary_opts) if name.startswith("-")]
+        own = next((name for name in names if name.startswith("--")), "".join(names[:1]))
+        found |= {name.lstrip("-").replace("-", "_"): own for name in names}
+    return found
+
+
 def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., Any]:
     """The command with each group of options replaced by the group's fields, as keyword parameters for Typer.
 

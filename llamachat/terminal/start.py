@@ -1,6 +1,6 @@
 """What the settings of a chat are before /set changes any: what the command line, the settings and the model say."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,13 +12,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """Options of answers, manner, and the context. typed: names of settings that the command line gives."""
+    """Options of answers, manner, and the context. typed: names of settings that the command line gives.
+
+    all_options: by any of their names, as /set has it, all options that the command line can give.
+    """
 
     options: GenerationOptions
     manner: "Manner"
     n_ctx: int
     cache_types: Sequence[str]
     typed: frozenset[str] = field(default_factory=frozenset)
+    all_options: Mapping[str, str] = field(default_factory=dict)
 
 
 def start_of(chat: "Chat") -> Start:

@@ -1,11 +1,13 @@
 """/set: every name that a setting has, several values, none, and back; what was set is kept with the chat."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from scripted_chat import talk
 
 from llamachat.cli.app import make_program
+from llamachat.cli.groups import options_by_name
 from llamachat.errors import UsageError
 from llamachat.terminal.commands import run_command
 from llamachat.terminal.commands.nearest import nearest, slips
@@ -25,6 +27,8 @@ def said(chat, capsys, line):
         ("/set temperature 0.25", "temp", "0.25"),
         ("/set --temp 0.25", "temp", "0.25"),
         ("/set parameter temperature 0.25", "temp", "0.25"),
+        ("/set temp=0.25", "temp", "0.25"),
+        ("/set parameter temp=0.25", "temp", "0.25"),
         ("/set num_ctx 512", "ctx_size", "512"),
         ("/set -c 512", "ctx_size", "512"),
         ("/set num_predict 7", "n_predict", "7"),
@@ -89,16 +93,17 @@ def test_what_cannot_be_set_names_what_does_it_and_changes_nothing(make, line, w
 
 
 def test_every_option_of_a_chat_is_a_setting_or_is_explained():
-    parameters = make_program().commands["chat"].params
-    options = [name for one in parameters for name in (*one.opts, *one.secondary_opts) if name.startswith("-")]
-    missing = []
-    for option in options:
+    every = options_by_name(SimpleNamespace(command=make_program().commands["chat"]))
+    unknown = []
+    for name in every:
         try:
-            canonical(option, SETTINGS)
+            canonical(name, SETTINGS, every)
         except UsageError as error:
             if "did you mean" in str(error) or "shows all" in str(error):
-                missing.append(option)
-    assert missing == []
+                unknown.append(name)
+    assert unknown == []
+    with pytest.raises(UsageError, match="when llamachat starts: --if-open"):
+        canonical("if-open", SETTINGS, every)
     names = [*ELSEWHERE, *AT_THE_START, *NOT_HERE, *SYNONYMS]
     assert len(names) == len(set(names))
     assert not set(names) & SETTINGS.keys()

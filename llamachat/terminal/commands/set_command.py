@@ -1,5 +1,6 @@
 """/set: shows settings, changes one, puts one back; what was changed is kept with the chat and holds there again."""
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,24 +21,32 @@ PARAMETER = "parameter"
 
 def _set(chat: "Chat", words: str) -> str:
     """Shows all settings, shows one, or changes one."""
-    name, *rest = words.split(maxsplit=1)[:2] or [""]
-    if name.lower() == PARAMETER:
-        name, *rest = rest[0].split(maxsplit=1) if rest else [""]
+    name, value = _parts(words)
     if not name:
         return "\n".join(f"{one.name:22}{one.value(chat)}" for one in SETTINGS.values())
-    if name.lower() == DEFAULT and not rest:
+    if name.lower() == DEFAULT and not value:
         return _put_back(chat)
-    setting = SETTINGS[canonical(name, SETTINGS)]
-    if not rest:
+    setting = SETTINGS[canonical(name, SETTINGS, chat.start.all_options)]
+    if not value:
         return f"{setting.name} is {setting.value(chat)}: {setting.help}"
-    chat.start = replace(chat.start, typed=chat.start.typed - {setting.name})
-    if rest[0].strip().lower() == DEFAULT:
+    if value.lower() == DEFAULT:
         setting.reset(chat)
         chat.conversation.choose(setting.name, None)
     else:
-        setting.change(chat, words_of(rest[0]))
-        chat.conversation.choose(setting.name, rest[0].strip())
+        setting.change(chat, words_of(value))
+        chat.conversation.choose(setting.name, value)
+    chat.start = replace(chat.start, typed=chat.start.typed - {setting.name})
     return f"{setting.name} is {setting.value(chat)} from now on."
+
+
+def _parts(words: str) -> tuple[str, str]:
+    """The name and the value that were typed, "" for none; `=` may stand between them, and `parameter` before."""
+    name, value = (*words.split(maxsplit=1), "", "")[:2]
+    if name.lower() == PARAMETER:
+        name, value = (*value.split(maxsplit=1), "", "")[:2]
+    if (found := re.match(r"([\w-]+)=(.*)", f"{name} {value}".strip(), re.DOTALL)) is not None:
+        name, value = found[1], found[2]
+    return name, value.strip()
 
 
 def _put_back(chat: "Chat") -> str:

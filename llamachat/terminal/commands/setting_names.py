@@ -1,6 +1,7 @@
 """Names of settings that /set understands besides its own: those of the options, of llama.cpp and of ollama."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
@@ -61,18 +62,10 @@ AT_THE_START = {
     **dict.fromkeys(("grp_attn_n", "gan"), "--grp-attn-n"),
     **dict.fromkeys(("grp_attn_w", "gaw"), "--grp-attn-w"),
     **dict.fromkeys(("chat_template", "chat_template_file", "template", "jinja"), "--chat-template"),
-    "chat_template_kwargs": "--template-kwargs",
     **dict.fromkeys(("save", "no_save", "history", "nohistory"), "--no-save"),
-    **{name: f"--{name.replace('_', '-')}" for name in (
-       "vi", "tools", "yes", "if_open", "cache_budget", "color", "profile", "debug", "no_input",
-       "schema_unenforced", "theme", "prompt_color", "notify", "notify_after", "title", "turns", "help_all",
-       "model_draft", "draft_max", "draft_min", "draft_p_min", "lookup", "lookup_cache_static",
-       "lookup_cache_dynamic", "template_kwargs")},
-    **dict.fromkeys(("md", "draft", "draft_n", "draft_n_min"), "--model-draft"),
-    "lcs": "--lookup-cache-static",
-    "lcd": "--lookup-cache-dynamic",
+    **dict.fromkeys(("draft", "draft_n", "draft_n_min"), "--model-draft"),
 }  # fmt: skip
-"""What cannot be changed in a chat, and the option that sets it when llamachat starts."""
+"""What others set in a chat and this program when it starts, and the option. Its own options are found by name."""
 
 NOT_HERE = {
     **dict.fromkeys(("num_gpu", "n_gpu_layers", "ngl", "main_gpu", "low_vram"), "models run on the processor here"),
@@ -84,8 +77,11 @@ NOT_HERE = {
 """What others set and this program does not need, and why."""
 
 
-def canonical(name: str, known: Mapping[str, object]) -> str:
-    """The setting of that name. Raises UsageError with what to do instead where /set has none."""
+def canonical(name: str, known: Mapping[str, object], at_the_start: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The setting of that name. Raises UsageError with what to do instead where /set has none.
+
+    at_the_start: options of the program by their names; most of them are settings, too.
+    """
     wanted = name.lower().lstrip("-").replace("-", "_")
     wanted = wanted if wanted in known else SYNONYMS.get(wanted, wanted)
     if wanted in known:
@@ -95,8 +91,9 @@ def canonical(name: str, known: Mapping[str, object]) -> str:
         raise UsageError(f"there is no setting {name!r}: /set {plain} off does that")
     if plain in ELSEWHERE:
         raise UsageError(f"/set has no {name}: {ELSEWHERE[plain]} does that")
-    if plain in AT_THE_START:
-        raise UsageError(f"{name} is set when llamachat starts: {AT_THE_START[plain]}")
+    option = AT_THE_START.get(plain) or at_the_start.get(wanted)
+    if option is not None:
+        raise UsageError(f"{name} is set when llamachat starts: {option}")
     if plain in NOT_HERE:
         raise UsageError(f"there is no setting {name!r}: {NOT_HERE[plain]}")
     close = nearest(wanted, [*known, *SYNONYMS])

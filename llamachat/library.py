@@ -121,6 +121,11 @@ class Templated(Protocol):
         """The Jinja source of its file's chat template."""
         ...
 
+    @property
+    def tool_template(self) -> str | None:
+        """The one for chats with tools, where the file has one of its own."""
+        ...
+
 
 def chat_template(
     model: Templated, source: str | None = None, variables: Mapping[str, Any] | None = None

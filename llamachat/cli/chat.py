@@ -66,7 +66,7 @@ def chat(
     with ExitStack() as stack:
         with _unseen(beginning.converses):
             opened = stack.enter_context(loading.open_speaker(model, options, speculation))
-        speaker = replace(opened, template=template.chosen(opened.model)).answering()
+        speaker = replace(opened, template=template.chosen(opened.model, bool(given))).answering()
         setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, context)
         if beginning.converses:
             return _talk(setting, speaker, system, stack, (beginning.first, files))
@@ -181,7 +181,7 @@ def _opened(
     def open_model(name: str) -> "Speaker":
         named = replace(setting.model, model=name, places={})
         other = stack.enter_context(loading.open_speaker(named, setting.options))
-        return replace(other, template=setting.template.chosen(other.model)).answering()
+        return replace(other, template=setting.template.chosen(other.model, bool(setting.tools))).answering()
 
     talk = Chat(speaker, conversation, manner, open_model, keeper=keeper, aside=aside)
     if setting.tools:

@@ -126,6 +126,13 @@ class WithoutWeights:
 
         return chat_template_of(self.file)
 
+    @property
+    def tool_template(self) -> str | None:
+        """The one for chats with tools, where the file has one of its own. Raises as `chat_template`."""
+        from llamachat.engine.model import TOOL_TEMPLATE, chat_template_of
+
+        return chat_template_of(self.file, TOOL_TEMPLATE)
+
 
 def open_without_weights(choice: ModelFile) -> WithoutWeights:
     """The head of a model's file. Raises ModelFileError, UsageError."""

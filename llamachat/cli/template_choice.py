@@ -91,9 +91,11 @@ class TemplateChoice:
         hint = f"did you mean {close[0]}?" if close else "`llamachat templates` lists the names"
         raise UsageError(f"--chat-template {given!r} is neither a known name, nor a file, nor Jinja; {hint}")
 
-    def chosen(self, model: "Templated") -> "ChatTemplate | None":
-        """The template for this model, if anything was chosen."""
+    def chosen(self, model: "Templated", tools: bool = False) -> "ChatTemplate | None":
+        """The template for this model, if anything was chosen. tools: for a chat that has some."""
         source, variables = self.source(), self.variables()
+        if source is None and tools:
+            source = model.tool_template
         if source is None and not variables:
             return None
         from llamachat.library import chat_template

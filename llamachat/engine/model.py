@@ -31,6 +31,7 @@ from llamachat.errors import ModelFileError, UsageError
 
 MAX_THREADS = 256
 CHAT_TEMPLATE = "tokenizer.chat_template"
+TOOL_TEMPLATE = f"{CHAT_TEMPLATE}.tool_use"
 LoadProgress = Callable[[str, int, int], None]
 
 
@@ -141,6 +142,11 @@ class Model:
         """The Jinja source of the file's chat template. Raises ModelFileError where it is no text."""
         return chat_template_of(self.file)
 
+    @property
+    def tool_template(self) -> str | None:
+        """The file's chat template for chats with tools, where it has one of its own. Raises as `chat_template`."""
+        return chat_template_of(self.file, TOOL_TEMPLATE)
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The file's tokenizer; ModelFileError where it has none, or one with more tokens than the model knows."""
@@ -202,10 +208,9 @@ def _shaped(file: GgufFile, spec: ModelSpec) -> GgufFile:
     return replace(file, tensors=tensors)
 
 
-def chat_template_of(file: GgufFile) -> str | None:
+def chat_template_of(file: GgufFile, key: str = CHAT_TEMPLATE) -> str | None:
     """The Jinja source of a file's chat template. Raises ModelFileError where it is no text."""
-    has_one = CHAT_TEMPLATE in file.metadata
-    return typed(file.metadata, CHAT_TEMPLATE, str, "a text", "") if has_one else None
+    return typed(file.metadata, key, str, "a text", "") if key in file.metadata else None
 
 
 def looked_up(nodes: Sequence[g.Node]) -> list[str]:

@@ -128,6 +128,7 @@ class ScriptedContext:
 class ScriptedModel:
     title, n_vocab, n_ctx_train = "scripted \x1b]0;evil\x07model", N_VOCAB, 4096
     chat_template = builtin_template("chatml")
+    tool_template = None
     file = SimpleNamespace(metadata={}, tensors={}, mappings=(), path="scripted.gguf")
 
     def __init__(self, answers: Sequence[str], n_ctx: int = 4096) -> None:

@@ -1,5 +1,7 @@
 """--chat-template and --template-kwargs: what they take, and what they refuse."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
@@ -18,6 +20,16 @@ def test_reasoning_off_tells_the_template_unless_it_is_told_otherwise():
     assert TemplateChoice(reasoning=Reasoning.OFF).variables() == {"enable_thinking": False}
     choice = TemplateChoice(template_kwargs='{"enable_thinking": true, "x": [1]}', reasoning=Reasoning.OFF)
     assert choice.variables() == {"enable_thinking": True, "x": [1]}
+
+
+def test_a_chat_with_tools_takes_the_file_s_template_for_them_unless_another_is_given():
+    tokenizer = SimpleNamespace(bos=None, eos=None, piece=str)
+    model = SimpleNamespace(tokenizer=tokenizer, chat_template="plain", tool_template="for tools")
+    assert TemplateChoice().chosen(model, tools=True).source == "for tools"
+    assert TemplateChoice().chosen(model) is None
+    assert "<start_of_turn>" in TemplateChoice("gemma").chosen(model, tools=True).source
+    model.tool_template = None
+    assert TemplateChoice().chosen(model, tools=True) is None
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,14 @@
 An error is one line on standard error; a traceback appears only with --debug or LLAMACHAT_DEBUG=1.
 """
 
+# Before everything else: a Ctrl+C while Python imports the rest must not show a traceback.
+from llamachat import beginning  # isort: skip
+
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from llamachat import __version__
 from llamachat.errors import ExitCode, LlamaChatError, UsageError
@@ -15,7 +19,28 @@ from llamachat.shortage import ADVICE, is_shortage
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
-    sys.exit(_flushed(_outcome(sys.argv[1:])))
+    beginning.leave_at_once()
+    sys.unraisablehook = _unraisable
+    try:
+        code = _outcome(sys.argv[1:])
+        beginning.leave_at_once()
+    except KeyboardInterrupt:  # a second one, while what the first had ended was put back or said
+        beginning.leave_at_once()
+        code = ExitCode.INTERRUPT
+    sys.exit(_flushed(code))
+
+
+def _unraisable(told: Any) -> None:
+    """A Ctrl+C that Python swallows, because it came within a callback or a destructor, is heard a little later."""
+    if not isinstance(told.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(told)
+        return
+    import signal
+    from threading import Timer, main_thread
+
+    again = Timer(0.01, signal.pthread_kill, (main_thread().ident, signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def _outcome(arguments: list[str]) -> int:
@@ -32,12 +57,23 @@ def _outcome(arguments: list[str]) -> int:
 
         return _said(hinted(error), code, _wants_traceback(arguments), getattr(error, "excerpt", ()))
     except Exception as error:
+        if _interrupted_import(error):
+            return ExitCode.INTERRUPT
         if is_shortage(error):
             return _said(f"there is not enough memory: {ADVICE}", ExitCode.MEMORY, _wants_traceback(arguments))
         if isinstance(error, OSError):
             return _said(_system_error(error), ExitCode.ERROR, _wants_traceback(arguments))
         said = f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)"
         return _said(said, ExitCode.ERROR, _wants_traceback(arguments))
+
+
+def _interrupted_import(error: BaseException | None) -> bool:
+    """Whether a library's import was interrupted, and it made an error of its own of that."""
+    if not isinstance(error, ImportError | SystemError):
+        return False
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _wants_traceback(arguments: list[str]) -> bool:
@@ -66,12 +102,14 @@ def _run(arguments: list[str]) -> int:
     from llamachat.terminal.endings import hear_endings
 
     hear_endings()
-    # 60 ms of imports, which --version does without; a Ctrl+C during them ends as quietly as later.
+    # 60 ms of imports, which --version does without.
     from typer import Abort
     from typer import TyperException as WrongUsage
 
     from llamachat.cli.app import run_app
 
+    beginning.raise_again()
+    hear_endings()  # Ctrl+C, too
     try:
         return run_app(arguments)
     except Abort:

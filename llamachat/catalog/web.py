@@ -39,7 +39,7 @@ _STATUS = {
 def fetch_from_web(url: str, folder: Path, progress: Progress) -> Path:
     """The file at the address, in `folder`; of a split model, all its files, and the path of the first.
 
-    A broken download leaves a hidden partial file, and the same call goes on from there. Raises UsageError for an
+    A broken download leaves a hidden partial file, and the same call continues from there. Raises UsageError for an
     address that is not one of a GGUF file or not encrypted, ModelFileError if what came is no GGUF file,
     LlamaChatError if the server or the disk fails.
     """
@@ -203,7 +203,7 @@ def _receive(answer: _Answer, part: Partial, report: Callable[[int], None]) -> N
     if done == 0:
         raise ModelFileError("the server sends an empty file", answer.body.url)
     if total is not None and done != total:
-        then = "goes on from there" if answer.version.tag else "begins again"
+        then = "continues from there" if answer.version.tag else "begins again"
         raise LlamaChatError(f"{answer.body.url}: the connection ended early; the same command {then}")
 
 

@@ -14,7 +14,7 @@ from llamachat.errors import UsageError
 
 
 class OnFull(StrEnum):
-    """What becomes of a talk that the context cannot hold."""
+    """What becomes of a chat that the context cannot hold."""
 
     SHIFT = "shift"
     SUMMARIZE = "summarize"
@@ -57,15 +57,15 @@ class ChatChoice:
     session: Annotated[
         str | None,
         Option(
-            "--session", metavar="NAME", help="Go on with the chat of this name or number, or begin one of this name."
+            "--session", metavar="NAME", help="Continue the chat of this name or number, or begin one of this name."
         ),
     ] = None
-    resume: Annotated[bool, Option("--continue", "-C", help="Go on with the last chat.")] = False
+    resume: Annotated[bool, Option("--continue", "-C", help="Continue the last chat.")] = False
     save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is kept.")] = True
     if_open: Annotated[
         IfOpen,
-        Option("--if-open", help="When another llamachat is in the chat: ask (where nobody can be asked, fork), go "
-               "on in a copy, in memory only, or not at all."),
+        Option("--if-open", help="When another llamachat is in the chat: ask (where nobody can be asked, fork), "
+               "continue in a copy, in memory only, or not at all."),
     ] = IfOpen.ASK  # fmt: skip
     system: System = None
     system_file: SystemFile = None
@@ -75,8 +75,8 @@ class ChatChoice:
     ] = OnFull.SHIFT
     cache_budget: Annotated[
         int,
-        Option("--cache-budget", min=0, metavar="MIB", help="So much of what models have computed of chats is kept, so "
-               "that they go on at once; 0 keeps none."),
+        Option("--cache-budget", min=0, metavar="MIB", help="Disk space for what models have computed of chats, which "
+               "lets them continue at once; 0 keeps none."),
     ] = 2048  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """The options that keep an answer inside a grammar or a JSON schema."""
 
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,13 @@ from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
     from llamachat.engine.grammar import GrammarSource
+
+
+class Unenforced(StrEnum):
+    """What becomes of a schema that a grammar cannot enforce wholly."""
+
+    REFUSE = "refuse"
+    CHECK = "check"
 
 
 @dataclass(frozen=True)
@@ -32,11 +40,18 @@ class ConstraintChoice:
         Path | None, Option("--json-schema-file", "-jf", metavar="FILE", help="The same, the schema in a file.")
     ] = None
     json: Annotated[bool, Option("--json", help="Only JSON, any value.")] = False
+    schema_unenforced: Annotated[
+        Unenforced,
+        Option("--schema-unenforced", help="What becomes of a schema with parts that no grammar can enforce: it is "
+               "refused, or the finished answer is checked (exit code 6 if it does not satisfy the schema)."),
+    ] = Unenforced.REFUSE  # fmt: skip
 
     def __post_init__(self) -> None:
         given = self._given()
         if len(given) > 1:
             raise UsageError(f"{' and '.join(given)} exclude one another: give one of them")
+        if self.schema_unenforced is Unenforced.CHECK and self.json_schema is None and self.json_schema_file is None:
+            raise UsageError("--schema-unenforced check needs --json-schema or --json-schema-file")
         _ = self.source
 
     @cached_property
@@ -50,11 +65,32 @@ class ConstraintChoice:
             return GrammarSource.gbnf(self.grammar, "--grammar")
         if self.grammar_file is not None:
             return GrammarSource.of_file("gbnf", self.grammar_file)
+        if self.json_schema is None and self.json_schema_file is None:
+            return GrammarSource.json_schema()
+        try:
+            return self._schema(self.schema_unenforced)
+        except UsageError as error:
+            if self.schema_unenforced is Unenforced.CHECK or not self._can_be_checked():
+                raise
+            hint = "--schema-unenforced check enforces the rest, and checks the finished answer"
+            raise UsageError(f"{error}; {hint}", error.excerpt) from error
+
+    def _schema(self, unenforced: Unenforced) -> "GrammarSource":
+        from llamachat.engine.grammar import GrammarSource
+
         if self.json_schema is not None:
-            return GrammarSource.json_schema(self.json_schema, "--json-schema")
-        if self.json_schema_file is not None:
-            return GrammarSource.of_file("json-schema", self.json_schema_file)
-        return GrammarSource.json_schema()
+            return GrammarSource.json_schema(self.json_schema, "--json-schema", unenforced.value)
+        assert self.json_schema_file is not None
+        return GrammarSource.of_file("json-schema", self.json_schema_file, unenforced.value)
+
+    def _can_be_checked(self) -> bool:
+        """Whether the schema is one, though a grammar cannot enforce all of it."""
+        try:
+            self._schema(Unenforced.CHECK)
+        except UsageError:
+            return False
+        return True
 
     def _given(self) -> list[str]:
-        return [f"--{f.name.replace('_', '-')}" for f in fields(self) if getattr(self, f.name) not in (None, False)]
+        choices = [field.name for field in fields(self) if field.name != "schema_unenforced"]
+        return [f"--{name.replace('_', '-')}" for name in choices if getattr(self, name) not in (None, False)]

@@ -72,8 +72,8 @@ def interactive(
 
     The model continues the text until a reverse prompt, then the person types, and so on.
 
-    Ctrl+C interrupts the model; at the person's turn it leaves, as Ctrl+D does. An empty line lets the model go on; a
-    line that ends with \ goes on in the next line, and one that ends with / is taken without its line break. -n counts
+    Ctrl+C interrupts the model; at the person's turn it quits, as Ctrl+D does. An empty line lets the model continue; a
+    line that ends with \ continues in the next line, and one that ends with / has no line break. -n counts
     the tokens of both; when they are used up it is the person's turn.
     """
     if input_is_forbidden():

@@ -35,10 +35,10 @@ class PromptCacheChoice:
 
     prompt_cache: Annotated[
         Path | None,
-        Option("--prompt-cache", metavar="FILE", help="Keep what the model has read of the prompt in FILE, and go on "
-               "from there the next time."),
+        Option("--prompt-cache", metavar="FILE", help="Keep the evaluated prompt in FILE, and continue from there "
+               "the next time."),
     ] = None  # fmt: skip
-    prompt_cache_all: Annotated[bool, Option("--prompt-cache-all", help="Keep the answer and what was typed, too.")] = (
+    prompt_cache_all: Annotated[bool, Option("--prompt-cache-all", help="Keep the answer and the typed text, too.")] = (
         False
     )
     prompt_cache_ro: Annotated[bool, Option("--prompt-cache-ro", help="Read the file, never write it.")] = False

@@ -1,4 +1,4 @@
-"""Options for how the text is put out, and what is told besides."""
+"""Options for how the text is printed, and what is said on standard error."""
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True)
 class ReportChoice:
-    """How the answer is printed, and what is told besides."""
+    """How the answer is printed, and what is said on standard error."""
 
     output: Annotated[
         Format,

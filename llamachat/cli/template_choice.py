@@ -40,8 +40,8 @@ class TemplateChoice:
     ] = None  # fmt: skip
     template_kwargs: Annotated[
         str | None,
-        Option("--template-kwargs", "--chat-template-kwargs", metavar="JSON", help="What the template is told "
-               'besides, as {"enable_thinking": false}.'),
+        Option("--template-kwargs", "--chat-template-kwargs", metavar="JSON", help="Variables of the "
+               'template, as {"enable_thinking": false}.'),
     ] = None  # fmt: skip
     reasoning: Annotated[
         Reasoning,

@@ -69,6 +69,7 @@ class Answering:
         self, vocabulary: Vocabulary, options: GenerationOptions, prompt: Sequence[int], n_begun: int = 0
     ) -> None:
         constraint = options.grammar.constraint(vocabulary) if options.grammar is not None else None
+        self._grammar, self._texts = options.grammar, list[str]()
         self.reason: StopReason | None = "length" if options.max_tokens == 0 else None
         self.token = -1
         self._vocabulary, self._constraint = vocabulary, constraint
@@ -138,6 +139,8 @@ class Answering:
         piece = self._vocabulary.piece_bytes(token)
         control = "" if piece or not self._has_stops else self._vocabulary.piece_bytes(token, special=True).decode()
         text = self._stream.feed(piece, control)
+        if self._grammar is not None:
+            self._texts.append(text)
         if self._stream.stopped:
             self.reason = "stop"
         elif self._constraint is not None and self._constraint.finished:
@@ -150,4 +153,10 @@ class Answering:
         Under a grammar it is without the bytes of an unfinished character: U+FFFD would begin no text of the grammar.
         """
         text = self._stream.finish(whole=self._constraint is not None)
-        return Stop(text, reason or self.reason or "cancelled", self.timings, self._error)
+        ended = reason or self.reason or "cancelled"
+        if ended == "eos" and self._grammar is not None:
+            try:
+                self._grammar.check("".join([*self._texts, text]))
+            except GrammarError as error:
+                return Stop(text, "grammar", self.timings, error)
+        return Stop(text, ended, self.timings, self._error)

@@ -157,7 +157,7 @@ def test_a_server_that_always_sends_another_part_is_given_up(
     assert len(site.ranges) <= 3
 
 
-@pytest.mark.parametrize(("etag", "then"), [('"v1"', "goes on from there"), ("", "begins again")])
+@pytest.mark.parametrize(("etag", "then"), [('"v1"', "continues from there"), ("", "begins again")])
 def test_going_on_is_promised_only_where_it_can_be_kept(etag: str, then: str, site: Site, tmp_path: Path) -> None:
     site.etag, site.hangs_up_after = etag, len(CONTENT) // 2
     with pytest.raises(LlamaChatError, match=f"the same command {then}"):

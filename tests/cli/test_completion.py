@@ -11,6 +11,8 @@ import pytest
 from tiny_gguf import tiny_gguf
 
 from llamachat.cli.app import run_app
+from llamachat.session.chats import ChatStore
+from llamachat.session.places import database_path
 
 EVIL = "a b$(touch evil)'"
 NAMES = ["Qwen2:8b", "Qwen2-0.5b", "smol"]
@@ -101,6 +103,40 @@ def test_bash_keeps_what_it_cut_at_colons_and_quotes_what_it_must(shell):
     assert in_bash(script, "llamachat run --model=Qw") == ["Qwen2-0.5b", "Qwen2:8b"]
     assert in_bash(script, "llamachat run -m a") == [r"a\ b\$\(touch\ evil\)\'"]
     assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('llamachat run -m "a', ["a b\\$(touch evil)'"]),
+        ("llamachat run -m 'a", [r"a b$(touch evil)'\''"]),
+        ('llamachat run -m "Qwen2:', ["Qwen2:8b"]),
+        (r"llamachat run -m a\ b", [r"a\ b\$\(touch\ evil\)\'"]),
+        ('llamachat run --model="a b', ["a b\\$(touch evil)'"]),
+        ('llamachat run -p "llamachat chat --se', []),
+        ('llamachat run -p "x y" --output js', ["json", "jsonl"]),
+    ],
+)
+def test_bash_completes_within_quotes(shell, line, words):
+    assert in_bash(shell("bash"), line) == words
+    assert not Path("evil").exists()
+
+
+@pytest.mark.parametrize("option", ["chat --session ", "chat --session=", "sessions show "])
+def test_bash_offers_the_names_of_chats(shell, own_home, option):
+    with ChatStore(database_path()) as store:
+        for name in ("two words", "taxes"):
+            store.create("tiny", name)
+    script = shell("bash")
+    assert in_bash(script, f'llamachat {option}"two') == ["two words"]
+    assert sorted(in_bash(script, f"llamachat {option}t")) == ["taxes", r"two\ words"]
+
+
+@pytest.mark.parametrize(("name", "asking"), [("zsh", "_llamachat_ask sessions"), ("fish", "__complete sessions")])
+def test_other_shells_ask_for_the_names_of_chats(capsys, name, asking):
+    run_app(["completion", name])
+    lines = capsys.readouterr().out.splitlines()
+    assert any(asking in line for line in lines if "chat --session" in line or "-l session" in line)
 
 
 def test_fish_completes(shell):

@@ -7,7 +7,6 @@ import pytest
 from llamachat.dialogue.tools.choice import dialect_of, template_dialect, with_calls
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.errors import UsageError
-from llamachat.templates.named import builtin_names, builtin_template
 
 HEAD = "{{ tools | tojson }}{% for m in messages %}{{ m.role }}:{{ m.content or '' }}"
 END = "\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
@@ -90,13 +89,3 @@ def test_a_template_that_writes_no_calls_but_names_their_mark_has_that_format():
 def test_public_templates_have_the_formats_of_their_families(golden: Path, name, form, inside):
     dialect = template_dialect((golden / "templates" / f"{name}.jinja").read_text("utf-8"))
     assert (dialect.form.name, dialect.inside) == (form, inside)
-
-
-@pytest.mark.parametrize("name", builtin_names())
-def test_templates_that_come_along_have_a_format_or_are_refused(name):
-    form, said = None, ""
-    try:
-        form = template_dialect(builtin_template(name)).form
-    except UsageError as error:
-        said = str(error)
-    assert form is not None or said.startswith("--tools: this model's chat template ")

@@ -82,7 +82,7 @@ def _command(name: str, command: Any) -> KnownCommand:
 
 def _options(command: Any) -> list[KnownOption]:
     shown = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-    help_option = KnownOption(("-h", "--help"), "Show the help and leave.", None)
+    help_option = KnownOption(("-h", "--help"), "Show the help and exit.", None)
     return [*(KnownOption(_names(p), _short(entry(p).text), _of_option(command, p)) for p in shown), help_option]
 
 

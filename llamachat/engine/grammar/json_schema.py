@@ -39,6 +39,7 @@ from llamachat.engine.grammar.schema_places import endless, impossible, levels, 
 from llamachat.engine.grammar.schema_refs import with_places
 from llamachat.engine.grammar.schema_rewrite import REWRITTEN, Rewrite
 from llamachat.engine.grammar.schema_walk import Json, child_pointer
+from llamachat.engine.grammar.validation import check_schema
 from llamachat.engine.grammar.vocabulary import PLAIN, byte_tree, compiled
 from llamachat.errors import UsageError
 
@@ -64,6 +65,14 @@ ONE_OF = "oneOf is supported only where no value can satisfy two of its schemas,
 NO_TEXT = PLAIN["NoExtension"]
 NOTHING = "Unsatisfiable schema"
 IN_PLACE = ("const", "enum", *APPLICATORS)
+OVERLAP = "patternProperty regexes"
+THE_REST_OF = {
+    "properties": "additionalProperties",
+    "patternProperties": "additionalProperties",
+    "prefixItems": "items",
+}
+"""What is left out with a keyword, as it is about what that does not name."""
+
 DEFINITIONS = ("$defs", "definitions")
 
 
@@ -81,6 +90,8 @@ def schema_grammar(text: str, name: str, lenient: bool = False) -> SchemaGrammar
     Raises UsageError for a text that is not JSON, a keyword that is not enforced, and a schema that nothing satisfies.
     """
     schema = _parse(text, name)
+    if lenient:
+        check_schema(schema, name)
     expanded, dropped = False, frozenset[str]()
     for _ in range(MOST_ATTEMPTS):
         plain = _Plain(schema, name, lenient, expanded, dropped)
@@ -100,7 +111,7 @@ def schema_grammar(text: str, name: str, lenient: bool = False) -> SchemaGrammar
         pointer, by_itself = _blamed(plain, said)
         if not lenient or NOTHING in by_itself or pointer in dropped:
             plain.refuse(pointer, by_itself)
-        dropped |= {pointer}
+        dropped |= {child_pointer(pointer, "patternProperties") if OVERLAP in by_itself else pointer}
     raise UsageError(f"{name}: this schema asks for too much that cannot be enforced")
 
 
@@ -238,16 +249,22 @@ class _Plain:
         together = combined or _is_combination(schema, added)
         plain: dict[str, Json] = {}
         for keyword, value in schema.items():
+            where = child_pointer(pointer, keyword)
             if keyword in REWRITTEN or keyword in added or keyword in ANNOTATIONS or _is_extension(keyword):
                 continue
+            if where in self._dropped:
+                continue
             below = together and keyword in APPLICATORS
-            with self._left_out(child_pointer(pointer, keyword)):
+            with self._left_out(where):
                 self._known(keyword, value, place)
                 if keyword == "$ref":
                     plain[keyword] = self._definition(unquote(value), below)
                 elif keyword not in DEFINITIONS:
                     visit = partial(self._below, combined=below, depth=depth + 1)
-                    plain[keyword] = told(keyword, mapped(keyword, value, child_pointer(pointer, keyword), visit))
+                    plain[keyword] = told(keyword, mapped(keyword, value, where, visit))
+        for keyword, rest in THE_REST_OF.items():
+            if keyword in schema and keyword not in plain:
+                plain.pop(rest, None)
         for keyword, one in added.items():
             visited = self._subschema(one, child_pointer(pointer, keyword), together, depth + 1)
             plain["allOf"] = [*plain.get("allOf", ()), visited]

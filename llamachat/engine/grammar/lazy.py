@@ -53,6 +53,9 @@ class LazyGrammar:
         """A sampler stage, asleep until its `begin` and then until a mark. Raises as `GrammarSource.constraint`."""
         return LazyConstraint([source.constraint(vocabulary) for _, source in self.wakes], vocabulary, self)
 
+    def check(self, text: str) -> None:
+        """Nothing: free text is around what the grammar admits."""
+
 
 class LazyConstraint(Stage):
     """Listens for a mark, then is its constraint until the text of that is complete."""

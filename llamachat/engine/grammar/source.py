@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Sequence
@@ -20,11 +21,13 @@ from llamachat.engine.grammar.lark import lark, with_tokens
 from llamachat.engine.grammar.lexemes import readings
 from llamachat.engine.grammar.samples import samples
 from llamachat.engine.grammar.syntax import Rules, tokens
+from llamachat.engine.grammar.validation import check_text
 from llamachat.engine.grammar.vocabulary import VocabularyBytes, byte_tree, compiled, reason, token_id, token_tree
 from llamachat.errors import GrammarError, UsageError
 from llamachat.files import read_at_most
 
 Kind = Literal["gbnf", "json-schema"]
+Unenforced = Literal["refuse", "check"]
 
 LONGEST_TRIAL_S, AT_ONCE = 0.3, 8
 FEWEST_READ = 100
@@ -41,12 +44,16 @@ _BARE_NAME = re.compile(r"[\w-]+")
 class GrammarSource:
     """A grammar in GBNF, or a JSON schema; name: what errors call it, an option or a file.
 
+    unenforced: what becomes of the parts of a schema that no grammar can enforce: the schema is refused, or the
+    finished text is checked.
+
     Raises UsageError when made from a text that is no grammar or no schema, or one that cannot be obeyed exactly.
     """
 
     kind: Kind
     text: str
     name: str = "grammar"
+    unenforced: Unenforced = "refuse"
 
     def __post_init__(self) -> None:
         _translated(self)
@@ -64,14 +71,21 @@ class GrammarSource:
         return cls("gbnf", _builtin_folder().joinpath(f"{text.strip()}.gbnf").read_text("utf-8"), text.strip())
 
     @classmethod
-    def json_schema(cls, text: str = ANY_JSON, name: str = "schema") -> GrammarSource:
+    def json_schema(
+        cls, text: str = ANY_JSON, name: str = "schema", unenforced: Unenforced = "refuse"
+    ) -> GrammarSource:
         """The JSON texts that a schema admits; without one, every JSON value."""
-        return cls("json-schema", text, name)
+        return cls("json-schema", text, name, unenforced)
 
     @classmethod
-    def of_file(cls, kind: Kind, path: Path) -> GrammarSource:
+    def of_file(cls, kind: Kind, path: Path, unenforced: Unenforced = "refuse") -> GrammarSource:
         """A grammar or schema from a file of UTF-8 text. Raises UsageError if it cannot be read."""
-        return cls(kind, _read(path), path.name)
+        return cls(kind, _read(path), path.name, unenforced)
+
+    def check(self, text: str) -> None:
+        """Raises GrammarError for a finished text that does not satisfy what the grammar could not enforce."""
+        if self.unenforced == "check" and _translated(self).is_partial:
+            check_text(text, json.loads(self.text), self.name)
 
     def constraint(self, vocabulary: VocabularyBytes) -> Constraint:
         """A sampler stage that keeps a text inside the grammar, asleep until its `begin`.
@@ -80,21 +94,30 @@ class GrammarSource:
         the grammar (1 to 3 ms). Raises GrammarError where it is too complex for llguidance with this vocabulary.
         """
         tree = token_tree(vocabulary)
-        text, names = _translated(self)
+        found = _translated(self)
+        text, names = found.text, found.tokens
         if names:
             text = with_tokens(text, [token_id(vocabulary, name, self.name) for name in names], vocabulary.eog)
         return Constraint(tree, compiled(tree, text, f"{self.name} cannot be used", GrammarError))
 
 
-Translated = tuple[str, tuple[str, ...]]
-"""A grammar in llguidance's notation, and the names of tokens that a vocabulary must give numbers to."""
+@dataclass(frozen=True)
+class Translated:
+    """A grammar in llguidance's notation, the names of tokens that a vocabulary must give numbers to, and whether it
+    admits more than the source.
+    """
+
+    text: str
+    tokens: tuple[str, ...] = ()
+    is_partial: bool = False
 
 
 @lru_cache(maxsize=16)
 def _translated(source: GrammarSource) -> Translated:
     """The source as it is for every vocabulary, tried once to see that it can be used. Raises UsageError."""
     if source.kind == "json-schema":
-        return schema_grammar(source.text, source.name).text, ()
+        made = schema_grammar(source.text, source.name, source.unenforced == "check")
+        return Translated(made.text, is_partial=bool(made.unenforced))
     if source.kind != "gbnf":
         raise UsageError(f"there is no kind of grammar named {source.kind!r:.60}; there are gbnf and json-schema")
     grammar = parse_gbnf(source.text, source.name)
@@ -105,12 +128,12 @@ def _translated(source: GrammarSource) -> Translated:
         text = lark(reading, names)
         n_read, said = _trouble(text, grammar.rules, names)
         if not said:
-            return text, names
+            return Translated(text, names)
         found.append((n_read, text, said))
     n_read, text, said = max(found, key=lambda one: one[0])
     if n_read < FEWEST_READ:
         raise UsageError(f"{source.name} cannot be used: {said}")
-    return text, names
+    return Translated(text, names)
 
 
 def _trouble(text: str, rules: Rules, names: Sequence[str]) -> tuple[int, str]:

@@ -1,0 +1,51 @@
+"""Ctrl+C where the program has nothing to put back: while it begins, and while it ends. It leaves at once, quietly.
+
+Imported first of all by `__main__`, because the imports after it take most of a start. A program that uses the library
+is none of this module's business.
+"""
+
+import atexit
+import os
+import signal
+import sys
+from types import FrameType
+
+INTERRUPTED = 130
+
+
+def leave_at_once() -> None:
+    """From now on Ctrl+C ends the process without another word, unless it is ignored, as under nohup."""
+    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
+        signal.signal(signal.SIGINT, _leave)
+
+
+def raise_again() -> None:
+    """From now on Ctrl+C raises KeyboardInterrupt, as everywhere in Python."""
+    if signal.getsignal(signal.SIGINT) is _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)
+
+
+def _ignore() -> None:
+    """The last of the program: Python gives the signal back to the kernel before it is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _is_program() -> bool:
+    """Whether this process is the program: the script of that name, or `python -m llamachat`."""
+    folder, name = os.path.split(sys.argv[0] if sys.argv else "")
+    stem = name.partition(".")[0]
+    return stem == "llamachat" or (stem == "__main__" and os.path.basename(folder) == "llamachat")
+
+
+def begin() -> None:
+    """The first step of the program."""
+    leave_at_once()
+    atexit.register(_ignore)  # the first to be registered is the last to run
+
+
+if _is_program():
+    begin()

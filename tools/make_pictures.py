@@ -19,6 +19,8 @@ import pexpect
 import pyte
 from svg import Cell, Look, picture
 
+from llamachat.catalog.paths import models_folder
+
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = ROOT / "docs" / "pictures"
 SHELL, ENTER = "$ ", "\r"
@@ -66,13 +68,13 @@ SCENES = {
         "A chat with a heading, a list, a table and code",
         [f"llamachat chat{ENTER}", f"Which keep longer, plums or apples?{ENTER}"],
         [ANSWER],
-        rows=30,
+        rows=40,
     ),
     "thoughts": Scene(
         "A model that has thought before its answer",
         [f"llamachat chat{ENTER}", f"What is 17 times 24?{ENTER}", f"And 18 times 24?{ENTER}"],
         [f"<think>\n{THOUGHT}</think>\n\n17 · 24 = **408**", f"<think>\n{THOUGHT}</think>\n\n18 · 24 = **432**"],
-        rows=14,
+        rows=20,
     ),
     "commands": Scene(
         "The commands of a chat, completed while they are typed",
@@ -146,6 +148,7 @@ class Terminal:
             "PS1": SHELL, "TERM": "xterm-256color", "HISTFILE": "/dev/null", "INPUTRC": "/dev/null",
             "PATH": f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
+            "LLAMACHAT_MODELS": str(models_folder()),
             **{f"XDG_{name}_HOME": str(folder / "home") for name in ("CONFIG", "DATA", "STATE")},
         }  # fmt: skip
         unwanted = ("NO_COLOR", "COLUMNS", "LLAMACHAT_CONFIG")
@@ -208,7 +211,7 @@ def record(scene: Scene) -> list[list[Cell]]:
             rows = [cells_of(terminal.screen, y) for y in range(scene.rows)]
         finally:
             terminal.close()
-    rows = [_steady(row) for row in rows]
+    rows = [steady(row) for row in rows]
     while rows and text_of(rows[-1:]).strip() in ("", SHELL.strip()):
         rows.pop()
     return rows
@@ -233,7 +236,7 @@ def _look(char: Any) -> Look:
     return Look(char.fg, char.bg, char.bold, char.italics, char.underscore, char.reverse)
 
 
-def _steady(row: list[Cell]) -> list[Cell]:
+def steady(row: list[Cell]) -> list[Cell]:
     """The row with other text for what differs, and without blanks at its end."""
     text = "".join(cell.text for cell in row)
     for pattern, other in STEADY:

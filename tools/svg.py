@@ -43,13 +43,13 @@ class Cell:
 def picture(rows: Sequence[Sequence[Cell]], columns: int, title: str) -> str:
     """The rows as the text of an SVG file. title: what a reader hears who does not see it."""
     width, height = columns * CELL + 2 * MARGIN, len(rows) * LINE + 2 * MARGIN
-    drawn = [part for number, row in enumerate(rows) for part in _row(row, MARGIN + number * LINE)]
+    drawn = [part for number, row in enumerate(rows) for part in row_parts(row, MARGIN + number * LINE)]
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img">',
             f"<title>{escape(title)}</title>",
             f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>',
-            f'<g font-family="{FONTS}" font-size="{SIZE}" fill="{INK}" xml:space="preserve">',
+            f'<g font-family="{FONTS}" font-size="{SIZE}" fill="{INK}" style="white-space:pre">',
             *drawn,
             "</g>",
             "</svg>\n",
@@ -57,7 +57,7 @@ def picture(rows: Sequence[Sequence[Cell]], columns: int, title: str) -> str:
     )
 
 
-def _row(cells: Sequence[Cell], top: int) -> Iterator[str]:
+def row_parts(cells: Sequence[Cell], top: int) -> Iterator[str]:
     """Neighbours that look alike are one text, a wide character one for itself: no font moves what follows."""
     column = 0
     for (look, width), group in groupby(cells, lambda cell: (cell.look, cell.width)):
@@ -74,8 +74,13 @@ def _run(text: str, look: Look, left: float, top: int, width: float) -> Iterator
         front, back = back, front
     if back != PAPER:
         yield f'<rect x="{left:g}" y="{top}" width="{width:g}" height="{LINE}" fill="{back}"/>'
-    if not text.strip():
+    n_before = len(text) - len(text.lstrip(" "))
+    shown = text.strip(" ")
+    if not shown:
         return
+    # Blanks at the ends are not drawn: some programs would stretch the rest over their columns.
+    each = width / len(text)
+    left, width, text = left + n_before * each, len(shown) * each, shown
     styles = {
         f'fill="{front}"': front != INK,
         'font-weight="bold"': look.bold,

@@ -20,11 +20,12 @@ from llamachat.terminal.fitting import fitted, options_of
 from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
 from llamachat.terminal.messages import is_cut, parted, shown_before, with_files
 from llamachat.terminal.outgrowing import ENDED
-from llamachat.terminal.output import note
+from llamachat.terminal.output import note, write
 from llamachat.terminal.reasoning import ReasoningView
 from llamachat.terminal.speaker import Answer, Speaker
 from llamachat.terminal.spoken import spoken
 from llamachat.terminal.start import Start, start_of
+from llamachat.terminal.theme import painted
 from llamachat.terminal.thinking import Thinking, thinking_of
 from llamachat.terminal.turns import turn_record
 from llamachat.terminal.unseen import typing_unseen
@@ -143,11 +144,16 @@ class Chat:
             return
         self.say(f"({len(path)} messages before)" if len(path) > 1 else "(1 message before)")
         for message in path[-2:]:
+            self.say("")
             view = answer_view(self.speaker.output, self.manner.plain)
-            said = spoken(message.content, self.conversation.template.source)
-            view.write(said if message.role == "assistant" else f"> {message.content}\n")
+            if message.role == "assistant":
+                view.write(spoken(message.content, self.conversation.template.source))
+            else:
+                write(painted("> ", "prompt") if view.draws else "> ")
+                self.speaker.output.write(f"{message.content}\n")
             view.close()
             self.speaker.output.end_line()
+        self.say("")
         if path[-1].role != "assistant":
             self.say("(this has no answer yet: /continue gives one)")
         elif is_cut(path[-1]):

@@ -162,7 +162,7 @@ def moving_picture(frames: Sequence[Frame], columns: int, title: str) -> str:
             "@media (prefers-reduced-motion:reduce){g[id]{animation:none}}",
             "</style>",
             f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>',
-            f'<g font-family="{FONTS}" font-size="{SIZE}" fill="{INK}" style="white-space:pre">',
+            f'<g font-family="{FONTS}" font-size="{SIZE}" fill="{INK}" xml:space="preserve">',
             *drawn,
             "</g>",
             "</svg>\n",

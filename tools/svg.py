@@ -1,5 +1,6 @@
 """A terminal's screen as SVG: text that can be selected, at the columns where the terminal has it."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -49,7 +50,7 @@ def picture(rows: Sequence[Sequence[Cell]], columns: int, title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" role="img">',
             f"<title>{escape(title)}</title>",
             f'<rect width="100%" height="100%" rx="8" fill="{PAPER}"/>',
-            f'<g font-family="{FONTS}" font-size="{SIZE}" fill="{INK}" style="white-space:pre">',
+            f'<g font-family="{FONTS}" font-size="{SIZE}" fill="{INK}" xml:space="preserve">',
             *drawn,
             "</g>",
             "</svg>\n",
@@ -62,7 +63,8 @@ def row_parts(cells: Sequence[Cell], top: int) -> Iterator[str]:
     column = 0
     for (look, width), group in groupby(cells, lambda cell: (cell.look, cell.width)):
         texts = [cell.text for cell in group]
-        for text in ["".join(texts)] if width == 1 else texts:
+        # A blank between words is drawn with them; more are a gap, which some programs would close.
+        for text in re.split(r"( {2,})", "".join(texts)) if width == 1 else texts:
             span = width * len(text) if width == 1 else width
             yield from _run(text, look, MARGIN + column * CELL, top, span * CELL)
             column += span

@@ -286,7 +286,8 @@ def _copy(connection: sqlite3.Connection, target: Path) -> None:
     """A copy of the database as it is, whole or not at all."""
     scratch = target.with_name(f"{target.name}.{os.getpid()}")
     try:
-        os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600))
+        scratch.unlink(missing_ok=True)  # of a process that had our number, or a link to somewhere
+        os.close(os.open(scratch, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with closing(sqlite3.connect(scratch)) as copy:
             connection.backup(copy)
         os.replace(scratch, target)

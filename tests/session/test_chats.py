@@ -273,7 +273,7 @@ def test_digits_are_a_number_and_blanks_are_nothing(store):
         store.find("9")
     assert store.find("9 w") == chat
     for blank in ("", "  "):
-        with pytest.raises(UsageError, match="none was given"):
+        with pytest.raises(UsageError, match="give the name of a chat"):
             store.find(blank)
 
 

@@ -137,19 +137,40 @@ def test_a_conversation_without_messages_is_an_empty_chat(tmp_path):
     assert kept(chat)[:2] == ([], 0)
 
 
-def test_any_damage_to_an_export_of_chatgpt_is_taken_or_refused(tmp_path):
-    chance, odd = random.Random(5), [None, 5, "x", [], {}, [[]], 1e300, True, {"role": []}, "q", "a"]
+OURS = {
+    "format": "llamachat chat 1",
+    "name": "mine",
+    "title": "t",
+    "model": "m",
+    "settings": {"system": "S", "forgotten": 1, "set": {"temp": "0.2"}},
+    "created": 1.7e9,
+    "updated": 1.7e9,
+    "head": 2,
+    "messages": [
+        {"id": 1, "parent": None, **USER, "state": "done", "created": 1.7e9, "extra": {"file": "a"}},
+        {"id": 2, "parent": 1, **ANSWER, "state": "partial", "extra": {"tool_calls": [{"name": "f"}]}},
+        {"id": 3, "parent": 1, "role": "assistant", "content": [{"type": "text", "text": "x"}]},
+    ],
+}
+SHAREGPT = {"conversations": [{"from": "human", "value": "Q"}, {"from": "gpt", "value": "A"}], "id": "x"}
+
+
+@pytest.mark.parametrize(
+    "document", [conversation(), OURS, SHAREGPT, [USER, ANSWER]], ids=["chatgpt", "ours", "s", "l"]
+)
+def test_any_damage_to_a_chat_is_taken_or_refused(tmp_path, document):
+    chance, odd = random.Random(5), [None, 5, "x", [], {}, [[]], 1e300, 10**40, -1, True, {"role": []}, "q", "12", "a"]
 
     def damaged(value):
         if chance.random() < 0.05:
             return chance.choice(odd)
         if isinstance(value, dict):
-            return {key: damaged(one) for key, one in value.items()}
+            return {key: damaged(one) for key, one in value.items() if chance.random() < 0.98}
         return [damaged(one) for one in value] if isinstance(value, list) else value
 
-    for _ in range(300):
+    for _ in range(150):
         try:
-            chats = read(tmp_path, json.dumps([damaged(conversation())]))
+            chats = read(tmp_path, json.dumps([damaged(document)]))
         except UsageError:
             continue
         for chat in chats:

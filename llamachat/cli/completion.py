@@ -7,7 +7,7 @@ from typer import Argument, Context
 
 def completion(
     context: Context,
-    shell: Annotated[Literal["bash", "zsh", "fish"], Argument(help="Whose script to print.")],
+    shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], Argument(help="Whose script to print.")],
 ) -> None:
     """Print the completion script of a shell.
 

@@ -93,6 +93,10 @@ def _spoken(speaker: "Speaker", ids: Sequence[int], echoed: str) -> "Answer":
             output.prompt(echoed)
         answer = speaker.speak(ids)
         output.end_line()
+    except Exception:
+        if output.is_terminal:
+            output.end_line()  # what is said of the error begins a line
+        raise
     finally:
         output.finish()
     return answer

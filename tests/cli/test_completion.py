@@ -1,6 +1,7 @@
 """What shells complete, asked of the shells themselves."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -215,3 +216,17 @@ def test_prompts_are_offered_with_what_they_are(own_home):
     (folder / "mine.jinja").write_text('---\ndescription = "My own"\n---\nx')
     (folder / "mistaken.jinja").write_text("---\n")
     assert asked("prompts", "mi") == "mine\tMy own\n"
+
+
+def test_powershell_is_told_the_same_in_balanced_braces(capsys):
+    run_app(["completion", "powershell"])
+    script = capsys.readouterr().out
+    for told in (
+        "'chat --session' { ask sessions; break }",
+        "'run --output' { 'text', 'json', 'jsonl'; break }",
+        "'pull' {",
+    ):
+        assert told in script
+    bare = re.sub(r"'(?:[^']|'')*'", "", "\n".join(line for line in script.splitlines() if not line.startswith("#")))
+    assert bare.count("{") == bare.count("}")
+    assert bare.count("(") == bare.count(")")

@@ -245,7 +245,7 @@ def test_row_21_nothing_can_be_abbreviated(llamachat, words):
     assert llamachat(*words).returncode == ExitCode.USAGE
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "powershell"])
 def test_row_22_a_completion_script_is_printed_and_no_file_is_changed(llamachat, own_home, shell):
     before = sorted(own_home.rglob("*"))
     done = llamachat("completion", shell)

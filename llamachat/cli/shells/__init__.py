@@ -1,6 +1,6 @@
 """Completion scripts for shells: what they know, and how each shell is told."""
 
-from llamachat.cli.shells import bash, fish, zsh
+from llamachat.cli.shells import bash, fish, powershell, zsh
 
-SHELLS = {"bash": bash.script, "fish": fish.script, "zsh": zsh.script}
+SHELLS = {"bash": bash.script, "fish": fish.script, "powershell": powershell.script, "zsh": zsh.script}
 """The maker of each shell's script."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llamachat.cli.help import entry, summary
+from llamachat.cli.help import HELP, entry, summary
 from llamachat.cli.settings.values import Parameter, choices, kind
 
 DYNAMIC = {
@@ -82,8 +82,8 @@ def _command(name: str, command: Any) -> KnownCommand:
 
 def _options(command: Any) -> list[KnownOption]:
     shown = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-    help_option = KnownOption(("-h", "--help"), "Show the help and exit.", None)
-    return [*(KnownOption(_names(p), _short(entry(p).text), _of_option(command, p)) for p in shown), help_option]
+    helps = [KnownOption(tuple(names.split(", ")), _short(text), None) for names, text in HELP]
+    return [*(KnownOption(_names(p), _short(entry(p).text), _of_option(command, p)) for p in shown), *helps]
 
 
 def _names(option: Parameter) -> tuple[str, ...]:

@@ -171,8 +171,8 @@ def readings(rules: Rules) -> Iterator[Lexical]:
     regular = RegularRules(rules)
     if regular.is_regular(Reference(ROOT)):
         yield Lexical({ROOT: Reference(f"{LEXEME}0")}, [written_out(rules[ROOT], rules)])
-    else:
-        yield _written(_compared(regular) or Reading(regular, None), rules)
+    elif (reading := _compared(regular)) is not None:
+        yield _written(reading, rules)
     yield _written(Reading(regular, None), rules)
 
 

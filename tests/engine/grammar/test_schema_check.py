@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
-import jsonschema
+import numpy as np
 import pytest
-from byte_vocabulary import ByteVocabulary
+from byte_vocabulary import END, ByteVocabulary
 
+from llamachat.engine.answering import Answering, GenerationOptions
 from llamachat.engine.grammar import GrammarSource
 from llamachat.engine.grammar.json_schema import schema_grammar
+from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import GrammarError, UsageError
 
 PARTIAL: list[Any] = [
@@ -84,4 +86,16 @@ def test_jsonschema_is_imported_only_for_a_check() -> None:
         "sys.exit('jsonschema' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-    assert jsonschema.__name__ == "jsonschema"
+
+
+@pytest.mark.parametrize(("text", "reason"), [("[1,2]", "eos"), ("[1,1]", "grammar")])
+def test_an_answer_ends_with_what_the_check_says(text: str, reason: str) -> None:
+    source = GrammarSource.json_schema('{"type": "array", "uniqueItems": true}', "s", "check")
+    answering = Answering(ByteVocabulary(), GenerationOptions(sampling=SamplingOptions(temp=0.0), grammar=source), [1])
+    for token in (*text.encode(), END):
+        logits = np.zeros(ByteVocabulary().n_vocab, np.float32)
+        logits[token] = 9.0
+        answering.choose(logits)
+    stop = answering.stop()
+    assert stop.reason == reason
+    assert (stop.error is None) == (reason == "eos")

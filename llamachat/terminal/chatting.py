@@ -296,7 +296,10 @@ class Chat:
         thinking = thinking_of(conversation.template.source, self.tokenizer, tokens)
         kept = KeptAnswer(conversation.store, conversation.chat, parent, None if before is None else before.id)
         skipped = 0 if before is None or thinking.markers is not None else shown_before(before.content)
-        view = KeepingView(self._view(thinking), kept, thinking, len(begun), skipped)
+        shown = self._view(thinking)
+        if self.tools is not None:
+            shown = self.tools.view(shown, self.tokenizer, tokens)
+        view = KeepingView(shown, kept, thinking, len(begun), skipped)
         speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
         if view.is_terminal and self.aside is None:
             self.speaker.output.write("\n")

@@ -64,6 +64,8 @@ def test_a_call_is_run_when_the_person_agrees_and_the_model_goes_on(make, capsys
     chat.ask("Large abc?")
     said = capsys.readouterr().out
     assert '-> upper(text="abc")' in said
+    assert "tool_call" not in said
+    assert said.startswith("Wait.")
     assert "<- ABC" in said
     assert len(chat.asked) == 1
     assert "'import sys; print(sys.argv[1].upper())' abc" in chat.asked[0]

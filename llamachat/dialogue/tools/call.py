@@ -30,11 +30,15 @@ class Call:
 
 @dataclass(frozen=True)
 class Reading:
-    """An answer, read: what was said besides, and the calls. problem: what cannot be read as a call, if anything."""
+    """An answer, read: what was said besides, and the calls. problem: what cannot be read as a call, if anything.
+
+    rest: what was said after the last call.
+    """
 
     text: str
     calls: tuple[Call, ...] = ()
     problem: str = ""
+    rest: str = ""
 
 
 def call_of(name: str, arguments: Any) -> Call:

@@ -58,8 +58,8 @@ class Reader:
             fresh = not calls
         if not calls:
             return Reading(answer)
-        rest = answer[begin:]
-        return Reading((kept + ("" if CONTROL.fullmatch(rest) else rest)).strip(), tuple(calls))
+        rest = "" if CONTROL.fullmatch(answer[begin:]) else answer[begin:]
+        return Reading((kept + rest).strip(), tuple(calls), rest=rest)
 
     def _marker(self, answer: str, at: int, which: str) -> int:
         return answer.find(self._thought_mark(which), at) if self.thought is not None else -1

@@ -18,6 +18,8 @@ from llamachat.session.chats import StoredMessage
 from llamachat.terminal.sanitize import clean_line
 from llamachat.terminal.thinking import ends_within
 from llamachat.terminal.tools.agreement import Agreement, question_of, visible
+from llamachat.terminal.tools.view import CallsView
+from llamachat.terminal.view import PlainView
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
@@ -70,6 +72,10 @@ class ToolUse:
             return options
         inside = ends_within(self.dialect.thought, tokenizer, prompt)
         return replace(options, grammar=options.grammar.begun(inside))
+
+    def view(self, inner: PlainView, tokenizer: "Tokenizer", prompt: Sequence[int]) -> PlainView:
+        """A view of an answer to a prompt, in which its calls are not shown as they are written."""
+        return CallsView(inner, self, tokenizer, ends_within(self.dialect.thought, tokenizer, prompt))
 
     def follow(self, chat: "Chat", answer: "Answer") -> int | None:
         """`results` of the answer that a chat has just kept as its last message."""

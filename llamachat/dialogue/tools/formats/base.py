@@ -21,14 +21,20 @@ Wake = tuple[str, dict[str, Any]]
 class CallFormat(ABC):
     """One way to write calls.
 
-    marks: all of these stand in chat templates that use it. at_start: calls are the whole of an answer, after its
-    thoughts. thought: how the format itself marks thoughts, where a template does not say so.
+    marks: all of these stand in chat templates that use it. begins: with one of these texts a call begins; the first
+    mark, where none are given. at_start: calls are the whole of an answer, after its thoughts. thought: how the format
+    itself marks thoughts, where a template does not say so.
     """
 
     name: str
     marks: tuple[str, ...] = ()
+    begins: tuple[str, ...] = ()
     at_start: bool = False
     thought: Markers | None = None
+
+    def __post_init__(self) -> None:
+        if not self.begins:
+            object.__setattr__(self, "begins", self.marks[:1])
 
     @abstractmethod
     def start(self, answer: str, at: int, tools: Sequence[Tool]) -> int:

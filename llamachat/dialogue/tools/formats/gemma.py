@@ -102,6 +102,7 @@ def _plain(word: str) -> Any:
 FORMATS = (
     GemmaCalls(
         name="gemma4",
+        begins=("<|tool_call>",),
         marks=("<|tool_call>call:",),
         opening=rf"<\|tool_call>\s*call:(?P<name>{NAME})(?=\{{)",
         closing=r"\s*<tool_call\|>",
@@ -109,6 +110,7 @@ FORMATS = (
     ),
     GemmaCalls(
         name="functiongemma",
+        begins=("<start_function_call>",),
         marks=("<start_function_call>call:",),
         opening=rf"<start_function_call>\s*call:(?P<name>{NAME})(?=\{{)",
         closing=r"\s*<end_function_call>",

@@ -46,18 +46,21 @@ FORMATS = (
     ),
     Named(
         name="deepseek-v3",
+        begins=("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>"),
         marks=("<｜tool▁call▁begin｜>", "```json"),
         opening=rf"(?:<｜tool▁calls▁begin｜>\s*)?<｜tool▁call▁begin｜>\w*<｜tool▁sep｜>{NAMED}\s*```json\s*",
         closing=r"\s*```(?:\s*<｜tool▁call▁end｜>)?(?:\s*<｜tool▁calls▁end｜>)?",
     ),
     Named(
         name="deepseek-v3.1",
+        begins=("<｜tool▁calls▁begin｜>", "<｜tool▁call▁begin｜>"),
         marks=("<｜tool▁call▁begin｜>",),
         opening=rf"(?:<｜tool▁calls▁begin｜>\s*)?<｜tool▁call▁begin｜>{NAMED}<｜tool▁sep｜>\s*(?=\{{)",
         closing=r"(?:\s*<｜tool▁call▁end｜>)?(?:\s*<｜tool▁calls▁end｜>)?",
     ),
     Named(
         name="kimi-k2",
+        begins=("<|tool_calls_section_begin|>", "<|tool_call_begin|>"),
         marks=("<|tool_call_argument_begin|>",),
         opening=(
             rf"(?:<\|tool_calls_section_begin\|>\s*)?<\|tool_call_begin\|>\s*(?:functions\.)?{NAMED}(?::\d+)?\s*"
@@ -67,6 +70,7 @@ FORMATS = (
     ),
     Named(
         name="solar",
+        begins=("<|tool_calls|>", "<|tool_call:begin|>"),
         marks=("<|tool_call:args|>",),
         opening=(
             r"(?:<\|tool_calls\|>\s*)?<\|tool_call:begin\|>\s*\w*\s*"
@@ -77,6 +81,7 @@ FORMATS = (
     ),
     Named(
         name="gpt-oss",
+        begins=("<|channel|>commentary", " to=functions."),
         marks=("to=functions.", "<|channel|>"),
         opening=(
             r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:commentary|analysis))?\s*to=(?:functions\.)?"
@@ -94,6 +99,7 @@ FORMATS = (
     ),
     Named(
         name="functionary-3.2",
+        begins=(">>>",),
         marks=(">>>",),
         opening=rf"(?:\A\s*(?:all\s*>>>)?|>>>){NAMED}\n{ONLY_KNOWN}",
         known_only=True,

@@ -79,6 +79,7 @@ def _value(node: ast.expr) -> Any:
 FORMATS = (
     PythonCalls(
         name="lfm2",
+        begins=("<|tool_call_start|>",),
         marks=("<|tool_list_start|>",),
         opening=r"<\|tool_call_start\|>\s*(?=\[)",
         closing=r"\s*<\|tool_call_end\|>",
@@ -92,6 +93,7 @@ FORMATS = (
     ),
     PythonCalls(
         name="llama4",
+        begins=("[", "<|python_start|>"),
         marks=("<|python_start|>",),
         at_start=True,
         known_only=True,

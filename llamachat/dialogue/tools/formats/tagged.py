@@ -99,6 +99,7 @@ _SEP = r"<\|sep\|>"
 FORMATS = (
     Tagged(
         name="function-tags",
+        begins=("<tool_call>", "<seed:tool_call>", "<function="),
         marks=("<function=", "<parameter="),
         opening=rf"(?:<(?:seed:)?tool_call>\s*)?<function={NAMED}>",
         argument=(
@@ -109,6 +110,7 @@ FORMATS = (
     ),
     Tagged(
         name="arg-keys",
+        begins=("<tool_call",),
         marks=("<arg_key", "<arg_value"),
         opening=(
             rf"(?:<tool_calls(?::[\w-]+)?>\s*)?<tool_call{TAG}>\s*{NAMED}\s*(?:<tool_sep(?::[\w-]+)?>\s*)?"
@@ -122,6 +124,7 @@ FORMATS = (
     ),
     Tagged(
         name="invoke",
+        begins=("<invoke name=", "<function_calls>", "<minimax:tool_call>", "<｜DSML｜", "<atem:"),
         marks=("invoke name=", "parameter name="),
         opening=(
             r"(?:\s*to=[\w.-]+<\|message\|>)?(?:<[^\s<>]*(?:function_calls|tool_calls|tool_call)>\s*)?"
@@ -142,6 +145,7 @@ FORMATS = (
     ),
     Tagged(
         name="kimi-k3",
+        begins=("<|open|>tools", "<|open|>call"),
         marks=("argument", "call", "tools"),
         opening=rf"(?:<\|open\|>tools{_SEP})?<\|open\|>call tool=\"{NAMED}\"(?: index=\"\d+\")?{_SEP}",
         argument=(

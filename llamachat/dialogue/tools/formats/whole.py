@@ -78,6 +78,11 @@ def _values(answer: str, at: int) -> tuple[list[Any], int]:
 
 
 FORMATS = (
-    WholeAnswer(name="llama3", marks=('"name"', '"parameters"'), arguments="parameters"),
-    WholeAnswer(name="json", marks=('"name"', '"arguments"')),
+    WholeAnswer(
+        name="llama3",
+        begins=("{", "[", "```", "<|python_tag|>"),
+        marks=('"name"', '"parameters"'),
+        arguments="parameters",
+    ),
+    WholeAnswer(name="json", begins=("{", "[", "```"), marks=('"name"', '"arguments"')),
 )

@@ -57,11 +57,15 @@ class SteadyStore(ChatStore):
             rows = {name: self._rows(name, column, chat) for name, column in (("chats", "id"), ("messages", "chat"))}
             if not rows["chats"]:
                 return
-            with transaction(self._memory) as memory:
-                for name, found in rows.items():
-                    for row in found:
-                        marks = ", ".join("?" * len(row))
-                        memory.execute(f"INSERT INTO {name}({', '.join(row.keys())}) VALUES ({marks})", tuple(row))
+            self._memory.execute("PRAGMA foreign_keys = OFF")  # a damaged chat is taken as it is
+            try:
+                with transaction(self._memory) as memory:
+                    for name, found in rows.items():
+                        for row in found:
+                            marks = ", ".join("?" * len(row))
+                            memory.execute(f"INSERT INTO {name}({', '.join(row.keys())}) VALUES ({marks})", tuple(row))
+            finally:
+                self._memory.execute("PRAGMA foreign_keys = ON")
         self._detached.add(chat)
 
     def _rows(self, table: str, column: str, chat: int) -> list[sqlite3.Row]:
@@ -131,9 +135,9 @@ class SteadyStore(ChatStore):
                 made = file.execute(f"INSERT INTO chats({', '.join(names)}) VALUES (?, ?, ?, ?, ?, ?)", values)
                 chat = int(made.lastrowid or 0)
             for message in messages:
-                new[message["id"]] = _put(file, chat, new[message["parent"]], message)
+                new[message["id"]] = _put(file, chat, new.get(message["parent"]), message)
             changes = ", ".join(f"{name} = ?" for name in names)
-            head = new[told_of["head"]]
+            head = new.get(told_of["head"])
             file.execute(f"UPDATE chats SET {changes}, head = ? WHERE id = ?", (*values, head, chat))
         return True
 

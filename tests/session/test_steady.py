@@ -206,3 +206,25 @@ def test_an_export_to_a_full_disk_says_what_it_needs_and_what_is_kept(small_disk
         with pytest.raises(UsageError, match=r"no space left on the disk: 300\.\d kB are needed.*file before is as it"):
             write_export(small_disk.path / "chat.md", exported(store, chat), "md")
     assert (small_disk.path / "chat.md").read_text() == "the file before"
+
+
+@pytest.mark.parametrize("damage", ["parent = 999", "parent = id", "extra = '{'"])
+def test_a_damaged_chat_goes_on_in_memory_too(tmp_path, said, damage):
+    path = tmp_path / "chats.db"
+    with ChatStore(path) as store:
+        chat = store.create("m", "mine")
+        first = store.add(chat, None, question("one"))
+        store.add(chat, first, question("two"))
+        store._connection.execute("PRAGMA foreign_keys = OFF")
+        store._connection.execute(f"UPDATE messages SET {damage} WHERE id = {first}")
+    with SteadyStore(path, said.append) as store:
+        refused = sqlite3.connect(path, isolation_level=None)
+        refused.execute("BEGIN IMMEDIATE")
+        store._connection.execute("PRAGMA busy_timeout = 50")
+        store.add(chat, store.path_of(chat)[-1].id, question("three"))
+        assert contents(store, chat) == ["one", "two", "three"]
+        refused.execute("ROLLBACK")
+        refused.close()
+    assert said[-1].endswith("kept after all")
+    with ChatStore(path) as store:
+        assert contents(store, chat) == ["one", "two", "three"]

@@ -120,7 +120,7 @@ def test_a_read_only_chat_leaves_no_trace(model, long_chat, monkeypatch):
     before = (snapshots_folder() / f"{long_chat}.safetensors").read_bytes()
     with ChatLock(locks_folder(), long_chat) as lock:
         assert lock.take()
-        monkeypatch.setattr(Keeper.__init__, "__defaults__", (lambda _: "read-only",))
+        monkeypatch.setattr(Keeper.__init__, "__defaults__", (lambda _said, _nothing: "read-only",))
         process = Process(model, long_chat)
         assert process.number == long_chat
         assert process.ask("And why?") <= FEW

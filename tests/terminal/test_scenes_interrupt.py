@@ -11,7 +11,7 @@ LEAVES = "(Ctrl+C again or Ctrl+D leaves)"
 def goes_on(person):
     """The prompt answers, and the person can leave."""
     person.ask("/help /bye")
-    assert "/bye: leave" in person.text
+    assert "Example: /bye" in person.text
     person.type(CTRL_D)
     assert person.end() == 0
     assert person.is_left_well

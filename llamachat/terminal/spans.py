@@ -81,7 +81,7 @@ def _breaks(text: str, columns: int, wholes: Sequence[tuple[int, int]]) -> Itera
         begun, end, used = at, at, 0
         for found in _UNIT.finditer(text, at, at + len(line)):
             width = columns_of(found[0])
-            if used + width <= columns:
+            if used + width <= columns or not width:
                 end, used = found.end(), used + width
                 continue
             if used:

@@ -1,4 +1,4 @@
-"""Prints llamachat/templates/known.txt: the templates of this package, and those in FILES, which somebody has read.
+"""Prints llamachat/templates/known.txt: the templates and prompts of this package, and those in FILES, which somebody has read.
 
 python tools/known_templates.py FILE.jinja ... MODEL.gguf ... > llamachat/templates/known.txt
 """
@@ -6,6 +6,8 @@ python tools/known_templates.py FILE.jinja ... MODEL.gguf ... > llamachat/templa
 import sys
 from pathlib import Path
 
+from llamachat.cli.prompt_library.places import shipped_folder
+from llamachat.cli.prompt_library.reading import read_prompt
 from llamachat.engine.gguf import open_gguf
 from llamachat.templates.named import builtin_names, builtin_template
 from llamachat.templates.program import template_hash
@@ -23,6 +25,9 @@ def source_of(path: Path) -> str:
 def main() -> None:
     """Prints a line for each template: its hash and its name."""
     named = {template_hash(builtin_template(name)): name for name in builtin_names()}
+    for path in sorted(shipped_folder().glob("*.jinja")):
+        prompt = read_prompt(path)
+        named |= {template_hash(text): f"prompts/{path.stem}" for text in (prompt.body, prompt.system) if text}
     for path in map(Path, sys.argv[1:]):
         if source := source_of(path):
             named.setdefault(template_hash(source), path.stem)

@@ -8,6 +8,7 @@ import pytest
 
 from llamachat.cli.prompt_library.filling import Filling
 from llamachat.cli.prompt_library.reading import read_prompt
+from llamachat.templates.program import is_known
 
 FOLDER = Path(__file__).parents[2] / "prompts"
 README = (FOLDER / "README.md").read_text("utf-8")
@@ -81,3 +82,11 @@ def test_the_readme_names_every_file():
     files = {path.name for path in FOLDER.glob("*.txt")}
     assert files == {name for name in re.findall(r"`([\w-]+\.txt)`", README) if (FOLDER / name).exists()}
     assert files == {*DIALOGUES, "reason-act.txt"}
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in NAMED])
+def test_a_shipped_prompt_is_known_and_needs_no_helper_process(path):
+    """tools/known_templates.py writes the list anew after a change."""
+    prompt = read_prompt(path)
+    assert is_known(prompt.body)
+    assert prompt.system is None or is_known(prompt.system)

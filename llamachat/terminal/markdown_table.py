@@ -37,7 +37,9 @@ def table_lines(table: Table, width: int) -> list[str]:
     natural = [max(max((columns_of(line) for line in plain(cell).split("\n")), default=0) for cell in one)
                for one in columns]  # fmt: skip
     least = [max(longest_unit(cell, LONG_WORD) for cell in one) for one in columns]
-    widths = _widths(natural, least, width - len(GAP) * (len(columns) - 1))
+    titled = [max(few, min(columns_of(plain(one[0])), LONG_WORD)) for one, few in zip(columns, least, strict=True)]
+    room = width - len(GAP) * (len(columns) - 1)
+    widths = _widths(natural, titled, room) or _widths(natural, least, room)  # titles stay in one row if they can
     if widths is None:
         return list(_stacked(table, width))
     return list(_aligned(table, widths))

@@ -85,6 +85,14 @@ def test_a_table_that_nearly_fits_breaks_its_cells():
     ]
 
 
+def test_titles_stay_in_one_row_where_there_is_room_for_that():
+    lines = drawn(
+        "| H0 name | H1 name | H2 name |\n|---|---|---|\n| abcdefghijklmnopqrstuvwx | word 42 yes word | a |", 50
+    )
+    assert lines[0].split("  ")[0] == "H0 name"
+    assert lines[0].endswith("H2 name")
+
+
 def test_a_table_without_room_for_its_words_is_a_list():
     lines = drawn("| name | note |\n|---|---|\n| abcdefghijklmnop | qrstuvwxyzabcdef |\n| x | |\n", 20)
     assert lines == ["name: ", "abcdefghijklmnop", "note: ", "qrstuvwxyzabcdef", "", "name: x", "note:"] or lines == [

@@ -63,6 +63,19 @@ def test_an_argument_that_looks_like_a_place_is_not_filled_again():
     assert words_of(tool, Call("t", {"a": "{b}", "b": [1, "ü"]})) == ["{b}", '[1, "ü"]', "{c}"]
 
 
+NEEDS = {"type": "object", "properties": {"a": {"type": "string"}, "b": {"type": "string"}}, "required": ["a"]}
+
+
+def test_an_argument_that_may_be_left_out_is_empty_where_it_is():
+    assert words_of(Tool("t", parameters=NEEDS, command=("<{a}>", "<{b}>")), Call("t", {"a": "x"})) == ["<x>", "<>"]
+
+
+def test_a_call_without_an_argument_that_is_needed_is_not_run(tmp_path):
+    tool = Tool("t", parameters=NEEDS, command=("touch", str(tmp_path / "{a}was-run")))
+    assert run_call(Call("t", {"b": "x"}), [tool]) == "error: t needs a"
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_cannot_be_run_is_told_to_the_model():
     assert "no tool named x" in run_call(Call("x", {}), [ECHO])
     assert "cannot be run here" in run_call(Call("a", {}), [Tool("a")])

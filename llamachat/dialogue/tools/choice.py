@@ -183,8 +183,10 @@ def _calling(call: Call) -> Message:
 
 def _told(message: Message, as_text: bool, no_content: bool) -> Message:
     """A message with calls, in a way that a template wants."""
-    calls = [_as_text(call) for call in message["tool_calls"]] if as_text else message["tool_calls"]
-    told = {**message, "tool_calls": calls}
+    calls = message["tool_calls"]
+    told = {**message}
+    if as_text and isinstance(calls, list):
+        told["tool_calls"] = [_as_text(call) for call in calls]
     if no_content and not str(told.get("content") or "").strip():
         told["content"] = None
     return told

@@ -15,8 +15,17 @@ LONGEST_RESULT = 16_000
 
 
 def words_of(tool: Tool, call: Call) -> list[str]:
-    """The command with the arguments in their places; no shell reads it."""
-    return [_filled(word, call.arguments) for word in tool.command]
+    """The command with the arguments in their places; those that were not given are empty. No shell reads it."""
+    declared = tool.parameters.get("properties")
+    absent = dict.fromkeys(declared if isinstance(declared, dict) else (), "")
+    return [_filled(word, {**absent, **call.arguments}) for word in tool.command]
+
+
+def missing(tool: Tool, call: Call) -> list[str]:
+    """The arguments that a tool needs and a call does not have."""
+    required = tool.parameters.get("required")
+    names = [name for name in required if isinstance(name, str)] if isinstance(required, list) else []
+    return [name for name in names if name not in call.arguments]
 
 
 def run_call(call: Call, tools: Sequence[Tool]) -> str:
@@ -26,6 +35,8 @@ def run_call(call: Call, tools: Sequence[Tool]) -> str:
         return f"error: there is no tool named {call.name}"
     if not tool.command:
         return f"error: {call.name} cannot be run here"
+    if absent := missing(tool, call):
+        return f"error: {call.name} needs {', '.join(absent)}"
     given = json.dumps(call.arguments, ensure_ascii=False).encode("utf-8", "replace")
     try:
         done = run_bounded(words_of(tool, call), given, PATIENCE_S)

@@ -11,7 +11,7 @@ from llamachat.dialogue.tools.call import Call, Reading
 from llamachat.dialogue.tools.choice import Dialect, dialect_of
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.dialogue.tools.grammar import call_grammar
-from llamachat.dialogue.tools.running import run_call, words_of
+from llamachat.dialogue.tools.running import missing, run_call, words_of
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.grammar import LazyGrammar
 from llamachat.session.chats import StoredMessage
@@ -121,7 +121,8 @@ class ToolUse:
         )
         chat.say(visible(f"-> {call.name}({arguments})"))
         tool = next((one for one in self.tools if one.name == call.name), None)
-        if tool is not None and tool.command and not self._may_run(tool, call, chat.conversation.chat):
+        runs = tool is not None and bool(tool.command) and not missing(tool, call)
+        if tool is not None and runs and not self._may_run(tool, call, chat.conversation.chat):
             return REFUSED
         result = run_call(call, self.tools)
         shown = clean_line(result)

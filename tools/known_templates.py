@@ -1,4 +1,4 @@
-"""Prints llamachat/templates/known.txt: the templates and prompts of this package, and those in FILES, which somebody has read.
+"""Prints llamachat/templates/known.txt: the templates and prompts of this package, and those in FILES that somebody read.
 
 python tools/known_templates.py FILE.jinja ... MODEL.gguf ... > llamachat/templates/known.txt
 """

@@ -17,12 +17,12 @@ from llamachat.terminal.escapes import unescaped
 from llamachat.terminal.kept_prompt import PromptKeeper
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.theme import RESET, look
 from llamachat.terminal.typed import read_typed
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
 
-PROMPT, TYPED, PLAIN = "\x1b[33m", "\x1b[1;32m", "\x1b[0m"
 KEYS = r"""Ctrl+C interrupts the model; at your turn it leaves. Return sends; an empty line lets the model go on;
 a line that ends with \ goes on in the next, one that ends with / is sent without its line break."""
 KEYS_SEVERAL = r"""Ctrl+C interrupts the model; at your turn it leaves. Return begins a new line; a line that ends
@@ -82,7 +82,7 @@ class Interactive:
         self._keep_prompt(n_prompt)
         self._explain()
         if self._looks.prompt:
-            with self._painted(PROMPT):
+            with self._painted(look("given")):
                 self._speaker.output.write(prompt)
         asks = person_first or not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
         try:
@@ -137,7 +137,7 @@ class Interactive:
     def _listen(self) -> bool:
         """The person's turn; False at the end of the input. An empty line lets the model go on as it was."""
         self._speaker.output.write(self._wording.prefix)
-        with self._painted(TYPED):
+        with self._painted(look("typed")):
             typed = read_typed(self._wording.several_lines)
         if typed is None:
             return False
@@ -171,7 +171,7 @@ class Interactive:
         try:
             yield
         finally:
-            self._paint(PLAIN)
+            self._paint(RESET)
 
     def _paint(self, sequence: str) -> None:
         if self._colour:

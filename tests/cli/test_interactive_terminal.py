@@ -29,12 +29,12 @@ def test_a_person_without_colours_gets_none(terminal, environment):
     child.expect_exact("User:")
     child.sendeof()
     code_of(child)
-    assert "\x1b[33m" not in child.before
+    assert "\x1b[35m" not in child.before
 
 
 def test_prompt_and_typed_lines_are_coloured_where_that_is_asked_for(terminal):
     child = terminal("interactive", "--color", "-p", "Hi. User:", "-r", "User:")
-    child.expect_exact("\x1b[33mHi. User:\x1b[0m")
+    child.expect_exact("\x1b[35mHi. User:\x1b[0m")
     child.expect_exact("\x1b[1;32m")
     child.sendeof()
     assert code_of(child) == 0

@@ -1,4 +1,4 @@
-"""Prints llamachat/templates/known.txt: this package's templates and prompts, and those in FILES that somebody has read.
+"""Prints llamachat/templates/known.txt: the templates and prompts of this package, and those in FILES.
 
 python tools/known_templates.py FILE.jinja ... MODEL.gguf ... > llamachat/templates/known.txt
 """

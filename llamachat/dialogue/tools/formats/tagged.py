@@ -103,7 +103,7 @@ FORMATS = (
         marks=("<function=", "<parameter="),
         opening=rf"(?:<(?:seed:)?tool_call>\s*)?<function={NAMED}>",
         argument=(
-            r"\s*<parameter=(?P<key>[^>\n]+)>\n?(?P<value>.*?)\n?</parameter>"
+            r"\s*<parameter=(?P<key>[^>\n]+)>(?P<line>\n)?(?P<value>.*?)(?(line)\n?|)</parameter>"
             r"(?=\s*(?:<parameter=|</function>|</(?:seed:)?tool_call>))"
         ),
         closing=r"\s*</function>(?:\s*</(?:seed:)?tool_call>)?",
@@ -132,7 +132,7 @@ FORMATS = (
         ),
         argument=(
             r"\s*<{opened}parameter name=\"(?P<key>[^\"]*)\"(?: string=\"(?P<is_text>\w+)\")?>(?P<value>.*?)"
-            r"</{opened}parameter>(?=\s*</?{opened}(?:parameter|invoke))"
+            r"</{opened}parameter>(?=\s*(?:<{opened}parameter|</{opened}invoke))"
         ),
         closing=r"\s*</{opened}invoke>(?:\s*</[^\s<>]*(?:function_calls|tool_calls|tool_call)>)?",
     ),
@@ -140,7 +140,9 @@ FORMATS = (
         name="params",
         marks=("<function name=", "<param name="),
         opening=rf"<function name=\"{NAMED}\">",
-        argument=(r"\s*<param name=\"(?P<key>[^\"]*)\">(?P<value>.*?)</param>(?=\s*(?:<param name=|</function>))"),
+        argument=(
+            r"\s*<param name=\"(?P<key>[^\"]*)\">(?:<!\[CDATA\[)?(?P<value>.*?)(?:\]\]>)?</param>(?=\s*(?:<param name=|</function>))"
+        ),
         closing=r"\s*</function>",
     ),
     Tagged(

@@ -69,7 +69,7 @@ class Reader:
         return self.thought.opening if which == "opening" else self.thought.closing
 
     def _after_thought(self, answer: str, at: int) -> int:
-        """Where the answer goes on after the thought that is open at a place."""
+        """Where the answer after the thought that is open at a place begins."""
         if self.thought is None:
             return at
         end = answer.find(self.thought.closing, at)

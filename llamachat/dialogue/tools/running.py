@@ -29,7 +29,7 @@ def missing(tool: Tool, call: Call) -> list[str]:
 
 
 def run_call(call: Call, tools: Sequence[Tool]) -> str:
-    """What the model is told of a call: the command's output, or why there is none."""
+    """What the model reads of a call: the command's output, or why there is none."""
     tool = next((one for one in tools if one.name == call.name), None)
     if tool is None:
         return f"error: there is no tool named {call.name}"

@@ -42,7 +42,7 @@ class CallFormat(ABC):
 
     @abstractmethod
     def take(self, answer: str, start: int, tools: Sequence[Tool]) -> tuple[list[Call], int]:
-        """The calls that begin at a place, and where the text goes on after them. Raises UnreadableCall."""
+        """The calls that begin at a place, and where the text after them begins. Raises UnreadableCall."""
 
     def wakes(self, tools: Sequence[Tool]) -> list[Wake]:
         """After which texts a grammar holds, and which; none where calls are free text."""
@@ -74,7 +74,7 @@ class Patterned(CallFormat):
         return found
 
     def closed(self, answer: str, at: int) -> int:
-        """Where the text goes on after what closes a call."""
+        """Where the text after what closes a call begins."""
         return past(answer, at, self.closing)
 
 

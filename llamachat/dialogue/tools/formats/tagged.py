@@ -141,7 +141,8 @@ FORMATS = (
         marks=("<function name=", "<param name="),
         opening=rf"<function name=\"{NAMED}\">",
         argument=(
-            r"\s*<param name=\"(?P<key>[^\"]*)\">(?:<!\[CDATA\[)?(?P<value>.*?)(?:\]\]>)?</param>(?=\s*(?:<param name=|</function>))"
+            r"\s*<param name=\"(?P<key>[^\"]*)\">(?:<!\[CDATA\[)?(?P<value>.*?)(?:\]\]>)?</param>"
+            r"(?=\s*(?:<param name=|</function>))"
         ),
         closing=r"\s*</function>",
     ),

@@ -12,7 +12,7 @@ from llamachat.session.locks import ChatLock
 
 def at_prompt(child: pexpect.spawn) -> str:
     """Waits until the person may type; what was shown before."""
-    child.expect(r"\x1b\[\?2004h.*?\x1b\[\?25h|> ")
+    child.expect(r"\x1b\[\?2004h.*?\x1b\[\?25h")
     return str(child.before)
 
 

@@ -23,7 +23,7 @@ from llamachat.engine.positions import rope_angles
 from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
 from llamachat.engine.runtime.engine import BATCH, Engine
 from llamachat.engine.runtime.forward import Forward, scratch_bytes_per_token
-from llamachat.engine.runtime.weights import Weights, decode, format_of, read
+from llamachat.engine.runtime.weights import Weights, decode, format_of, memory_of, read
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.tokenizers import Tokenizer
@@ -65,8 +65,10 @@ class Model:
         self.file: GgufFile = _shaped(file, self.spec)
         nodes = self.spec.graph().nodes
         matrices, vectors = roles(nodes)
+        self._check_formats([*matrices, *vectors, *looked_up(nodes)])
+        chosen, tensors = choose_isa(isa), self.file.tensors
         self.plan: MemoryPlan = plan_memory(
-            weight_bytes=sum(self.file.tensors[name].n_bytes for name in matrices),
+            weight_bytes=memory_of(map(tensors.__getitem__, matrices), map(tensors.__getitem__, vectors), chosen.rows),
             cache_bytes_per_token=n_contexts * cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type)
             + scratch_bytes_per_token(nodes),
             scratch_bytes=_scratch_bytes(nodes),
@@ -74,9 +76,8 @@ class Model:
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(),
         )
-        self._check_formats([*matrices, *vectors, *looked_up(nodes)])
         self._check_rope(nodes)
-        compiler = Compiler(choose_isa(isa))
+        compiler = Compiler(chosen)
         pool = WorkerPool(compiler, threads or default_threads())
         weights = Weights(self.file, compiler, pool)
         tell = progress or (lambda what, done, total: None)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from llamachat.engine.memory import available_memory, parse_size, plan_memory, size_text
+from llamachat.engine.model import Model
 from llamachat.errors import ExitCode, NotEnoughMemory, UsageError
 
 GB = 10**9
@@ -180,3 +181,11 @@ def test_the_free_memory_is_the_least_of_the_systems_and_the_containers(
 
 def test_without_proc_the_system_is_asked(tmp_path: Path) -> None:
     assert available_memory(tmp_path) > MB
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3"])
+def test_the_plan_counts_what_packing_takes(golden: Path, name: str) -> None:
+    """Tiny matrices are mostly padding."""
+    with Model(golden / "archs" / f"{name}.gguf", threads=1) as model:
+        assert model.plan.weights == model._engine.weights.n_bytes
+        assert model.plan.weights > sum(tensor.n_bytes for tensor in model.file.tensors.values()) // 2

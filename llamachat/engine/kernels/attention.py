@@ -4,8 +4,8 @@
 Order of additions, whatever is evaluated together: the cache is walked from cell 0 in chunks of CHUNK keys. In a
 chunk a score adds as `scores` says, a sum adds lane by lane and then the lanes as a tree, an output
 adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came before. A masked key
-adds exact zeros. So threads may share chunks (`AttentionParts`), and their results are merged in order
-(`AttentionMerge`).
+adds exact zeros; where no score is above a masked one's, -1e30, the output is NaN. So threads may share chunks
+(`AttentionParts`), and their results are merged in order (`AttentionMerge`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from llamachat.engine.kernels.attention_item import (
     Heads,
     Item,
     Rows,
+    certain,
     merged,
     part_bytes,
     scratch_bytes,
@@ -143,6 +144,7 @@ class AttentionMerge(KernelSpec):
                     value = part[8][column * 4].load(lanes(F32, n), 4)
                     old = at.load(lanes(F32, n), 4), taken.old_factor
                     at.store(merged(k, isa, old, (value, taken.factor)), 4)
+            weight = certain(k, top.get(), total.get()).splat(n)
             with k.loop(0, dim, n) as column:
                 at = y[column * 4]
-                at.store(at.load(lanes(F32, n), 4) / total.get().splat(n), 4)
+                at.store(at.load(lanes(F32, n), 4) / weight, 4)

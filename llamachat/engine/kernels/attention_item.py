@@ -5,6 +5,7 @@ See `attention` for the order of additions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ from llamachat.engine.kernels.norm import LANES, lanes_for
 from llamachat.engine.kernels.scores import Keys, scores_of
 
 AHEAD = 2048  # bytes of values that are asked for before their use
-MASKED = -1e30  # a score that no key has; finite, so that differences of two are numbers
+MASKED = -1e30  # the score of keys that are not seen; finite, so that differences of two are numbers
 Finish = Callable[[Vec, Vec, Vec], None]
 
 
@@ -65,6 +66,11 @@ def part_bytes(head_dim: int) -> int:
 def scratch_bytes(heads: Heads, rows: Rows) -> int:
     """Room for queries, scores, outputs, maxima and sums of an item."""
     return 4 * rows.padded * (2 * heads.head_dim + CHUNK + 4)
+
+
+def certain(k: Kernel, top: Vec, total: Vec) -> Vec:
+    """The sum of a row's weights; NaN where no score is above MASKED, so that keys that are not seen count, too."""
+    return (top > MASKED).select(total, k.constant(F32, math.nan))
 
 
 def seen(k: Kernel, window: int, token: Vec, end: Vec) -> tuple[Vec, Vec]:
@@ -275,7 +281,8 @@ class Item:
         n = lanes_for(dim, self.isa.rows)
         for row, token, head in self._real_rows():
             with k.when(token < k.step.n_tokens):
-                total = self.sums[4 * row].load(F32, 4).splat(n)
+                top, total = (p[4 * row].load(F32, 4) for p in (self.maxima, self.sums))
+                total = certain(k, top, total).splat(n)
                 with k.loop(0, 4 * dim, 4 * n) as at:
                     value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
                     k.pointer("y")[token * k.args.stride + head + at].store(value, 4)

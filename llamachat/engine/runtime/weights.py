@@ -65,7 +65,7 @@ class Weights:
         """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
-        plans = {name: self._plan(self._file.tensors[name]) for name in matrices}
+        plans = {name: packed(self._file.tensors[name], self.rows) for name in matrices}
         self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), whole=True)
         at = self._tiles.address
         for name, plan in plans.items():
@@ -120,14 +120,6 @@ class Weights:
         buffer = Buffer(4 * -(-values.size // unit) * unit)
         buffer.view(np.float32, (values.size,))[:] = values
         return buffer
-
-    def _plan(self, tensor: TensorInfo) -> Matrix:
-        """How the tensor will be packed; not yet where."""
-        n_rows, n_columns = tensor.shape
-        fmt = format_of(tensor)
-        units = tile_rows(n_rows, self.rows, UNIT) // UNIT
-        n_bytes = units * UNIT * self.rows * (n_columns // fmt.block) * fmt.layout.itemsize
-        return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes)
 
     def _slices(self, tensor: TensorInfo, matrix: Matrix) -> Iterator[Slice]:
         """The matrix in slices of whole units, none much larger than a batch."""
@@ -199,6 +191,22 @@ def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
 
 def _aligned(n_bytes: int) -> int:
     return -(-n_bytes // ALIGN) * ALIGN
+
+
+def packed(tensor: TensorInfo, rows: int) -> Matrix:
+    """How a tensor will be packed for `rows` rows a register; not yet where. Raises Unsupported as `format_of`."""
+    n_rows, n_columns = tensor.shape
+    fmt = format_of(tensor)
+    units = tile_rows(n_rows, rows, UNIT) // UNIT
+    n_bytes = units * UNIT * rows * (n_columns // fmt.block) * fmt.layout.itemsize
+    return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes)
+
+
+def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo], rows: int) -> int:
+    """Bytes that the weights take: tiles with their padding, and vectors as float32."""
+    tiles = sum(_aligned(packed(tensor, rows).n_bytes) for tensor in matrices)
+    unit = UNIT * rows
+    return tiles + sum(4 * -(-int(np.prod(tensor.shape)) // unit) * unit for tensor in vectors)
 
 
 def format_of(tensor: TensorInfo) -> Format:

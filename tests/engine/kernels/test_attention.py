@@ -210,3 +210,16 @@ def test_a_query_that_is_no_number_gives_none(machine: Machine) -> None:
     found = layer.evaluate(machine, (20,))
     assert np.isnan(found[7, 1]).all()
     assert np.isfinite(np.delete(found, 7, 0)).all()
+
+
+@pytest.mark.parametrize("pieces", [(5,), (1, 1, 1, 1, 1), (2, 3)], ids=["a run", "apart", "both"])
+@pytest.mark.parametrize("lowest", [-1e32, -1e30, -2e30])
+def test_scores_below_a_masked_one_s_are_no_numbers(machine: Machine, pieces: tuple[int, ...], lowest: float) -> None:
+    """Else keys that are not seen would count, and a token would depend on those after it."""
+    layer = Layer(Shape(4), sum(pieces))
+    layer.q[:], layer.k[:] = 0, 0
+    layer.q[..., 0], layer.k[..., 0] = -1, -lowest * 4**0.5
+    layer.k[-1, :, 0] = 1  # the last token sees one key that is as usual
+    found = layer.evaluate(machine, pieces)
+    assert np.isnan(found[:-1]).all()
+    np.testing.assert_array_equal(found[-1], layer.v[-1])

@@ -45,7 +45,8 @@ def _of_options(commands: Sequence[KnownCommand], program: Sequence[KnownOption]
         for option in options:
             if option.values is not None:
                 for name in option.names:
-                    yield f"        {_quoted(f'{command} {name}')} {{ {'; '.join([*_values(option.values), 'break'])} }}"
+                    offered = "; ".join([*_values(option.values), "break"])
+                    yield f"        {_quoted(f'{command} {name}')} {{ {offered} }}"
 
 
 def _of_commands(commands: Sequence[KnownCommand], program: Sequence[KnownOption]) -> Iterator[str]:

@@ -33,8 +33,8 @@ def report(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict]:
 def test_the_report_has_every_subject(quick, capsys):
     found = report(capsys)
     assert set(found) == {
-        "program", "processor", "speed", "memory", "folders", "compiled kernels", "packages", "settings", "terminal",
-        "problems",
+        "v", "program", "processor", "speed", "memory", "folders", "compiled kernels", "packages", "settings",
+        "terminal", "problems",
     }  # fmt: skip
     assert found["speed"] == RATES
     assert found["packages"]["typer"].startswith("0.28")

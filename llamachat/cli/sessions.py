@@ -194,8 +194,10 @@ def _import(store: "ChatStore", wanted: list[str], output: Output) -> None:
     """Keeps the chats of a file, all or none."""
     from llamachat.session.imports import read_chats
 
-    path = None if wanted[0] == "-" else Path(wanted[0])
-    _tell_of_new(store, store.keep_all(list(read_chats(path))), "imported", output)
+    chats = list(read_chats(None if wanted[0] == "-" else Path(wanted[0])))
+    if not chats:
+        raise UsageError(f"{wanted[0]}: there is no chat in it")
+    _tell_of_new(store, store.keep_all(chats), "imported", output)
 
 
 def _tell_of_new(store: "ChatStore", numbers: list[int], how: str, output: Output) -> None:

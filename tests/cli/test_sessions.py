@@ -254,6 +254,8 @@ def test_chats_come_from_standard_input(llamachat, kept):
     assert [(one["id"], one["name"]) for one in json.loads(done.stdout)] == [(3, None)]
     empty = llamachat("sessions", "import", "-")
     assert (empty.returncode, b"standard input: there is no chat in it" in empty.stderr) == (2, True)
+    none = llamachat("sessions", "import", "-", stdin=b"[]")
+    assert (none.returncode, b"there is no chat in it" in none.stderr) == (2, True)
 
 
 def test_no_file_is_overwritten_unasked(llamachat, kept, tmp_path):

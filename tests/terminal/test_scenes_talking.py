@@ -112,7 +112,7 @@ def test_the_editor_of_the_person_writes_the_message(talk, tmp_path):
 
 
 def test_markdown_is_drawn_and_wide_characters_keep_their_columns(talk):
-    person = talk(answers=[MARKDOWN])
+    person = talk(answers=[MARKDOWN], rows=30)
     person.ask("Tell me.")
     assert person.scrolled == []
     lines = [line for line in person.lines if line]

@@ -10,7 +10,7 @@ Names are imported on first use, so that `import llamachat` costs nothing.
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "Context": "llamachat.engine.context",

@@ -136,7 +136,7 @@ def _ask(
 
     talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on, aside=note)
     talk.aside, talk.attached = note, list(asks[1])
-    if begun and setting.choice.session is not None:
+    if begun and setting.choice.session is not None and talk.conversation.store.is_kept:
         note(f"there was no chat named {setting.choice.session}: this one is new")
     try:
         for message in asks[0]:
@@ -225,7 +225,9 @@ def _left(talk: "Chat") -> None:
 
 
 def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:
-    """The chat that was asked for, and whether it begins now."""
+    """The chat that was asked for, and whether it begins now; a new one where kept chats cannot be read."""
+    if not store.is_kept:
+        return store.create(model), True
     if choice.resume:
         last = store.latest(1)
         if not last:
@@ -235,6 +237,8 @@ def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bo
         known = store.named(choice.session)
         if known is not None:
             return known, False
+        if choice.session.isdecimal():
+            raise UsageError(f"there is no chat {choice.session}; `llamachat sessions list` shows them")
     try:
         return store.create(model, choice.session), True
     except UsageError:  # another program has made the chat in between

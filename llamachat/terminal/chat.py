@@ -30,7 +30,7 @@ class ChatLoop:
         self._chat, self._attention = chat, attention or Attention()
         self._history = InputHistory(lasting=chat.conversation.store.is_kept)
         settings = InputSettings(
-            lambda: chat.status,
+            self._status,
             lambda text: complete(text, chat),
             vi,
             wants_colour(True),
@@ -63,7 +63,7 @@ class ChatLoop:
         while not self._quits and (line := self._read()) is not None:
             if line.text.strip():
                 self._answer(line)
-        with suppress(OSError):  # the terminal may be gone
+        with suppress(OSError, LlamaChatError):  # the terminal may be gone, and so may the chat
             self._say_where()
 
     def _answer(self, line: Typed) -> None:
@@ -89,6 +89,13 @@ class ChatLoop:
         if answer is None or answer is before or answer.reason == "cancelled":
             return ""
         return f"{short_name(self._chat.speaker.model.title)} has answered"
+
+    def _status(self) -> str:
+        """The line below the prompt; what is wrong where the chat cannot be read any more."""
+        try:
+            return self._chat.status
+        except LlamaChatError as error:
+            return str(error)
 
     def _thoughts(self) -> str:
         """What Ctrl+O shows."""

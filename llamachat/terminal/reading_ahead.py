@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Timings
 from llamachat.engine.window import Window
+from llamachat.errors import LlamaChatError
 from llamachat.terminal.reuse import as_held, keep_same
 from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import prepare_views
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 @contextmanager
 def reading_ahead(chat: "Chat") -> Iterator[None]:
     """Around the wait for a message, if a person is to type it. When it is left nothing is computed any more."""
-    if not chat.speaker.output.is_terminal:
+    find = _to_find(chat)
+    if find is None:
         yield
         return
     context = chat.speaker.context
-    thread = Thread(target=_read, args=(chat, chat.conversation.certain()), name="llamachat-reading", daemon=True)
+    thread = Thread(target=_read, args=(chat, find), name="llamachat-reading", daemon=True)
     thread.start()
     try:
         yield
@@ -36,6 +38,16 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
                 thread.join()
             finally:
                 context.resume()
+
+
+def _to_find(chat: "Chat") -> Callable[[], list[int]] | None:
+    """What finds the tokens that are read; None for none: no person types, or the chat cannot be read any more."""
+    if not chat.speaker.output.is_terminal:
+        return None
+    try:
+        return chat.conversation.certain()
+    except LlamaChatError:  # said at the next message
+        return None
 
 
 def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:

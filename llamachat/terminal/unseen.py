@@ -77,6 +77,19 @@ def typing_seen() -> Iterator[None]:
             unseen.begin()
 
 
+def answer_to(question: str) -> str:
+    """What a person answers on the terminal, in small letters; "" at the end of the input.
+
+    What was typed before the question is no answer to it.
+    """
+    with typing_seen():
+        forget_typed()
+        try:
+            return input(question).strip().lower()
+        except EOFError:
+            return ""
+
+
 def forget_typed() -> None:
     """Drops what was typed until now, so that it answers no question that is only asked now."""
     if terminal_modes() is not None:

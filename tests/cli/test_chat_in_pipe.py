@@ -37,6 +37,16 @@ def test_thoughts_are_hidden_on_request(llamachat, how, shown):
     assert done.stdout == shown
 
 
+@pytest.mark.parametrize("which", [("--session", "trip"), ("--session", "7"), ("--continue",)])
+def test_chats_that_cannot_be_read_are_said_once_and_one_in_memory_answers(llamachat, environment, tmp_path, which):
+    environment["LLAMACHAT_DATA"] = str(tmp_path)
+    (tmp_path / "chats" / "chats.db").mkdir(parents=True)
+    done = llamachat("chat", *which, stdin=b"one", answers=("First.",))
+    assert (done.returncode, done.stdout) == (0, b"First.\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert b"this chat is not kept" in done.stderr
+
+
 def test_commands_of_tools_need_a_yes_where_nobody_can_be_asked(llamachat, tmp_path):
     (tmp_path / "tools.json").write_text(TOOLS)
     done = llamachat("chat", "--tools", str(tmp_path / "tools.json"), stdin=b"?")
@@ -48,7 +58,7 @@ def test_a_chat_goes_on_by_its_number_and_none_begins_with_one(llamachat):
     llamachat("chat", "--session", "trip", stdin=b"one", answers=("First.",))
     assert llamachat("chat", "--session", "1", stdin=b"two", answers=("Second.",)).returncode == 0
     assert b"Second." in llamachat("sessions", "show", "trip").stdout
-    for name in ("2", "", "9" * 30):
+    for name, said in (("2", b"no chat 2;"), ("", b"cannot be named"), ("9" * 30, b"no chat 999")):
         refused = llamachat("chat", "--session", name, stdin=b"three")
-        assert (refused.returncode, b"cannot be named" in refused.stderr) == (2, True)
+        assert (refused.returncode, said in refused.stderr) == (2, True)
     assert len(llamachat("sessions", "list").stdout.splitlines()) == 2

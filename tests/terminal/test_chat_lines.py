@@ -171,6 +171,14 @@ def test_a_file_that_cannot_be_attached_asks_nothing_and_gives_the_message_back(
     assert (talk(chat), chat.attached, back) == ([], [], [message])
 
 
+def test_an_empty_file_alone_is_no_message(here, make):
+    chat = make()
+    (here / "empty.txt").write_text("\n")
+    with pytest.raises(UsageError, match="is empty"):
+        say(chat, "@empty.txt")
+    assert prompts(chat) == []
+
+
 def test_pasted_text_attaches_nothing(here, make):
     chat = make()
     say(chat, "@notes.txt", literal=True)
@@ -219,6 +227,12 @@ def test_a_shell_command_shows_its_output_cleaned_and_offers_it(make, capsys, mo
     say(chat, "!!done")
     assert "one\ntwo\nthree" in prompts(chat)[-1]
     assert talk(chat)[0][1].endswith("!done")
+
+
+@pytest.mark.parametrize(("line", "said"), [("!kill -TERM $$", "(ended by SIGTERM)"), ("!exit 7", "(exit code 7)")])
+def test_how_a_shell_command_ended_is_said(make, capsys, line, said):
+    say(make(), line)
+    assert said in capsys.readouterr().out
 
 
 def test_a_shell_command_that_leaves_something_running_is_not_waited_for(make, monkeypatch, tmp_path):

@@ -3,6 +3,9 @@
 import pytest
 from typing_at import CTRL_D, ENTER
 
+from llamachat.session.chats import ChatStore
+from llamachat.session.places import database_path
+
 
 def quit_said(person):
     person.type(CTRL_D)
@@ -34,6 +37,16 @@ def test_a_chat_without_a_name_is_continued_by_its_number(talk, arguments):
 def test_nothing_is_said_of_a_chat_in_which_nothing_was_said(talk):
     said = quit_said(talk("--session", "trip", answers=["Yes."]))
     assert "kept" not in said
+
+
+def test_a_chat_that_is_gone_is_said_and_the_program_continues(talk):
+    person = talk("--session", "trip", answers=["Yes.", "No."])
+    person.ask("one")
+    with ChatStore(database_path()) as store:
+        store.forget(store.find("trip"))
+    assert "(there is no chat 1)" in person.ask("two")
+    assert "there is no chat 1" in person.below
+    assert "kept as" not in quit_said(person)
 
 
 def test_a_name_of_several_words_is_quoted(talk):

@@ -35,7 +35,10 @@ def message_with_files(chat: "Chat", text: str) -> str:
     found = list(mentioned(text))
     only = MENTION.fullmatch(text.strip())
     if only is not None and len(found) == 1:
-        return text_of(found[0][1])
+        content = text_of(found[0][1])
+        if not content.strip():
+            raise UsageError(f"{found[0][1]} is empty: there is no message in it")
+        return content
     before = list(chat.attached)
     try:
         for _, path in found:

@@ -8,6 +8,9 @@ if TYPE_CHECKING:
     from llamachat.engine.answering import GenerationOptions
     from llamachat.terminal.chatting import Chat
 
+MOST_DIGITS, LARGEST = 19, 10**18
+"""Of a number that is typed: Python itself refuses to read one of some thousand digits."""
+
 Run = Callable[["Chat", str], bool]
 """Does what the words after the command's name ask for; False quits. Raises UsageError for wrong words."""
 
@@ -50,6 +53,13 @@ def doing(act: Callable[["Chat", str], None]) -> Run:
         return True
 
     return run
+
+
+def number_of(words: str) -> int:
+    """The number that a person typed, from 1 on; 0 for anything else. A longer one than any list has is a large one."""
+    if not words.isdecimal():
+        return 0
+    return int(words) if len(words) < MOST_DIGITS else LARGEST
 
 
 def has_own_grammar(options: "GenerationOptions") -> bool:

@@ -10,7 +10,7 @@ from llamachat.errors import UsageError
 from llamachat.session.chats import DONE, StoredMessage
 from llamachat.session.dates import date_of
 from llamachat.terminal.columns import columns_of, cut, terminal_size
-from llamachat.terminal.commands.base import Command, doing
+from llamachat.terminal.commands.base import Command, doing, number_of
 from llamachat.terminal.messages import parted
 from llamachat.terminal.pager import paged
 from llamachat.terminal.sanitize import clean, clean_line
@@ -148,12 +148,13 @@ def _switch(chat: "Chat", words: str) -> None:
     """Another branch is the chat from here on."""
     tree = chat.conversation.store.tree_of(chat.conversation.chat)
     found = branches_of(tree)
-    if not words.isdecimal() or not 1 <= int(words) <= len(found):
+    number = number_of(words)
+    if not 1 <= number <= len(found):
         there = f"the branches 1 to {len(found)}" if len(found) > 1 else "one branch"
         raise UsageError(f"/switch needs the number of a branch; this chat has {there} (/branches draws them)")
-    wanted = found[int(words) - 1]
+    wanted = found[number - 1]
     if wanted.id == chat.conversation.head:
-        raise UsageError(f"this is branch {words} already")
+        raise UsageError(f"this is branch {number} already")
     chat.conversation.go_to(wanted.id)
     chat.recall()
 

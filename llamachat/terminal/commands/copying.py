@@ -4,7 +4,7 @@ import base64
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.terminal.commands.base import Command, doing
+from llamachat.terminal.commands.base import Command, doing, number_of
 from llamachat.terminal.output import write
 from llamachat.terminal.sanitize import clean
 from llamachat.terminal.spoken import spoken
@@ -23,15 +23,16 @@ def _copy(chat: "Chat", words: str) -> None:
     what, *rest = words.split() or [""]
     code = what.lower() == CODE
     number = "".join(rest) if code else what
-    if (rest and not code) or len(rest) > 1 or (number and not (number.isdecimal() and int(number))):
+    at = number_of(number)
+    if (rest and not code) or len(rest) > 1 or (number and not at):
         raise UsageError("/copy takes a number, `code`, or `code` and a number: /copy code 2")
     if not code:
-        _put(chat, _answer(chat, int(number) if number else None), ANSWER)
+        _put(chat, _answer(chat, at or None), ANSWER)
         return
     blocks = _code(_answer(chat, None))
     if not blocks:
         raise UsageError("the last answer has no code block")
-    at = int(number) if number else len(blocks)
+    at = at or len(blocks)
     if at > len(blocks):
         raise UsageError(f"the last answer has the code blocks 1 to {len(blocks)}" if len(blocks) > 1 else
                          "the last answer has one code block")  # fmt: skip

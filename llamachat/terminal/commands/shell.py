@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
+from llamachat.terminal.asking import YES
 from llamachat.terminal.commands.attaching import attach
 from llamachat.terminal.sanitize import clean
-from llamachat.terminal.unseen import forget_typed, typing_seen, typing_unseen
+from llamachat.terminal.unseen import answer_to, typing_unseen
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -30,7 +31,7 @@ def run_shell(chat: "Chat", line: str) -> None:
         text, code = _run(line, chat.speaker.output.write)
     chat.speaker.output.end_line()
     if code:
-        chat.say("(stopped)" if code == -signal.SIGKILL else f"(exit code {code})")
+        chat.say(f"({_ending(code)})")
     if not text.strip():
         return
     n_lines = len(text.splitlines())
@@ -39,14 +40,22 @@ def run_shell(chat: "Chat", line: str) -> None:
         chat.say(attach(chat, f"output of {' '.join(line.split())}", text))
 
 
+def _ending(code: int) -> str:
+    """How a command ended that did not end well."""
+    if code > 0:
+        return f"exit code {code}"
+    if code == -signal.SIGKILL:
+        return "stopped"
+    with suppress(ValueError):  # a signal without a name
+        return f"ended by {signal.Signals(-code).name}"
+    return f"ended by signal {-code}"
+
+
 def agreed(question: str) -> bool:
-    """Whether the person says yes, on the terminal. What was typed before is no answer."""
-    with typing_seen():
-        forget_typed()
-        try:
-            return input(question).strip().lower() in ("y", "yes")
-        except (EOFError, KeyboardInterrupt):
-            return False
+    """Whether the person says yes, on the terminal."""
+    with suppress(KeyboardInterrupt):
+        return answer_to(question) in YES
+    return False
 
 
 def _run(line: str, show: Callable[[str], None]) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.commands.base import Command, doing, number_of, saying
 from llamachat.terminal.messages import parted, quoted
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ def _undo(chat: "Chat", words: str) -> str:
     path = chat.conversation.path()
     asked = [index for index, message in enumerate(path) if message.role == "user"]
     if len(asked) < count:
-        raise UsageError(f"there are only {len(asked)} messages of yours" if asked else "there is nothing to take back")
+        there = f"there {'are' if len(asked) > 1 else 'is'} only {len(asked)} message{'s' * (len(asked) > 1)} of yours"
+        raise UsageError(there if asked else "there is nothing to take back")
     first = asked[-count]
     files, text = parted(path[first])
     chat.conversation.go_to(path[first - 1].id if first else None)
@@ -68,9 +69,10 @@ def _continue(chat: "Chat", _words: str) -> None:
 def _number(words: str, default: int) -> int:
     if not words:
         return default
-    if not words.isdecimal() or int(words) < 1:
+    number = number_of(words)
+    if not number:
         raise UsageError(f"a number from 1 on is wanted, not {words!r}")
-    return int(words)
+    return number
 
 
 COMMANDS = (

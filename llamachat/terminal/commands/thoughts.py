@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
-from llamachat.terminal.commands.base import Command, saying
+from llamachat.terminal.commands.base import Command, number_of, saying
 from llamachat.terminal.spoken import parted
 
 if TYPE_CHECKING:
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def thoughts(chat: "Chat", words: str = "") -> str:
     """The thoughts before the last answer that has some, or before the N-th last one. Raises UsageError for none."""
-    if words and not (words.isdecimal() and int(words) > 0):
+    number = number_of(words or "1")
+    if not number:
         raise UsageError("/thoughts takes a number: 1 is the last answer that has thoughts, 2 the one before")
     found = [thought for message in chat.conversation.path() if message.role == "assistant"
              if (thought := parted(message.content, chat.conversation.template.source)[0].strip())]  # fmt: skip
-    number = int(words or 1)
     if not found:
         raise UsageError("no answer of this chat has thoughts")
     if number > len(found):

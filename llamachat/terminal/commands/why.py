@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llamachat.errors import UsageError
-from llamachat.terminal.commands.base import Command, doing
+from llamachat.terminal.commands.base import Command, doing, number_of
 from llamachat.terminal.reuse import keep_same
 
 if TYPE_CHECKING:
@@ -22,10 +22,9 @@ def _why(chat: "Chat", words: str) -> None:
     spelled = chat.spelled()
     if spelled is None or not spelled[1]:
         raise UsageError("there is no answer yet of which the alternatives could be shown")
-    numbers = words.split()
-    if len(numbers) > 2 or not all(one.isdecimal() for one in numbers):
+    places = [number_of(one) for one in words.split()]
+    if len(places) > 2 or not all(places):
         raise UsageError("/why, /why WORD, or /why WORD ALTERNATIVE: numbers from the list")
-    places = [int(one) for one in numbers]
     ids = spelled[1]
     if places and not 1 <= places[0] <= len(ids):
         raise UsageError(f"the answer has the words 1 to {len(ids)}")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from enum import IntEnum
 
-from llamachat.terminal.unseen import forget_typed, typing_seen
+from llamachat.terminal.unseen import answer_to
 
 BLANK_LETTERS = "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 """Letters and marks that are drawn as nothing."""
@@ -27,13 +27,8 @@ ANSWERS = {"y": Agreement.YES, "yes": Agreement.YES, "a": Agreement.ALWAYS, "alw
 
 
 def asked(question: str) -> Agreement:
-    """What the person says, on the terminal. What was typed before the question is no answer to it."""
-    with typing_seen():
-        forget_typed()
-        try:
-            return ANSWERS.get(input(question).strip().lower(), Agreement.NO)
-        except EOFError:
-            return Agreement.NO
+    """What the person says, on the terminal."""
+    return ANSWERS.get(answer_to(question), Agreement.NO)
 
 
 def question_of(words: Sequence[str]) -> str:

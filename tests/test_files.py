@@ -48,5 +48,5 @@ def test_a_device_without_an_end_is_refused() -> None:
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"^it: Is a directory"):
+    with pytest.raises(UsageError, match=r"^it: is a directory"):
         read_at_most(tmp_path, 9, "it")

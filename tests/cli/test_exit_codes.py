@@ -29,7 +29,7 @@ from llamachat.errors import ExitCode
         pytest.param(["run", "--system", "be nice", "-p", "a"], "--chat", id="system text without a chat"),
         pytest.param(["run"], "-p TEXT", id="no prompt"),
         pytest.param(["run", "-p", ""], "-p TEXT", id="empty prompt"),
-        pytest.param(["run", "-f", "/nowhere/prompt"], "/nowhere/prompt: No such file", id="prompt file missing"),
+        pytest.param(["run", "-f", "/nowhere/prompt"], "/nowhere/prompt: no such file", id="prompt file missing"),
         pytest.param(["run", "-f", "/"], "-f /", id="prompt file is a folder"),
         pytest.param(["run", "-p", b"caf\xe9"], "0xe9", id="argument that is not UTF-8"),
         pytest.param(["chat"], "standard input is empty", id="nothing to answer"),

@@ -11,6 +11,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ MOMENTS = (
 )
 """In which part of the work it is killed, after how many turns, and within how many seconds from its beginning."""
 
+AGAIN_S = 10.0
+
 NOTICED_S = 0.15
 """What a busy machine may need, besides the second, until a word that was shown is also kept."""
 
@@ -54,6 +57,24 @@ def old_database(tmp_path_factory):
     return path
 
 
+def rest_of(process, how: int) -> bytes:
+    """What the program still tells. A Ctrl+C just as an answer ends stops nothing: then it is pressed again."""
+    read = threading.Event()
+
+    def press_again() -> None:
+        while not read.wait(AGAIN_S):
+            process.send_signal(how)
+
+    thread = threading.Thread(target=press_again)
+    thread.start()
+    try:
+        return process.stdout.read()
+    finally:
+        read.set()
+        thread.join()
+        process.wait()
+
+
 def ended(folder: Path, how: int, number: int) -> tuple[list[dict[str, Any]], float]:
     """What the program told until a signal ended it, and when that came."""
     phase, turn, longest = MOMENTS[number % len(MOMENTS)]
@@ -66,8 +87,7 @@ def ended(folder: Path, how: int, number: int) -> tuple[list[dict[str, Any]], fl
     time.sleep(random.Random(100 * number + how).uniform(0, longest))
     at = time.monotonic()
     process.send_signal(how)
-    rest = process.stdout.read().splitlines(keepends=True)
-    process.wait()
+    rest = rest_of(process, how).splitlines(keepends=True)
     return told + [json.loads(line) for line in rest if line.endswith(b"\n")], at
 
 

@@ -25,7 +25,7 @@ def test_a_file_goes_before_the_next_message(make, tmp_path, capsys):
         (b"\xff\xfe", "not UTF-8"),
         (b"a\0b", "a binary file"),
         (b"x" * 5000, "5000 tokens, but the context has room for 40"),
-        (None, "No such file"),
+        (None, "no such file"),
     ],
 )
 def test_a_file_that_cannot_be_attached_is_refused(make, tmp_path, content, said):

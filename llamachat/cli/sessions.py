@@ -206,7 +206,7 @@ def _tell_of_new(store: "ChatStore", numbers: list[int], how: str, output: Outpu
 
     made = [store.summary(number) for number in numbers]
     if output == "json":
-        _print(json.dumps([asdict(one) for one in made], indent=2))
+        _print(json.dumps([versioned(asdict(one)) for one in made], indent=2))
         return
     for one in made:
         said = clean_line(one.name or one.title)

@@ -52,6 +52,7 @@ class ChatLoop:
         if resumed:
             self._chat.say("")
             self._chat.recall()
+            self._chat.say("")
         elif name := self._chat.conversation.store.summary(self._chat.conversation.chat).name:
             self._chat.say(f"There was no chat named {name}: this one is new.")
         if self._chat.attached:

@@ -153,11 +153,10 @@ class Chat:
                 self.speaker.output.write(f"{message.content}\n")
             view.close()
             self.speaker.output.end_line()
-        self.say("")
         if path[-1].role != "assistant":
-            self.say("(this has no answer yet: /continue gives one)")
+            self.say("\n(this has no answer yet: /continue gives one)")
         elif is_cut(path[-1]):
-            self.say("(this answer was cut: /continue continues it)")
+            self.say("\n(this answer was cut: /continue continues it)")
 
     def ask(self, text: str) -> None:
         """A person's message is answered. Raises as `generate`.

@@ -147,6 +147,7 @@ def test_a_chat_is_exported_and_imported(llamachat, kept, tmp_path):
     path = tmp_path / "chat.json"
     assert llamachat("sessions", "export", "taxes", str(path)).returncode == 0
     assert llamachat("sessions", "import", str(path)).stdout.startswith(b"imported as chat 3 ")
+    assert [one["v"] for one in json.loads(llamachat("sessions", "import", str(path), "-o", "json").stdout)] == [1]
     again = llamachat("sessions", "export", "3", "--format", "json").stdout
     old, new = json.loads(path.read_text()), json.loads(again)
     assert [one["content"] for one in new["messages"]] == [one["content"] for one in old["messages"]]

@@ -19,6 +19,17 @@ def test_a_file_goes_before_the_next_message(make, tmp_path, capsys):
     assert talk(chat)[2] == ("user", "And?")
 
 
+def test_a_file_that_is_attached_goes_along_into_a_copy_of_the_chat(make, tmp_path):
+    (tmp_path / "notes.txt").write_text("remember the milk")
+    chat = make()
+    chat.ask("Hello")
+    run_command(f"/file {tmp_path / 'notes.txt'}", chat)
+    run_command("/fork", chat)
+    chat.ask("What?")
+    assert "remember the milk" in talk(chat)[2][1]
+    assert chat.attached == []
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

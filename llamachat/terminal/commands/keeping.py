@@ -50,9 +50,10 @@ def _save(chat: "Chat", words: str) -> str:
 
 
 def _fork(chat: "Chat", words: str) -> str:
-    conversation = chat.conversation
+    conversation, files = chat.conversation, chat.attached
     made = conversation.store.fork(conversation.chat, words or None)
     conversation.change(chat.keeper.take(made) if chat.keeper is not None else made)
+    chat.attached = list(files)
     return f"This is chat {conversation.chat} from here on; the other one stays as it was."
 
 

@@ -8,8 +8,6 @@
 Names are imported on first use, so that `import llamachat` costs nothing.
 """
 
-from importlib import import_module
-
 __version__ = "0.2.0"
 
 _HOME = {
@@ -26,4 +24,6 @@ __all__ = ["Context", "Event", "LlamaChatError", "Model", "Tokenizer", "__versio
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'llamachat' has no attribute {name!r}")
+    from importlib import import_module  # `beginning` waits for this module
+
     return getattr(import_module(_HOME[name]), name)

@@ -4,34 +4,35 @@ Imported first of all by `__main__`, because the imports after it take most of a
 is none of this module's business.
 """
 
+# Only what is part of the interpreter, or loaded by it before: until this has run, a Ctrl+C shows a traceback.
+# `signal` itself would load `enum` and `collections`, which takes longer than all else here.
+import _signal  # type: ignore[import-not-found]
 import atexit
 import os
-import signal
 import sys
-from types import FrameType
 
 INTERRUPTED = 130
 
 
 def leave_at_once() -> None:
     """From now on Ctrl+C ends the process without another word, unless it is ignored, as under nohup."""
-    if signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None):
-        signal.signal(signal.SIGINT, _leave)
+    if _signal.getsignal(_signal.SIGINT) not in (_signal.SIG_IGN, None):
+        _signal.signal(_signal.SIGINT, _leave)
 
 
 def raise_again() -> None:
     """From now on Ctrl+C raises KeyboardInterrupt, as everywhere in Python."""
-    if signal.getsignal(signal.SIGINT) is _leave:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if _signal.getsignal(_signal.SIGINT) is _leave:
+        _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
+def _leave(_number: int, _frame: object) -> None:
     os._exit(INTERRUPTED)
 
 
 def _ignore() -> None:
     """The last of the program: Python gives the signal back to the kernel before it is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
 
 
 def _is_program() -> bool:

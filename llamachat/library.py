@@ -145,7 +145,7 @@ def check_length(tokenizer: Tokenizer, text: str, n_ctx: int) -> None:
     if n_tokens > n_ctx:
         raise ContextFull(
             f"the prompt has {n_tokens} tokens or more, but the context holds {n_ctx}; shorten the prompt or use a "
-            "larger context (--ctx-size)"
+            "larger context"
         )
 
 

@@ -11,7 +11,8 @@ import pytest
 import llamachat
 from llamachat import engine
 
-HEAVY = ("huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "pydantic", "rich", "tokenizers")
+HEAVY = ("huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "pydantic", "rich", "sqlite3",
+         "tokenizers")  # fmt: skip
 
 
 def loaded(code: str) -> list[str]:

@@ -9,6 +9,8 @@ HINTS: tuple[tuple[type[LlamaChatError], str, str], ...] = (
     (LlamaChatError, "ban fewer tokens", "--logit-bias, --ignore-eos"),
     (LlamaChatError, "Self-Extend", "--grp-attn-n, --grp-attn-w"),
     (LlamaChatError, "sampling_seq", "--sampling-seq"),
+    (LlamaChatError, "logit_bias", "--logit-bias"),
+    (LlamaChatError, "samplers: ", "--samplers"),
 )
 """Of an error of this class whose sentence has these words: the options that it is about."""
 
@@ -17,6 +19,6 @@ def hinted(error: LlamaChatError) -> str:
     """The error's sentence with the options that it is about, where it names none."""
     said = str(error)
     for kind, words, options in HINTS:
-        if isinstance(error, kind) and words in said and options.split(",")[0] not in said:
+        if isinstance(error, kind) and words in said and "(--" not in said and options.split(",")[0] not in said:
             return f"{said} ({options})"
     return said

@@ -7,12 +7,10 @@ package and those whose hashes are in `known.txt`, run here; all others run wher
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, cached_property
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llamachat.errors import LlamaChatError
@@ -61,6 +59,8 @@ def program_of(source: str) -> Program:
 
 def template_hash(source: str) -> str:
     """What names a template in `known.txt`."""
+    import hashlib  # OpenSSL, which --help does without
+
     return hashlib.sha256(source.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_DIGITS]
 
 
@@ -71,6 +71,8 @@ def is_known(source: str) -> bool:
 
 @cache
 def _known_hashes() -> frozenset[str]:
+    from importlib.resources import files  # 8 ms, which --help does without
+
     lines = files("llamachat.templates").joinpath("known.txt").read_text(encoding="utf-8").splitlines()
     return frozenset(line.split()[0] for line in lines if line and not line.startswith("#"))
 

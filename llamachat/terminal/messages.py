@@ -1,9 +1,13 @@
 """What a kept message is made of: attached files and a person's words, or an answer that may have been cut."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from llamachat.session.chats import DONE, StoredMessage
+if TYPE_CHECKING:
+    from llamachat.session.chats import StoredMessage
 
 FILE = re.compile(r"File ([^\n]*):\n(`{3,})\n(.*?)\n\2\n\n", re.DOTALL)
 """A file before a message, as `with_files` writes it."""
@@ -40,6 +44,8 @@ def quoted(text: str) -> str:
 
 def is_cut(answer: StoredMessage) -> bool:
     """Whether an answer ended before the model ended it."""
+    from llamachat.session.chats import DONE  # sqlite3, which --help does without
+
     return answer.state != DONE or answer.extra.get("reason") in ("length", "context")
 
 

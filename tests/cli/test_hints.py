@@ -18,6 +18,9 @@ ENGINE = Path(__file__).parents[2] / "llamachat" / "engine"
         (NotEnoughMemory("a context of 256 tokens would fit"), "would fit (-c N)"),
         (NotEnoughMemory("not even 256 tokens fit"), "not even 256 tokens fit"),
         (UsageError("-c N: the context is full"), "-c N: the context is full"),
+        (ContextFull("use a larger context (--ctx-size)"), "larger context (--ctx-size)"),
+        (UsageError("logit_bias '5': write TOKEN+BIAS"), "write TOKEN+BIAS (--logit-bias)"),
+        (UsageError("samplers: there is no sampler named 'a'"), "named 'a' (--samplers)"),
         (LlamaChatError("anything else"), "anything else"),
     ],
 )
@@ -31,5 +34,5 @@ def test_each_hint_is_for_words_that_the_engine_says(words, _options):
 
 
 def test_sentences_of_the_engine_about_contexts_and_memory_name_no_option():
-    for name in ("context.py", "generate.py", "memory.py", "parallel.py", "speculation/draft.py"):
+    for name in ("context.py", "generate.py", "memory.py", "parallel.py", "speculation/draft.py", "../library.py"):
         assert not re.search(r"--[a-z]", (ENGINE / name).read_text("utf-8")), name

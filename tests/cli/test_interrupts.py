@@ -113,6 +113,12 @@ def test_a_library_that_makes_an_error_of_an_interrupted_import(kind: str, code:
     assert (b"unexpected" in done.stderr) == (code == 1)
 
 
+def test_nothing_is_loaded_before_interrupts_are_quiet() -> None:
+    program = "import sys; before = set(sys.modules)\nimport llamachat.beginning\nprint(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True, text=True)
+    assert set(done.stdout.split()) <= {"llamachat", "llamachat.beginning", "_signal", "atexit"}
+
+
 def test_a_library_s_user_keeps_the_handler() -> None:
     program = "import signal, llamachat, llamachat.__main__\nassert signal.getsignal(2) is signal.default_int_handler"
     subprocess.run([sys.executable, "-c", program], timeout=60, check=True)

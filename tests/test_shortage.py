@@ -58,13 +58,16 @@ def test_the_program_ends_with_7_and_one_line(raised):
 def test_a_limit_of_addresses_is_known_before_a_model_is_loaded():
     code = (
         "import resource\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))\n"
         "from llamachat.engine.memory import available_memory\n"
-        "print(available_memory())\n"
+        "print(available_memory(n_workers=0))\n"
+        "print(available_memory(n_workers=7))\n"
     )
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY or not os.path.exists("/proc/self/statm"):
         pytest.skip("needs a process without a limit, and /proc")
     own = {name: value for name, value in os.environ.items() if name != "LLAMACHAT_MEMORY"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=own, check=True)
-    assert 0 <= int(done.stdout) < 1 << 30
+    alone, with_workers = map(int, done.stdout.split())
+    assert alone < 1 << 31
+    assert with_workers <= max(0, alone - 7 * (64 << 20))  # what the C library keeps for each
     assert available_memory() > 0

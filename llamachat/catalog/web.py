@@ -202,7 +202,9 @@ def _receive(answer: _Answer, part: Partial, report: Callable[[int], None]) -> N
         report(done := done + len(chunk))
     if done == 0:
         raise ModelFileError("the server sends an empty file", answer.body.url)
-    if total is not None and done != total:
+    if total is not None and done > total:
+        raise LlamaChatError(f"{answer.body.url}: the server sends more than the {total} bytes that it said")
+    if total is not None and done < total:
         then = "continues from there" if answer.version.tag else "begins again"
         raise LlamaChatError(f"{answer.body.url}: the connection ended early; the same command {then}")
 

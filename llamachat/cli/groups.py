@@ -9,6 +9,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
 from functools import partial, wraps
 from typing import Annotated, Any, Protocol, get_args, get_origin, runtime_checkable
@@ -20,6 +21,7 @@ from llamachat.cli.guide import panel
 from llamachat.cli.settings.command import REMARKS
 from llamachat.cli.settings.defaults import CHECK, Defaults
 from llamachat.cli.settings.fitting import Found, fitting
+from llamachat.errors import UsageError
 
 METAVARS: dict[Any, str] = {int: "N", float: "X"}
 """What a number is called in --help."""
@@ -80,7 +82,8 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
             return None
         if context is not None and not values.get("quiet"):
             _tell(context.meta.get(REMARKS, ()))
-        return command(**{name: values[name] for name in signature.parameters})
+        with _with_places(context, found):
+            return command(**{name: values[name] for name in signature.parameters})
 
     more = {item.name: item for item in _options(also)} if also is not None else {}
     parameters = {made.name: made for p in signature.parameters.values() for made in _parameters(p)}
@@ -101,6 +104,19 @@ def _settings_of(context: Context | None) -> list[Found]:
         return []
     given = typed(context)
     return [one for one in defaults.found if one.parameter not in given]
+
+
+@contextmanager
+def _with_places(context: Context | None, found: Sequence[Found]) -> Iterator[None]:
+    """An error that begins with an option is said with the place of its setting, if it comes from one."""
+    try:
+        yield
+    except UsageError as error:
+        option = str(error).partition(" ")[0].rstrip(":")
+        names = {one.name: one.opts for one in context.command.params} if context is not None else {}
+        if place := next((one.setting.place for one in found if option in names.get(one.parameter, ())), ""):
+            error.args = (f"{place}: {error}",)
+        raise
 
 
 def _tell(remarks: Sequence[str]) -> None:

@@ -17,8 +17,10 @@ DEFAULT_N_CTX: Final = 8192
 CTX_STEP: Final = 256
 OVERRIDE: Final = "LLAMACHAT_MEMORY"
 UNITS: Final[Mapping[str, int]] = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-RESERVED_ADDRESSES: Final = 200 * 10**6
-"""Bytes of addresses that the compiler, the threads' stacks and the C library take once a model is loaded."""
+RESERVED_ADDRESSES: Final = 220 * 10**6
+"""Bytes of addresses that the compiler and the C library take once a model is loaded."""
+ADDRESSES_PER_THREAD: Final = 80 * 10**6
+"""The same of a worker: its stack, and 64 MiB that the C library keeps for what it allocates."""
 UNLIMITED: Final = 1 << 60
 """A cgroup v1 limit beyond this means none."""
 
@@ -97,16 +99,16 @@ def size_text(n_bytes: int) -> str:
     return f"{n_bytes / UNITS['K']:.0f} kB" if n_bytes >= UNITS["K"] else f"{n_bytes} bytes"
 
 
-def available_memory(root: Path = Path("/")) -> int:
+def available_memory(root: Path = Path("/"), n_workers: int = 1) -> int:
     """Bytes that this process could take without swapping: what is free, or less where a container limits it.
 
-    LLAMACHAT_MEMORY ("500M", "4G" or bytes) overrides it. root: where /proc and /sys are. Raises UsageError if the
-    override is no size.
+    LLAMACHAT_MEMORY ("500M", "4G" or bytes) overrides it. root: where /proc and /sys are. n_workers: threads that will
+    be started. Raises UsageError if the override is no size.
     """
     if override := os.environ.get(OVERRIDE):
         return parse_size(override, OVERRIDE)
     free = _meminfo_available(root)
-    limits = [*_cgroup_v2_free(root), *_cgroup_v1_free(root), *_address_space_free(root)]
+    limits = [*_cgroup_v2_free(root), *_cgroup_v1_free(root), *_address_space_free(root, n_workers)]
     return max(0, min([_system_memory() if free is None else free, *limits]))
 
 
@@ -142,7 +144,7 @@ def _cgroup_v1_free(root: Path) -> Iterator[int]:
             yield limit - used + stat.get("total_inactive_file", 0) + stat.get("total_active_file", 0)
 
 
-def _address_space_free(root: Path) -> Iterator[int]:
+def _address_space_free(root: Path, n_workers: int) -> Iterator[int]:
     """What `ulimit -v` leaves for a model: the limit, less what is in use and what compiling and threads will take."""
     if sys.platform == "win32":
         return
@@ -151,7 +153,8 @@ def _address_space_free(root: Path) -> Iterator[int]:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     pages = _text(root / "proc/self/statm").split()
     if limit != resource.RLIM_INFINITY and pages:
-        yield limit - int(pages[0]) * os.sysconf("SC_PAGE_SIZE") - RESERVED_ADDRESSES
+        reserved = RESERVED_ADDRESSES + n_workers * ADDRESSES_PER_THREAD
+        yield limit - int(pages[0]) * os.sysconf("SC_PAGE_SIZE") - reserved
 
 
 def _groups(root: Path, controller: str, mount: Path) -> Iterator[Path]:

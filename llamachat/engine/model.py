@@ -66,7 +66,7 @@ class Model:
         nodes = self.spec.graph().nodes
         matrices, vectors = roles(nodes)
         self._check_formats([*matrices, *vectors, *looked_up(nodes)])
-        chosen, tensors = choose_isa(isa), self.file.tensors
+        chosen, tensors, n_threads = choose_isa(isa), self.file.tensors, threads or default_threads()
         self.plan: MemoryPlan = plan_memory(
             weight_bytes=memory_of(map(tensors.__getitem__, matrices), map(tensors.__getitem__, vectors), chosen.rows),
             cache_bytes_per_token=n_contexts * cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type)
@@ -74,11 +74,11 @@ class Model:
             scratch_bytes=_scratch_bytes(nodes),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
-            available=available_memory(),
+            available=available_memory(n_workers=n_threads - 1),
         )
         self._check_rope(nodes)
         compiler = Compiler(chosen)
-        pool = WorkerPool(compiler, threads or default_threads())
+        pool = WorkerPool(compiler, n_threads)
         weights = Weights(self.file, compiler, pool)
         tell = progress or (lambda what, done, total: None)
         weights.load(matrices, vectors, lambda done, total: tell("packing weights", done, total))

@@ -203,3 +203,14 @@ def test_a_server_that_sends_no_model_leaves_nothing(script: Script, tmp_path: P
     with pytest.raises(ModelFileError, match="not a GGUF file"):
         fetch(script, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_sends_more_than_the_file_has_is_told_so(script: Script, tmp_path: Path) -> None:
+    rest = answer("206 Partial Content", OLD[HALF:] + b"more", Content_Range=REST, ETag='"one"')
+    script.answers = [half(ETag='"one"'), rest]
+    with pytest.raises(LlamaChatError, match="ended early"):
+        fetch_from_web(script.url, tmp_path, no_progress)
+    with pytest.raises(LlamaChatError, match=f"more than the {len(OLD)} bytes that it said"):
+        fetch_from_web(script.url, tmp_path, no_progress)
+    script.answers = [answer("416 Range Not Satisfiable", b""), whole(ETag='"one"')]
+    assert fetch_from_web(script.url, tmp_path, no_progress).read_bytes() == NEW

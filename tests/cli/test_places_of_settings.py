@@ -130,3 +130,25 @@ def test_a_configuration_without_an_end_is_not_read(llamachat, tmp_path):
 def test_lines_within_a_text_are_counted_from_where_it_begins(tmp_path):
     file = parsed(tmp_path / "c.toml", b'a = "x"\nb = """\nx\ny"""\nc = \'\'\'x\ny\'\'\'\n')
     assert [file.line_within(key, 2) for key in "abc"] == [1, 4, 6]
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ('system_file = "/nosuch"', ("run", "--chat", "-p", "x", "--dry-run")),
+        ('file = ["/nosuch"]', ("run", "-p", "x", "--dry-run")),
+        ('tools = "/nosuch"', ("chat", "x")),
+    ],
+)
+def test_a_file_of_the_settings_that_is_not_there_is_told_with_file_and_line(config, llamachat, text, command):
+    path = config(f"temp = 0.5\n{text}\n") / "config.toml"
+    done = llamachat(*command)
+    assert done.returncode == 2
+    assert f"{path}, line 2: -" in done.stderr.decode()
+    assert b"/nosuch: no such file" in done.stderr
+
+
+def test_a_file_of_the_command_line_is_told_without_the_settings(config, llamachat):
+    config('system_file = "/nosuch"\n')
+    done = llamachat("run", "--chat", "-p", "x", "--system-file", "/none")
+    assert done.stderr == b"llamachat: --system-file /none: no such file\n"

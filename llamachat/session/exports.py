@@ -140,6 +140,7 @@ def write_export(path: Path, chat: Exported, form: str) -> None:
         else:
             replace_file(Path(os.path.realpath(path)), (content,))
     except OSError as error:
-        said = no_room(error, path, len(content)) or error.strerror or str(error)
+        folder = "there is no such folder" if isinstance(error, FileNotFoundError) else ""
+        said = folder or no_room(error, path, len(content)) or error.strerror or str(error)
         kept = "the file before is as it was, the chat is kept" if would_overwrite(path) else "the chat is kept"
         raise UsageError(f"{path} is not written: {said}; {kept}") from error

@@ -67,6 +67,19 @@ def test_the_chat_that_is_gone_to_is_locked_and_the_one_before_is_free(store, sl
     assert slept == [("wake", second)]  # nothing was asked in the first one
 
 
+def test_a_new_chat_leads_back_to_no_copy_that_is_gone(store, slept, capsys):
+    first = chat_with(store, "one")
+    with ChatLock(locks_folder(), first) as lock:
+        assert lock.take()
+        chat = opened(store, first)
+        copy = chat.conversation.chat
+        run_command("/new", chat)
+    said = capsys.readouterr().out
+    assert copy not in [one.id for one in store.latest()]
+    assert "is gone" in said
+    assert "/load" not in said
+
+
 def test_what_was_computed_is_kept_where_something_was_asked(store, slept):
     first, second = chat_with(store, "one"), chat_with(store, "two")
     chat = opened(store, first)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
+from llamachat.files import reason
 from llamachat.terminal.commands.base import Command, saying
 from llamachat.terminal.messages import with_files
 from llamachat.terminal.paths import MENTION, mentioned, path_of, paths, replaced
@@ -69,7 +70,7 @@ def text_of(path: Path) -> str:
             raise UsageError(f"{path} has {size} bytes; at most {LARGEST_FILE} can be attached")
         text = path.read_text("utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
+        raise UsageError(f"{path}: {reason(error)}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
     except ValueError as error:  # a zero byte in the name

@@ -58,8 +58,10 @@ def _new(chat: "Chat", _words: str) -> str:
     if not store.tree_of(before):
         return "This chat is empty: it is a new one."
     way = store.summary(before).name or before
+    goes = chat.keeper is not None and chat.keeper.is_unused(before, chat.last is not None)
     chat.begin_new()
-    return f"This is a new chat, number {chat.conversation.chat}. /load {way} goes back to the one before."
+    back = "The copy before, in which nothing was asked, is gone." if goes else f"/load {way} goes back to the one before."
+    return f"This is a new chat, number {chat.conversation.chat}. {back}"
 
 
 def _continue(chat: "Chat", _words: str) -> None:

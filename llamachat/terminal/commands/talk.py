@@ -60,7 +60,9 @@ def _new(chat: "Chat", _words: str) -> str:
     way = store.summary(before).name or before
     goes = chat.keeper is not None and chat.keeper.is_unused(before, chat.last is not None)
     chat.begin_new()
-    back = "The copy before, in which nothing was asked, is gone." if goes else f"/load {way} goes back to the one before."
+    back = (
+        "The copy before, in which nothing was asked, is gone." if goes else f"/load {way} goes back to the one before."
+    )
     return f"This is a new chat, number {chat.conversation.chat}. {back}"
 
 

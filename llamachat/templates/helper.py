@@ -23,7 +23,7 @@ from llamachat.errors import LlamaChatError
 from llamachat.templates.bounds import check_source
 from llamachat.templates.budget import CPU_S_PER_MESSAGE
 from llamachat.templates.faults import TemplateFault
-from llamachat.templates.served import read_frame, write_frame
+from llamachat.templates.served import OUT_OF_MEMORY, read_frame, write_frame
 
 MAX_S = 1.6
 """Processor seconds of everything between two `begin`, reading the template included; a little more per message."""
@@ -39,8 +39,8 @@ class RemoteProgram:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._begin: int | None = 0
-        self._n_messages = 0
+        self._n_messages, self._begins = 0, True
+        self._ended: TemplateFault | None = None
         try:
             check_source(source)
         except ValueError as error:
@@ -50,8 +50,8 @@ class RemoteProgram:
             HELPER.start()
 
     def begin(self, n_messages: int = 0) -> None:
-        """See Program."""
-        self._begin = self._n_messages = n_messages
+        """See Program. Where the helper had to be ended, nothing runs before this."""
+        self._n_messages, self._begins, self._ended = n_messages, True, None
 
     def literals(self) -> list[str]:
         """See Program."""
@@ -73,16 +73,25 @@ class RemoteProgram:
         return self._ask("render", variables=variables, moment=None if moment is None else moment.isoformat())
 
     def _ask(self, what: str, **more: Any) -> str:
-        if self._refused is not None:
-            raise self._refused
-        begin, self._begin = self._begin, None
+        fault = self._refused or self._ended
+        if fault is not None:
+            raise TemplateFault(fault.kind, str(fault), fault.line)
+        begins, self._begins = self._begins, False
         seconds = MAX_S + self._n_messages * CPU_S_PER_MESSAGE
-        request = {"do": what, "source": self.source, "begin": begin, "seconds": seconds, **more}
-        reply = HELPER.ask(json.dumps(request).encode("ascii"), seconds)
+        limits = {"begins": begins, "n_messages": self._n_messages, "seconds": seconds}
+        request = {"do": what, "source": self.source, **limits, **more}
+        try:
+            reply = HELPER.ask(json.dumps(request).encode("ascii"), seconds)
+        except TemplateFault as ended:
+            self._ended = ended
+            raise
         text = reply[1:].decode("utf-8", "surrogatepass")
         if reply[:1] == b"=":
             return text
-        raise TemplateFault(*json.loads(text))
+        fault = TemplateFault(*json.loads(text))
+        if str(fault) == OUT_OF_MEMORY:
+            self._ended = fault
+        raise fault
 
 
 class _Helper:

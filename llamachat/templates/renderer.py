@@ -6,6 +6,7 @@ templates are written. Where the template runs, and what it may use: `program`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -20,6 +21,7 @@ from llamachat.templates.program import program_of
 from llamachat.templates.provenance import Parts, Source, split_by_origin
 
 Message = Mapping[str, Any]
+NAME = re.compile(r"[\w$.-]+")
 
 
 class ChatTemplate:
@@ -116,9 +118,9 @@ class ChatTemplate:
 
     @cached_property
     def _keys(self) -> frozenset[str]:
-        """What the template looks up by name in what it is given."""
+        """What the template looks up by name in what it is given; control tokens are no names."""
         with _in_words():
-            return frozenset([*self._program.keys(), *self._literals])
+            return frozenset(filter(NAME.fullmatch, [*self._program.keys(), *self._literals]))
 
 
 @contextmanager

@@ -47,13 +47,13 @@ def _program(source: str) -> LocalProgram:
     return LocalProgram(source)
 
 
-def answer(request: dict[str, Any]) -> bytes:
-    """What a request's answer is: "=" and a text or JSON, or "!" and a fault as JSON."""
+def answer(request: dict[str, Any], begins: bool) -> bytes:
+    """What a request's answer is: "=" and a text or JSON, or "!" and a fault as JSON. begins: with a new budget."""
     program = _program(request["source"])
     try:
-        if request["begin"] is not None:
+        if begins:
             _limit_time(request["seconds"])
-            program.begin(request["begin"])
+            program.begin(request["n_messages"])
         match request["do"]:
             case "render":
                 moment = request["moment"] and datetime.fromisoformat(request["moment"])
@@ -97,12 +97,13 @@ def main() -> None:
     import llamachat.templates.sandbox  # noqa: F401 (before the limits: what is imported is not a template's)
 
     _limit_memory()
-    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    requests, answers, first = sys.stdin.buffer, sys.stdout.buffer, True
     while (frame := read_frame(requests)) is not None:
         try:
             request = json.loads(frame)
             del frame
-            write_frame(answers, answer(request))
+            write_frame(answers, answer(request, request["begins"] or first))
+            first = False
             del request
         except MemoryError:
             write_frame(answers, b"!" + json.dumps(["stopped", OUT_OF_MEMORY, 0]).encode())

@@ -68,8 +68,8 @@ def read(form, answer, inside=False, thought=None):
          [("say", {"t": "</parameter>"})]),
         ("params", '<function name="say"><param name="t"><![CDATA[a\n</param>]]></param></function>', "",
          [("say", {"t": "a\n</param>"})]),
-        ("gemma4", '<|tool_call>call:say{t:<|"|>a, {b}<|"|>,n:[1,-2.5,null,<|"|>x<|"|>]}<tool_call|>', "",
-         [("say", {"t": "a, {b}", "n": [1, -2.5, None, "x"]})]),
+        ("gemma4", '<|tool_call>call:say{t:<|"|>a, {b}<|"|>,n:[1,-2.5,null,None,<|"|>x<|"|>]}<tool_call|>', "",
+         [("say", {"t": "a, {b}", "n": [1, -2.5, None, None, "x"]})]),
         ("functiongemma", "<start_function_call>call:say{t:<escape>a<escape>}<end_function_call>", "",
          [("say", {"t": "a"})]),
         ("lfm2", "<|tool_call_start|>[say(t='a', n=[1, {\"b\": true}]), date()]<|tool_call_end|>", "",
@@ -105,6 +105,9 @@ def test_calls_are_read_as_the_model_family_writes_them(form, answer, text, call
         ("mistral-args", "[TOOL_CALLS]sum[ARGS]{", "sum whose arguments"),
         ("function-tags", "<function=sum><parameter=a>1", "sum whose arguments"),
         ("gemma4", '<|tool_call>call:say{t:<|"|>a', "text does not end"),
+        ("gemma4", "<|tool_call>call:say{n:nan}<tool_call|>", "say with a number that is not finite"),
+        ("lfm2", "<|tool_call_start|>[say(n=[-1e999])]<|tool_call_end|>", "say with a number that is not finite"),
+        ("hermes", f'<tool_call>{{"name": "sum", "arguments": {{"a": {10**2000}}}}}</tool_call>', "than 4096 bits"),
         ("lfm2", "<|tool_call_start|>[say(open('/etc/passwd'))]<|tool_call_end|>", "cannot be read"),
         ("lfm2", "<|tool_call_start|>[say(t=1 + 1)]<|tool_call_end|>", "cannot be read"),
     ],
@@ -113,6 +116,13 @@ def test_what_cannot_be_read_as_a_call_is_said_and_nothing_is_called(form, answe
     reading = read(form, answer)
     assert problem in reading.problem
     assert (reading.text, reading.calls) == (answer, ())
+
+
+@pytest.mark.parametrize("filling", [" ", "\n", "a", "<", "[", "to=", ">>>", "<tool_call>", "<parameter=x>"])
+@pytest.mark.parametrize("form", FORMATS, ids=lambda form: form.name)
+def test_a_long_run_of_anything_is_read_at_once(form, filling):
+    for begin in ("", *form.begins):
+        assert read(form.name, begin + filling * (60_000 // len(filling))).calls == ()
 
 
 NESTS = {

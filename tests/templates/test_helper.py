@@ -1,5 +1,6 @@
 """Templates that nobody has read run in a helper process: whatever one call does, it ends, and nothing of it stays."""
 
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from llamachat.errors import LlamaChatError, UsageError
 from llamachat.templates import helper
+from llamachat.templates.faults import TemplateFault
 from llamachat.templates.helper import HELPER
 from llamachat.templates.named import builtin_names, builtin_template
 from llamachat.templates.program import is_known
@@ -44,6 +46,25 @@ def test_a_call_that_takes_minutes_is_stopped(source: str) -> None:
     with pytest.raises(LlamaChatError, match="The chat template was stopped"):
         template.render(HELLO)
     assert ChatTemplate("{{ messages[0].content }}").render(HELLO) == "Hello"
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_template_that_takes_minutes_where_texts_are_marked_is_stopped_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = "{% if messages[0].content > '\U00020000' %}" + str(ENDLESS[0].values[0]) + "{% endif %}"
+    template, ends, end = ChatTemplate(slow + "{{ messages[0].content }}lo"), [], HELPER.end
+    monkeypatch.setattr(HELPER, "end", lambda: ends.append(end()))
+    parts = template.render_parts(HELLO, special_texts=["lo"])
+    assert (parts, len(ends)) == ([("Hel", True), ("lo", False), ("lo", False)], 1)
+    assert template.render(HELLO) == "Hellolo"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_a_helper_that_is_started_within_a_budget_has_limits_of_its_own() -> None:
+    HELPER.end()
+    request = {"do": "render", "source": ENDLESS[0].values[0], "begins": False, "n_messages": 0, "seconds": 0.3}
+    with pytest.raises(TemplateFault, match=r"after 0\.3 seconds of computing"):
+        HELPER.ask(json.dumps({**request, "variables": {}, "moment": None}).encode(), 0.3)
+    assert HELPER._ended_with == -signal.SIGPROF
 
 
 @pytest.mark.usefixtures("impatient")

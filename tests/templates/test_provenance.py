@@ -60,6 +60,16 @@ def test_documents_and_tools_are_not_the_templates_own() -> None:
     assert found == [("<end>", False), ('|"', True), ("<end>", False), ('"', True)]
 
 
+@pytest.mark.parametrize(
+    "message",
+    [{"content": [{"<end>": 1}]}, {"tool_calls": [{"<end>": 1}]}, {"tool_calls": [{"function": {"<end>": 1}}]}],
+)
+def test_a_key_is_not_the_templates_own_because_it_is_spelled_in_it(message: dict[str, object]) -> None:
+    template = ChatTemplate("{{ messages | tojson }}{{ '<end>' }}")
+    parts = template.render_parts([message], special_texts=SPECIAL)
+    assert sum(text.count("<end>") for text, is_own in parts if is_own) == 1
+
+
 def test_a_role_steers_the_template_and_is_its_own() -> None:
     assert parts(joined("{{ m.role }}{% if m.role == 'user' %}:{% endif %}{{ m.content }}"), "x") == [
         ("user:", True),

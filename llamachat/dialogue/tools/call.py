@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from llamachat.errors import LlamaChatError
+from llamachat.templates.given import LARGEST_BITS
 
 DEEPEST = 64
 """Levels of nesting in the arguments of a call: far below what JSON, templates and databases can follow."""
@@ -49,6 +50,8 @@ def call_of(name: str, arguments: Any) -> Call:
         raise UnreadableCall(f"a call of {name} whose arguments are no JSON object")
     if depth_of(arguments) > DEEPEST:
         raise UnreadableCall(f"a call of {name} whose arguments nest deeper than {DEEPEST} levels")
+    if not _can_be_kept(arguments):
+        raise UnreadableCall(f"a call of {name} with a number that is not finite, or has more than {LARGEST_BITS} bits")
     return Call(_whole(name), _whole(arguments))
 
 
@@ -85,6 +88,16 @@ def depth_of(value: Any) -> int:
 def shortened(text: str, most: int = 60) -> str:
     """The beginning of a text, for a sentence about it."""
     return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _can_be_kept(value: Any) -> bool:
+    """Whether its numbers are such as JSON and templates take."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, int):
+        return value.bit_length() <= LARGEST_BITS
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return all(map(_can_be_kept, inner))
 
 
 def _whole(value: Any) -> Any:

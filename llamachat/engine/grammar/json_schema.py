@@ -65,7 +65,9 @@ ONE_OF = "oneOf is supported only where no value can satisfy two of its schemas,
 NO_TEXT = PLAIN["NoExtension"]
 NOTHING = "Unsatisfiable schema"
 IN_PLACE = ("const", "enum", *APPLICATORS)
-OVERLAP = "patternProperty regexes"
+NAMED_BY = {"patternProperty regexes": ("patternProperties",), "min/maxProperties": ("minProperties", "maxProperties")}
+"""Which keywords of a place a complaint of llguidance is about, where it says so; of others all are."""
+
 THE_REST_OF = {
     "properties": "additionalProperties",
     "patternProperties": "additionalProperties",
@@ -111,7 +113,7 @@ def schema_grammar(text: str, name: str, lenient: bool = False) -> SchemaGrammar
         pointer, by_itself = _blamed(plain, said)
         if not lenient or NOTHING in by_itself or pointer in dropped:
             plain.refuse(pointer, by_itself)
-        dropped |= {child_pointer(pointer, "patternProperties") if OVERLAP in by_itself else pointer}
+        dropped |= _dropped_for(pointer, plain.found[pointer], by_itself)
     raise UsageError(f"{name}: this schema asks for too much that cannot be enforced")
 
 
@@ -120,9 +122,16 @@ def _blamed(plain: _Plain, said: str) -> tuple[str, str]:
     found = plain.found.items()
     for pointer, part in sorted(found, key=lambda item: -item[0].count("/"))[:MOST_BLAMED]:
         by_itself = _complaint(part, plain.definitions)
-        if by_itself and part is not False:
+        is_other = NOTHING in by_itself and NOTHING not in said  # where nothing need stand
+        if by_itself and part is not False and not is_other:
             return pointer, by_itself
     return "#", said
+
+
+def _dropped_for(pointer: str, schema: Json, said: str) -> frozenset[str]:
+    """What is left out of a schema about which llguidance complains: some keywords, else all of it."""
+    about = next((keywords for words, keywords in NAMED_BY.items() if words in said), ())
+    return frozenset(child_pointer(pointer, keyword) for keyword in about if keyword in schema) or frozenset((pointer,))
 
 
 def _grammar(schema: Json, definitions: dict[str, Json]) -> str:

@@ -104,7 +104,8 @@ class Evaluated:
                 yield [*then, *self._held((self._opposite.of(value),), path, schema.get("else", True), own=False)]
             case "dependentSchemas":
                 for name, one in value.items():
-                    yield [Seen(({"properties": {name: False}},)), *self._held(({"required": [name]},), path, one)]
+                    with_it = {"type": "object", "required": [name]}
+                    yield [Seen(({"properties": {name: False}},)), *self._held((with_it,), path, one)]
 
     def _held(
         self, parts: tuple[Json, ...], path: tuple[str, ...], then: Json = True, *, own: bool = True

@@ -231,6 +231,8 @@ def _escaped(character: str) -> str:
 
 def _other_type(value: Any) -> Json:
     names = value if isinstance(value, list) else [value]
+    if not {"integer", *OTHERS}.issuperset(names):
+        raise NotEnforced(f"there is no type {value!r:.40}")
     if "integer" in names and "number" not in names:
         raise NotEnforced("numbers that are not whole cannot be enforced (the opposite of the type integer)")
     return other_types(*names)

@@ -122,6 +122,8 @@ class Rewrite:
         places = [
             some for n in range(int(least), int(longest if most is None else most) + 1) for some in _spread(longest, n)
         ]
+        if not places:  # the array is too short
+            return other_types("array")
         if len(places) > MOST_PLACES:
             raise NotEnforced("has too many ways to be spread over the array: give a smaller maxItems")
         rest = True if most is None else self._opposite.of(value)

@@ -1,6 +1,7 @@
 """A finished text against its whole schema, for what the grammar does not enforce: by the package jsonschema.
 
-It is imported when it is needed, and reads no document but the schema and the dialects of JSON schema themselves.
+It is imported when it is needed, and reads no document but the schema and the dialects of JSON schema themselves. A
+part of it is in Rust, and panics where it meets Python's limit of recursion.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from llamachat.engine.grammar.vocabulary import guarded
 from llamachat.errors import GrammarError, UsageError
 
 if TYPE_CHECKING:
@@ -20,27 +22,20 @@ def check_schema(schema: Any, name: str) -> None:
     """Raises UsageError, with the place, for what is no schema."""
     from jsonschema.exceptions import SchemaError
 
-    try:
-        _validator(schema)
-    except SchemaError as error:
-        raise UsageError(f"{name}: at {_place(error.absolute_path)}: {_short(error.message)}") from error
-    except RecursionError as error:
-        raise UsageError(f"{name}: this schema cannot be read: it nests too deep") from error
+    found: SchemaError | None = None
+    with guarded(f"{name}: this schema cannot be read", UsageError):
+        try:
+            _validator(schema)
+        except SchemaError as error:
+            found = error
+    if found is not None:
+        raise UsageError(f"{name}: at {_place(found.absolute_path)}: {_short(found.message)}") from found
 
 
 def check_text(text: str, schema: Any, name: str) -> None:
     """Raises GrammarError, with the place in the value, for a text that does not satisfy the schema."""
-    from referencing.exceptions import Unresolvable
-
-    try:
-        value = json.loads(text)
-        error = next(iter(_validator(schema).iter_errors(value)), None)
-    except RecursionError as raised:
-        raise GrammarError(f"{name}: the answer could not be checked against the schema: it nests too deep") from raised
-    except (ValueError, Unresolvable) as raised:
-        raise GrammarError(
-            f"{name}: the answer could not be checked against the schema: {_short(str(raised))}"
-        ) from raised
+    with guarded(f"{name}: the answer could not be checked against the schema"):
+        error = next(iter(_validator(schema).iter_errors(json.loads(text))), None)
     if error is not None:
         place, keyword = _place(error.absolute_path), _place(error.absolute_schema_path)
         raise GrammarError(

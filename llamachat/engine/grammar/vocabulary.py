@@ -29,8 +29,10 @@ SLICES = [r'[^"\\\x00-\x1F\x7F]{1,30}']
 PLAIN = {
     "symbols.len()": "it is too large, it needs more than 65,000 symbols",
     "NoExtension": "no token of the vocabulary continues the text",
+    "RecursionError": "it nests too deep",
+    "recursion depth": "it nests too deep",
 }
-"""What llguidance says in its own terms, and what it means."""
+"""What llguidance and other libraries say in their own terms, and what it means."""
 
 LONGEST_TOKEN = 1000
 STEP_FUEL, STEP_ITEMS = 2_000_000, 200_000

@@ -97,6 +97,21 @@ def test_an_accepted_keyword_is_enforced(schema, keyword):
     assert [text for text in bad if constraint.accepts(text)] == []
 
 
+@pytest.mark.parametrize(
+    ("document", "good", "bad"),
+    [
+        ({"contains": {"const": 5}, "maxItems": 0}, ["3", '"a"', "{}"], ["[]", "[5]"]),
+        ({"contains": {"const": 5}, "minContains": 3, "maxItems": 2}, ["null"], ["[5, 5]"]),
+        ({"dependentSchemas": {"b": {"items": True}}, "unevaluatedItems": False}, ["[]", '{"b": 1}'], ["[1]"]),
+        ({"not": {"contains": {"const": 5}, "items": False}}, ["[]", "[5]"], ["3"]),
+    ],
+)
+def test_what_a_keyword_says_of_arrays_says_nothing_of_others(schema, document, good, bad):
+    constraint = schema(json.dumps(document))
+    assert [text for text in good if not constraint.accepts(text)] == []
+    assert [text for text in bad if constraint.accepts(text)] == []
+
+
 def test_annotations_change_nothing():
     plain = schema_grammar('{"type": "null"}', "schema")
     notes = dict.fromkeys(ANNOTATIONS - {"$schema"}, "whatever") | {
@@ -197,6 +212,7 @@ REFUSED = [
     pytest.param({"uniqueItems": True}, "at #/uniqueItems: uniqueItems: is supported only where", id="unique"),
     pytest.param({"uniqueItems": True, "items": {"enum": list(range(30))}}, "too many arrays", id="many arrays"),
     pytest.param({"propertyNames": {"not": {"const": "a"}}}, "at #/propertyNames: propertyNames: is sup", id="names"),
+    pytest.param({"not": {"type": "strng"}}, "at #/not: not: there is no type 'strng'", id="no type in not"),
     pytest.param({"not": {"minLength": "1"}}, "at #/not: not holds what is no schema", id="no schema in not"),
     pytest.param({"not": {"const": {"a": 1}}}, "of an object that is not empty", id="not an object"),
     pytest.param({"const": "a\x01"}, "at #/const: const has U+0001 in 'a", id="control character"),

@@ -23,6 +23,8 @@ PARTIAL: list[Any] = [
     pytest.param({"type": "object", "minProperties": 2}, '{"a": 1, "b": 1}', '{"a": 1}', "[]", id="minProperties"),
     pytest.param({"patternProperties": {"a": {"minimum": 1}, "b": {"maximum": 5}}, "type": "object"}, '{"ab": 3}',
                  '{"ab": 7}', "3", id="overlapping patterns"),
+    pytest.param({"properties": {"a": {"allOf": [{"type": "string"}, {"const": 1}]}, "c": True}, "type": "object",
+                  "minProperties": 1}, '{"b": 1}', "{}", "3", id="a property that nothing satisfies, beside"),
     pytest.param({"items": {"maximum": 10**20, "type": "integer"}}, "[3]", "[1000000000000000000000]", '["a"]',
                  id="a huge number"),
 ]  # fmt: skip
@@ -58,6 +60,13 @@ def test_a_fault_is_told_with_its_place() -> None:
         source.check("[[1], [2, 2]]")
 
 
+@pytest.mark.parametrize("count", ["minProperties", "maxProperties"])
+def test_of_an_object_with_a_count_only_the_count_is_left_out(count: str) -> None:
+    document = {"properties": {"a": {"type": "string"}, "b": True}, "type": "object", count: 1}
+    assert schema_grammar(json.dumps(document), "s", lenient=True).unenforced == (f"#/{count}",)
+    assert not GrammarSource.json_schema(json.dumps(document), "s", "check").constraint(ByteVocabulary()).accepts("3")
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -71,10 +80,18 @@ def test_what_cannot_be_checked_either_is_refused(document: Any, message: str) -
         GrammarSource.json_schema(json.dumps(document), "s", "check")
 
 
-def test_a_schema_that_refers_to_itself_for_the_same_value_is_no_traceback() -> None:
+@pytest.mark.parametrize("depth", range(12))
+def test_a_schema_that_refers_to_itself_for_the_same_value_is_no_traceback(
+    depth: int, capfd: pytest.CaptureFixture[str]
+) -> None:
     source = GrammarSource.json_schema('{"uniqueItems": true, "if": {"$ref": "#"}}', "s", "check")
-    with pytest.raises(GrammarError, match="could not be checked"):
-        source.check("1")
+
+    def check(below: int) -> None:  # which call meets the limit of recursion is a matter of depth
+        check(below - 1) if below else source.check("1")
+
+    with pytest.raises(GrammarError, match="could not be checked against the schema: it nests too deep"):
+        check(depth)
+    assert capfd.readouterr().err == ""
 
 
 def test_jsonschema_is_imported_only_for_a_check() -> None:

@@ -10,8 +10,9 @@ from llamachat.dialogue.thoughts import Markers
 from llamachat.dialogue.tools.call import Call
 from llamachat.dialogue.tools.definition import Tool
 
-NAME = r"[^\s<>\[\]{}()|\"',]+?"
-"""A function's name, as little as the pattern after it allows."""
+NAME = r"[^\s<>\[\]{}()|\"',]{1,128}?"
+"""A function's name, as little as the pattern after it allows. No pattern has two repetitions beside each other that
+take the same characters, and none of a search begins with one: they would try every way to share out a long run."""
 
 Wake = tuple[str, dict[str, Any]]
 """A pattern of an answer without groups, and the JSON schema of what follows it."""

@@ -9,7 +9,7 @@ from llamachat.dialogue.tools.call import DEEPEST, Call, UnreadableCall, call_of
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.dialogue.tools.formats.base import NAME, Patterned
 
-_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None}
+_WORDS: dict[str, Any] = {"true": True, "false": False, "null": None, "none": None, "None": None}
 
 
 @dataclass(frozen=True, kw_only=True)

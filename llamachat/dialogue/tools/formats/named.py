@@ -73,7 +73,7 @@ FORMATS = (
         begins=("<|tool_calls|>", "<|tool_call:begin|>"),
         marks=("<|tool_call:args|>",),
         opening=(
-            r"(?:<\|tool_calls\|>\s*)?<\|tool_call:begin\|>\s*\w*\s*"
+            r"(?:<\|tool_calls\|>\s*)?<\|tool_call:begin\|>\s*(?:\w+\s*)?"
             rf"<\|tool_call:name\|>{NAMED}<\|tool_call:args\|>"
         ),
         closing=r"(?:\s*<\|tool_call:end\|>)?(?:\s*<\|calls\|>)?",
@@ -84,9 +84,9 @@ FORMATS = (
         begins=("<|channel|>commentary", " to=functions."),
         marks=("to=functions.", "<|channel|>"),
         opening=(
-            r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:commentary|analysis))?\s*to=(?:functions\.)?"
-            rf"{NAMED}\s*(?:<\|channel\|>(?:commentary|analysis))?\s*"
-            r"(?:<\|constrain\|>)?\s*(?:json)?<\|message\|>\s*(?=\{)"
+            r"(?:<\|start\|>assistant)?(?:<\|channel\|>(?:commentary|analysis))?\s?to=(?:functions\.)?"
+            rf"{NAMED}\s*(?:<\|channel\|>(?:commentary|analysis)\s*)?"
+            r"(?:<\|constrain\|>\s*)?(?:json)?<\|message\|>\s*(?=\{)"
         ),
         closing=r"\s*<\|call\|>",
         thought=Markers("<|channel|>analysis<|message|>", "<|end|>"),

@@ -82,14 +82,14 @@ FORMATS = (
         begins=("<|tool_call_start|>",),
         marks=("<|tool_list_start|>",),
         opening=r"<\|tool_call_start\|>\s*(?=\[)",
-        closing=r"\s*<\|tool_call_end\|>",
+        closing=r"<\|tool_call_end\|>",
     ),
-    PythonCalls(name="tool-code", marks=("```tool_code",), opening=r"```tool_code\s*", closing=r"\s*```"),
+    PythonCalls(name="tool-code", marks=("```tool_code",), opening=r"```tool_code\s*", closing=r"```"),
     PythonCalls(
         name="python-tag",
         marks=("<|python_tag|>", ".call("),
         opening=r"<\|python_tag\|>(?=[\w.-]+\.call\()",
-        closing=r"\s*(?:<\|e\w+_id\|>|\Z)",
+        closing=r"(?:<\|e\w+_id\|>|\Z)",
     ),
     PythonCalls(
         name="llama4",
@@ -97,7 +97,7 @@ FORMATS = (
         marks=("<|python_start|>",),
         at_start=True,
         known_only=True,
-        opening=r"\s*(?:<\|python_start\|>)?\s*(?=\[\w)",
-        closing=r"\s*(?:<\|python_end\|>\s*)?(?:<\|e\w+\|>|\Z)",
+        opening=r"\s*(?:<\|python_start\|>\s*)?(?=\[\w)",
+        closing=r"(?:<\|python_end\|>\s*)?(?:<\|e\w+\|>|\Z)",
     ),
 )

@@ -36,7 +36,8 @@ class Tagged(Patterned):
         closing = re.compile(self.closing.replace("{opened}", tag), re.DOTALL)
         types, arguments = _types_of(name, tools), dict[str, Any]()
         while found := argument.match(answer, at):
-            arguments[found["key"]] = _value(found, types.get(found["key"]))
+            key = found["key"].strip()
+            arguments[key] = _value(found, types.get(key))
             at = found.end()
         closed = closing.match(answer, at)
         if closed is None:
@@ -117,7 +118,7 @@ FORMATS = (
             r"(?=<arg_key|</tool_call)"
         ),
         argument=(
-            r"\s*<arg_key{opened}>\s*(?P<key>.*?)\s*</arg_key{opened}>\s*<arg_value{opened}>(?P<value>.*?)"
+            r"\s*<arg_key{opened}>(?P<key>[^<]*)</arg_key{opened}>\s*<arg_value{opened}>(?P<value>.*?)"
             r"</arg_value{opened}>(?=\s*(?:<arg_key{opened}>|</tool_call{opened}>))"
         ),
         closing=r"\s*</tool_call{opened}>(?:\s*</tool_calls{opened}>)?",
@@ -127,7 +128,7 @@ FORMATS = (
         begins=("<invoke name=", "<function_calls>", "<minimax:tool_call>", "<｜DSML｜", "<atem:"),
         marks=("invoke name=", "parameter name="),
         opening=(
-            r"(?:\s*to=[\w.-]+<\|message\|>)?(?:<[^\s<>]*(?:function_calls|tool_calls|tool_call)>\s*)?"
+            r"(?:\s?to=[\w.-]+<\|message\|>)?(?:<[^\s<>]*(?:function_calls|tool_calls|tool_call)>\s*)?"
             rf"<(?P<tag>[^\s<>]*?)invoke name=\"{NAMED}\">"
         ),
         argument=(

@@ -20,7 +20,7 @@ class WholeAnswer(JsonValues):
     """The whole answer is JSON that says itself that it is a call: a name first, or after a type."""
 
     at_start: bool = True
-    opening: str = r"\s*(?:<\|python_tag\|>)?\s*(?:```(?:json)?\s*)?(?=[{\[])"
+    opening: str = r"\s*(?:<\|python_tag\|>\s*)?(?:```(?:json)?\s*)?(?=[{\[])"
 
     def start(self, answer: str, at: int, tools: Sequence[Tool]) -> int:
         """The place itself, where nothing but calls follows it."""

@@ -35,7 +35,7 @@ ADVERSARIAL = st.lists(st.sampled_from([*b'"\\ue-+.0 19\n{[,:ab/\x00\x7f\xc3\xa9
 def exact(text: str) -> Fraction | int | float:
     """Fractions, so that 0.2999999999999999999 is below 0.3 for the validator too; floats where they would be long."""
     exponent = text.lower().partition("e")[2]
-    if len(exponent) > 4:
+    if len(exponent) > 4 or int(exponent or "0") > 4000:
         return float(text)
     value = Fraction(text)
     return int(value) if value.denominator == 1 else value

@@ -23,9 +23,9 @@ from llamachat.terminal.typed import read_typed
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
 
-KEYS = r"""Ctrl+C interrupts the model; at your turn it leaves. Return sends; an empty line lets the model go on;
-a line that ends with \ goes on in the next, one that ends with / is sent without its line break."""
-KEYS_SEVERAL = r"""Ctrl+C interrupts the model; at your turn it leaves. Return begins a new line; a line that ends
+KEYS = r"""Ctrl+C interrupts the model; at your turn it quits. Return sends; an empty line lets the model continue;
+a line that ends with \ continues in the next, one that ends with / is sent without its line break."""
+KEYS_SEVERAL = r"""Ctrl+C interrupts the model; at your turn it quits. Return begins a new line; a line that ends
 with \ is the last one, and one that ends with / is sent without its line break."""
 
 

@@ -73,4 +73,4 @@ def _tool(entry: Any, place: str) -> Tool:
     command = entry.get("command", function.get("command", []))
     if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
         raise UsageError(f'{place} ({function["name"]}): command must be a list of words, as ["date", "+%H:%M"]')
-    return Tool(function["name"], str(function.get("description", "")), parameters, tuple(command))
+    return Tool(function["name"], str(function.get("description") or ""), parameters, tuple(command))

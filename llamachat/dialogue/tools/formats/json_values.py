@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from llamachat.dialogue.tools.call import Call, UnreadableCall, call_of, json_at
 from llamachat.dialogue.tools.definition import Tool
@@ -66,16 +67,21 @@ class JsonValues(Patterned):
 
     def _schemas(self, tool: Tool) -> Iterator[dict[str, Any]]:
         if self.keyed:
-            yield _object({tool.name: tool.parameters})
+            yield _object({tool.name: _document(tool)})
             return
         text = {"type": "string", "maxLength": 64}
         properties = {
             **dict.fromkeys(self.before, text),
             self.called: {"const": tool.name},
-            self.arguments: tool.parameters,
+            self.arguments: _document(tool),
             **dict.fromkeys(self.after, text),
         }
         yield _object(properties, [self.called, self.arguments])
+
+
+def _document(tool: Tool) -> dict[str, Any]:
+    """A tool's parameters as a document of their own, in which their references lead to their own definitions."""
+    return {"$id": f"tool:{quote(tool.name, safe='')}", **tool.parameters}
 
 
 def _object(properties: dict[str, Any], required: Sequence[str] | None = None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def test_options_stand_under_the_heading_of_their_group():
         "--profile",
         "--color",
         "--no-input",
+        "--offline",
         "-h,",
         "--help-all",
     ]

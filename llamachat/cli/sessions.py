@@ -194,9 +194,10 @@ def _import(store: "ChatStore", wanted: list[str], output: Output) -> None:
     """Keeps the chats of a file, all or none."""
     from llamachat.session.imports import read_chats
 
-    chats = list(read_chats(None if wanted[0] == "-" else Path(wanted[0])))
+    path = None if wanted[0] == "-" else Path(wanted[0])
+    chats = list(read_chats(path))
     if not chats:
-        raise UsageError(f"{wanted[0]}: there is no chat in it")
+        raise UsageError(f"{path or 'standard input'}: there is no chat in it")
     _tell_of_new(store, store.keep_all(chats), "imported", output)
 
 

@@ -7,18 +7,22 @@ place in the tree cannot be right gets one where it can be read.
 
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from llamachat.session.records import DONE, ChatSummary, StoredMessage
+from llamachat.session.records import DONE, ChatSummary, StoredMessage, storable
 
 DEEPEST = 100
 """So deep JSON may be nested: deeper texts could be read here and not be written there."""
 
 CIRCLE = "message {} comes after itself; what was said before it cannot be found"
 MISSING = "the message before message {} is missing"
+
+_HALF = re.compile(r"\\u[dD][89a-fA-F]")
+"""One of the two that JSON spells a character beyond 16 bits with; alone it is no text that can be written."""
 
 LATEST = 3.25e10
 """Seconds from 1970 to the year 3000: what is larger counts in smaller units."""
@@ -113,8 +117,12 @@ def json_object(text: Any) -> dict[str, Any] | None:
 
 
 def parsed(text: str) -> Any:
-    """A JSON text, as `json.loads`; numbers that JSON does not have become null."""
-    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    """A JSON text, as `json.loads`; numbers that JSON does not have become null, halves of characters a mark."""
+    found = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    if _HALF.search(text) is None:
+        return found
+    written = json.dumps(found, ensure_ascii=False)
+    return found if storable(written) == written else json.loads(storable(written))
 
 
 def is_deep(value: Any) -> bool:

@@ -29,6 +29,19 @@ def said(chat):
     return [(one.role, one.content) for one in chat.messages]
 
 
+def test_halves_of_characters_come_into_no_part_of_a_chat(tmp_path, own_home):
+    half = "\ud800"
+    message = {**USER, "content": f"{half} and \U0001f600", "extra": {"name": half}}
+    chat = {"messages": [message], "settings": {"set": {"stop": half}, "system": half}, "title": half}
+    (found,) = read(tmp_path, json.dumps(chat))
+    assert (found.title, found.settings) == ("?", {"set": {"stop": "?"}, "system": "?"})
+    assert said(found) == [("user", "? and \U0001f600")]
+    assert found.messages[0].extra["name"] == "?"
+    with ChatStore(tmp_path / "chats.db") as store:
+        number = store.create("m", settings={"system": half})
+        assert store.settings(number) == {"system": "?"}
+
+
 LINES = "\n".join(map(json.dumps, (USER, ANSWER)))
 
 

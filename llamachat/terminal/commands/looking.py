@@ -60,9 +60,7 @@ def _stats(chat: "Chat", _words: str) -> str:
     path = chat.conversation.path()
     if not path or path[-1].role != "assistant":
         raise UsageError("there is no answer yet")
-    kept = {
-        name: path[-1].extra.get(name) for name in ("n_prompt", "n_known", "prompt_s", "n_generated", "generation_s")
-    }
+    kept = {name: path[-1].extra.get(name) for name in KEPT}
     if not all(isinstance(value, int | float) for value in kept.values()):
         raise UsageError("the figures of this answer were not kept")
     return f"When it was given: {statistics.line(Timings(**kept))}"  # type: ignore[arg-type]

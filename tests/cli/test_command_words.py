@@ -81,6 +81,6 @@ def test_a_model_without_its_option_is_told_where_it_belongs(llamachat, tmp_path
 
 
 def test_any_other_argument_too_many_is_named(llamachat, tmp_path):
-    assert b"unexpected argument nothing (" in llamachat("models", "nothing").stderr
+    assert b"unexpected argument nothing (" in llamachat("doctor", "nothing").stderr
     tiny_gguf(tmp_path / "tiny.gguf")
     assert b"-m" not in llamachat("models", "tiny", LLAMACHAT_MODELS=str(tmp_path)).stderr

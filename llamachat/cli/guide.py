@@ -110,7 +110,7 @@ GUIDE = {
             Example('cat notes.txt | llamachat run --chat "Summarise:" --temp 0', "Something done with a file."),
             Example('llamachat run --chat "Is {input} a city?" -f name.txt', "The file's text in its place."),
             Example("llamachat run --prompt summarize -f notes.txt", "A prompt of the library."),
-            Example('llamachat run --chat "Three fruits." --json --output json', "Only JSON, with figures."),
+            Example('llamachat run --chat "Three fruits." --json -n 60 --output json', "Only JSON, with figures."),
         ),
     ),
     "prompts": Guide(

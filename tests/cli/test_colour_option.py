@@ -45,7 +45,7 @@ def test_the_command_line_beats_no_color(llamachat, some_model):
 def test_a_colour_that_is_none_of_the_three_is_refused(llamachat):
     done = llamachat("models", "--color=blue")
     assert done.returncode == 2
-    assert b"'blue' is not one of 'auto', 'always', 'never'" in done.stderr
+    assert b"--color: give auto, always or never, not 'blue'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -179,7 +179,7 @@ BROKEN = [
     pytest.param("---\ndescription = 3\n---\n", "line 2: description must be a text", id="no text"),
     pytest.param("---\nvariables = 3\n---\n", "line 2: variables are a table", id="no table"),
     pytest.param("---\n[variables]\na = [1]\n---\n", "line 3: a must be a default, or {", id="no default"),
-    pytest.param("---\n[variables]\na.b = 1\n---\n", "line 2: a must be a default, or {", id="no description"),
+    pytest.param("---\n[variables]\na.b = 1\n---\n", "line 3: a must be a default, or {", id="no description"),
     pytest.param('---\n[variables]\ninput = "x"\n---\n', "line 3: 'input' cannot be a variable", id="a name in use"),
     pytest.param('---\nprompt = "x"\n---\n', "line 2: no setting is called prompt", id="another prompt"),
     pytest.param('---\nprofile = "x"\n---\n', "line 2: a prompt cannot choose a profile", id="a profile"),

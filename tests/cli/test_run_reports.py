@@ -73,7 +73,7 @@ def test_underscores_in_names_of_options_are_dashes(llamachat):
         (["--grp-attn-n", "3", "--grp-attn-w", "8"], "must be a multiple of --grp-attn-n 3"),
         (["--grammar", "root ::= missing"], "missing"),
         (["--grammar", "jsom"], "did you mean json?"),
-        (["--json-schema", '{"type": "object", "dependentRequired": {}}'], "dependentRequired"),
+        (["--json-schema", '{"type": "array", "uniqueItems": true}'], "at #/uniqueItems"),
         (["--json", "--grammar", "json"], "exclude one another"),
         (["--lookup", "--model-draft", "x"], "only one of them"),
         (["--lookup-cache-static", "x"], "give that too"),

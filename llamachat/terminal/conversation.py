@@ -134,7 +134,8 @@ class Conversation:
     @property
     def n_tokens(self) -> int | None:
         """How many tokens a model would read of the chat as it is now; None where the template refuses it."""
-        known = (self.chat, self.head, self.settings, self.template, self.tools, self.tokenizer)
+        last = self.path()[-1:]  # whole: an answer that continues stays the same message
+        known = (self.chat, last, self.settings, self.template, self.tools, self.tokenizer)
         if self._counted is None or self._counted[0] != known:
             try:
                 count = len(self.tokens())

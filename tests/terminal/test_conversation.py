@@ -204,3 +204,11 @@ def test_what_cannot_have_been_chosen_counts_as_nothing():
     for value in ("text", [1], {"temp": 0.2}, 5):
         talk.store.set_settings(talk.chat, {"set": value})
         assert opened_again(talk).chosen == {}
+
+
+def test_an_answer_that_continues_is_counted_with_what_came():
+    talk = conversation()
+    answer = talk.store.add(talk.chat, talk.ask("Hello"), StoredMessage(0, None, "assistant", "Hi", "interrupted"))
+    before = talk.n_tokens
+    talk.store.update(answer, "Hi, and much more.", "done")
+    assert talk.n_tokens == len(talk.tokens()) > before

@@ -1,7 +1,7 @@
 """`llamachat chat`: a conversation through the model's own chat template."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from llamachat.terminal.asking import may_converse
 from llamachat.terminal.messages import with_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from llamachat.dialogue.tools.definition import Tool
     from llamachat.engine.generate import GenerationOptions
@@ -170,36 +170,48 @@ def _opened(
     number, begun = _number(store, choice, speaker.model.title)
     keeper = Keeper(store, choice.cache_budget << 20, _decide(choice.if_open))
     stack.callback(keeper.release)
-    number = keeper.take(number)
-    conversation = Conversation(
-        speaker.model.tokenizer, speaker.template or chat_template(speaker.model), store, number
-    )
-    if system is not None:
-        conversation.set(system=system)
-    manner = Manner(choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose)
+    with _nothing_left(store, number if begun else None):
+        number = keeper.take(number)
+        conversation = Conversation(
+            speaker.model.tokenizer, speaker.template or chat_template(speaker.model), store, number
+        )
+        if system is not None:
+            conversation.set(system=system)
+        manner = Manner(choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose)
 
-    def open_model(name: str) -> "Speaker":
-        named = replace(setting.model, model=name, places={})
-        other = stack.enter_context(loading.open_speaker(named, setting.options))
-        return replace(other, template=setting.template.chosen(other.model, bool(setting.tools))).answering()
+        def open_model(name: str) -> "Speaker":
+            named = replace(setting.model, model=name, places={})
+            other = stack.enter_context(loading.open_speaker(named, setting.options))
+            return replace(other, template=setting.template.chosen(other.model, bool(setting.tools))).answering()
 
-    talk = Chat(speaker, conversation, manner, open_model, keeper=keeper, aside=aside)
-    if setting.tools:
-        from llamachat.terminal.tools.agreement import asked
-        from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
+        talk = Chat(speaker, conversation, manner, open_model, keeper=keeper, aside=aside)
+        if setting.tools:
+            from llamachat.terminal.tools.agreement import asked
+            from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
 
-        talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
-        talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
-        conversation.tools = talk.tools.described()
-    typed_names, all_options = typed(setting.context), options_by_name(setting.context)
-    talk.start = replace(talk.start, options=talk.speaker.options, typed=typed_names, all_options=all_options)
-    if not begun:
-        apply_chosen(talk)
-        speaker = talk.speaker
-        conversation.remember(speaker.context.n_ctx)
-        with _unseen(speaker.output.is_terminal):
-            keeper.wake(speaker, number)
+            talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
+            talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
+            conversation.tools = talk.tools.described()
+        typed_names, all_options = typed(setting.context), options_by_name(setting.context)
+        talk.start = replace(talk.start, options=talk.speaker.options, typed=typed_names, all_options=all_options)
+        if not begun:
+            apply_chosen(talk)
+            speaker = talk.speaker
+            conversation.remember(speaker.context.n_ctx)
+            with _unseen(speaker.output.is_terminal):
+                keeper.wake(speaker, number)
     return talk, begun
+
+
+@contextmanager
+def _nothing_left(store: "ChatStore", begun: int | None) -> "Iterator[None]":
+    """Around the beginning of a chat: where it is refused, nothing of a chat that begins now is kept."""
+    try:
+        yield
+    except BaseException:
+        if begun is not None:
+            store.forget_empty(begun)
+        raise
 
 
 def _unseen(talking: bool) -> AbstractContextManager[None]:

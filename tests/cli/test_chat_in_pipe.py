@@ -54,6 +54,14 @@ def test_commands_of_tools_need_a_yes_where_nobody_can_be_asked(llamachat, tmp_p
     assert b"--yes" in done.stderr
 
 
+def test_nothing_is_left_of_a_chat_whose_beginning_is_refused(llamachat, tmp_path):
+    (tmp_path / "tools.json").write_text(TOOLS)
+    tools = ("--tools", str(tmp_path / "tools.json"), "--yes", "--chat-template", "{{ messages }}")
+    done = llamachat("chat", "--session", "trip", *tools, stdin=b"?")
+    assert (done.returncode, b"knows of no tools" in done.stderr) == (2, True)
+    assert json.loads(llamachat("sessions", "list", "--output", "json").stdout) == []
+
+
 def test_a_chat_goes_on_by_its_number_and_none_begins_with_one(llamachat):
     llamachat("chat", "--session", "trip", stdin=b"one", answers=("First.",))
     assert llamachat("chat", "--session", "1", stdin=b"two", answers=("Second.",)).returncode == 0

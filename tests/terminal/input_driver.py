@@ -1,7 +1,8 @@
 """The input line on a real terminal, without a model: each message is printed as JSON, and whether it is one as it is.
 
 Arguments: the folder of the history, then "vi" or "mono". Some messages make something happen: until the file `go` is
-in the folder, keys are unseen after "speak" and the terminal's own after "rest"; "crash" ends in an error.
+in the folder, keys are unseen after "speak" and the terminal's own after "rest"; "crash" ends in an error, and
+after "again" the line begins with the message before.
 """
 
 import json
@@ -44,9 +45,11 @@ def main(folder: Path, *how: str) -> None:
 
     settings = InputSettings(status, complete, "vi" in how, "mono" not in how)
     read = line_reader(InputHistory(folder / "history.jsonl"), settings)
+    before = text = ""
     while True:
         try:
-            typed = read()
+            draft, before = before if text == "again" else "", text
+            typed = read(draft)
             text = typed.text
         except KeyboardInterrupt:
             print("INTERRUPT", flush=True)

@@ -120,6 +120,19 @@ def test_a_long_text_is_folded_sent_whole_and_opened_by_tab(sit):
     assert sent(person) == ("\n".join("abcdefghijkz"), True)
 
 
+def test_a_long_message_comes_back_folded_and_its_final_line_break_begins_no_line(sit):
+    person = sit()
+    long = "line\n" * 300
+    person.press(PASTE.format(long))
+    assert person.lines[0] == "> [pasted: 300 lines, Tab opens]"
+    assert sent(person) == (long, True)
+    person.settle()
+    person.press("again", ENTER)
+    person.settle()
+    assert "> [pasted: 300 lines, Tab opens]" in person.lines
+    assert sent(person) == (long, True)
+
+
 def test_a_folded_text_keeps_any_character(sit):
     person = sit()
     texts = ["\U000f0000" * 2001, "\U000f0001 and \U000f0000", "short"]

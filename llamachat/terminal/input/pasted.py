@@ -34,11 +34,12 @@ class Pasted:
         self.folds: dict[str, tuple[str, str]] = {}
         buffer.on_text_changed += self._changed
 
-    def begin(self, draft: str) -> None:
-        """A new line is read, which begins with a message of before."""
+    def begin(self, draft: str) -> str:
+        """A new line is read, which begins with a message of before: what stands in the line for it."""
         self.begins = self.ends = bool(draft)
-        self._before, self._place = draft, 1
+        self._before, self._place = self._folded(draft, "pasted"), 1
         self._elsewhere.clear()
+        return self._before
 
     def insert(self, text: str) -> None:
         """Pastes a text at the cursor."""
@@ -87,7 +88,7 @@ class Pasted:
         return text.translate({ord(fold): content for fold, (_, content) in self.folds.items()})
 
     def _folded(self, text: str, how: str) -> str:
-        lines = text.count("\n") + 1
+        lines = text.count("\n") + (not text.endswith("\n"))
         if lines <= MOST_LINES and len(text) <= MOST_CHARACTERS and not self.folds.keys() & set(text):
             return text
         taken = self.folds.keys() | set(self._buffer.text)

@@ -134,10 +134,10 @@ class LineReader:
         return replace(typed, text=self._pasted.whole(typed.text))
 
     def _prompted(self, draft: str) -> str:
-        self._pasted.begin(draft)
+        line = self._pasted.begin(draft)
         try:
             # Its own handler fails behind the end of the line.
-            return self._session.prompt(default=draft, handle_sigint=False)
+            return self._session.prompt(default=line, handle_sigint=False)
         finally:
             if self._end is not None:
                 raise self._end

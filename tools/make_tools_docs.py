@@ -8,8 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from llamachat.dialogue.tools.choice import template_dialect
-from llamachat.errors import UsageError
+from llamachat.dialogue.tools.choice import TemplateRefused, template_dialect
 from llamachat.templates.named import builtin_names, builtin_template
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "tools.md"
@@ -52,6 +51,20 @@ description, a JSON schema of its arguments, and the command that does the work 
 - Once a call has begun, a grammar keeps it to the tools and their schemas where the format has its arguments in JSON.
 - What stands in a model's thoughts is never run.
 
+## Models
+
+Save the list above as `tools.json`. The template of the default model, SmolLM2-135M, has no tools; the template
+`hermes`, which comes with llamachat, gives them to every model that knows ChatML:
+
+    llamachat chat --tools tools.json --chat-template hermes
+
+This shows how tools work, but the default model is too small to call well: it seldom calls a tool where it should.
+Llama 3.1 8B Instruct and Llama 3.2 3B Instruct do. Their own templates have tools, so they need no `--chat-template`
+(5 GB and 2 GB to download):
+
+    llamachat chat -m hf:bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M --tools tools.json
+    llamachat chat -m hf:bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M --tools tools.json
+
 ## Templates
 
 A model writes calls as its chat template has taught it. Before a chat with tools begins, a call is rendered through
@@ -69,9 +82,8 @@ def row(name: str, source: str) -> str:
     """A template's line of the table."""
     try:
         dialect = template_dialect(source)
-    except UsageError as error:
-        reason = str(error).removeprefix("--tools: this model's chat template ").partition("; give another one")[0]
-        return f"| {name} | refused | {_plain(reason)} |"
+    except TemplateRefused as error:
+        return f"| {name} | refused | {_plain(error.reason)} |"
     remarks = {
         "written": "" if dialect.written else "the template repeats calls as they were written",
         "plain": "nested arguments are not repeated as they were" if dialect.plain else "",

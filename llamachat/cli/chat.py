@@ -189,7 +189,8 @@ def _opened(
             from llamachat.terminal.tools.agreement import asked
             from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
 
-            talk.tools = ToolUse(setting.tools, conversation.template.source, asked, setting.yes)
+            called, source = setting.template.called, conversation.template.source
+            talk.tools = ToolUse(setting.tools, source, asked, setting.yes, called=called)
             talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
             conversation.tools = talk.tools.described()
         typed_names, all_options = typed(setting.context), options_by_name(setting.context)

@@ -58,6 +58,14 @@ class TemplateChoice:
         """Whether another template, or something for it, was asked for."""
         return self.chat_template is not None or self.template_kwargs is not None
 
+    @property
+    def called(self) -> str:
+        """What messages call the template."""
+        if self.chat_template is None:
+            return "this model's chat template"
+        given = self.chat_template
+        return "the chat template given" if "{{" in given or "{%" in given else f"the chat template {given}"
+
     def variables(self) -> dict[str, Any]:
         """What the template is told. Raises UsageError for what is no JSON object of other names."""
         told: dict[str, Any] = {"enable_thinking": False} if self.reasoning is Reasoning.OFF else {}

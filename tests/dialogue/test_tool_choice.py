@@ -7,6 +7,8 @@ import pytest
 from llamachat.dialogue.tools.choice import dialect_of, template_dialect, with_calls
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.errors import UsageError
+from llamachat.templates.named import builtin_template, known_name
+from llamachat.templates.renderer import ChatTemplate
 
 HEAD = "{{ tools | tojson }}{% for m in messages %}{{ m.role }}:{{ m.content or '' }}"
 END = "\n{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}"
@@ -89,3 +91,32 @@ def test_a_template_that_writes_no_calls_but_names_their_mark_has_that_format():
 def test_public_templates_have_the_formats_of_their_families(golden: Path, name, form, inside):
     dialect = template_dialect((golden / "templates" / f"{name}.jinja").read_text("utf-8"))
     assert (dialect.form.name, dialect.inside) == (form, inside)
+
+
+def test_a_built_in_template_has_tools():
+    source = builtin_template("hermes")
+    dialect = dialect_of(source, [Tool("now"), Tool("a b")])
+    assert (dialect.form.name, dialect.written, dialect.plain, known_name(source)) == ("hermes", True, False, "chatml")
+
+
+def test_the_built_in_template_shows_tools_calls_and_results():
+    call = {"id": "a", "type": "function", "function": {"name": "now", "arguments": {"at": "Köln"}}}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "When?"},
+        {"role": "assistant", "content": "Let me see.", "tool_calls": [call, call]},
+        {"role": "tool", "name": "now", "content": "noon"},
+    ]
+    text = ChatTemplate(builtin_template("hermes")).render(messages, tools=[Tool("now").described])
+    assert text.startswith("<|im_start|>system\nBe brief.\n\n")
+    assert text.count("<|im_start|>system") == 1
+    assert '"name": "now"' in text[: text.index("</tools>")]
+    written = '<tool_call>\n{"name": "now", "arguments": {"at": "Köln"}}\n</tool_call>'
+    assert f"assistant\nLet me see.\n{written}\n{written}<|im_end|>\n" in text
+    assert text.endswith("tool\n<tool_response>\nnoon\n</tool_response><|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_a_refusal_names_the_template_that_was_given_and_one_that_has_tools():
+    for source in ("{{ messages }}", f"{HEAD}{END}"):
+        with pytest.raises(UsageError, match=r"^--tools: the chat template x .*--chat-template hermes.*docs/tools\.md"):
+            dialect_of(source, [Tool("now")], "the chat template x")

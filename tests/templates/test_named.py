@@ -16,6 +16,8 @@ TALK = [
 EXPECTED = {
     "chatml": "<|im_start|>system\nBe brief. <|im_end|>\n<|im_start|>user\nHello <|im_end|>\n"
     "<|im_start|>assistant\n Hi<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
+    "hermes": "<|im_start|>system\nBe brief. <|im_end|>\n<|im_start|>user\nHello <|im_end|>\n"
+    "<|im_start|>assistant\n Hi<|im_end|>\n<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
     "llama2": "[INST] Be brief. \nHello  [/INST] Hi</s>[INST] Bye [/INST]",
     "llama2-sys": "[INST] <<SYS>>\nBe brief. \n<</SYS>>\n\nHello  [/INST] Hi</s>[INST] Bye [/INST]",
     "llama2-sys-bos": "[INST] <<SYS>>\nBe brief. \n<</SYS>>\n\nHello  [/INST] Hi</s><s>[INST] Bye [/INST]",

@@ -20,7 +20,18 @@ from llamachat.errors import LlamaChatError, UsageError
 from llamachat.templates.renderer import ChatTemplate
 
 Message = dict[str, Any]
-REFUSED = "--tools: this model's chat template {}; give another one (--chat-template)"
+OWN = "this model's chat template"
+
+
+class TemplateRefused(UsageError):
+    """A chat template whose calls are not known: `reason` follows the template's name in a sentence."""
+
+    def __init__(self, reason: str, called: str = OWN) -> None:
+        super().__init__(
+            f"--tools: {called} {reason}; give another one: --chat-template hermes fits models that know ChatML "
+            "(docs/tools.md names models for tools)"
+        )
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -55,19 +66,24 @@ class _Way:
 _WAYS = tuple(_Way(as_text, no_content) for as_text in (False, True) for no_content in (False, True))
 
 
-def dialect_of(template: str, tools: Sequence[Tool]) -> Dialect:
-    """How a chat template has calls of these tools. Raises UsageError, with the reason, where that is not known."""
-    dialect = template_dialect(template)
+def dialect_of(template: str, tools: Sequence[Tool], called: str = OWN) -> Dialect:
+    """How a chat template, which messages call `called`, has calls of these tools. Raises UsageError, with the reason,
+    where that is not known.
+    """
+    try:
+        dialect = template_dialect(template)
+    except TemplateRefused as error:
+        raise TemplateRefused(error.reason, called) from error
     renderer = ChatTemplate(template)
     for tool in tools if dialect.written else ():
         call = Call(tool.name, {})
         try:
             written = _written(renderer, dialect, Probe(tool, call), tools)
         except LlamaChatError as error:
-            raise UsageError(REFUSED.format(f"cannot write a call of {tool.name} ({error})")) from error
+            raise TemplateRefused(f"cannot write a call of {tool.name} ({error})", called) from error
         read = dialect.reader(tools).read(written or "").calls
         if [one.name for one in read] != [tool.name]:
-            raise UsageError(f"--tools: {tool.name!r} does not come back from this model's chat template; rename it")
+            raise UsageError(f"--tools: {tool.name!r} does not come back from {called}; rename it")
     return dialect
 
 
@@ -82,9 +98,9 @@ def with_calls(message: Message, template: str) -> Message:
 
 @lru_cache(maxsize=8)
 def template_dialect(source: str) -> Dialect:
-    """How a chat template has calls. Raises UsageError, with the reason, where that is not known."""
+    """How a chat template has calls. Raises TemplateRefused, with the reason, where that is not known."""
     if "tools" not in source:
-        raise UsageError(REFUSED.format("knows of no tools"))
+        raise TemplateRefused("knows of no tools")
     template, unknown, failure, silent = ChatTemplate(source), "", "", False
     for probe in PROBES:
         for way in _WAYS:
@@ -101,9 +117,9 @@ def template_dialect(source: str) -> Dialect:
                     return _with_results(template, dialect, probe)
             unknown = unknown or written
     if unknown:
-        raise UsageError(REFUSED.format(f"writes calls in a way that is not known here ({unknown.strip()!r:.90})"))
+        raise TemplateRefused(f"writes calls in a way that is not known here ({unknown.strip()!r:.90})")
     if failure and not silent:
-        raise UsageError(REFUSED.format(f"cannot write a call of a tool ({failure.rstrip('.')})"))
+        raise TemplateRefused(f"cannot write a call of a tool ({failure.rstrip('.')})")
     return _by_marks(template)
 
 
@@ -112,7 +128,7 @@ def _by_marks(template: ChatTemplate) -> Dialect:
     known = (one for one in _dialects(template, _WAYS[0], plain=False) if one.form.stands_in(template.source))
     dialect = next(known, None)
     if dialect is None:
-        raise UsageError(REFUSED.format("writes no calls and does not say how a model writes them"))
+        raise TemplateRefused("writes no calls and does not say how a model writes them")
     return _with_results(template, replace(dialect, written=False), PROBES[-1])
 
 
@@ -123,9 +139,9 @@ def _with_results(template: ChatTemplate, dialect: Dialect, probe: Probe) -> Dia
     try:
         shown = template.render([ASKED, called, result], tools=[probe.tool.described])
     except LlamaChatError as error:
-        raise UsageError(REFUSED.format(f"refuses results of tools ({str(error).rstrip('.')})")) from error
+        raise TemplateRefused(f"refuses results of tools ({str(error).rstrip('.')})") from error
     if RESULT not in shown:
-        raise UsageError(REFUSED.format("does not show results of tools"))
+        raise TemplateRefused("does not show results of tools")
     return dialect
 
 

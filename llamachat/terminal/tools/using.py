@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from llamachat.dialogue.tools.call import Call, Reading
-from llamachat.dialogue.tools.choice import Dialect, dialect_of
+from llamachat.dialogue.tools.choice import OWN, Dialect, dialect_of
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.dialogue.tools.grammar import call_grammar
 from llamachat.dialogue.tools.running import missing, run_call, words_of
@@ -43,8 +43,8 @@ STOPPED = "error: the person stopped this call"
 class ToolUse:
     """The tools of a chat, and how its model calls them. ask: whether a command may be run; yes: nobody is asked.
 
-    agreed: chats and names of tools whose commands need no question any more. Raises UsageError for a chat template
-    whose calls cannot be read, and for parameters that no grammar can enforce.
+    agreed: chats and names of tools whose commands need no question any more. called: what messages call the template.
+    Raises UsageError for a chat template whose calls cannot be read, and for parameters that no grammar can enforce.
     """
 
     tools: Sequence[Tool]
@@ -52,10 +52,11 @@ class ToolUse:
     ask: Callable[[str], bool | Agreement]
     yes: bool = False
     agreed: set[tuple[int, str]] = field(default_factory=set)
+    called: str = OWN
     dialect: Dialect = field(init=False)
 
     def __post_init__(self) -> None:
-        self.dialect = dialect_of(self.template, self.tools)
+        self.dialect = dialect_of(self.template, self.tools, self.called)
         self.grammar()
 
     def grammar(self) -> LazyGrammar:

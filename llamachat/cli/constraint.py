@@ -1,5 +1,6 @@
 """The options that keep an answer inside a grammar or a JSON schema."""
 
+import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from functools import cached_property
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from llamachat.errors import UsageError
+
+_FILE_NAME = re.compile(r'[^\s{}\[\]"=]*(\.[A-Za-z]\w*|[/\\][^\s{}\[\]"=]+)')
+"""A word that ends like the name of a file, or has a folder before it: no schema and no grammar is written so."""
 
 if TYPE_CHECKING:
     from llamachat.engine.grammar import GrammarSource
@@ -62,7 +66,10 @@ class ConstraintChoice:
         from llamachat.engine.grammar import GrammarSource  # numpy, which --help does without
 
         if self.grammar is not None:
-            return GrammarSource.gbnf(self.grammar, "--grammar")
+            try:
+                return GrammarSource.gbnf(self.grammar, "--grammar")
+            except UsageError as error:
+                raise _for_file(error, self.grammar, "--grammar-file") from None
         if self.grammar_file is not None:
             return GrammarSource.of_file("gbnf", self.grammar_file)
         if self.json_schema is None and self.json_schema_file is None:
@@ -71,7 +78,7 @@ class ConstraintChoice:
             return self._schema(self.schema_unenforced)
         except UsageError as error:
             if self.schema_unenforced is Unenforced.CHECK or not self._can_be_checked():
-                raise
+                raise _for_file(error, self.json_schema, "--json-schema-file") from None
             hint = "--schema-unenforced check enforces the rest, and checks the finished answer"
             raise UsageError(f"{error}; {hint}", error.excerpt) from error
 
@@ -94,3 +101,10 @@ class ConstraintChoice:
     def _given(self) -> list[str]:
         choices = [field.name for field in fields(self) if field.name != "schema_unenforced"]
         return [f"--{name.replace('_', '-')}" for name in choices if getattr(self, name) not in (None, False)]
+
+
+def _for_file(error: UsageError, text: str | None, option: str) -> UsageError:
+    """The error of a text; where it looks like the name of a file, with the option that takes one."""
+    if text is None or not _FILE_NAME.fullmatch(text.strip()):
+        return error
+    return UsageError(f"{error}; {option} takes a file", error.excerpt)

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.constraint import ConstraintChoice, Unenforced
 from llamachat.cli.groups import flattened
 from llamachat.errors import UsageError
 
@@ -46,6 +46,25 @@ def test_a_fault_names_the_option():
         ConstraintChoice(grammar='root ::= "a')
     with pytest.raises(UsageError, match=r"^--json-schema: at #/contains: contains: without maxItems is not supported"):
         ConstraintChoice(json_schema='{"type": "array", "contains": {"type": "string"}}')
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"json_schema": "nofile.json"}, "this is not JSON: Expecting value; --json-schema-file takes a file$"),
+        ({"json_schema": "./schema"}, "; --json-schema-file takes a file$"),
+        ({"json_schema": "a.json", "schema_unenforced": Unenforced.CHECK}, "; --json-schema-file takes a file$"),
+        ({"grammar": "x.gbnf"}, "; --grammar-file takes a file$"),
+        ({"grammar": "folder/x"}, "; --grammar-file takes a file$"),
+        ({"json_schema": '{"a": "x.json}'}, "this is not JSON: (?!.*takes a file)"),
+        ({"json_schema": "1.5"}, "^--json-schema(?!.*takes a file)"),
+        ({"grammar": 'root ::= "a.json'}, "never closed$"),
+    ],
+)
+def test_a_file_s_name_in_place_of_a_text_names_the_option_for_files(options, said):
+    with pytest.raises(UsageError, match=said) as raised:
+        ConstraintChoice(**options)
+    assert raised.value.excerpt or "1.5" in options.values()
 
 
 @pytest.mark.parametrize(

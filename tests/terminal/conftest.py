@@ -8,6 +8,14 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1] / "cli"))
 
 
+@pytest.fixture(autouse=True)
+def colourful(monkeypatch):
+    """Whatever terminal the tests are started from."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def make(capsys):
     """Makes a chat of the answers of a scripted model; what it says is captured."""

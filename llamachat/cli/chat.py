@@ -133,11 +133,14 @@ def _ask(
 ) -> int:
     """Messages and their answers; what else there is to say goes to standard error. asks: the messages, the files."""
     from llamachat.terminal.output import note
+    from llamachat.terminal.tools.shown import NO_TOOLS
 
     talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on, aside=note)
     talk.aside, talk.attached = note, list(asks[1])
     if begun and setting.choice.session is not None and talk.conversation.store.is_kept:
         note(f"there was no chat named {setting.choice.session}: this one is new")
+    if talk.lacks_tools:
+        note(NO_TOOLS.strip("()"))
     try:
         for message in asks[0]:
             talk.ask(message)

@@ -22,6 +22,9 @@ from llamachat.terminal.speaker import REMARKS, Answer
 TWICE_S = 1.0
 """Two Ctrl+C within this time at the prompt leave."""
 
+PER_RUN = {"tools": "--tools", "chat_template": "--chat-template"}
+"""Options that are not kept with a chat, by their names in `Start.typed`."""
+
 
 class ChatLoop:
     """A chat on a terminal. Ctrl+C stops the answer and keeps it; at the prompt it clears the line, twice it leaves."""
@@ -132,7 +135,9 @@ class ChatLoop:
             self._chat.say("(this chat was not kept)")
             return
         way = shlex.quote(store.summary(chat).name or str(chat))
-        self._chat.say(f"(kept as chat {chat}: llamachat chat --session {way} continues it)")
+        again = [option for name, option in PER_RUN.items() if name in self._chat.start.typed]
+        options = f"; give {' and '.join(again)} again" if again else ""
+        self._chat.say(f"(kept as chat {chat}: llamachat chat --session {way} continues it{options})")
 
     def _read(self) -> Typed | None:
         """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""

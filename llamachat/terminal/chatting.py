@@ -27,6 +27,7 @@ from llamachat.terminal.spoken import spoken
 from llamachat.terminal.start import Start, start_of
 from llamachat.terminal.theme import painted
 from llamachat.terminal.thinking import Thinking, thinking_of
+from llamachat.terminal.tools.shown import NO_TOOLS, shown_result, used_tools
 from llamachat.terminal.turns import turn_record
 from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import PlainView, answer_view
@@ -111,6 +112,11 @@ class Chat:
         count = self.conversation.n_tokens
         return len(self.speaker.context.tokens) if count is None else count
 
+    @property
+    def lacks_tools(self) -> bool:
+        """Whether tools were called in the chat, and there are none now."""
+        return self.tools is None and used_tools(self.conversation.path())
+
     def spelled(self) -> tuple[list[int], list[int]] | None:
         """(prompt, answer) in tokens, of the answer that the chat ends with; None where it ends with none.
 
@@ -148,6 +154,8 @@ class Chat:
             view = answer_view(self.speaker.output, self.manner.plain)
             if message.role == "assistant":
                 view.write(spoken(message.content, self.conversation.template.source))
+            elif message.role == "tool":
+                self.say(shown_result(message.content))
             else:
                 write(painted("> ", "prompt") if view.draws else "> ")
                 self.speaker.output.write(f"{message.content}\n")
@@ -157,6 +165,8 @@ class Chat:
             self.say("\n(this has no answer yet: /continue gives one)")
         elif is_cut(path[-1]):
             self.say("\n(this answer was cut: /continue continues it)")
+        if self.lacks_tools:
+            self.say(f"\n{NO_TOOLS}")
 
     def ask(self, text: str) -> None:
         """A person's message is answered. Raises as `generate`.

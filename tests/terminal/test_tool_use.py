@@ -21,6 +21,7 @@ from llamachat.terminal.speaker import Speaker
 from llamachat.terminal.status import Status
 from llamachat.terminal.tools import using
 from llamachat.terminal.tools.agreement import Agreement
+from llamachat.terminal.tools.shown import NO_TOOLS
 from llamachat.terminal.tools.using import MOST_ROUNDS, ToolUse
 
 TEMPLATE = (
@@ -176,3 +177,14 @@ def test_ctrl_c_at_a_call_leaves_no_call_without_a_result(make, monkeypatch):
     assert {one.content for one in path[2:]} == {using.STOPPED}
     ids = [call["id"] for call in path[1].extra["tool_calls"]]
     assert [one.extra["tool_call_id"] for one in path[2:]] == ids
+
+
+def test_results_are_shown_again_as_results_and_that_there_are_no_tools_now(make, capsys):
+    chat = make(CALL, "Done.", yes=True)
+    chat.ask("Go")
+    capsys.readouterr()
+    chat.recall()
+    assert capsys.readouterr().out == "(4 messages before)\n\n<- ABC\n\nDone.\n"
+    chat.tools = None
+    chat.recall()
+    assert capsys.readouterr().out.endswith(f"{NO_TOOLS}\n")

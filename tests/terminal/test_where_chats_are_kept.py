@@ -56,6 +56,13 @@ def test_a_name_of_several_words_is_quoted(talk):
     assert "--session 'my trip' continues it" in quit_said(person)
 
 
+def test_options_that_are_not_kept_are_named(talk):
+    person = talk("--session", "trip", "--chat-template", "chatml", answers=["Yes."])
+    person.ask("one")
+    said = quit_said(person).replace("\n", " ")
+    assert "--session trip continues it; give --chat-template again)" in said
+
+
 def test_another_chat_begins_and_the_first_is_returned_to(talk):
     person = talk("--session", "trip", answers=["Yes.", "No."])
     person.ask("one")

@@ -1,6 +1,5 @@
 """Tools in a chat: what a model calls is shown, run when the person agrees, and given to the model."""
 
-import json
 import secrets
 import string
 from collections.abc import Callable, Sequence
@@ -15,9 +14,9 @@ from llamachat.dialogue.tools.running import missing, run_call, words_of
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.grammar import LazyGrammar
 from llamachat.session.chats import StoredMessage
-from llamachat.terminal.sanitize import clean_line
 from llamachat.terminal.thinking import ends_within
 from llamachat.terminal.tools.agreement import Agreement, question_of, visible
+from llamachat.terminal.tools.shown import shown_call, shown_result
 from llamachat.terminal.tools.view import CallsView
 from llamachat.terminal.view import PlainView
 
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 
 MOST_ROUNDS = 8
 """So many answers in a row may call tools."""
-
-SHOWN_RESULT = 200
-"""Characters of a result that are shown; the model reads more."""
 
 ID_LENGTH = 9
 """Letters and digits of a call's id: Mistral's templates take no other number."""
@@ -117,18 +113,13 @@ class ToolUse:
 
     def _result(self, chat: "Chat", call: Call) -> str:
         """Shows a call, asks where that is due, runs it."""
-        arguments = ", ".join(
-            f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in call.arguments.items()
-        )
-        chat.say(visible(f"-> {call.name}({arguments})"))
+        chat.say(shown_call(call.name, call.arguments))
         tool = next((one for one in self.tools if one.name == call.name), None)
         runs = tool is not None and bool(tool.command) and not missing(tool, call)
         if tool is not None and runs and not self._may_run(tool, call, chat.conversation.chat):
             return REFUSED
         result = run_call(call, self.tools)
-        shown = clean_line(result)
-        more = f" ... ({len(result)} characters)" if len(shown) > SHOWN_RESULT else ""
-        chat.say(f"<- {shown[:SHOWN_RESULT]}{more}")
+        chat.say(shown_result(result))
         return result
 
     def _may_run(self, tool: Tool, call: Call, chat: int) -> bool:

@@ -140,6 +140,20 @@ def test_the_editor_gets_a_message_without_its_files(make, tmp_path):
     assert chat.attached == []
 
 
+def test_a_file_whose_name_is_deleted_in_the_editor_goes_and_what_stays_is_said(make, tmp_path, capsys):
+    chat = make("A", "B")
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(f"in {name}")
+        run_command(f"/file {tmp_path / name}", chat)
+    chat.ask("Sum up one.txt and two.txt")
+    capsys.readouterr()
+    chat.editor = lambda text: text.replace(" and two.txt", "")
+    run_command("/edit", chat)
+    assert talk(chat)[0] == ("user", "File one.txt:\n```\nin one.txt\n```\n\nSum up one.txt")
+    said = "(no longer attached: two.txt; still attached: one.txt; to remove: /undo, then /file -)"
+    assert said in capsys.readouterr().out
+
+
 def test_the_whole_chat_is_shown(make, capsys):
     chat = make("A", "B")
     run_command("/history", chat)

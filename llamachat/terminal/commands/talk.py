@@ -7,7 +7,11 @@ from llamachat.terminal.commands.base import Command, doing, number_of, saying
 from llamachat.terminal.messages import parted, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llamachat.terminal.chatting import Chat
+
+    Files = Sequence[tuple[str, str]]
 
 
 def _again(chat: "Chat", _words: str) -> None:
@@ -48,8 +52,21 @@ def _edit(chat: "Chat", words: str) -> None:
         return
     text = text.rstrip("\n")
     chat.say(quoted(text))
-    chat.attached = [*files, *chat.attached]
+    kept = [(name, content) for name, content in files if name not in before or name in text]
+    if said := _of_files(files, kept):
+        chat.say(said)
+    chat.attached = [*kept, *chat.attached]
     chat.ask_instead(text, asked[number - 1])
+
+
+def _of_files(files: "Files", kept: "Files") -> str:
+    """What becomes of the files of a message that was edited: those whose names were deleted in it are taken away."""
+    gone = ", ".join(name for name, _ in files if name not in {one for one, _ in kept})
+    stays = ", ".join(name for name, _ in kept)
+    parts = [f"no longer attached: {gone}"] if gone else []
+    if stays:
+        parts.append(f"still attached: {stays}; to remove: /undo, then /file -")
+    return f"({'; '.join(parts)})" if parts else ""
 
 
 def _new(chat: "Chat", _words: str) -> str:

@@ -28,6 +28,10 @@ _SENTENCES = (
 )
 
 
+# Their logs are kept from standard error: what goes wrong is said here, once.
+_LOGGERS = ("huggingface_hub", "httpx", "httpx2", "httpcore", "httpcore2", "urllib3", "requests", "filelock")
+
+
 def fetch_from_hub(address: str, progress: Progress) -> Path:
     """The file `hf:owner/repo/file.gguf` in the Hugging Face cache; of a split model all files, and the first's path.
 
@@ -48,9 +52,13 @@ def models_at(reference: Reference) -> list[HubModel]:
     """The models of a repository, the smallest first. Raises LlamaChatError as `fetch_from_hub`."""
     import huggingface_hub
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
-    with _translated(reference.repo, "the list of files"):
-        entries = huggingface_hub.HfApi().list_repo_tree(reference.repo, recursive=True)
+    _silence()
+    repo = reference.repo
+    with _translated(repo, "the list of files"):
+        if not _answers(repo, "README.md"):
+            hint = f"hf:{repo}/FILE.gguf names one that is in its cache"
+            raise LlamaChatError(f"Hugging Face cannot be reached for the list of files of {repo}; {hint}")
+        entries = huggingface_hub.HfApi().list_repo_tree(repo, recursive=True)
         return models_of({one.path: one.size for one in entries if hasattr(one, "size")})
 
 
@@ -59,7 +67,7 @@ def _fetch_file(repo: str, file: str, progress: Progress) -> Path:
 
     import huggingface_hub  # 165 ms
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what goes wrong is said here, once
+    _silence()
     options: dict[str, Any] = {}
     if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:  # since 1.0
         options["tqdm_class"] = _bar_class(progress, f"downloading {file.rpartition('/')[2]}")
@@ -69,8 +77,16 @@ def _fetch_file(repo: str, file: str, progress: Progress) -> Path:
         return Path(huggingface_hub.hf_hub_download(repo, file, **options))
 
 
+def _silence() -> None:
+    """Keeps the log of the library, and of what it asks with, from standard error."""
+    import huggingface_hub.utils.logging  # noqa: F401 - sets a level of its own, once
+
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def _answers(repo: str, file: str) -> bool:
-    """Whether Hugging Face can be reached. Its library's download tries for 23 s, and no setting says how often."""
+    """Whether Hugging Face can be reached. Its library tries for 23 s, and no setting says how often."""
     import huggingface_hub
 
     try:

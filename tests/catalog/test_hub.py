@@ -1,5 +1,8 @@
 import errno
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,3 +137,21 @@ def test_the_library_s_own_warnings_are_not_printed(hub: Path, capsys: pytest.Ca
     tiny_gguf(hub / "owner/repo/tiny.gguf")
     fetch_from_hub("hf:owner/repo/tiny.gguf", no_progress)
     assert not logging.getLogger("huggingface_hub.utils._http").isEnabledFor(logging.WARNING)
+
+
+@pytest.mark.parametrize("address", ["hf:owner/repo", "hf:owner/repo:Q4_0", "hf:owner/repo/x.gguf"])
+def test_without_a_network_there_is_one_sentence_and_nothing_of_the_library(address: str, tmp_path: Path) -> None:
+    code = (
+        "import sys, time; time.sleep = lambda seconds: sys.exit('waits')\n"
+        "from llamachat.catalog.hub import fetch_from_hub; from llamachat.errors import LlamaChatError\n"
+        "try: fetch_from_hub(sys.argv[1], lambda *step: None)\n"
+        "except LlamaChatError as error: print(error)"
+    )
+    # nobody listens on port 1
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:1", "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+    environment["HF_HUB_VERBOSITY"] = "debug"
+    done = subprocess.run(
+        [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+    assert done.stdout.startswith("Hugging Face cannot be reached")

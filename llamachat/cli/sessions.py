@@ -225,7 +225,8 @@ def _delete(store: "ChatStore", wanted: str, yes: bool) -> None:
         from llamachat.terminal.sanitize import clean_line
 
         title = clean_line(chat.name or chat.title)
-        if not agreed(f"Delete chat {chat.id}, {title!r}, with {chat.n_messages} messages?"):
+        called = repr(title) if title else "(untitled)"
+        if not agreed(f"Delete chat {chat.id}, {called}, with {chat.n_messages} messages?"):
             return
     from llamachat.session.history import InputHistory
     from llamachat.session.locks import ChatLock

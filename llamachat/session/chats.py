@@ -203,10 +203,10 @@ class ChatStore:
         said = [(row["id"], text_of(row["role"]), excerpt_of(row["excerpt"])) for row in rows]
         return [Hit(self.summary(row["chat"]), *one) for row, one in zip(rows, said, strict=True)]
 
-    def find(self, wanted: str) -> int:
+    def find(self, wanted: str, lists: str = "`llamachat sessions list`") -> int:
         """The chat of that name, number, or beginning of a title. Raises UsageError where there is none, or several.
 
-        Digits are a number and nothing else.
+        Digits are a number and nothing else. lists: what shows the chats, for the error.
         """
         wanted = storable(wanted)
         if not wanted.strip():
@@ -221,7 +221,7 @@ class ChatStore:
         exact = [row for row in rows if row["name"] == wanted or str(row["id"]) == wanted]
         rows = exact[:1] or rows
         if not rows:
-            raise UsageError(f"there is no chat {wanted!r}; `llamachat sessions list` shows them")
+            raise UsageError(f"there is no chat {wanted!r}; {lists} shows them")
         if len(rows) > 1:
             told_of = ", ".join(f"{row['id']} ({row['title']})" for row in rows[:3])
             raise UsageError(f"{wanted!r} could be {len(rows)} chats: {told_of}; give the number")

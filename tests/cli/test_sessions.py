@@ -101,6 +101,15 @@ def test_a_person_is_asked_before_a_chat_is_deleted(terminal, kept):
         assert [one.name for one in store.latest()] == [None]
 
 
+def test_a_chat_without_a_title_is_called_so_before_it_is_deleted(terminal, own_home):
+    with ChatStore(database_path()) as store:
+        store.create("smollm2")
+    child = terminal("sessions", "delete", "1")
+    child.expect_exact("Delete chat 1, (untitled), with 0 messages? [y/N]")
+    child.sendline("n")
+    child.expect(child_end())
+
+
 def child_end():
     import pexpect
 

@@ -224,7 +224,7 @@ def test_values_of_a_setting_are_completed(make, typed, offered):
         ("/grammar root ::= x", "no rule 'x'"),
         ("/json {", "JSON"),
         ("/json {\"foo\": 1}", "foo"),
-        ("/load nowhere", "no chat 'nowhere'"),
+        ("/load nowhere", "no chat 'nowhere'; /sessions shows"),
         ("/load", "/load needs"),
         ("/save", "/save needs"),
         ("/save 12", "cannot be named"),
@@ -257,6 +257,17 @@ def test_json_and_grammar_hold_until_they_are_off(make):
     run_command("/json off", chat)
     chat.ask("text")
     assert chat.last.text == "not json"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [("{{ messages }}", "no switch for thinking"), ("{% if enable_thinking %}{% endif %}", "Thinking is off.")],
+)
+def test_whether_a_template_knows_of_thinking_is_said(make, capsys, source, said):
+    chat = make()
+    chat.conversation.template = ChatTemplate(source)
+    run_command("/think off", chat)
+    assert said in capsys.readouterr().out
 
 
 def test_words_after_a_command_may_begin_in_the_next_line(make):

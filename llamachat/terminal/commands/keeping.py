@@ -37,7 +37,7 @@ def _load(chat: "Chat", words: str) -> None:
     """Continues another chat."""
     if not words:
         raise UsageError("/load needs a chat; /sessions lists them")
-    chat.go_on_in(chat.conversation.store.find(words))
+    chat.go_on_in(chat.conversation.store.find(words, "/sessions"))
     chat.recall()
 
 

@@ -49,7 +49,9 @@ def _think(chat: "Chat", words: str) -> str:
         raise UsageError("/think needs on or off")
     template = chat.conversation.template.with_variables(enable_thinking=words == "on")
     chat.conversation.template = template
-    return f"Thinking is {words}, where the template knows of it."
+    if "enable_thinking" not in template.source:
+        return f"This chat template has no switch for thinking: /think {words} changes nothing with it."
+    return f"Thinking is {words}."
 
 
 def _model(chat: "Chat", words: str) -> None:

@@ -123,9 +123,19 @@ def _no_file(path: Path, models: Sequence[Located]) -> str:
         names = [entry for entry in os.listdir(path.parent) if entry.lower().endswith(".gguf") and entry != path.name]
     except OSError:
         names = []
-    close = difflib.get_close_matches(path.name, [*names, *(model.name for model in models)], n=1)
+    close = difflib.get_close_matches(path.name, _alike(path.name, [*names, *(model.name for model in models)]), n=1)
     hint = f"; did you mean {close[0]}?" if close else " (`llamachat models` lists what is here)"
     return f"no such file{hint}"
+
+
+def _alike(name: str, others: Sequence[str]) -> list[str]:
+    """Those of the names that are alike before the block type and `.gguf`, which many models share."""
+    return [one for one in others if difflib.get_close_matches(_beginning(name), [_beginning(one)])]
+
+
+def _beginning(name: str) -> str:
+    stem = name.lower().removesuffix(".gguf")
+    return stem.removesuffix(quant_of(stem).lower()).rstrip("-._")
 
 
 def _no_name(name: str, models: Sequence[Located]) -> str:

@@ -4,7 +4,7 @@ import difflib
 import re
 from typing import Any
 
-from llamachat.cli.peers import COMMANDS
+from llamachat.cli.peers import ACTIONS, COMMANDS
 from llamachat.cli.settings.values import Parameter, choices, kind, limits
 
 _GIVEN = re.compile(r"^(?P<value>.*?) is not (?:in the range|a valid|one of)\b", re.DOTALL)
@@ -21,6 +21,9 @@ def sentence(error: Any) -> str:
     if type(error).__name__ == "MissingParameter" and option is not None:
         return _missing(option, error.ctx)
     if option is not None and (found := _GIVEN.match(error.message)):
+        action = (error.ctx.command.name if error.ctx is not None else "", found["value"].strip("'"))
+        if name_of(option) == "ACTION" and action in ACTIONS:
+            return f"there is no `llamachat {' '.join(action)}`: type `llamachat {ACTIONS[action]}`"
         return f"{name_of(option)}: give {wanted(option, found['value'])}"
     if (found := _NO_COMMAND.match(message)) and found["name"] in COMMANDS:
         return f"no such command '{found['name']}': type `llamachat {COMMANDS[found['name']]}`"

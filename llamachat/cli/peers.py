@@ -168,6 +168,26 @@ COMMANDS = {
 }
 """Names of other programs' commands, and ours for the same."""
 
+_WORDS = {
+    "config get list ls print view": "config show",
+    "config add open reset set unset": "config edit",
+    "models add download fetch get install pull": "pull",
+    "models info inspect show": "show",
+    "models ls": "models list",
+    "models del delete prune remove uninstall": "models rm",
+    "sessions cat open print view": "sessions show",
+    "sessions clone copy cp": "sessions fork",
+    "sessions continue load resume": "chat --continue",
+    "sessions del remove rm": "sessions delete",
+    "sessions find grep": "sessions search",
+    "sessions ls": "sessions list",
+    "sessions move mv name": "sessions rename",
+    "sessions save": "sessions export",
+}
+
+ACTIONS = {(words.split()[0], word): ours for words, ours in _WORDS.items() for word in words.split()[1:]}
+"""A command of ours and another program's word for what it does, and ours for the same."""
+
 
 def translated(words: Sequence[str], command: Any) -> tuple[list[str], list[str]]:
     """The words of a command line with peers' options in our spelling, and the sentences about those without effect.

@@ -112,6 +112,16 @@ def test_a_slip_in_a_path_names_the_file_beside_it(tmp_path: Path) -> None:
         resolve(str(tmp_path / "model-q5.gguf"))
 
 
+@pytest.mark.parametrize(
+    ("there", "typed"),
+    [("empty.gguf", "nope.gguf"), ("tiny.Q4_K_M.gguf", "nope.Q4_K_M.gguf"), ("tiny-Q8_0.GGUF", "x-Q8_0.gguf")],
+)
+def test_a_name_that_is_alike_only_in_its_ending_is_not_suggested(there: str, typed: str, tmp_path: Path) -> None:
+    tiny_gguf(tmp_path / there)
+    with pytest.raises(ModelFileError, match=r"no such file \("):
+        resolve(str(tmp_path / typed))
+
+
 @pytest.mark.parametrize("name", ["big", "big-00001-of-00002.gguf"])
 def test_a_listed_model_that_cannot_be_used_is_named_with_the_reason(name: str, ours: Path) -> None:
     tiny_gguf(ours / "big-00001-of-00002.gguf")

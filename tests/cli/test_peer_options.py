@@ -3,7 +3,7 @@
 import pytest
 
 from llamachat.cli.app import make_program
-from llamachat.cli.peers import ALREADY, COMMANDS, PEER_OPTIONS, translated
+from llamachat.cli.peers import ACTIONS, ALREADY, COMMANDS, PEER_OPTIONS, translated
 from llamachat.errors import UsageError
 
 PROGRAM = make_program()
@@ -97,6 +97,32 @@ def test_every_entry_says_something_for_every_command(name):
 def test_names_of_commands_lead_to_ours():
     for ours in COMMANDS.values():
         assert ours.partition(" ")[0] in (*PROGRAM.commands, "--version")
+
+
+def test_words_for_actions_lead_to_ours_and_are_none_of_ours():
+    def actions(command):
+        (found,) = (one.type.choices for one in PROGRAM.commands[command].params if one.name == "action")
+        return list(found)
+
+    for (command, word), ours in ACTIONS.items():
+        assert word not in actions(command)
+        first, _, second = ours.partition(" ")
+        assert first in PROGRAM.commands
+        assert second in ("", "--continue") or second in actions(first)
+
+
+@pytest.mark.parametrize(
+    ("typed", "ours"),
+    [
+        (("sessions", "rm", "x"), "sessions delete"),
+        (("models", "delete", "x"), "models rm"),
+        (("config", "set", "temp", "1"), "config edit"),
+    ],
+)
+def test_a_word_of_another_program_is_answered_with_ours(llamachat, typed, ours):
+    done = llamachat(*typed)
+    said = f"there is no `llamachat {typed[0]} {typed[1]}`: type `llamachat {ours}`"
+    assert (done.returncode, said in done.stderr.decode()) == (2, True)
 
 
 def test_the_whole_way_from_the_command_line(llamachat):

@@ -13,6 +13,7 @@ from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
 from llamachat.session.chats import ChatStore
+from llamachat.templates.named import builtin_template
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.conversation import Conversation
@@ -41,14 +42,14 @@ CALL = '<tool_call>{"name": "upper", "arguments": {"text": "abc"}}</tool_call>'
 
 @pytest.fixture
 def make():
-    def made(*answers: str, agree: Any = True, yes: bool = False) -> Chat:
+    def made(*answers: str, agree: Any = True, yes: bool = False, template: str = TEMPLATE) -> Chat:
         model: Any = ScriptedModel(answers)
         store = ChatStore(None)
         asked: list[str] = []
-        use = ToolUse((UPPER,), TEMPLATE, lambda question: (asked.append(question), agree)[1], yes)
+        use = ToolUse((UPPER,), template, lambda question: (asked.append(question), agree)[1], yes)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), grammar=use.grammar())
         speaker = Speaker(model, model.context(8192), options, Output(), Status())
-        talk = Conversation(model.tokenizer, ChatTemplate(TEMPLATE), store, store.create("m"), use.described())
+        talk = Conversation(model.tokenizer, ChatTemplate(template), store, store.create("m"), use.described())
         chat = Chat(speaker, talk, tools=use)
         chat.asked = asked  # type: ignore[attr-defined]
         return chat
@@ -153,6 +154,14 @@ def test_parameters_that_cannot_be_enforced_are_refused_by_name():
     odd = Tool("odd", parameters={"type": "object", "properties": {"a": {"frobnicate": 1}}})
     with pytest.raises(UsageError, match="frobnicate"):
         ToolUse((odd,), TEMPLATE, lambda _: True)
+
+
+def test_a_call_through_the_built_in_template_is_run(make):
+    chat = make('<tool_call>\n{"name": "upper", "arguments": {"text": "abc"}}\n</tool_call>', "It is ABC.",
+                template=builtin_template("hermes"))  # fmt: skip
+    chat.ask("Large abc?")
+    assert [one.content for one in chat.conversation.path()][-2:] == ["ABC", "It is ABC."]
+    assert "<tool_response>\nABC\n</tool_response>" in prompts(chat)[-1]
 
 
 def test_a_call_of_another_answer_is_run_too(make):

@@ -58,9 +58,9 @@ Save the list above as `tools.json`. The template of the default model, SmolLM2-
 
     llamachat chat --tools tools.json --chat-template hermes
 
-This shows how tools work, but the default model is too small to call well: it seldom calls a tool where it should.
-Llama 3.1 8B Instruct and Llama 3.2 3B Instruct do. Their own templates have tools, so they need no `--chat-template`
-(5 GB and 2 GB to download):
+So a chat with tools begins, but the default model is too small to call well: most often it makes no call at all.
+Larger models do, as Llama 3.1 8B Instruct and Llama 3.2 3B Instruct. Their own templates have tools, so they need no
+`--chat-template` (5 GB and 2 GB to download):
 
     llamachat chat -m hf:bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M --tools tools.json
     llamachat chat -m hf:bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M --tools tools.json

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from llvmlite import binding as llvm
 
 from llamachat.engine.jit.cache import ObjectCache
+from llamachat.engine.jit.split import Split, Turns
 from llamachat.errors import LlamaChatError, UsageError
 
 if TYPE_CHECKING:
@@ -32,11 +33,20 @@ SYMBOL = "kernel"
 class KernelSpec:
     """Base of kernel specifications: frozen dataclasses whose `repr` is complete.
 
-    whole: the arguments whose memory every thread reads all of, however the items are shared.
+    arguments: the kernel's own i64 fields. reads, writes: the arguments whose memory it reads and writes; names that
+    are no arguments stand for memory that the kernel reaches otherwise (a cache). broadcast: those of `reads` of which
+    every thread reads all, however the items are shared. split: how its items go to threads; `emit` asks it.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ()
-    whole: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+    broadcast: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def split(self) -> Split:
+        """How items go to threads."""
+        return Turns()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Writes the kernel's body."""

@@ -8,6 +8,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import F32, I8, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.functions import ACTIVATIONS, nearest
 from llamachat.engine.kernels.panel import GROUP, Record
@@ -22,17 +23,22 @@ class Quantize(KernelSpec):
 
     columns: int
     arguments: ClassVar = ("x", "panels", "count", "width", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("panels",)
+
+    @property
+    def split(self) -> Shares:
+        """One column: tokens. Several: records, because threads that write to one cache line wait."""
+        return Shares() if self.columns == 1 else Shares("count", ("width",), panel=self.columns, per=GROUP)
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """One column: shared by tokens. Several: by records, because threads that write to one cache line wait."""
+        """Record by record."""
         record, n_groups = Record(self.columns), k.args.width // GROUP
+        first, last = self.split.share(k)
         if self.columns == 1:
-            first, last = k.share(k.count())
             with k.loop(first, last) as token, k.loop(0, n_groups) as group:
                 self._quantize(k, isa, token, group, k.pointer("panels")[(token * n_groups + group) * record.bytes])
             return
-        n_panels = (k.count() + (self.columns - 1)) // self.columns
-        first, last = k.share(n_panels * n_groups)
         with k.loop(first, last) as item:
             token, at = item // n_groups * self.columns, k.pointer("panels")[item * record.bytes]
             with k.loop(token, (token + self.columns).min(k.count())) as one:
@@ -88,10 +94,13 @@ class CopyPanels(KernelSpec):
 
     columns: int
     arguments: ClassVar = ("x", "panels", "count", "width", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("panels",)
+    split: ClassVar = Shares()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by tokens."""
-        first, last = k.share(k.count())
+        """Token by token."""
+        first, last = self.split.share(k)
         with k.loop(first, last) as token:
             x = k.pointer("x")[token * k.args.stride]
             panel = token // self.columns * (4 * self.columns) * k.args.width + token % self.columns * 4
@@ -105,12 +114,15 @@ class TakeRows(KernelSpec):
     """The last n_outputs rows of a batch, moved to the front of another buffer; rows of `stride` bytes."""
 
     arguments: ClassVar = ("x", "y", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("y",)
+    broadcast: ClassVar = ("x",)
+    split: ClassVar = Shares("n_outputs")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by rows."""
-        n_outputs = k.step.n_outputs
-        skipped = k.step.n_tokens - n_outputs
-        first, last = k.share(n_outputs)
+        """Row by row; a thread reads rows that others made, because they move to the front."""
+        skipped = k.step.n_tokens - k.step.n_outputs
+        first, last = self.split.share(k)
         with k.loop(first, last) as row, k.loop(0, k.args.stride, 4 * isa.rows) as at:
             value = k.pointer("x")[(row + skipped) * k.args.stride + at].load(lanes(F32, isa.rows), 4)
             k.pointer("y")[row * k.args.stride + at].store(value, 4)
@@ -122,10 +134,13 @@ class Elementwise(KernelSpec):
 
     operation: str
     arguments: ClassVar = ("a", "b", "y", "count", "stride")
+    reads: ClassVar = ("a", "b")
+    writes: ClassVar = ("y",)
+    split: ClassVar = Shares()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by rows."""
-        first, last = k.share(k.count())
+        """Row by row."""
+        first, last = self.split.share(k)
         with k.loop(first * k.args.stride, last * k.args.stride, 4 * isa.rows) as at:
             a, b = (k.pointer(name)[at].load(lanes(F32, isa.rows), 4) for name in ("a", "b"))
             value = a + b if self.operation == "add" else ACTIVATIONS[self.operation](k, isa, a) * b

@@ -16,6 +16,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares, Turns
 from llamachat.engine.jit.values import F32, lanes
 from llamachat.engine.kernels.attention_item import (
     MASKED,
@@ -45,12 +46,15 @@ class Attention(KernelSpec):
     tokens: int
     block: int = 6
     arguments: ClassVar = ("q", "y", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room")
+    reads: ClassVar = ("q", "cache")
+    writes: ClassVar = ("y", "scratch")
+    split: ClassVar = Turns()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Items go to threads in turn, because later tokens cost more."""
+        """Item by item; later tokens cost more."""
         item = Item(self.heads, self.rows, k, isa)
         n_blocks = (k.step.n_tokens + (self.tokens - 1)) // self.tokens
-        with k.loop(k.thread, n_blocks * k.args.n_head_kv, k.n_threads) as i, k.when(k.not_cancelled()):
+        with self.split.loop(k, n_blocks * k.args.n_head_kv) as i, k.when(k.not_cancelled()):
             token = i // k.args.n_head_kv * self.tokens
             item.place(token, i % k.args.n_head_kv, (token + self.tokens).min(k.step.n_tokens))
             item.read_queries()
@@ -84,9 +88,12 @@ class AttentionParts(KernelSpec):
     arguments: ClassVar = (
         *("q", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room", "parts", "part_room"),
     )
+    reads: ClassVar = ("q", "cache")
+    writes: ClassVar = ("parts", "scratch")
+    split: ClassVar = Turns()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Items go to threads in turn."""
+        """Item by item."""
         item = Item(self.heads, self.rows, k, isa)
         with k.loop(0, k.step.n_tokens) as token:
             item.place(token, k.number(0), token + 1)
@@ -94,7 +101,7 @@ class AttentionParts(KernelSpec):
             first_chunk = first // CHUNK
             n_chunks = (end + (CHUNK - 1)) // CHUNK - first_chunk
             # Every token begins with another thread, so that those with one item more take turns.
-            with k.loop((k.thread + token) % k.n_threads, n_chunks * k.args.n_head_kv, k.n_threads) as i:
+            with self.split.loop(k, n_chunks * k.args.n_head_kv, (k.thread + token) % k.n_threads) as i:
                 head, chunk = i // n_chunks, i % n_chunks
                 item.place(token, head, token + 1)
                 item.read_queries()
@@ -118,13 +125,16 @@ class AttentionMerge(KernelSpec):
     """y from the parts of `AttentionParts`, merged in the order of the chunks."""
 
     heads: Heads
-    arguments: ClassVar = ("y", "stride", "n_head_kv", "parts", "part_room")
+    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room")
+    reads: ClassVar = ("parts",)
+    writes: ClassVar = ("y",)
+    split: ClassVar = Shares("n_tokens", ("n_head",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by heads of tokens."""
+        """Head by head of each token."""
         heads, dim = self.heads, self.heads.head_dim
-        n_head, n = k.args.n_head_kv * heads.n_group, lanes_for(dim, isa.rows)
-        first, last = k.share(k.step.n_tokens * n_head)
+        n_head, n = k.args.n_head, lanes_for(dim, isa.rows)
+        first, last = self.split.share(k)
         with k.loop(first, last) as item:
             token, head = item // n_head, item % n_head
             y = k.pointer("y")[token * k.args.stride + head * (4 * dim)]

@@ -13,6 +13,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import Ptr, Vec
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS, CacheFormat
 from llamachat.engine.kernels.norm import LANES
@@ -22,16 +23,19 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class StoreValues(KernelSpec):
-    """x: float32 rows of `stride` bytes, n_head_kv heads each, into the cells of the step's rows."""
+    """x: float32 rows of `stride` bytes, n_head_kv heads each, into the cells of the step's rows; cache: the layer."""
 
     head_dim: int
     cache_type: str
     arguments: ClassVar = ("x", "at", "stride", "n_head_kv", "chunk_bytes")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("cache",)
+    split: ClassVar = Shares("n_tokens", ("n_head_kv",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by heads of tokens."""
+        """Head by head of each token."""
         fmt, dim = CACHE_FORMATS[self.cache_type], self.head_dim
-        first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
+        first, last = self.split.share(k)
         with k.loop(first, last) as item:
             row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
             source = k.pointer("x")[item // k.args.n_head_kv * k.args.stride + head * (4 * dim)]
@@ -57,16 +61,23 @@ class StoreKeys(StoreValues):
 
 @dataclass(frozen=True)
 class LoadKeys(KernelSpec):
-    """The keys of the cells `source` of the step's rows as float32 rows of `stride` bytes, n_head_kv heads each."""
+    """The keys of the cells `source` of the step's rows as float32 rows of `stride` bytes, n_head_kv heads each.
+
+    A thread reads cells that others write, because `source` is another cell than the row's own.
+    """
 
     head_dim: int
     cache_type: str
     arguments: ClassVar = StoreValues.arguments
+    reads: ClassVar = ("cache",)
+    writes: ClassVar = ("x",)
+    broadcast: ClassVar = ("cache",)
+    split: ClassVar = StoreValues.split
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by heads of tokens."""
+        """Head by head of each token."""
         fmt, dim = CACHE_FORMATS[self.cache_type], self.head_dim
-        first, last = k.share(k.step.n_tokens * k.args.n_head_kv)
+        first, last = self.split.share(k)
         with k.loop(first, last) as item:
             row, head = k.row(item // k.args.n_head_kv), item % k.args.n_head_kv
             chunk = chunk_of(k, Ptr(row.cache), row.source // CHUNK)[k.args.at]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.matmul import read_floats
 from llamachat.engine.quants import FORMATS
@@ -23,11 +24,13 @@ class Embed(KernelSpec):
     format: str
     factor: float
     arguments: ClassVar = ("table", "y", "row_bytes", "blocks", "stride")
+    writes: ClassVar = ("y",)
+    split: ClassVar = Shares("n_tokens")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by tokens."""
+        """Row by row."""
         fmt = FORMATS[self.format]
-        first, last = k.share(k.step.n_tokens)
+        first, last = self.split.share(k)
         with k.loop(first, last) as t:
             token = Ptr(k.step.tokens)[t * 4].load(I32, 4).signed(t.type)
             row, y = k.pointer("table")[token * k.args.row_bytes], k.pointer("y")[t * k.args.stride]

@@ -8,6 +8,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import CACHE_LINE, Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import F32, I8, I32, lanes
 
 LOADS = 8
@@ -17,14 +18,15 @@ CHAINS = 12
 
 @dataclass(frozen=True)
 class ReadAll(KernelSpec):
-    """Loads every byte of `source` once, in blocks of `LOADS` registers; shared by blocks. out: a register a thread."""
+    """Loads every byte of `source` once, in blocks of `LOADS` registers. out: a register a thread."""
 
     arguments: ClassVar = ("source", "blocks", "out")
+    split: ClassVar = Shares("", ("blocks",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The loads are combined, so that none can be left out."""
         kind, size = lanes(I32, isa.rows), 4 * isa.rows
-        first, last = k.share(k.args.blocks)
+        first, last = self.split.share(k)
         seen = [k.var(k.zeros(kind)) for _ in range(LOADS)]
         with k.loop(first, last) as block:
             at = k.pointer("source")[block * (LOADS * size)]

@@ -14,6 +14,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import F32, I8, I16, I32, Ptr, Var, Vec, lanes
 from llamachat.engine.kernels.functions import ACTIVATIONS, widen_bfloat
 from llamachat.engine.kernels.panel import GROUP, Record
@@ -44,17 +45,20 @@ class Product(KernelSpec):
     format: str
     columns: int
     direct: bool
-    whole: ClassVar = ("x",)
     arguments: ClassVar = (
         *("tiles", "x", "y", "bias", "other", "mode", "count", "units", "blocks", "stride", "scratch", "room"),
     )
+    reads: ClassVar = ("x", "other")
+    writes: ClassVar = ("y", "scratch")
+    broadcast: ClassVar = ("x",)
+    split: ClassVar = Shares("", ("units",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
         tile = Tile(BLOCK_FORMATS[self.format], isa.rows)
         with k.when(k.count() > 0):
             emit_rows = _few_columns if self.direct else _many_columns
-            first, last = k.share(k.args.units)
+            first, last = self.split.share(k)
             with k.loop(first, last) as unit, k.when(k.not_cancelled()):
                 emit_rows(self, k, isa, tile, unit)
 
@@ -205,13 +209,16 @@ class FloatProduct(KernelSpec):
 
     format: str
     columns: int
-    whole: ClassVar = Product.whole
     arguments: ClassVar = Product.arguments
+    reads: ClassVar = Product.reads
+    writes: ClassVar = Product.writes
+    broadcast: ClassVar = Product.broadcast
+    split: ClassVar = Product.split
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
         count, columns = k.count(), self.columns
-        first, last = k.share(k.args.units)
+        first, last = self.split.share(k)
         panels = (count + (columns - 1)) // columns
         with k.loop(first, last) as unit, k.when(k.not_cancelled()), k.loop(0, panels) as panel:
             x = k.pointer("x")[panel * k.args.blocks * (4 * columns)]

@@ -12,6 +12,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import F32, Vec, lanes
 
 # Lanes of a sum, the same for every instruction set (LLVM makes several registers of it where it must): so that all of
@@ -35,11 +36,14 @@ class RmsNorm(KernelSpec):
     eps: float
     residual: bool = False
     arguments: ClassVar = ("x", "y", "other", "weight", "count", "groups", "x_stride", "y_stride")
+    reads: ClassVar = ("x", "other")
+    writes: ClassVar = ("y",)
+    split: ClassVar = Shares("count", ("groups",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """The norm, shared by rows."""
+        """The norm, group by group."""
         n = lanes_for(self.size)
-        first, last = k.share(k.count() * k.args.groups)
+        first, last = self.split.share(k)
         with k.loop(first, last) as item:
             row, group = item // k.args.groups, item % k.args.groups * (4 * self.size)
             x = k.pointer("x")[row * k.args.x_stride + group]

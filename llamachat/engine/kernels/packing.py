@@ -8,6 +8,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.kernels.matmul import UNIT
 from llamachat.engine.kernels.tile import Field, Tile
@@ -22,12 +23,13 @@ class Pack(KernelSpec):
 
     format: str
     arguments: ClassVar = ("source", "tiles", "rows", "blocks", "units")
+    split: ClassVar = Shares("", ("units",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by pairs of tile rows."""
+        """Unit by unit, each UNIT tile rows; matrices are packed apart, so that nothing is shared."""
         tile = Tile(BLOCK_FORMATS[self.format], isa.rows)
         size, args = tile.format.layout.itemsize, k.args
-        first, last = k.share(args.units)
+        first, last = self.split.share(k)
         with k.loop(first, last) as unit, k.loop(0, args.blocks) as block:
             for r in range(UNIT):
                 row = (unit * UNIT + r) * isa.rows
@@ -66,11 +68,12 @@ class PackFloats(KernelSpec):
 
     item: int
     arguments: ClassVar = Pack.arguments
+    split: ClassVar = Pack.split
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by pairs of tile rows."""
+        """Unit by unit."""
         args, item = k.args, self.item
-        first, last = k.share(args.units)
+        first, last = self.split.share(k)
         with k.loop(first, last) as unit:
             row = unit * (UNIT * isa.rows)
             with k.loop(0, (args.rows - row).min(UNIT * isa.rows)) as i:

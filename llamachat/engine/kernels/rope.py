@@ -12,6 +12,7 @@ from typing import ClassVar
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import F32, Ptr, Vec, lanes
 from llamachat.engine.kernels.norm import lanes_for
 
@@ -27,10 +28,13 @@ class Rope(KernelSpec):
     n_rot: int
     order: str
     arguments: ClassVar = ("x", "table", "heads", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("x",)
+    split: ClassVar = Shares("n_tokens", ("heads",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Shared by heads of tokens."""
-        first, last = k.share(k.step.n_tokens * k.args.heads)
+        """Head by head of each token."""
+        first, last = self.split.share(k)
         turn = _turn_halves if self.order == "halves" else _turn_adjacent
         with k.loop(first, last) as item:
             token, head = item // k.args.heads, item % k.args.heads

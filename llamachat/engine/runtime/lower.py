@@ -84,8 +84,7 @@ class Lowering:
         for node in self.nodes[: self._border()]:
             self._lower(node)
         for node, region in crossing.items():
-            arguments: Arguments = {"x": self.regions[node], "y": region, "stride": self.stride(node.width)}
-            self._emit(TakeRows(), arguments, [self.regions[node]], [region], ())
+            self._emit(TakeRows(), {"x": self.regions[node], "y": region, "stride": self.stride(node.width)})
         return self._finished()
 
     def head(self, crossing: dict[g.Node, Region]) -> tuple[list[Launch], Region]:
@@ -125,7 +124,7 @@ class Lowering:
         n_bytes = self._scratch.n_bytes
         self._scratch.n_bytes = n_bytes * self.shape.n_threads
         return [
-            Launch(one.spec, {**one.arguments, "room": n_bytes}, one.reads, one.writes, one.split)
+            Launch(one.spec, {**one.arguments, "room": n_bytes})
             if one.arguments.get("scratch") is self._scratch
             else one
             for one in self.launches
@@ -163,26 +162,23 @@ class Lowering:
             "blocks": n_columns // table.type.block,
             "stride": self.stride(node.width),
         }
-        self._emit(Embed(table.type.name, node.factor), arguments, [], [out], ("items", self.count_name, 1))
+        self._emit(Embed(table.type.name, node.factor), arguments)
 
     def _lower_rmsnorm(self, node: g.RmsNorm, residual: g.Node | None = None, out: g.Node | None = None) -> None:
         x, groups = self.regions[node.x], node.width // node.size
         in_place = self._uses[node.x] == 1 and residual is None
         y = self.regions[out or node] = x if in_place else self.region(node.width)
-        other = self.regions[residual] if residual is not None else 0
         arguments: Arguments = {
             "x": x,
             "y": y,
-            "other": other,
+            "other": self.regions[residual] if residual is not None else 0,
             "weight": self.weights.vector(node.weight.name),
             "count": self.count,
             "groups": groups,
             "x_stride": self.stride(node.width),
             "y_stride": self.stride(node.width),
         }
-        reads = [x, *([other] if isinstance(other, Region) else [])]
-        spec = RmsNorm(node.size, node.eps, residual is not None)
-        self._emit(spec, arguments, reads, [y], ("items", self.count_name, groups))
+        self._emit(RmsNorm(node.size, node.eps, residual is not None), arguments)
 
     def _lower_linear(
         self, node: g.Linear, out: g.Node | None = None, mode: str = "", other: g.Node | None = None
@@ -190,7 +186,6 @@ class Lowering:
         matrix = self.weights.matrix(node.weight.name)
         panel = self._panel(node.x, matrix.quantised)
         y = self.regions[out or node] = self.region(node.width)
-        beside = self.regions[other] if other is not None else 0
         unpacks = matrix.quantised and not self.shape.direct
         if unpacks:
             self._scratch.n_bytes = max(self._scratch.n_bytes, matrix.scratch_bytes(self.isa.rows))
@@ -198,7 +193,7 @@ class Lowering:
             "tiles": matrix.tiles,
             "x": panel,
             "y": y,
-            "other": beside,
+            "other": self.regions[other] if other is not None else 0,
             "mode": MODES[mode],
             "bias": self.weights.vector(node.bias.name) if node.bias else 0,
             "count": self.count,
@@ -208,9 +203,7 @@ class Lowering:
             "scratch": self._scratch if unpacks else 0,
             "room": 0,
         }
-        reads = [panel, *([beside] if isinstance(beside, Region) else [])]
-        split = ("units", matrix.units)
-        self._emit(matrix.product(self.shape.columns, self.shape.direct), arguments, reads, [y], split)
+        self._emit(matrix.product(self.shape.columns, self.shape.direct), arguments)
 
     def _panel(self, x: g.Node, quantised: bool) -> Region:
         """The activations as products read them; made once for all products of x."""
@@ -221,10 +214,7 @@ class Lowering:
             panel = Region(panel_bytes(x.width, self.shape.max_tokens, columns))
             spec = Quantize(columns) if quantised else CopyPanels(columns)
             arguments: Arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
-            arguments["stride"] = self.stride(x.width)
-            by_tokens = columns == 1 or not quantised
-            split: tuple[object, ...] = ("items", self.count_name, 1) if by_tokens else ("records", x.width)
-            self._emit(spec, arguments, [source], [panel], split)
+            self._emit(spec, {**arguments, "stride": self.stride(x.width)})
             self._panels[x, quantised] = panel
         return self._panels[x, quantised]
 
@@ -235,46 +225,40 @@ class Lowering:
         spec, heads = node.spec, node.width // node.head_dim
         table = self.tables.address(spec)
         arguments: Arguments = {"x": x, "table": table, "heads": heads, "stride": self.stride(node.width)}
-        self._emit(Rope(node.head_dim, spec.n_rot, spec.order), arguments, [x], [x], ("items", self.count_name, heads))
+        self._emit(Rope(node.head_dim, spec.n_rot, spec.order), arguments)
 
     def _lower_attention(self, node: g.Attention) -> None:
         cache, places = self.cache.shape, self.cache.layers[node.layer]
         cached: Arguments = {"n_head_kv": node.n_head_kv, "chunk_bytes": self.cache.chunk_bytes}
-        split = ("items", self.count_name, node.n_head_kv)
-        stored = []
+        cached["cache"] = Region(0, outside=True)
         for store, x, at, name in (
             (StoreKeys, node.k, places.keys, cache.type_k),
             (StoreValues, node.v, places.values, cache.type_v),
         ):
-            source, region = self.regions[x], Region(0, outside=True)
-            arguments: Arguments = {"x": source, "at": at, **cached, "stride": self.stride(x.width)}
-            self._emit(store(node.head_dim, name), arguments, [source], [region], split)
-            stored.append(region)
+            arguments: Arguments = {"x": self.regions[x], "at": at, **cached, "stride": self.stride(x.width)}
+            self._emit(store(node.head_dim, name), arguments)
         heads = Heads(node.head_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v, node.scale, node.window)
-        q, y = self.regions[node.q], self.region(node.width)
-        self.regions[node] = y
-        read: Arguments = {"q": q, **cached, "stride": self.stride(node.width)}
+        self.regions[node] = self.region(node.width)
+        read: Arguments = {"q": self.regions[node.q], **cached, "stride": self.stride(node.width)}
         read |= {"keys": places.keys, "values": places.values}
-        (self._attend_run if self.shape.run else self._attend_each)(node, heads, read, [q, *stored])
+        (self._attend_run if self.shape.run else self._attend_each)(node, heads, read)
 
-    def _attend_run(self, node: g.Attention, heads: Heads, arguments: Arguments, reads: list[Region]) -> None:
+    def _attend_run(self, node: g.Attention, heads: Heads, arguments: Arguments) -> None:
         """Neighbouring tokens share what they read of the cache."""
         spec = Attention(heads, max(1, QUERY_ROWS // heads.n_group), self.isa.query_rows)
-        scratch, y = Region(spec.scratch_bytes * self.shape.n_threads, private=True), self.regions[node]
-        arguments |= {"y": y, "scratch": scratch, "room": spec.scratch_bytes}
-        self._emit(spec, arguments, reads, [y, scratch], ())
+        scratch = Region(spec.scratch_bytes * self.shape.n_threads, private=True)
+        self._emit(spec, {**arguments, "y": self.regions[node], "scratch": scratch, "room": spec.scratch_bytes})
 
-    def _attend_each(self, node: g.Attention, heads: Heads, arguments: Arguments, reads: list[Region]) -> None:
+    def _attend_each(self, node: g.Attention, heads: Heads, arguments: Arguments) -> None:
         """Every token on its own: threads share the chunks of the cache."""
-        spec, y = AttentionParts(heads, self.isa.query_rows), self.regions[node]
+        spec = AttentionParts(heads, self.isa.query_rows)
         part_room = part_bytes(heads.head_dim) * node.n_head * (self.cache.shape.n_ctx // CHUNK)
         parts = Region(part_room * self.shape.max_tokens)
         scratch = Region(spec.scratch_bytes * self.shape.n_threads, private=True)
         given: Arguments = {"parts": parts, "part_room": part_room}
-        arguments |= {"scratch": scratch, "room": spec.scratch_bytes, **given}
-        self._emit(spec, arguments, reads, [parts, scratch], ())
-        merged: Arguments = {"y": y, "stride": self.stride(node.width), "n_head_kv": node.n_head_kv, **given}
-        self._emit(AttentionMerge(heads), merged, [parts], [y], ("items", self.count_name, node.n_head))
+        self._emit(spec, {**arguments, "scratch": scratch, "room": spec.scratch_bytes, **given})
+        merged: Arguments = {"y": self.regions[node], "stride": self.stride(node.width), "n_head": node.n_head}
+        self._emit(AttentionMerge(heads), {**merged, **given})
 
     def _lower_glu(self, node: g.Glu) -> None:
         if node.up in self._deferred and isinstance(node.up, g.Linear):
@@ -296,20 +280,10 @@ class Lowering:
         y = self.regions[out] = self.region(out.width)
         first, second = self.regions[a], self.regions[b]
         arguments: Arguments = {"a": first, "b": second, "y": y, "count": self.count, "stride": self.stride(out.width)}
-        split = ("items", self.count_name, 1)
-        self._emit(Elementwise(operation), arguments, [first, second], [y], split)
+        self._emit(Elementwise(operation), arguments)
 
-    def _emit(
-        self,
-        spec: KernelSpec,
-        arguments: Arguments,
-        reads: list[Region],
-        writes: list[Region],
-        split: tuple[object, ...],
-    ) -> None:
-        if arguments.get("scratch") is self._scratch:
-            writes = [*writes, self._scratch]
-        self.launches.append(Launch(spec, arguments, tuple(reads), tuple(writes), split))
+    def _emit(self, spec: KernelSpec, arguments: Arguments) -> None:
+        self.launches.append(Launch(spec, arguments))
 
 
 LOWER: dict[type[g.Node], Callable[[Lowering, Any], None]] = {

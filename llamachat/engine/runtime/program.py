@@ -1,8 +1,8 @@
 """A Program: the list of launches that is a forward pass, laid out for native code.
 
-Launches name the regions of memory that they read and write. From that follow the places of the regions (a region's
-bytes are used again after its last launch) and the barriers: one stands where a launch touches what another thread may
-still be writing or reading. Launches that split the same rows in the same way need none between them.
+Kernels declare what they read and write and how they split their items. From that follow the places of the regions
+(a region's bytes are used again after its last launch) and the barriers: one stands where a launch touches what another
+thread may still be writing or reading. Launches that split the same rows in the same way need none between them.
 """
 
 from __future__ import annotations
@@ -53,20 +53,22 @@ class Access:
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel, its arguments, what it reads and writes, and how its items go to threads."""
+    """One kernel and its arguments; also what stands for memory that the kernel names but gets no address of."""
 
     spec: KernelSpec
     arguments: Arguments
-    reads: tuple[Region, ...] = ()
-    writes: tuple[Region, ...] = ()
-    split: tuple[object, ...] = ()
 
     @property
     def accesses(self) -> list[Access]:
-        """Everything it touches."""
-        whole = [self.arguments[name] for name in self.spec.whole]
-        reads = [Access(r, () if any(r is one for one in whole) else self.split, False) for r in self.reads]
-        return reads + [Access(r, self.split, True) for r in self.writes]
+        """Everything it touches, as the kernel declares it."""
+        spec, key = self.spec, self.spec.split.key(self.arguments)
+        reads = [Access(r, () if name in spec.broadcast else key, False) for name, r in self._regions(spec.reads)]
+        return reads + [Access(r, key, True) for _, r in self._regions(spec.writes)]
+
+    def _regions(self, names: Sequence[str]) -> list[tuple[str, Region]]:
+        """Those of the arguments that are regions; others are 0 where there is nothing."""
+        found = [(name, self.arguments.get(name)) for name in names]
+        return [(name, region) for name, region in found if isinstance(region, Region)]
 
 
 @dataclass

@@ -59,17 +59,15 @@ class KeyTurner:
         shape, place = self._layout.shape, self._layout.layers[node.layer]
         stride = 4 * node.n_head_kv * node.head_dim
         x, cache = Region(stride * BATCH), Region(0, outside=True)
-        split = ("items", "n_tokens", node.n_head_kv)
         cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": node.n_head_kv}
-        cached |= {"chunk_bytes": self._layout.chunk_bytes}
-        launches = [Launch(LoadKeys(node.head_dim, shape.type_k), cached, (cache,), (x,), split)]
+        cached |= {"chunk_bytes": self._layout.chunk_bytes, "cache": cache}
+        launches = [Launch(LoadKeys(node.head_dim, shape.type_k), cached)]
         spec = _rope(node)
         if spec is not None:
             turned: Arguments = {"x": x, "table": self._tables[spec].address, "heads": node.n_head_kv}
             kernel = Rope(node.head_dim, spec.n_rot, spec.order)
-            launches.append(Launch(kernel, {**turned, "stride": stride}, (x,), (x,), split))
-        # Split otherwise than the reading: so that a barrier stands between, because other cells are written.
-        return [*launches, Launch(StoreKeys(node.head_dim, shape.type_k), cached, (x,), (cache,))]
+            launches.append(Launch(kernel, {**turned, "stride": stride}))
+        return [*launches, Launch(StoreKeys(node.head_dim, shape.type_k), cached)]
 
 
 def _rope(node: g.Attention) -> g.RopeSpec | None:

@@ -141,7 +141,7 @@ def attend_apart(
     parts = Array(np.full(room * len(y.values), 0xFF, np.uint8))
     kept = {"parts": parts.address, "part_room": room}
     machine.run(spec, {**read, **kept, "scratch": scratch.address, "room": spec.scratch_bytes}, threads, **facts)
-    merged = {"y": y.address, "stride": read["stride"], "n_head_kv": shape.n_head_kv, **kept}
+    merged = {"y": y.address, "stride": read["stride"], "n_head": shape.n_head, **kept}
     machine.run(AttentionMerge(shape.heads), merged, threads, **facts)
     assert scratch.intact()
     assert parts.intact()

@@ -18,7 +18,7 @@ from llamachat.catalog import resolve
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.jit.compiler import Compiler, choose_isa
 from llamachat.engine.measure import processor_name
-from llamachat.engine.model import roles
+from llamachat.engine.model import PACKED, names
 from llamachat.engine.models import describe
 from llamachat.engine.runtime.weights import Weights
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
@@ -28,18 +28,18 @@ from llamachat.errors import LlamaChatError
 def pack(path: Path, n_threads: int) -> dict[str, tuple[int, float]]:
     """{block type: (bytes of the file, seconds)} of loads of one type each; "all" is everything."""
     file = open_gguf(path)
-    matrices, _ = roles(describe(file.metadata, file.tensors, path).graph().nodes)
+    matrices = names(describe(file.metadata, file.tensors, path).graph().nodes, *PACKED)
     compiler = Compiler(choose_isa())
     pool = WorkerPool(compiler, n_threads)
     by_type: defaultdict[str, list[str]] = defaultdict(list)
     for name in matrices:
         by_type[file.tensors[name].type.name].append(name)
     found = {}
-    for kind, names in {**by_type, "all": matrices}.items():
+    for kind, members in {**by_type, "all": matrices}.items():
         weights = Weights(file, compiler, pool)
         start = time.perf_counter()
-        weights.load(names, [], lambda done, total: None)
-        found[kind] = sum(file.tensors[name].n_bytes for name in names), time.perf_counter() - start
+        weights.load(members, [], lambda done, total: None)
+        found[kind] = sum(file.tensors[name].n_bytes for name in members), time.perf_counter() - start
     pool.close()
     return found
 

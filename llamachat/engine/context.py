@@ -99,6 +99,9 @@ class Context:
             raise UsageError(f"cannot forget tokens {first} to {last}: {len(self.tokens)} are evaluated")
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be shifted")
+        refusals = [state.shift_refusal for state in self._forward.layout.states if state.shift_refusal]
+        if refusals:
+            raise UsageError(f"a context of this model cannot be shifted: {refusals[0]}")
         n_reusable = self.n_reusable
         sources, moved = np.arange(last, len(self.tokens)), self.tokens[last:]
         # An interruption leaves a shorter context, never one that claims what is half moved.

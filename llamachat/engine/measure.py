@@ -11,7 +11,7 @@ import platform
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,10 @@ import numpy as np
 
 from llamachat import __version__
 from llamachat.engine.context import Context
-from llamachat.engine.model import Model, roles
+from llamachat.engine.gguf import TensorInfo
+from llamachat.engine.graph import Node, states, uses
+from llamachat.engine.model import PACKED, Model
+from llamachat.engine.plan import Plan
 from llamachat.engine.runtime.cache import cache_bytes_per_token
 from llamachat.engine.runtime.engine import BATCH
 from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
@@ -42,15 +45,18 @@ class Work:
     @classmethod
     def of(cls, model: Model) -> Work:
         """The work of a model."""
-        matrices, _ = roles(model.nodes)
-        tensors = [model.file.tensors[name] for name in matrices]
-        sizes = [int(np.prod(t.shape)) for t in tensors]
+        return cls.in_file(model.nodes, model.file.tensors, model.cache_types)
+
+    @classmethod
+    def in_file(cls, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo], cache_types: tuple[str, str]) -> Work:
+        """The work of these operations with the weights of a file; nothing of it is read but its header."""
+        packed = [(use, tensors[use.tensor.name]) for use in uses(nodes, *PACKED)]
         return cls(
-            weight_bytes=sum(t.n_bytes for t in tensors),
-            cache_bytes=cache_bytes_per_token(model.nodes, *model.cache_types),
-            operations=2 * sum(sizes),
-            head_operations=2 * sizes[-1],
-            quantised=not any(t.type.block == 1 for t in tensors),
+            weight_bytes=sum(round(use.share * tensor.n_bytes) for use, tensor in packed),
+            cache_bytes=cache_bytes_per_token(states(nodes), *cache_types),
+            operations=sum(node.operations for node in nodes),
+            head_operations=sum(node.operations for node in Plan(nodes).head),
+            quantised=not any(tensor.type.block == 1 for _, tensor in packed),
         )
 
 

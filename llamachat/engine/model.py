@@ -11,18 +11,18 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
-import numpy as np
-
-from llamachat.engine import graph as g
 from llamachat.engine.context import CacheType, Context
 from llamachat.engine.gguf import GgufFile, open_gguf, typed
+from llamachat.engine.graph import Node, Role, states, uses
 from llamachat.engine.jit.compiler import Compiler, choose_isa
 from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
-from llamachat.engine.positions import rope_angles
+from llamachat.engine.plan import Plan
+from llamachat.engine.positions import check_factors
 from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
-from llamachat.engine.runtime.engine import BATCH, Engine
-from llamachat.engine.runtime.forward import Forward, scratch_bytes_per_token
+from llamachat.engine.runtime.engine import Engine
+from llamachat.engine.runtime.forward import Forward
+from llamachat.engine.runtime.lower.scratch import scratch_bytes, scratch_bytes_per_token
 from llamachat.engine.runtime.weights import Weights, decode, format_of, memory_of, read
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.self_extend import GroupedPositions
@@ -64,27 +64,28 @@ class Model:
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
         nodes = self.spec.graph().nodes
-        matrices, vectors = roles(nodes)
-        self._check_formats([*matrices, *vectors, *looked_up(nodes)])
+        matrices, vectors = names(nodes, *PACKED), names(nodes, *READ_WHOLE)
+        self._check_formats(names(nodes, *Role))
+        types = (cache_type, cache_type_v or cache_type)
         chosen, tensors, n_threads = choose_isa(isa), self.file.tensors, threads or default_threads()
         self.plan: MemoryPlan = plan_memory(
             weight_bytes=memory_of(map(tensors.__getitem__, matrices), map(tensors.__getitem__, vectors), chosen.rows),
-            cache_bytes_per_token=n_contexts * cache_bytes_per_token(nodes, cache_type, cache_type_v or cache_type)
+            cache_bytes_per_token=n_contexts * cache_bytes_per_token(states(nodes), *types)
             + scratch_bytes_per_token(nodes),
-            scratch_bytes=_scratch_bytes(nodes),
+            scratch_bytes=scratch_bytes(nodes),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(n_workers=n_threads - 1),
         )
-        self._check_rope(nodes)
+        self._check_angles(nodes)
         compiler = Compiler(chosen)
         pool = WorkerPool(compiler, n_threads)
         weights = Weights(self.file, compiler, pool)
         tell = progress or (lambda what, done, total: None)
         weights.load(matrices, vectors, lambda done, total: tell("packing weights", done, total))
-        self.cache_types: tuple[CacheType, CacheType] = (cache_type, cache_type_v or cache_type)
+        self.cache_types: tuple[CacheType, CacheType] = types
         self._forwards: WeakValueDictionary[CacheShape, Forward] = WeakValueDictionary()
-        self._engine = Engine(nodes, weights, compiler, pool, self.spec.params.n_vocab)
+        self._engine = Engine(Plan(nodes), weights, compiler, pool, self.spec.params.n_vocab)
 
     def __enter__(self) -> Self:
         return self
@@ -124,9 +125,9 @@ class Model:
         return self._engine.pool.n_threads
 
     @property
-    def nodes(self) -> list[g.Node]:
+    def nodes(self) -> Sequence[Node]:
         """The operations of the forward pass."""
-        return self._engine.nodes
+        return self._engine.plan.nodes
 
     @property
     def native(self) -> tuple[Compiler, WorkerPool]:
@@ -181,22 +182,21 @@ class Model:
         or does not fit the model's heads, NotEnoughMemory for more than was planned if it does not fit what is free.
         """
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
-        check_cache_types(self.nodes, *types)
+        check_cache_types(states(self.nodes), *types)
         n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
         shape = CacheShape.of(n_ctx, *types)
         if n_ctx > self.plan.n_ctx or types != self.cache_types:
-            check_cache_fits(n_ctx, cache_bytes_per_token(self.nodes, *types))
+            check_cache_fits(n_ctx, cache_bytes_per_token(states(self.nodes), *types))
         forward = self._forwards.get(shape)
         if forward is None:
             forward = self._forwards[shape] = Forward(self._engine, shape)
         return Context(forward, n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 
-    def _check_rope(self, nodes: Sequence[g.Node]) -> None:
+    def _check_angles(self, nodes: Sequence[Node]) -> None:
         """Raises ModelFileError for factors of angles that are no positive numbers, before anything is packed."""
-        for spec in {node.spec for node in nodes if isinstance(node, g.Rope)}:
-            if spec.factors is not None:
-                tensor = self.file.tensors[spec.factors.name]
-                rope_angles(spec, decode(tensor, read(self.file, tensor)).reshape(tensor.shape), np.zeros(1, np.int64))
+        for use in uses(nodes, Role.ANGLES):
+            tensor = self.file.tensors[use.tensor.name]
+            check_factors(decode(tensor, read(self.file, tensor)), tensor.name)
 
     def _check_formats(self, names: Sequence[str]) -> None:
         for name in names:
@@ -214,30 +214,10 @@ def chat_template_of(file: GgufFile, key: str = CHAT_TEMPLATE) -> str | None:
     return typed(file.metadata, key, str, "a text", "") if key in file.metadata else None
 
 
-def looked_up(nodes: Sequence[g.Node]) -> list[str]:
-    """Names of the tensors that are read otherwise: embedding tables, and factors of rotary angles."""
-    tables = [node.table.name for node in nodes if isinstance(node, g.Embed)]
-    factors = [node.spec.factors.name for node in nodes if isinstance(node, g.Rope) and node.spec.factors is not None]
-    return list(dict.fromkeys([*tables, *factors]))
+PACKED = (Role.MATRIX, Role.EXPERTS)
+READ_WHOLE = (Role.VECTOR, Role.CONVOLUTION)
 
 
-def roles(nodes: Sequence[g.Node]) -> tuple[list[str], list[str]]:
-    """Names of the tensors that are packed as matrices, and of those that are read as float32 vectors."""
-    matrices: dict[str, None] = {}
-    vectors: dict[str, None] = {}
-    for node in nodes:
-        if isinstance(node, g.Linear):
-            matrices[node.weight.name] = None
-            if node.bias is not None:
-                vectors[node.bias.name] = None
-        elif isinstance(node, g.RmsNorm):
-            vectors[node.weight.name] = None
-    return list(matrices), list(vectors)
-
-
-def _scratch_bytes(nodes: Sequence[g.Node]) -> int:
-    """About what a batch of activations takes: the widest values that live side by side, their panels, logits."""
-    widths: dict[type[g.Node], int] = {}
-    for node in nodes[:-1]:
-        widths[type(node)] = max(node.width, widths.get(type(node), 0))
-    return 4 * BATCH * 2 * sum(widths.values()) + 8 * nodes[-1].width * 4
+def names(nodes: Sequence[Node], *roles: Role) -> list[str]:
+    """Names of the tensors that operations read in these roles, in order, each once."""
+    return [use.tensor.name for use in uses(nodes, *roles)]

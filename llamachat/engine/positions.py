@@ -23,8 +23,7 @@ def rope_angles(
     """
     frequencies = spec.base ** (-np.arange(0, spec.n_rot, 2) / spec.n_rot)
     if factors is not None:
-        if not (np.isfinite(factors) & (factors > 0)).all():
-            raise ModelFileError("the factors of rotary angles must be positive numbers", where=_name(spec))
+        check_factors(factors, spec.factors.name if spec.factors else "")
         frequencies = frequencies / factors.astype(np.float64)
     scaled = frequencies / spec.scale
     if spec.yarn_original:
@@ -32,6 +31,12 @@ def rope_angles(
         scaled = scaled * (1 - kept) + frequencies * kept
     angles = positions.astype(np.float64)[:, None] * scaled
     return np.cos(angles) * spec.magnitude, np.sin(angles) * spec.magnitude
+
+
+def check_factors(factors: NDArray[np.floating], name: str) -> None:
+    """Raises ModelFileError, with the tensor's name, for a factor of angles that is not positive; any shape."""
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise ModelFileError("the factors of rotary angles must be positive numbers", where=name)
 
 
 def yarn_ramp(spec: RopeSpec) -> Floats:
@@ -45,7 +50,3 @@ def yarn_ramp(spec: RopeSpec) -> Floats:
 def _turning_pair(spec: RopeSpec, turns: float) -> float:
     """The pair, as a fraction, that makes so many turns within the original context."""
     return spec.n_rot * math.log(spec.yarn_original / (turns * 2 * math.pi)) / (2 * math.log(spec.base))
-
-
-def _name(spec: RopeSpec) -> str:
-    return spec.factors.name if spec.factors else ""

@@ -12,7 +12,7 @@ from golden_models import NAMES, nmse
 from llamachat.engine import graph as operations
 from llamachat.engine.graph import Graph, Layer, Node, RopeSpec, Tensor
 from llamachat.engine.models import describe
-from llamachat.engine.reference import OPERATIONS, evaluate
+from llamachat.engine.reference import evaluate, value
 from llamachat.errors import UsageError
 
 
@@ -40,7 +40,7 @@ def inputs(weights: dict[str, Any], g: Graph, values: npt.NDArray[Any], name: st
 
 def test_every_operation_of_the_graph_has_a_definition() -> None:
     nodes = {c for c in vars(operations).values() if isinstance(c, type) and issubclass(c, Node) and c is not Node}
-    assert set(OPERATIONS) == nodes
+    assert nodes <= set(value.registry)
 
 
 @pytest.mark.parametrize(

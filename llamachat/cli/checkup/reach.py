@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from llamachat.cli.checkup.facts import Fact
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.measure import Work
 from llamachat.engine.memory import available_memory, plan_memory, size_text
-from llamachat.engine.model import roles
 from llamachat.engine.models import describe
-from llamachat.engine.runtime.cache import cache_bytes_per_token
 from llamachat.errors import LlamaChatError, NotEnoughMemory
 
 CACHE_TYPE = "f16"
@@ -61,17 +58,7 @@ def _work(path: Path) -> tuple[Work, int]:
     """What a token costs, and the tokens that the model was trained with. Raises ModelFileError."""
     file = open_gguf(path)
     spec = describe(file.metadata, file.tensors, path)
-    nodes = spec.graph().nodes
-    tensors = [file.tensors[name] for name in roles(nodes)[0]]
-    sizes = [prod(tensor.shape) for tensor in tensors]
-    work = Work(
-        weight_bytes=sum(tensor.n_bytes for tensor in tensors),
-        cache_bytes=cache_bytes_per_token(nodes, CACHE_TYPE, CACHE_TYPE),
-        operations=2 * sum(sizes),
-        head_operations=2 * sizes[-1],
-        quantised=not any(tensor.type.block == 1 for tensor in tensors),
-    )
-    return work, spec.params.context_length
+    return Work.in_file(spec.graph().nodes, file.tensors, (CACHE_TYPE, CACHE_TYPE)), spec.params.context_length
 
 
 def _memory(work: Work, n_ctx_train: int) -> Iterator[Fact]:

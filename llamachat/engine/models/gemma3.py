@@ -104,10 +104,9 @@ def forward(g: Graph, p: Gemma3Params, w: Weights) -> Node:
         rope, window = (window_rope, p.window) if p.has_window(layer) else (full_rope, 0)
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)
         q, k, v = g.linear(h, b.attn_q), g.linear(h, b.attn_k), g.linear(h, b.attn_v)
-        q = g.rope(g.rms_norm(q, b.attn_q_norm, p.norm_eps), rope, p.head_dim)
-        k = g.rope(g.rms_norm(k, b.attn_k_norm, p.norm_eps), rope, p.head_dim)
+        q, k = g.rms_norm(q, b.attn_q_norm, p.norm_eps), g.rms_norm(k, b.attn_k_norm, p.norm_eps)
         shape = {"layer": layer, "n_head": p.n_head, "n_head_kv": p.n_head_kv}
-        h = g.attention(q, k, v, **shape, scale=p.attention_scale, window=window)
+        h = g.attention(q, k, v, **shape, scale=p.attention_scale, window=window, rope=rope)
         x = g.add(x, g.rms_norm(g.linear(h, b.attn_output), b.post_attention_norm, p.norm_eps))
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
         h = g.glu(g.linear(h, b.ffn_gate), g.linear(h, b.ffn_up), "gelu")

@@ -75,8 +75,8 @@ def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
     for layer, b in enumerate(w.blk):
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)
         q, k, v = g.linear(h, b.attn_q), g.linear(h, b.attn_k), g.linear(h, b.attn_v)
-        q, k = g.rope(q, rope, p.head_dim), g.rope(k, rope, p.head_dim)
-        h = g.attention(q, k, v, layer=layer, n_head=p.n_head, n_head_kv=p.n_head_kv, scale=p.head_dim**-0.5)
+        shape = {"layer": layer, "n_head": p.n_head, "n_head_kv": p.n_head_kv}
+        h = g.attention(q, k, v, **shape, scale=p.head_dim**-0.5, rope=rope)
         x = g.add(x, g.linear(h, b.attn_output))
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
         h = g.glu(g.linear(h, b.ffn_gate), g.linear(h, b.ffn_up), "silu")

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from llamachat.engine import graph as g
 from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.program import ALIGN
+from llamachat.engine.state.spec import KeyValueSpec, StateSpec
 from llamachat.errors import UsageError
 
 CACHE_TYPES = tuple(CACHE_FORMATS)
@@ -50,14 +50,14 @@ class LayerCache:
 class CacheLayout:
     """The places of all layers in a cache. chunk_bytes: what CHUNK cells take."""
 
-    def __init__(self, nodes: Sequence[g.Node], shape: CacheShape) -> None:
-        self.shape = shape
+    def __init__(self, states: Sequence[StateSpec], shape: CacheShape) -> None:
+        self.shape, self.states = shape, states
         self.layers: dict[int, LayerCache] = {}
         self.chunk_bytes = 0
-        for node in _attentions(nodes):
-            row_k, row_v = (_row_bytes(node, name) for name in (shape.type_k, shape.type_v))
-            keys, values = (self._take(row * node.n_head_kv * CHUNK) for row in (row_k, row_v))
-            self.layers[node.layer] = LayerCache(keys, values, row_k, row_v, node.n_head_kv)
+        for state in key_values(states):
+            row_k, row_v = _row_bytes(state, shape.type_k, shape.type_v)
+            keys, values = (self._take(row * state.n_head * CHUNK) for row in (row_k, row_v))
+            self.layers[state.layer] = LayerCache(keys, values, row_k, row_v, state.n_head)
 
     @property
     def description(self) -> str:
@@ -109,29 +109,31 @@ class CacheLayout:
         return place
 
 
-def cache_bytes_per_token(nodes: Sequence[g.Node], type_k: str, type_v: str) -> int:
+def cache_bytes_per_token(states: Sequence[StateSpec], type_k: str, type_v: str) -> int:
     """Bytes of keys and values that one token takes in all layers. Raises UsageError for types that do not fit."""
-    check_cache_types(nodes, type_k, type_v)
-    return sum(node.n_head_kv * _row_bytes(node, name) for node in _attentions(nodes) for name in (type_k, type_v))
+    check_cache_types(states, type_k, type_v)
+    return sum(state.n_head * sum(_row_bytes(state, type_k, type_v)) for state in key_values(states))
 
 
-def check_cache_types(nodes: Sequence[g.Node], *names: str) -> None:
+def check_cache_types(states: Sequence[StateSpec], *names: str) -> None:
     """Raises UsageError for a cache type that is not known, or has blocks that the model's heads do not fill."""
     for name in names:
         if name not in CACHE_FORMATS:
             raise UsageError(f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}")
         block = CACHE_FORMATS[name].block
-        for node in _attentions(nodes):
-            if node.head_dim % block:
+        for state in key_values(states):
+            if state.key_dim % block or state.value_dim % block:
+                size = state.key_dim if state.key_dim % block else state.value_dim
                 raise UsageError(
-                    f"cache type {name} has blocks of {block} values, which heads of {node.head_dim} do not fill: "
+                    f"cache type {name} has blocks of {block} values, which heads of {size} do not fill: "
                     "this model's cache can be f32, f16 or bf16"
                 )
 
 
-def _attentions(nodes: Sequence[g.Node]) -> list[g.Attention]:
-    return [node for node in nodes if isinstance(node, g.Attention)]
+def key_values(states: Sequence[StateSpec]) -> list[KeyValueSpec]:
+    """Those states that are keys and values."""
+    return [state for state in states if isinstance(state, KeyValueSpec)]
 
 
-def _row_bytes(node: g.Attention, name: str) -> int:
-    return CACHE_FORMATS[name].row_bytes(node.head_dim)
+def _row_bytes(state: KeyValueSpec, type_k: str, type_v: str) -> tuple[int, int]:
+    return CACHE_FORMATS[type_k].row_bytes(state.key_dim), CACHE_FORMATS[type_v].row_bytes(state.value_dim)

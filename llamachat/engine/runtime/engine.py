@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from llamachat.engine import graph as g
 from llamachat.engine.jit.compiler import Compiler
+from llamachat.engine.plan import Plan
 from llamachat.engine.runtime.weights import Weights
 from llamachat.engine.runtime.workers import WorkerPool
 
@@ -16,7 +16,7 @@ BATCH = 512  # at most so many tokens in a step
 class Engine:
     """The forward pass, the packed weights, the compiler, the threads."""
 
-    nodes: list[g.Node]
+    plan: Plan
     weights: Weights
     compiler: Compiler
     pool: WorkerPool

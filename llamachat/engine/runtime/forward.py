@@ -7,21 +7,18 @@ a shape share the programs and their memory; one step at a time.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from llamachat.engine import graph as g
+from llamachat.engine.graph import Node, states
 from llamachat.engine.jit.kernel import ROW, ROW_BYTES
-from llamachat.engine.kernels.attention_item import part_bytes
-from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.cache import CacheLayout, CacheShape
 from llamachat.engine.runtime.engine import BATCH, Engine
 from llamachat.engine.runtime.lookup import Lookup
-from llamachat.engine.runtime.lower import DIRECT_PANELS, Lowering, Shape, Surroundings
+from llamachat.engine.runtime.lower import DIRECT_PANELS, Lowering, LoweringContext, Shape
 from llamachat.engine.runtime.program import Program, Region, build
 from llamachat.engine.runtime.rope_tables import RopeTables
 from llamachat.engine.runtime.turn import KeyTurner
@@ -30,13 +27,6 @@ from llamachat.errors import Cancelled
 
 APART = 64  # at most so many tokens of different sequences in a step
 ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked for
-
-
-def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:
-    """Memory beside the cache that grows with the context: parts of attention, and tables of rope angles."""
-    parts = [part_bytes(node.head_dim) * node.n_head for node in nodes if isinstance(node, g.Attention)]
-    tables = {node.spec for node in nodes if isinstance(node, g.Rope)}
-    return -(-max(parts, default=0) // CHUNK) + sum(4 * spec.n_rot for spec in tables)
 
 
 @dataclass(frozen=True)
@@ -58,11 +48,11 @@ class Forward:
 
     def __init__(self, engine: Engine, shape: CacheShape) -> None:
         self.engine = engine
-        self.layout = CacheLayout(engine.nodes, shape)
+        self.layout = CacheLayout(states(engine.plan.nodes), shape)
         self._tables = RopeTables(shape.n_ctx, engine.weights.values)
-        self._lookup = Lookup(engine.nodes, engine.weights)
+        self._lookup = Lookup(engine.plan.nodes, engine.weights)
         self._rows = Buffer(ROW_BYTES * BATCH)
-        self._crossing: dict[g.Node, Region] = {}
+        self._crossing: dict[Node, Region] = {}
         self._keep: list[Buffer] = []
         self._bodies: dict[Shape, Program] = {}
         self._heads: dict[Shape, tuple[Program, np.ndarray]] = {}
@@ -122,11 +112,8 @@ class Forward:
 
     def _lowering(self, shape: Shape) -> Lowering:
         engine = self.engine
-        return Lowering(
-            engine.nodes,
-            Surroundings(engine.weights, engine.compiler.isa, self.layout, self._tables, self._lookup),
-            shape,
-        )
+        context = LoweringContext(engine.weights, engine.compiler.isa, self.layout, self._tables, self._lookup)
+        return Lowering(engine.plan, context, shape)
 
     def _shape(self, n_tokens: int, most: int, run: bool = False) -> Shape:
         """For n_tokens, of at most `most`: the smallest of a few sizes, so that few programs serve all."""
@@ -136,11 +123,11 @@ class Forward:
         max_tokens = min(most, next(size for size in sizes if n_tokens <= size))
         return Shape(max_tokens, columns, self.engine.pool.n_threads, run)
 
-    def _crossing_regions(self) -> dict[g.Node, Region]:
+    def _crossing_regions(self) -> dict[Node, Region]:
         """Where bodies leave the rows that heads begin with; the same for all."""
         if not self._crossing:
             widest = self._lowering(self._shape(BATCH, BATCH, True))
-            buffers = {node: Buffer(widest.region(node.width).n_bytes) for node in widest.crossing()}
+            buffers = {node: Buffer(widest.region(node.width).n_bytes) for node in self.engine.plan.crossing}
             self._keep += buffers.values()
             self._crossing = {node: Region(b.n_bytes, b.address) for node, b in buffers.items()}
         return self._crossing

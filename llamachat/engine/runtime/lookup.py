@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from llamachat.engine import graph as g
+from llamachat.engine.graph import Node, Role, uses
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.engine import BATCH
 from llamachat.engine.runtime.weights import Weights
@@ -15,11 +15,11 @@ from llamachat.engine.runtime.weights import Weights
 class Lookup:
     """Room for the rows of BATCH tokens of every table; row i is that of the step's token i."""
 
-    def __init__(self, nodes: Sequence[g.Node], weights: Weights) -> None:
+    def __init__(self, nodes: Sequence[Node], weights: Weights) -> None:
         self._weights = weights
         self._rows: dict[str, tuple[Buffer, np.ndarray]] = {}
-        for name in {node.table.name for node in nodes if isinstance(node, g.Embed)}:
-            table = weights.table(name)
+        for use in uses(nodes, Role.TABLE):
+            name, table = use.tensor.name, weights.table(use.tensor.name)
             row_bytes = table.n_bytes // table.shape[0]
             buffer = Buffer(row_bytes * BATCH)
             self._rows[name] = buffer, buffer.view(np.uint8, (BATCH, row_bytes))

@@ -11,16 +11,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from llamachat.engine import graph as g
+from llamachat.engine.graph import RopeSpec
 from llamachat.engine.jit.kernel import ROW, ROW_BYTES
 from llamachat.engine.kernels.cache import LoadKeys, StoreKeys
 from llamachat.engine.kernels.rope import Rope
 from llamachat.engine.runtime.buffers import Buffer
-from llamachat.engine.runtime.cache import CacheLayout
+from llamachat.engine.runtime.cache import CacheLayout, key_values
 from llamachat.engine.runtime.engine import BATCH, Engine
 from llamachat.engine.runtime.program import Arguments, Launch, Region, build
 from llamachat.engine.runtime.rope_tables import write_angles
 from llamachat.engine.runtime.workers import Step
+from llamachat.engine.state.spec import KeyValueSpec
 
 
 class KeyTurner:
@@ -28,11 +29,11 @@ class KeyTurner:
 
     def __init__(self, engine: Engine, layout: CacheLayout) -> None:
         self._engine, self._layout = engine, layout
-        layers = [node for node in engine.nodes if isinstance(node, g.Attention)]
+        states = key_values(layout.states)
         self._rows = Buffer(ROW_BYTES * BATCH)
         # A table of differences: one row for each token of a step. YaRN's magnitude is in the keys already.
-        self._tables = {spec: Buffer(4 * spec.n_rot * BATCH) for spec in map(_rope, layers) if spec is not None}
-        self._program = build([launch for node in layers for launch in self._launches(node)], engine.compiler)
+        self._tables = {spec: Buffer(4 * spec.n_rot * BATCH) for spec in map(_rotation, states) if spec is not None}
+        self._program = build([launch for state in states for launch in self._launches(state)], engine.compiler)
 
     def turn(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
         """Keys of the cells `sources` go to the cells `targets`, `differences` positions on; all int [n].
@@ -55,20 +56,21 @@ class KeyTurner:
         step.set(n_tokens=n, rows=self._rows.address)
         self._engine.pool.run(self._program.address, self._program.n_launches, step)
 
-    def _launches(self, node: g.Attention) -> Sequence[Launch]:
-        shape, place = self._layout.shape, self._layout.layers[node.layer]
-        stride = 4 * node.n_head_kv * node.head_dim
+    def _launches(self, state: KeyValueSpec) -> Sequence[Launch]:
+        shape, place = self._layout.shape, self._layout.layers[state.layer]
+        stride = 4 * state.n_head * state.key_dim
         x, cache = Region(stride * BATCH), Region(0, outside=True)
-        cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": node.n_head_kv}
+        cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": state.n_head}
         cached |= {"chunk_bytes": self._layout.chunk_bytes, "cache": cache}
-        launches = [Launch(LoadKeys(node.head_dim, shape.type_k), cached)]
-        spec = _rope(node)
+        launches = [Launch(LoadKeys(state.key_dim, shape.type_k), cached)]
+        spec = _rotation(state)
         if spec is not None:
-            turned: Arguments = {"x": x, "table": self._tables[spec].address, "heads": node.n_head_kv}
-            kernel = Rope(node.head_dim, spec.n_rot, spec.order)
+            turned: Arguments = {"x": x, "table": self._tables[spec].address, "heads": state.n_head}
+            kernel = Rope(state.key_dim, spec.n_rot, spec.order)
             launches.append(Launch(kernel, {**turned, "stride": stride}))
-        return [*launches, Launch(StoreKeys(node.head_dim, shape.type_k), cached)]
+        return [*launches, Launch(StoreKeys(state.key_dim, shape.type_k), cached)]
 
 
-def _rope(node: g.Attention) -> g.RopeSpec | None:
-    return node.k.spec if isinstance(node.k, g.Rope) else None
+def _rotation(state: KeyValueSpec) -> RopeSpec | None:
+    assert state.rotation is None or isinstance(state.rotation, RopeSpec)
+    return state.rotation

@@ -1,0 +1,51 @@
+"""Causal attention over the keys and values of a sequence."""
+
+from dataclasses import dataclass
+
+from llamachat.engine.graph.node import Node
+from llamachat.engine.graph.rotary import RopeSpec
+from llamachat.engine.graph.shapes import same_width
+from llamachat.engine.state.spec import KeyValueSpec
+from llamachat.errors import ShapeError
+
+
+@dataclass(frozen=True, eq=False)
+class Attention(Node):
+    """softmax(q k^T * scale) v over the sequence's keys up to the token itself; k and v are kept as state of `layer`.
+
+    q [n_tokens, n_head*head_dim], k and v [n_tokens, n_head_kv*head_dim]; n_head/n_head_kv heads share a k/v head.
+    window w > 0: a query at position p sees keys with p - key < w. rotation: how k was turned by its position as the
+    last thing before this, so that a context can be shifted; None where it was not.
+    """
+
+    q: Node
+    k: Node
+    v: Node
+    layer: int
+    n_head: int
+    n_head_kv: int
+    head_dim: int
+    scale: float
+    window: int
+    rotation: RopeSpec | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ShapeError."""
+        if self.n_head % self.n_head_kv:
+            raise ShapeError(f"{self.n_head} heads cannot share {self.n_head_kv} key/value heads")
+        same_width(self.q.width, self.n_head * self.head_dim, f"q of layer {self.layer}")
+        same_width(self.k.width, self.n_head_kv * self.head_dim, f"k of layer {self.layer}")
+        same_width(self.v.width, self.n_head_kv * self.head_dim, f"v of layer {self.layer}")
+
+    @property
+    def state(self) -> KeyValueSpec:
+        """The keys and values."""
+        early = self.rotation is None and _turned_within(self.k)
+        return KeyValueSpec(self.layer, self.n_head_kv, self.head_dim, self.head_dim, self.window, self.rotation, early)
+
+
+def _turned_within(k: Node) -> bool:
+    """Whether the keys were rotated somewhere between the product that made them and here."""
+    if k.rotates:
+        return True
+    return not k.operations and any(_turned_within(value) for value in k.inputs)

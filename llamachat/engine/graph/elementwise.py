@@ -1,0 +1,34 @@
+"""Operations number by number."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from llamachat.engine.graph.node import Node
+from llamachat.engine.graph.shapes import same_width
+
+Activation = Literal["silu", "gelu"]
+
+
+@dataclass(frozen=True, eq=False)
+class Glu(Node):
+    """activation(gate) * up. silu: x sigmoid(x); gelu: tanh approximation (Hendrycks & Gimpel 2016)."""
+
+    gate: Node
+    up: Node
+    activation: Activation
+
+    def __post_init__(self) -> None:
+        """Raises ShapeError."""
+        same_width(self.gate.width, self.up.width, "glu")
+
+
+@dataclass(frozen=True, eq=False)
+class Add(Node):
+    """a + b."""
+
+    a: Node
+    b: Node
+
+    def __post_init__(self) -> None:
+        """Raises ShapeError."""
+        same_width(self.a.width, self.b.width, "add")

@@ -1,0 +1,130 @@
+"""What every operation answers for itself: inputs, weights and their roles, state, cost, rows.
+
+Nothing else in the program asks of what kind an operation is: the memory plan, the measurements, the cache and the
+loader ask these questions, and only `plan/` and a backend's own table look at types. This file knows neither NumPy nor
+LLVM.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from enum import Enum
+
+from llamachat.engine.state.spec import StateSpec
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A weight of the file: its GGUF name and its shape, rows first (a matrix is [n_out, n_in])."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A tensor `<name>.weight` with its `<name>.bias`; None where the file has none.
+
+    A bias may stand alone (`exp_probs_b.bias`, `ssm_dt.bias`): then `weight` is None.
+    """
+
+    weight: Tensor
+    bias: Tensor | None = None
+
+
+class Role(Enum):
+    """How an operation reads a weight, which says how a backend must keep it."""
+
+    MATRIX = "matrix"
+    """Multiplied with activations; packed."""
+    EXPERTS = "experts"
+    """Matrices [n_expert, n_out, n_in] of which a row chooses some; packed."""
+    VECTOR = "vector"
+    """Read whole as float32."""
+    CONVOLUTION = "convolution"
+    """A short kernel for every channel, read whole as float32."""
+    TABLE = "table"
+    """Looked up by row; stays as it is in the file."""
+    ANGLES = "angles"
+    """Read once, when tables of rotary angles are made."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """A weight in its role. share: the part of it that one row reads (experts: those used of all)."""
+
+    tensor: Tensor
+    role: Role
+    share: float = 1.0
+
+
+class Rows(Enum):
+    """What the rows of a value stand for."""
+
+    TOKENS = "tokens"
+    PAIRS = "pairs"
+    """A token and one of the experts that it chose."""
+    ENCODER = "encoder"
+    """Tokens of the encoder's text, which a decoder's tokens look at."""
+    PATCHES = "patches"
+    """Pieces of a picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """An operation and its value [rows, width], float32 unless it says otherwise. Compared by identity.
+
+    A subclass is a frozen dataclass (eq=False) whose operands are fields; it checks their shapes when it is made.
+    """
+
+    width: int
+
+    @property
+    def inputs(self) -> tuple["Node", ...]:
+        """The values that it reads, in the order of its fields; one that it reads twice stands twice."""
+        values = (getattr(self, f.name) for f in fields(self))
+        return tuple(value for value in values if isinstance(value, Node))
+
+    @property
+    def weights(self) -> tuple[Use, ...]:
+        """The tensors that it reads."""
+        return ()
+
+    @property
+    def state(self) -> StateSpec | None:
+        """What it keeps between the steps of a sequence."""
+        return None
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions with weights for one row; other arithmetic is not counted."""
+        return 0
+
+    @property
+    def rows(self) -> Rows:
+        """What its rows stand for: by default what those of its first input do."""
+        return self.inputs[0].rows if self.inputs else Rows.TOKENS
+
+    @property
+    def mixes_rows(self) -> bool:
+        """Whether a row of its value depends on other rows of its inputs: then all of them must be computed."""
+        return self.state is not None
+
+    @property
+    def rotates(self) -> bool:
+        """Whether it writes the position of a row into its value (a rotary embedding)."""
+        return False
+
+
+def uses(nodes: Iterable[Node], *roles: Role) -> list[Use]:
+    """The uses of weights in these roles, in order, each tensor once."""
+    found: dict[str, Use] = {}
+    for node in nodes:
+        for use in node.weights:
+            if use.role in roles:
+                found.setdefault(use.tensor.name, use)
+    return list(found.values())
+
+
+def states(nodes: Iterable[Node]) -> list[StateSpec]:
+    """What the operations keep between steps, in their order."""
+    return [state for node in nodes if (state := node.state) is not None]

@@ -1,0 +1,47 @@
+"""`Plan`: a forward pass, cut and fused, as backends take it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from llamachat.engine.graph import Node
+from llamachat.engine.plan.border import border
+from llamachat.engine.plan.fuse import Fusion, fusions, readers
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The operations of a model in order of evaluation. `body` is computed for every token, `head` for wanted rows."""
+
+    nodes: Sequence[Node]
+
+    @cached_property
+    def body(self) -> Sequence[Node]:
+        """What every token needs."""
+        return self.nodes[: border(self.nodes)]
+
+    @cached_property
+    def head(self) -> Sequence[Node]:
+        """What only rows need whose logits are wanted; never empty."""
+        return self.nodes[len(self.body) :]
+
+    @cached_property
+    def crossing(self) -> Sequence[Node]:
+        """Values of the body that the head reads, in the order in which it does."""
+        before = set(self.body)
+        return list(dict.fromkeys(value for node in self.head for value in node.inputs if value in before))
+
+    @cached_property
+    def n_readers(self) -> Mapping[Node, int]:
+        """How many nodes read each value."""
+        return readers(self.nodes)
+
+    @cached_property
+    def fusions(self) -> Mapping[Node, Fusion]:
+        """{reader: the operation that is computed with it}."""
+        return fusions(self.nodes, set(self.body), self.n_readers)
+
+    @cached_property
+    def fused(self) -> frozenset[Node]:
+        """Operations that are computed with their readers."""
+        return frozenset(fusion.part for fusion in self.fusions.values())

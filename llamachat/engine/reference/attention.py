@@ -1,0 +1,32 @@
+"""Causal attention."""
+
+from typing import Final
+
+import numpy as np
+
+from llamachat.engine.graph import Attention
+from llamachat.engine.reference.evaluation import Evaluation, Floats, value
+
+QUERIES_AT_ONCE: Final = 256
+
+
+@value.register
+def attention(node: Attention, state: Evaluation) -> Floats:
+    """softmax(q k^T * scale) v over the keys up to each query, or the last `window` of them.
+
+    q [n, n_head*head_dim], k and v [n, n_head_kv*head_dim]: [n, n_head*head_dim].
+    """
+    n, group = len(state.tokens), node.n_head // node.n_head_kv
+    q = state.values[node.q].reshape(n, node.n_head_kv, group, node.head_dim)
+    k, v = (state.values[z].reshape(n, node.n_head_kv, node.head_dim) for z in (node.k, node.v))
+    out = np.empty_like(q)
+    for start in range(0, n, QUERIES_AT_ONCE):
+        queries = slice(start, min(start + QUERIES_AT_ONCE, n))
+        age = np.arange(n)[queries, None] - np.arange(queries.stop)
+        seen = (age >= 0) & (age < (node.window or n))
+        scores = np.einsum("ihgd,jhd->hgij", q[queries], k[: queries.stop], optimize=True) * node.scale
+        scores = np.where(seen, scores, -np.inf)
+        share = np.exp(scores - scores.max(-1, keepdims=True))
+        share /= share.sum(-1, keepdims=True)
+        out[queries] = np.einsum("hgij,jhd->ihgd", share, v[: queries.stop], optimize=True)
+    return out.reshape(n, node.width)

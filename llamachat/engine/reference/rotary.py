@@ -1,0 +1,23 @@
+"""Rotary position embedding."""
+
+import numpy as np
+
+from llamachat.engine.graph import Rope
+from llamachat.engine.positions import rope_angles
+from llamachat.engine.reference.evaluation import Evaluation, Floats, value
+
+
+@value.register
+def rope(node: Rope, state: Evaluation) -> Floats:
+    """Pairs (a, b) become (a cos t - b sin t, a sin t + b cos t), t = the angle of position and pair."""
+    n_rot = node.spec.n_rot
+    factors = None if node.spec.factors is None else state.weight(node.spec.factors)
+    cos, sin = (z[:, None, :] for z in rope_angles(node.spec, factors, np.arange(len(state.tokens))))
+    x = state.values[node.x]
+    heads = x.reshape(len(x), -1, node.head_dim).copy()
+    first, second = slice(0, n_rot, 2), slice(1, n_rot, 2)
+    if node.spec.order == "halves":
+        first, second = slice(0, n_rot // 2), slice(n_rot // 2, n_rot)
+    a, b = heads[..., first].copy(), heads[..., second].copy()
+    heads[..., first], heads[..., second] = a * cos - b * sin, a * sin + b * cos
+    return heads.reshape(x.shape)

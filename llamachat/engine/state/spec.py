@@ -1,0 +1,65 @@
+"""One description per layer of what a sequence keeps: keys and values, or a fixed recurrent state.
+
+A `StateSpec` says what may be done with it. What it cannot do is refused by whoever owns the sequence, with the reason
+that the spec gives, and never done wrongly.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """State of one layer of one sequence."""
+
+    layer: int
+
+    @property
+    def can_truncate(self) -> bool:
+        """Whether the state after n tokens can be had from the one after more."""
+        return False
+
+    @property
+    def shift_refusal(self) -> str:
+        """Why tokens cannot be taken out of the middle; "" where they can."""
+        return "its state cannot be moved"
+
+
+@dataclass(frozen=True)
+class KeyValueSpec(StateSpec):
+    """Keys and values of every token: n_head heads of key_dim and value_dim numbers.
+
+    window: a token sees so many of the last ones, itself among them; 0: all. rotation: the rotary embedding that the
+    keys carry, as the graph describes it, None for none. rotated_early: the keys were turned, but not last, so that
+    they cannot be turned again.
+    """
+
+    n_head: int
+    key_dim: int
+    value_dim: int
+    window: int = 0
+    rotation: Hashable | None = None
+    rotated_early: bool = False
+
+    @property
+    def can_truncate(self) -> bool:
+        """Always: what a token left belongs to it alone."""
+        return True
+
+    @property
+    def shift_refusal(self) -> str:
+        """Keys that were changed after their rotation keep their position for good."""
+        return "its keys are changed after their rotation" if self.rotated_early else ""
+
+
+@dataclass(frozen=True)
+class RecurrentSpec(StateSpec):
+    """A fixed number of float32 values for a sequence, however long it is: [n_rows, width]."""
+
+    n_rows: int
+    width: int
+
+    @property
+    def n_values(self) -> int:
+        """Numbers in it."""
+        return self.n_rows * self.width

@@ -14,12 +14,14 @@ from llamachat.engine.models.known_keys import changes_results, is_neutral
 from llamachat.engine.models.params import Params, keys_read, read_params, shown
 from llamachat.engine.models.spec import Architecture, ModelSpec
 from llamachat.engine.models.tensors import Shaped, check_tensors
-from llamachat.errors import ModelFileError, Unsupported
+from llamachat.errors import ModelFileError, Unsupported, UsageError
 
-__all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe"]
+__all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe", "register"]
 
-LANGUAGE: Final = frozenset({"known_keys", "params", "rotary", "spec", "tensors"})
+_NOT_ARCHITECTURES: Final = frozenset({"base", "known_keys", "params", "parts", "rotary", "spec", "tensors"})
 """Modules of this package that describe no architecture."""
+
+_registered: Final[dict[str, Architecture]] = {}
 
 SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama"}
 """Names of `general.architecture` that mean another one's forward pass."""
@@ -30,8 +32,15 @@ ARCHITECTURE_KEY: Final = "general.architecture"
 @cache
 def architectures() -> Mapping[str, str]:
     """{value of `general.architecture`: module}, sorted; a module's underscores are the file's hyphens."""
-    modules = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in LANGUAGE)
+    modules = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_ARCHITECTURES)
     return {name.replace("_", "-"): f"{__name__}.{name}" for name in modules}
+
+
+def register(name: str, architecture: Architecture) -> None:
+    """Makes an architecture from elsewhere known by its `general.architecture`; it may not be one of ours."""
+    if name in architectures() or name in SYNONYMS:
+        raise UsageError(f"the architecture {name} is known already")
+    _registered[name] = architecture
 
 
 def describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped], path: object = None) -> ModelSpec:
@@ -53,7 +62,7 @@ def _describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped]) -> 
     rows = {tensor: int(found.shape[-2:][0]) for tensor, found in tensors.items() if found.shape}
     params = read_params(family.params, metadata, name, rows)
     unknown = _unknown_keys(metadata, name, keys_read(family.params) | family.without_effect.keys())
-    return ModelSpec(name, params, check_tensors(family.tensors, params, tensors), unknown, family)
+    return ModelSpec(name, params, check_tensors(family.tensors, params, tensors, family.stacks), unknown, family)
 
 
 def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
@@ -64,9 +73,11 @@ def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
     name = metadata.get("general.architecture")
     if not isinstance(name, str):
         raise ModelFileError("is missing or no text: the file does not say what model it is", where=ARCHITECTURE_KEY)
+    if name in _registered:
+        return name, _registered[name]
     module = architectures().get(SYNONYMS.get(name, name))
     if module is None:
-        known = ", ".join(sorted([*architectures(), *SYNONYMS]))
+        known = ", ".join(sorted([*architectures(), *SYNONYMS, *_registered]))
         raise Unsupported(f"is {shown(name)}, which is not supported yet (known: {known})", where=ARCHITECTURE_KEY)
     found = importlib.import_module(module).ARCHITECTURE
     assert isinstance(found, Architecture)

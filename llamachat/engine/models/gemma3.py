@@ -12,7 +12,9 @@ from itertools import islice
 from typing import Final
 
 from llamachat.engine.graph import Graph, Node, RopeSpec
-from llamachat.engine.models.params import LARGEST_COUNT, LONGEST_ARRAY, check_heads, even_share, key, require, rows_of
+from llamachat.engine.models import parts
+from llamachat.engine.models.base import RotaryHeads
+from llamachat.engine.models.params import LARGEST_COUNT, LONGEST_ARRAY, key, require
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
@@ -32,21 +34,9 @@ def window_pattern(value: object) -> int | tuple[bool, ...]:
 
 
 @dataclass(frozen=True)
-class Gemma3Params:
+class Gemma3Params(RotaryHeads):
     """Hyperparameters of the `gemma3` architecture. window: tokens, 0 = none; window_pattern: see the function."""
 
-    n_vocab: int = key("vocab_size", rows_of("token_embd.weight"))
-    n_embd: int = key("embedding_length")
-    n_layer: int = key("block_count")
-    n_ff: int = key("feed_forward_length")
-    n_head: int = key("attention.head_count")
-    n_head_kv: int = key("attention.head_count_kv", "n_head")
-    head_dim: int = key("attention.key_length", even_share("n_embd", "n_head"))
-    value_dim: int = key("attention.value_length", "head_dim")
-    context_length: int = key("context_length")
-    norm_eps: float = key("attention.layer_norm_rms_epsilon", high=1.0)
-    n_rot: int = key("rope.dimension_count", "head_dim")
-    rope_base: float = key("rope.freq_base", 10_000.0, low=1.001, high=1e15)
     rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear"))
     rope_scale: float = key("rope.scaling.factor", 1.0, low=1e-6, high=1e9)
     window: int = key("attention.sliding_window", 0, low=0)
@@ -55,7 +45,7 @@ class Gemma3Params:
 
     def __post_init__(self) -> None:
         """The rules between fields; ModelFileError."""
-        check_heads(self)
+        super().__post_init__()
         require(
             isinstance(self.window_pattern, int) or len(self.window_pattern) == self.n_layer,
             f"has not one flag for each of the {self.n_layer} layers",
@@ -75,53 +65,33 @@ class Gemma3Params:
         return 1 / math.sqrt(size)
 
 
-TENSORS: Final = """
-token_embd.weight                   n_vocab n_embd
-output_norm.weight                  n_embd
-output.weight?                      n_vocab n_embd        # absent: tied to token_embd
-blk.*.attn_norm.weight              n_embd
-blk.*.attn_q.weight                 n_head*head_dim n_embd
-blk.*.attn_k.weight                 n_head_kv*head_dim n_embd
-blk.*.attn_v.weight                 n_head_kv*head_dim n_embd
-blk.*.attn_q_norm.weight            head_dim
-blk.*.attn_k_norm.weight            head_dim
-blk.*.attn_output.weight            n_embd n_head*head_dim
+TENSORS: Final = f"""
+{parts.EMBEDDING}
+{parts.ATTENTION}{parts.HEAD_NORMS}
 blk.*.post_attention_norm.weight    n_embd
-blk.*.ffn_norm.weight               n_embd
-blk.*.ffn_gate.weight               n_ff n_embd
-blk.*.ffn_up.weight                 n_ff n_embd
-blk.*.ffn_down.weight               n_embd n_ff
+{parts.GATED_FEED_FORWARD}
 blk.*.post_ffw_norm.weight          n_embd
 """
 
 
 def forward(g: Graph, p: Gemma3Params, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    full_rope = RopeSpec(p.n_rot, p.rope_base, "halves", 1.0 if p.rope_scaling == "none" else p.rope_scale)
-    window_rope = RopeSpec(p.n_rot, p.window_rope_base, "halves")
+    full = RopeSpec(p.n_rot, p.rope_base, "halves", 1.0 if p.rope_scaling == "none" else p.rope_scale)
+    local = RopeSpec(p.n_rot, p.window_rope_base, "halves")
     x = g.embed(w.token_embd, math.sqrt(p.n_embd))
     for layer, b in enumerate(w.blk):
-        rope, window = (window_rope, p.window) if p.has_window(layer) else (full_rope, 0)
+        rope, window = (local, p.window) if p.has_window(layer) else (full, 0)
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)
-        q, k, v = g.linear(h, b.attn_q), g.linear(h, b.attn_k), g.linear(h, b.attn_v)
-        q, k = g.rms_norm(q, b.attn_q_norm, p.norm_eps), g.rms_norm(k, b.attn_k_norm, p.norm_eps)
-        shape = {"layer": layer, "n_head": p.n_head, "n_head_kv": p.n_head_kv}
-        h = g.attention(q, k, v, **shape, scale=p.attention_scale, window=window, rope=rope)
-        x = g.add(x, g.rms_norm(g.linear(h, b.attn_output), b.post_attention_norm, p.norm_eps))
-        h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
-        h = g.glu(g.linear(h, b.ffn_gate), g.linear(h, b.ffn_up), "gelu")
-        x = g.add(x, g.rms_norm(g.linear(h, b.ffn_down), b.post_ffw_norm, p.norm_eps))
-    return g.linear(g.rms_norm(x, w.output_norm, p.norm_eps), w.output or w.token_embd)
+        h = parts.attention(g, p, b, h, layer, rope, p.norm_eps, scale=p.attention_scale, window=window)
+        x = g.add(x, g.rms_norm(h, b.post_attention_norm, p.norm_eps))
+        h = parts.gated_feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), "gelu")
+        x = g.add(x, g.rms_norm(h, b.post_ffw_norm, p.norm_eps))
+    return parts.logits(g, w, x, p.norm_eps)
 
 
 ARCHITECTURE: Final = Architecture(
     Gemma3Params,
     TENSORS,
     forward,
-    without_effect={
-        "rope.scaling.finetuned": "says how the model was trained",
-        "rope.scaling.original_context_length": "matters to YaRN only",
-        "attention.layer_norm_epsilon": "all norms are RMS norms",
-        "pooling_type": "is about sentence embeddings",
-    },
+    without_effect=parts.NO_RESULT | {"rope.scaling.original_context_length": "matters to YaRN only"},
 )

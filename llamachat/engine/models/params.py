@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import islice
 from numbers import Integral, Real
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from llamachat.errors import ModelFileError, Unsupported
 
@@ -22,6 +22,15 @@ Earlier = Mapping[str, Any]
 """The fields that were read before, by field name, and `rows`: {tensor name: its first dimension}."""
 
 
+Value = TypeVar("Value", int, float, bool)
+
+
+class PerLayer(tuple[Value, ...], Generic[Value]):
+    """A parameter with a value for each layer: `p.n_ff[layer]`. In a table of tensors its name means the layer's."""
+
+    __slots__ = ()
+
+
 class Params(Protocol):
     """The fields that every architecture's parameters share; counts."""
 
@@ -31,14 +40,6 @@ class Params(Protocol):
     def n_embd(self) -> int: ...  # noqa: D102
     @property
     def n_layer(self) -> int: ...  # noqa: D102
-    @property
-    def n_ff(self) -> int: ...  # noqa: D102
-    @property
-    def n_head(self) -> int: ...  # noqa: D102
-    @property
-    def n_head_kv(self) -> int: ...  # noqa: D102
-    @property
-    def head_dim(self) -> int: ...  # noqa: D102
     @property
     def context_length(self) -> int: ...  # noqa: D102
 
@@ -56,6 +57,7 @@ class Key:
     low: float | None
     high: float
     parse: Callable[[object], object] | None
+    per_layer: type[object] | None
 
 
 def key(
@@ -66,14 +68,21 @@ def key(
     low: float | None = None,
     high: float = LARGEST_COUNT,
     parse: Callable[[object], object] | None = None,
+    per_layer: type[object] | None = None,
 ) -> Any:
     """A dataclass field read from `<architecture>.<name>`; int, float, str or bool as annotated.
 
-    default: a value, the name of an earlier field, or a function of the earlier fields; without it the key must exist.
-    only: the values that the forward pass knows. low, high: the range of a number, both included; low is 1 for
-    integers and 0 for floats. parse: for a value of another form; raises ValueError saying what it should have been.
+    default: a value, or a function of the earlier fields; without it the key must exist. only: the values that the
+    forward pass knows. low, high: the range of a number, both included; low is 1 for integers and 0 for floats.
+    parse: for a value of another form; raises ValueError saying what it should have been. per_layer: int, float or
+    bool for a `PerLayer` field, whose key holds one value for all of `n_layer` layers or one for each.
     """
-    return field(metadata={"key": Key(name, default, only, low, high, parse)})
+    return field(metadata={"key": Key(name, default, only, low, high, parse, per_layer)})
+
+
+def same_as(name: str) -> Callable[[Earlier], Any]:
+    """A default: the value of an earlier field."""
+    return lambda earlier: earlier[name]
 
 
 def read_params(cls: type[P], metadata: Mapping[str, object], architecture: str, rows: Mapping[str, int]) -> P:
@@ -88,7 +97,9 @@ def read_params(cls: type[P], metadata: Mapping[str, object], architecture: str,
         value = metadata.get(where, MISSING)
         if value is MISSING:
             value = _default(source.default, earlier, where)
-        earlier[name] = _checked(value, kind, source, where)
+        n_layer = earlier.get("n_layer", 0)
+        one = _layers(value, n_layer, source, where) if source.per_layer else _checked(value, kind, source, where)
+        earlier[name] = one
     del earlier["rows"]
     return cls(**earlier)
 
@@ -109,52 +120,23 @@ def rows_of(tensor: str) -> Callable[[Earlier], int]:
     return rows
 
 
-def even_share(whole: str, parts: str) -> Callable[[Earlier], int]:
+def quotient_of(whole: str, parts: str) -> Callable[[Earlier], int]:
     """A default: field `whole` divided by field `parts`; refused where that leaves a rest."""
 
-    def share(earlier: Earlier) -> int:
+    def quotient(earlier: Earlier) -> int:
         if earlier[whole] % earlier[parts]:
             raise ModelFileError(
                 f"{whole} {earlier[whole]} cannot be divided into {parts} {earlier[parts]} equal parts"
             )
         return int(earlier[whole] // earlier[parts])
 
-    return share
+    return quotient
 
 
 def require(condition: bool, sentence: str, where: str = "") -> None:
     """Raises ModelFileError with the sentence unless the condition holds: for rules between fields."""
     if not condition:
         raise ModelFileError(sentence, where=where)
-
-
-class HeadParams(Params, Protocol):
-    """What `check_heads` looks at besides the common fields."""
-
-    @property
-    def value_dim(self) -> int: ...  # noqa: D102
-    @property
-    def n_rot(self) -> int: ...  # noqa: D102
-
-
-MOST_SHARED, LARGEST_HEAD = 256, 1024
-"""Kernels are written out for every head that shares a key, and for every dimension of a head."""
-
-
-def check_heads(p: HeadParams) -> None:
-    """Raises ModelFileError or Unsupported for heads that cannot be shared or turned, or of two sizes."""
-    kv, count, turned = "attention.head_count_kv", "attention.head_count", "rope.dimension_count"
-    require(p.n_head % p.n_head_kv == 0, f"{p.n_head} heads cannot share {p.n_head_kv} of them evenly ({count})", kv)
-    shared = p.n_head // p.n_head_kv
-    require(shared <= MOST_SHARED, f"{shared} heads share a key: at most {MOST_SHARED} are supported", count)
-    require(
-        p.head_dim <= LARGEST_HEAD, f"heads of {p.head_dim} dimensions: at most {LARGEST_HEAD} are supported", count
-    )
-    require(p.n_rot % 2 == 0, f"is {p.n_rot}, must be even: dimensions turn in pairs", turned)
-    require(p.n_rot <= p.head_dim, f"is {p.n_rot}, but a head has only {p.head_dim} dimensions", turned)
-    if p.value_dim != p.head_dim:
-        sentence = f"is {p.value_dim} and the key length {p.head_dim}: different sizes are not supported here"
-        raise Unsupported(sentence, where="attention.value_length")
 
 
 def shown(value: object) -> str:
@@ -171,8 +153,6 @@ def _keys(cls: type[object]) -> list[tuple[str, object, Key]]:
 def _default(default: object, earlier: Earlier, where: str) -> object:
     if default is MISSING:
         raise ModelFileError("this metadata key is missing, and the model cannot be computed without it", where=where)
-    if isinstance(default, str) and default in earlier:
-        return earlier[default]
     return default(earlier) if callable(default) else default
 
 
@@ -189,6 +169,18 @@ def _checked(value: object, kind: object, source: Key, where: str) -> object:
         known = ", ".join(map(str, source.only))
         raise Unsupported(f"is {shown(result)}, which is not supported here (only {known})", where=where)
     return result
+
+
+def _layers(value: object, n_layer: int, source: Key, where: str) -> PerLayer[Any]:
+    """One value for each layer, of an array or a scalar."""
+    if isinstance(value, PerLayer):  # a default that is another field
+        return value
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return PerLayer([_checked(value, source.per_layer, source, where)] * min(n_layer, LONGEST_ARRAY))
+    values = list(islice(value, LONGEST_ARRAY + 1))
+    if len(values) != n_layer:
+        raise ModelFileError(f"has {len(values)} values for {n_layer} layers", where=where)
+    return PerLayer(_checked(one, source.per_layer, source, where) for one in values)
 
 
 def _only_value(value: object, where: str) -> object:

@@ -1,26 +1,28 @@
 """What an architecture is (data and a forward pass), and what a model is once its file has been checked against it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from llamachat.engine.graph import Graph, Node, Tensor
 from llamachat.engine.models.params import Params
-from llamachat.engine.models.tensors import Weights, weights
+from llamachat.engine.models.tensors import DECODER, Stacks, Weights, weights
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What a file of this package exports as `ARCHITECTURE`.
 
-    params: a frozen dataclass whose fields are made by `key`. tensors: the table (see tensors.py). without_effect:
-    {metadata key without prefix: why it changes nothing here}. forward: writes the forward pass, returns the logits.
+    params: a frozen dataclass whose fields are made by `key`, most of them inherited (see base.py). tensors: the table
+    (see tensors.py). forward: writes the forward pass, returns the logits. without_effect: {metadata key without
+    prefix: why it changes nothing here}. stacks: layers other than a decoder's.
     """
 
     params: type[Any]
     tensors: str
     forward: Callable[[Graph, Any, Weights], Node]
     without_effect: Mapping[str, str]
+    stacks: Stacks = field(default_factory=lambda: DECODER)
 
 
 @dataclass(frozen=True)
@@ -40,5 +42,6 @@ class ModelSpec:
     def graph(self) -> Graph:
         """The forward pass; its last node is the logits [n_tokens, n_vocab]."""
         graph = Graph()
-        self.family.forward(graph, self.params, weights(self.family.tensors, self.params, self.tensors))
+        family = self.family
+        family.forward(graph, self.params, weights(family.tensors, self.params, self.tensors, family.stacks))
         return graph

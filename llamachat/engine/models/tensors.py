@@ -5,8 +5,10 @@
     [layer >= n_dense]                                      # what follows exists where this holds; [] ends it
     blk.*.ffn_gate_inp.weight   n_expert n_embd
 
-Words are the fields of the architecture's parameters, whole numbers and, in a condition, `layer`. The table is the
-security check: a tensor that it does not declare, a missing one or another shape is refused before a pointer exists.
+Words are the fields of the architecture's parameters (a `PerLayer` one means the layer's value), whole numbers and, in
+a condition, `layer`. What stands before the star is a stack of layers: `blk`, or `enc.blk`, `dec.blk`, `v.blk`, whose
+heights `Stacks` tells. The table is the security check: a tensor that it does not declare, a missing one or another
+shape is refused before a pointer exists.
 """
 
 import operator
@@ -16,7 +18,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Protocol
 
 from llamachat.engine.graph import Layer, Tensor
-from llamachat.engine.models.params import Params, shown
+from llamachat.engine.models.params import Params, PerLayer, shown
 from llamachat.errors import ModelFileError, ShapeError, Unsupported
 
 COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = {
@@ -44,15 +46,22 @@ class Declared:
     optional: bool
 
 
+Stacks = Mapping[str, str]
+"""{what stands before the star: the parameter that counts its layers}."""
+
+DECODER: Final[Stacks] = {"blk": "n_layer"}
+
+
 class Weights:
     """The tensors as a forward pass names them: `w.output_norm`, `w.blk[0].attn_q` are `Layer`s.
 
-    None where an optional tensor is absent; AttributeError for a name that the table does not have.
+    Dots become underscores: `enc.output_norm` is `w.enc_output_norm`, the layers of `enc.blk` are `w.enc_blk`. A bias
+    without a weight is a `Layer` of its own. None where an optional tensor is absent; AttributeError for a name that
+    the table does not have.
     """
 
-    def __init__(self, layers: Mapping[str, Layer | None], blk: tuple["Weights", ...] = ()) -> None:
+    def __init__(self, layers: Mapping[str, Any]) -> None:
         self._layers = layers
-        self.blk = blk
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -60,8 +69,12 @@ class Weights:
         except KeyError:
             raise AttributeError(f"the tensor table does not declare {name}") from None
 
+    def has(self, name: str) -> bool:
+        """Whether the table declares the name and the file has the tensor."""
+        return self._layers.get(name) is not None
 
-def declared_tensors(table: str, params: Params) -> dict[str, Declared]:
+
+def declared_tensors(table: str, params: Params, stacks: Stacks = DECODER) -> dict[str, Declared]:
     """{tensor name: shape and whether it is optional} of a table for these parameters."""
     names = {f.name: getattr(params, f.name) for f in fields(params)}  # type: ignore[arg-type]
     condition = ""
@@ -71,22 +84,36 @@ def declared_tensors(table: str, params: Params) -> dict[str, Declared]:
             condition = line.strip("[] ")
             continue
         pattern, *dimensions = line.split()
-        shape = tuple(_dimension(text, names) for text in dimensions)
-        for layer in range(params.n_layer) if "*" in pattern else (0,):
-            if not condition or _holds(condition, {**names, "layer": layer}):
+        for layer in range(_height(pattern, names, stacks)):
+            here = _of_layer(names, layer)
+            if not condition or _holds(condition, here):
                 name = pattern.rstrip("?").replace("*", str(layer))
-                result[name] = Declared(shape, pattern.endswith("?"))
+                result[name] = Declared(tuple(_dimension(text, here) for text in dimensions), pattern.endswith("?"))
     return result
 
 
-def check_tensors(table: str, params: Params, found: Mapping[str, Shaped]) -> dict[str, Tensor]:
+def _height(pattern: str, names: Mapping[str, Any], stacks: Stacks) -> int:
+    """How many tensors a pattern stands for: the layers of its stack, or one."""
+    return int(names[stacks[pattern.partition(".*")[0]]]) if "*" in pattern else 1
+
+
+def _of_layer(names: Mapping[str, Any], layer: int) -> Mapping[str, Any]:
+    """The words as they are for a layer."""
+    own = {n: value[layer] for n, value in names.items() if isinstance(value, PerLayer) and layer < len(value)}
+    return {**names, **own, "layer": layer}
+
+
+def check_tensors(
+    table: str, params: Params, found: Mapping[str, Shaped], stacks: Stacks = DECODER
+) -> dict[str, Tensor]:
     """The tensors of the file, each one as the table declares it: dimensions of 1 behind a tensor's own change nothing.
 
     Raises ModelFileError for a missing tensor, Unsupported for one that is not declared, ShapeError for a shape.
     """
-    if params.n_layer > len(found):
-        raise ModelFileError(f"the file says {params.n_layer} layers, but has only {len(found)} tensors")
-    declared = declared_tensors(table, params)
+    for count in stacks.values():
+        if getattr(params, count) > len(found):
+            raise ModelFileError(f"the file says {getattr(params, count)} layers, but has only {len(found)} tensors")
+    declared = declared_tensors(table, params, stacks)
     for name, wanted in declared.items():
         if name not in found and not wanted.optional:
             raise ModelFileError("this tensor is missing", where=name)
@@ -105,28 +132,34 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[first:])
 
 
-def weights(table: str, params: Params, tensors: Mapping[str, Tensor]) -> Weights:
+def weights(table: str, params: Params, tensors: Mapping[str, Tensor], stacks: Stacks = DECODER) -> Weights:
     """The checked tensors by the names that a forward pass uses."""
     patterns = [line.split()[0].rstrip("?") for line in _lines(table) if not line.startswith("[")]
-    blk = tuple(Weights(_layers(_own(patterns, f"blk.{i}."), f"blk.{i}.", tensors)) for i in range(params.n_layer))
-    return Weights(_layers([name for name in patterns if "*" not in name], "", tensors), blk)
-
-
-def _own(patterns: list[str], prefix: str) -> list[str]:
-    return [pattern.replace("blk.*.", prefix) for pattern in patterns if "*" in pattern]
+    found: dict[str, Any] = _layers([name for name in patterns if "*" not in name], "", tensors)
+    for stack, count in stacks.items():
+        own = [pattern for pattern in patterns if pattern.startswith(f"{stack}.*.")]
+        found[_attribute(stack)] = tuple(
+            Weights(_layers([one.replace("*", str(i), 1) for one in own], f"{stack}.{i}.", tensors))
+            for i in range(getattr(params, count))
+        )
+    return Weights(found)
 
 
 def _layers(names: list[str], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Layer | None]:
-    """{name without prefix and ".weight": Layer}; a bias belongs to its weight."""
+    """{name without prefix and ".weight": Layer}; a bias belongs to its weight where the table has one."""
     result: dict[str, Layer | None] = {}
     for name in names:
         stem, _, leaf = name.rpartition(".")
-        if leaf == "weight":
-            bias = tensors.get(f"{stem}.bias")
-            result[stem.removeprefix(prefix)] = Layer(tensors[name], bias) if name in tensors else None
-        elif leaf != "bias":
-            result[name.removeprefix(prefix)] = Layer(tensors[name]) if name in tensors else None
+        if leaf == "bias" and f"{stem}.weight" in names:
+            continue
+        own, bias = (stem, tensors.get(f"{stem}.bias")) if leaf in ("weight", "bias") else (name, None)
+        layer = Layer(tensors[name], bias if leaf == "weight" else None) if name in tensors else None
+        result[_attribute(own.removeprefix(prefix))] = layer
     return result
+
+
+def _attribute(name: str) -> str:
+    return name.replace(".", "_")
 
 
 def _lines(table: str) -> Iterator[str]:
@@ -135,7 +168,7 @@ def _lines(table: str) -> Iterator[str]:
             yield text
 
 
-def _dimension(text: str, names: Mapping[str, int]) -> int:
+def _dimension(text: str, names: Mapping[str, Any]) -> int:
     """A product and quotient of words, from left to right: `n_head*head_dim`, `n_rot/2`."""
     first, *rest = re.split(r"([*/])", text)
     value = _word(first, names)
@@ -144,10 +177,10 @@ def _dimension(text: str, names: Mapping[str, int]) -> int:
     return value
 
 
-def _holds(condition: str, names: Mapping[str, int]) -> bool:
+def _holds(condition: str, names: Mapping[str, Any]) -> bool:
     left, sign, right = condition.split()
     return COMPARISONS[sign](_word(left, names), _word(right, names))
 
 
-def _word(word: str, names: Mapping[str, int]) -> int:
-    return int(word) if word.isdigit() else names[word]
+def _word(word: str, names: Mapping[str, Any]) -> int:
+    return int(word) if word.isdigit() else int(names[word])

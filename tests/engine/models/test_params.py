@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from llamachat.engine.models.params import even_share, key, keys_read, read_params, shown
+from llamachat.engine.models.params import PerLayer, key, keys_read, quotient_of, read_params, same_as, shown
 from llamachat.errors import ModelFileError
 
 
@@ -13,8 +13,8 @@ from llamachat.errors import ModelFileError
 class Example:
     width: int = key("width")
     parts: int = key("parts", 4)
-    part: int = key("part", even_share("width", "parts"))
-    again: int = key("again", "part")
+    part: int = key("part", quotient_of("width", "parts"))
+    again: int = key("again", same_as("part"))
     ratio: float = key("ratio", 0.5, low=0.25, high=2.0)
     exact: bool = key("exact", False)
 
@@ -64,3 +64,34 @@ def test_keys_read_are_named_without_the_architecture() -> None:
 def test_a_value_is_shown_short_and_without_control_bytes() -> None:
     assert shown("\x1b]52;" + "a" * 100) == repr("\x1b]52;" + "a" * 55 + "...")
     assert shown([1, 2]) == "an array"
+
+
+@dataclass(frozen=True)
+class Layered:
+    n_layer: int = key("layers")
+    n_ff: PerLayer[int] = key("ff", per_layer=int)
+    n_ff_other: PerLayer[int] = key("ff_other", same_as("n_ff"), per_layer=int)
+
+
+def layered(**values: object) -> Layered:
+    return read_params(Layered, {f"x.{name}": value for name, value in values.items()}, "x", {})
+
+
+def test_a_parameter_of_each_layer_is_read_from_one_value_or_from_one_for_each() -> None:
+    assert layered(layers=3, ff=8).n_ff == (8, 8, 8)
+    assert layered(layers=2, ff=[8, np.uint32(16)]).n_ff == (8, 16)
+    assert layered(layers=2, ff=[8, 16]).n_ff_other == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        pytest.param([8, 8, 8], "has 3 values for 2 layers", id="too many"),
+        pytest.param([], "has 0 values for 2 layers", id="none"),
+        pytest.param([8, 0], r"x\.ff: is 0, must be a whole number", id="out of range"),
+        pytest.param([8, "8"], "must be a whole number", id="a text"),
+    ],
+)
+def test_values_of_layers_are_counted_and_checked(value: object, sentence: str) -> None:
+    with pytest.raises(ModelFileError, match=sentence):
+        layered(layers=2, ff=value)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from llamachat.engine.graph import Layer, Tensor
+from llamachat.engine.models.params import PerLayer
 from llamachat.engine.models.tensors import Declared, check_tensors, declared_tensors, weights
 from llamachat.errors import ModelFileError
 
@@ -98,3 +99,52 @@ def test_an_absent_optional_tensor_is_none() -> None:
 def test_a_name_that_the_table_does_not_have_is_a_programmers_error() -> None:
     with pytest.raises(AttributeError, match="does not declare typo"):
         _ = named().typo
+
+
+@dataclass(frozen=True)
+class Stacked:
+    n_layer: int = 2
+    n_layer_enc: int = 1
+    n_embd: int = 4
+    n_ff: PerLayer[int] = PerLayer((6, 8))
+
+
+STACKS = {"blk": "n_layer", "enc.blk": "n_layer_enc"}
+STACKED = """
+enc.output_norm.weight  n_embd
+blk.*.up.weight         n_ff n_embd
+blk.*.probs.bias        n_embd
+blk.*.down.bias?        n_embd
+enc.blk.*.up.weight     n_embd n_embd
+"""
+
+
+def test_a_word_may_differ_from_layer_to_layer_and_layers_may_stand_in_several_stacks() -> None:
+    params: Any = Stacked()
+    assert {name: one.shape for name, one in declared_tensors(STACKED, params, STACKS).items()} == {
+        "enc.output_norm.weight": (4,),
+        "blk.0.up.weight": (6, 4),
+        "blk.1.up.weight": (8, 4),
+        "blk.0.probs.bias": (4,),
+        "blk.1.probs.bias": (4,),
+        "blk.0.down.bias": (4,),
+        "blk.1.down.bias": (4,),
+        "enc.blk.0.up.weight": (4, 4),
+    }
+
+
+def test_stacks_and_biases_without_a_weight_have_names_in_a_forward_pass() -> None:
+    params: Any = Stacked()
+    shapes = {name: one.shape for name, one in declared_tensors(STACKED, params, STACKS).items()}
+    tensors = {name: Tensor(name, shape) for name, shape in shapes.items() if name != "blk.1.down.bias"}
+    w = weights(STACKED, params, tensors, STACKS)
+    assert w.enc_output_norm == Layer(Tensor("enc.output_norm.weight", (4,)))
+    assert w.enc_blk[0].up.weight.name == "enc.blk.0.up.weight"
+    assert w.blk[0].probs == Layer(Tensor("blk.0.probs.bias", (4,)))
+    assert [b.has("down") for b in w.blk] == [True, False]
+
+
+def test_the_height_of_every_stack_is_checked_against_the_file() -> None:
+    params: Any = Stacked(n_layer_enc=2**40)
+    with pytest.raises(ModelFileError, match="layers, but has only 0 tensors"):
+        check_tensors(STACKED, params, {}, STACKS)

@@ -1,0 +1,83 @@
+"""Hyperparameters that architectures share, to be inherited: an architecture's own class adds what differs."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from llamachat.engine.models.params import key, quotient_of, require, rows_of, same_as
+from llamachat.errors import Unsupported
+
+MAX_GROUP: Final = 256
+"""Query heads that share a key; kernels are written out for each."""
+
+MAX_HEAD_DIM: Final = 1024
+"""Dimensions of a head; kernels are written out for each."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What every decoder has: sizes of vocabulary, residual stream and feed-forward layer, layers, trained context."""
+
+    n_vocab: int = key("vocab_size", rows_of("token_embd.weight"))
+    n_embd: int = key("embedding_length")
+    n_layer: int = key("block_count")
+    n_ff: int = key("feed_forward_length")
+    context_length: int = key("context_length")
+
+
+@dataclass(frozen=True)
+class Heads(Decoder):
+    """Attention with grouped heads: n_head query heads, n_head_kv key and value heads of head_dim numbers."""
+
+    n_head: int = key("attention.head_count")
+    n_head_kv: int = key("attention.head_count_kv", same_as("n_head"))
+    head_dim: int = key("attention.key_length", quotient_of("n_embd", "n_head"))
+    value_dim: int = key("attention.value_length", same_as("head_dim"))
+
+    def __post_init__(self) -> None:
+        """Raises ModelFileError or Unsupported for heads that cannot be shared, or of two sizes."""
+        kv, count = "attention.head_count_kv", "attention.head_count"
+        evenly = f"{self.n_head} heads cannot share {self.n_head_kv} of them evenly ({count})"
+        require(self.n_head % self.n_head_kv == 0, evenly, kv)
+        shared = self.n_head // self.n_head_kv
+        require(shared <= MAX_GROUP, f"{shared} heads share a key: at most {MAX_GROUP} are supported", count)
+        large = f"heads of {self.head_dim} dimensions: at most {MAX_HEAD_DIM} are supported"
+        require(self.head_dim <= MAX_HEAD_DIM, large, count)
+        if self.value_dim != self.head_dim:
+            sentence = f"is {self.value_dim} and the key length {self.head_dim}: different sizes are not supported here"
+            raise Unsupported(sentence, where="attention.value_length")
+
+
+@dataclass(frozen=True)
+class RotaryHeads(Heads):
+    """Heads of which the first n_rot dimensions turn with the position, and RMS norms with one epsilon."""
+
+    norm_eps: float = key("attention.layer_norm_rms_epsilon", high=1.0)
+    n_rot: int = key("rope.dimension_count", same_as("head_dim"))
+    rope_base: float = key("rope.freq_base", 10_000.0, low=1.001, high=1e15)
+
+    def __post_init__(self) -> None:
+        """Also raises ModelFileError for dimensions that cannot turn."""
+        super().__post_init__()
+        turned = "rope.dimension_count"
+        require(self.n_rot % 2 == 0, f"is {self.n_rot}, must be even: dimensions turn in pairs", turned)
+        require(self.n_rot <= self.head_dim, f"is {self.n_rot}, but a head has only {self.head_dim} dimensions", turned)
+
+
+@dataclass(frozen=True)
+class ScaledRotaryHeads(RotaryHeads):
+    """Rotation with linear or YaRN scaling, as `rotary.rope_spec` reads it."""
+
+    rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear", "yarn"))
+    rope_scale_v2: float = key("rope.scale_linear", 1.0, low=1e-6, high=1e9)  # the factor's name until GGUF v2
+    rope_scale: float = key("rope.scaling.factor", same_as("rope_scale_v2"), low=1e-6, high=1e9)
+    rope_attn_factor: float = key("rope.scaling.attn_factor", 1.0, high=1e9)
+    yarn_original: int = key("rope.scaling.original_context_length", 0, low=0)
+    yarn_beta_fast: float = key("rope.scaling.yarn_beta_fast", 32.0, low=1e-6, high=1e9)
+    yarn_beta_slow: float = key("rope.scaling.yarn_beta_slow", 1.0, low=1e-6, high=1e9)
+
+    def __post_init__(self) -> None:
+        """Also raises ModelFileError where the scaling lacks something it needs."""
+        super().__post_init__()
+        sentence = "this metadata key is missing or 0, and YaRN cannot be computed without it"
+        known = self.yarn_original > 0 or self.rope_scaling != "yarn"
+        require(known, sentence, "rope.scaling.original_context_length")

@@ -17,6 +17,7 @@ from llamachat.engine.runtime.engine import BATCH
 from llamachat.engine.runtime.forward import APART, Forward, Rows
 from llamachat.engine.runtime.workers import Step
 from llamachat.engine.self_extend import GroupedPositions
+from llamachat.engine.state.checkpoints import Checkpoints
 from llamachat.errors import Cancelled, ContextFull, UsageError
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -28,6 +29,8 @@ class Context:
 
     n_reusable: so many of the first tokens have the keys and values that evaluating them anew would give; those after
     them know of tokens that are forgotten. owner: who generates in it, so that two cannot mix their texts.
+
+    A model with recurrent state cannot go back to every place: `reachable` says to which. `checkpoint` makes one.
     """
 
     def __init__(self, forward: Forward, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
@@ -41,6 +44,7 @@ class Context:
         self._forward = forward
         self._cache = Buffer(forward.layout.n_bytes, whole=True)
         self._step = Step()
+        self._checkpoints = Checkpoints()
 
     @property
     def n_past(self) -> int:
@@ -80,10 +84,39 @@ class Context:
                 progress(done, len(ids))
         return results if whole else results[0]
 
+    def reachable(self, n_past: int) -> int:
+        """The most tokens, n_past or fewer, that the context can be truncated to."""
+        if n_past >= len(self.tokens) or not self._forward.layout.state_bytes:
+            return min(n_past, len(self.tokens))
+        return self._checkpoints.before(n_past)
+
+    def rewind(self, n_past: int) -> int:
+        """Forgets every token from position n_past on, and those before it that must be evaluated again.
+
+        Returns how many are left: n_past, or fewer where recurrent state had to go back to a checkpoint.
+        """
+        n_left = self.reachable(n_past)
+        self.truncate(n_left)
+        return n_left
+
+    @property
+    def needs_checkpoints(self) -> bool:
+        """Whether there are places that only a checkpoint makes reachable."""
+        return self._forward.layout.state_bytes > 0
+
+    def checkpoint(self, passing: bool = False) -> None:
+        """Makes the place after the last token reachable until several more are made; passing: until the next one."""
+        if self.needs_checkpoints:
+            self._checkpoints.add(len(self.tokens), self._forward.layout.states_in(self._cache), passing)
+
     def truncate(self, n_past: int) -> None:
-        """Forgets every token from position n_past on."""
+        """Forgets every token from position n_past on. Raises UsageError for a place that is not `reachable`."""
         if not 0 <= n_past <= len(self.tokens):
             raise UsageError(f"cannot go back to {n_past} tokens: {len(self.tokens)} are evaluated")
+        if self.reachable(n_past) != n_past:
+            raise UsageError(f"cannot go back to {n_past} tokens: the model's state after them is not kept")
+        if n_past < len(self.tokens) and self._forward.layout.state_bytes:
+            self._checkpoints.restore(n_past, self._forward.layout.states_in(self._cache))
         del self.tokens[n_past:]
         self.n_reusable = min(self.n_reusable, n_past)
         if self._grouped is not None and not self._grouped.truncate(n_past):
@@ -125,6 +158,7 @@ class Context:
         self.truncate(0)
         self._grouped = deepcopy(other._grouped)
         self._forward.layout.copy(other._cache, self._cache, len(other.tokens))
+        self._checkpoints.copy(other._checkpoints)
         self.tokens, self.n_reusable = list(other.tokens), other.n_reusable
 
     def take_over(self, other: Context) -> None:
@@ -136,7 +170,10 @@ class Context:
         if self.layout != other.layout or self._grouped is not None or other._grouped is not None:
             return
         n_tokens = min(other.n_reusable, self.n_ctx)
+        if self._forward.layout.state_bytes and n_tokens < len(other.tokens):
+            return
         self._forward.layout.copy(other._cache, self._cache, n_tokens)
+        self._checkpoints.copy(other._checkpoints)
         self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
 
     @property
@@ -175,6 +212,8 @@ class Context:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be kept")
         if not 0 <= n_tokens <= len(self.tokens):
             raise UsageError(f"{n_tokens} tokens cannot be kept: {len(self.tokens)} are evaluated")
+        if self._forward.layout.state_bytes and n_tokens < len(self.tokens):
+            raise UsageError(f"{n_tokens} tokens cannot be kept: the model's state is that after {len(self.tokens)}")
         return self._cache.bytes[: self._forward.layout.used_bytes(n_tokens)]
 
     def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
@@ -234,12 +273,23 @@ class Context:
     def _run(self, batch: np.ndarray, out: np.ndarray) -> None:
         """One step; the logits of its last len(out) tokens go to out."""
         cells = np.arange(len(self.tokens), len(self.tokens) + len(batch))
-        rows = Rows(batch, self._cache.address, cells, self._positions(len(batch)))
+        rows = Rows(batch, self._forward.layout.cells(self._cache), cells, self._positions(len(batch)))
         try:
             self._forward.step(self._step, rows, out)
-        except Cancelled:
-            raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
+        except BaseException as error:
+            self._lose_state()
+            if isinstance(error, Cancelled):
+                raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
+            raise
         self._append(batch.tolist())
+
+    def _lose_state(self) -> None:
+        """A step that was not finished may have changed recurrent state: back to the last place that is known."""
+        if self._forward.layout.state_bytes:
+            n_left = self._checkpoints.before(len(self.tokens))
+            self._checkpoints.restore(n_left, self._forward.layout.states_in(self._cache))
+            del self.tokens[n_left:]
+            self.n_reusable = min(self.n_reusable, n_left)
 
     def _append(self, tokens: list[int]) -> None:
         """Tokens that have been evaluated."""
@@ -280,11 +330,16 @@ class Together:
     def _run(self, contexts: Sequence[Context], ids: np.ndarray, out: np.ndarray) -> None:
         for context in contexts:
             context._room()
-        caches = np.array([context._cache.address for context in contexts])
+        caches = np.array([context._forward.layout.cells(context._cache) for context in contexts])
         cells = np.array([len(context.tokens) for context in contexts])
         positions = np.concatenate([context._positions(1) for context in contexts])
         rows = Rows(ids, caches, cells, positions, run=False)
-        contexts[0]._forward.step(self._step, rows, out)
+        try:
+            contexts[0]._forward.step(self._step, rows, out)
+        except BaseException:
+            for context in contexts:
+                context._lose_state()
+            raise
         for context, token in zip(contexts, ids.tolist(), strict=True):
             context._append([token])
 

@@ -105,8 +105,17 @@ class EvaluatingContext(Protocol):
         """
         ...
 
-    def truncate(self, n_past: int) -> None:
-        """Forget everything after the first `n_past` tokens."""
+    @property
+    def needs_checkpoints(self) -> bool:
+        """Whether there are places that only a checkpoint makes reachable."""
+        ...
+
+    def checkpoint(self, passing: bool = False) -> None:
+        """Make the place after the last token reachable; passing: until the next one that is."""
+        ...
+
+    def rewind(self, n_past: int) -> int:
+        """Forget everything after the first `n_past` tokens, or more where that cannot be reached; what is left."""
         ...
 
     def remove(self, first: int, last: int) -> None:

@@ -19,13 +19,14 @@ from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fi
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.plan import Plan
 from llamachat.engine.positions import check_factors
-from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types
+from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types, state_bytes
 from llamachat.engine.runtime.engine import Engine
 from llamachat.engine.runtime.forward import Forward
 from llamachat.engine.runtime.lower.scratch import scratch_bytes, scratch_bytes_per_token
 from llamachat.engine.runtime.weights import Weights, decode, format_of, memory_of, read
 from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.self_extend import GroupedPositions
+from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import ModelFileError, UsageError
 
@@ -72,7 +73,7 @@ class Model:
             weight_bytes=memory_of(map(tensors.__getitem__, matrices), map(tensors.__getitem__, vectors), chosen.rows),
             cache_bytes_per_token=n_contexts * cache_bytes_per_token(states(nodes), *types)
             + scratch_bytes_per_token(nodes),
-            scratch_bytes=scratch_bytes(nodes),
+            scratch_bytes=scratch_bytes(nodes) + n_contexts * (1 + MOST_CHECKPOINTS) * state_bytes(states(nodes)),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(n_workers=n_threads - 1),

@@ -159,7 +159,7 @@ class Batch:
     def _end(self, slot: _Slot, reason: StopReason | None) -> Event:
         slot.window.end()
         slot.answering.timings.generation_s = time.perf_counter() - slot.started
-        slot.context.truncate(slot.context.n_reusable)  # the next answer in it knows nothing of this one
+        slot.context.rewind(slot.context.n_reusable)  # the next answer in it knows nothing of this one
         self._free.append(slot.context)
         return slot.answering.stop(reason)
 

@@ -53,10 +53,14 @@ class Window:
         context.owner = self
         n_known = self.known(prompt)
         if n_known < len(context.tokens):
-            context.truncate(n_known)
+            n_known = context.rewind(n_known)
         self._timings.n_prompt, self._timings.n_known = len(prompt), n_known
         while len(context.tokens) + len(prompt) - n_known > context.n_ctx:
             self._drop()
+        if context.needs_checkpoints and n_known < len(prompt) - 1:  # so that another answer begins here
+            context.eval(prompt[n_known:-1], progress=progress)
+            context.checkpoint()
+            n_known = len(prompt) - 1
         return context.eval(prompt[n_known:], progress=progress)
 
     def take_over(self, prompt: Sequence[int]) -> None:
@@ -107,10 +111,11 @@ class Window:
         if not guesses:
             return self._context.eval([token])
         n_past = len(self._context.tokens)
+        self._context.checkpoint(passing=True)
         try:
             rows = self._context.eval([token, *guesses], "all")
         except Cancelled:
-            self._context.truncate(min(n_past + 1, len(self._context.tokens)))
+            self._context.rewind(min(n_past + 1, len(self._context.tokens)))
             raise
         self._timings.n_drafted += len(guesses)
         self._guesses.extend(Guess(one, row) for one, row in zip(guesses, rows[1:], strict=True))
@@ -128,7 +133,10 @@ class Window:
         n_wrong = len(self._guesses) + extra
         if n_wrong:
             self._guesses.clear()
-            self._context.truncate(len(self._context.tokens) - n_wrong)
+            right = self._context.tokens[: len(self._context.tokens) - n_wrong]
+            again = right[self._context.rewind(len(right)) :]
+            if again:
+                self._context.eval(again)
 
     def _propose(self, n_left: int | None) -> Sequence[int]:
         if self._proposer is None:

@@ -95,6 +95,15 @@ class ScriptedContext:
     def truncate(self, n_past: int) -> None:
         del self.tokens[n_past:]
 
+    needs_checkpoints = False
+
+    def rewind(self, n_past: int) -> int:
+        del self.tokens[n_past:]
+        return n_past
+
+    def checkpoint(self, passing: bool = False) -> None:
+        pass
+
     @property
     def n_ahead(self) -> int:
         return self.n_ctx - len(self.tokens)

@@ -87,6 +87,16 @@ class Scripted:
         assert n_past <= len(self.tokens)
         del self.tokens[n_past:]
 
+    needs_checkpoints = False
+
+    def rewind(self, n_past: int) -> int:
+        assert n_past <= len(self.tokens)
+        del self.tokens[n_past:]
+        return n_past
+
+    def checkpoint(self, passing: bool = False) -> None:
+        pass
+
 
 GREEDY = SamplingOptions(temp=0)
 

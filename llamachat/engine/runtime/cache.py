@@ -1,6 +1,7 @@
-"""The cache of one sequence: keys and values of every layer in one piece of memory, as `kernels/cache.py` reads it.
+"""The state of one sequence in one piece of memory: recurrent states, then the cache of keys and values of every layer.
 
-CHUNK cells of all layers lie together, so that what a sequence has used of its cache is one stretch from its beginning.
+CHUNK cells of all layers lie together (`kernels/cache.py`), so that what a sequence has used of its memory is one
+stretch from its beginning. A row of a step names the first cell: recurrent states lie before it, at negative offsets.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from llamachat.engine.kernels.cache import CHUNK
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.program import ALIGN
-from llamachat.engine.state.spec import KeyValueSpec, StateSpec
+from llamachat.engine.state.spec import KeyValueSpec, RecurrentSpec, StateSpec
 from llamachat.errors import UsageError
 
 CACHE_TYPES = tuple(CACHE_FORMATS)
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 """Counts changes of what lies where in a cache; kept caches of another version are worthless."""
 
 
@@ -48,7 +49,11 @@ class LayerCache:
 
 
 class CacheLayout:
-    """The places of all layers in a cache. chunk_bytes: what CHUNK cells take."""
+    """The places of all states in a sequence's memory.
+
+    chunk_bytes: what CHUNK cells take. state_bytes: what all recurrent states take. recurrent: {(layer, name): where
+    the state begins, from the first cell, in bytes}.
+    """
 
     def __init__(self, states: Sequence[StateSpec], shape: CacheShape) -> None:
         self.shape, self.states = shape, states
@@ -58,17 +63,23 @@ class CacheLayout:
             row_k, row_v = _row_bytes(state, shape.type_k, shape.type_v)
             keys, values = (self._take(row * state.n_head * CHUNK) for row in (row_k, row_v))
             self.layers[state.layer] = LayerCache(keys, values, row_k, row_v, state.n_head)
+        self.recurrent: dict[tuple[int, str], int] = {}
+        self.state_bytes = 0
+        for one in recurrent(states):
+            self.state_bytes += state_bytes([one])
+            self.recurrent[one.layer, one.name] = -self.state_bytes
 
     @property
     def description(self) -> str:
         """What there is to know of it: caches with equal descriptions, of one model, mean the same."""
         shape = self.shape
         layers = [(number, place.n_head_kv, place.row_k, place.row_v) for number, place in self.layers.items()]
-        return f"{LAYOUT_VERSION} {shape.type_k} {shape.type_v} {CHUNK} {self.chunk_bytes} {layers}"
+        own = f" {self.state_bytes} {sorted(self.recurrent.items())}" if self.recurrent else ""
+        return f"{LAYOUT_VERSION} {shape.type_k} {shape.type_v} {CHUNK} {self.chunk_bytes} {layers}{own}"
 
     @property
     def parts(self) -> list[tuple[int, str]]:
-        """What a chunk consists of, in order: bytes, and the type of what is in them, "" for nothing."""
+        """What a chunk of cells consists of, in order: bytes, and the type of what is in them, "" for nothing."""
         found: list[tuple[int, str]] = []
         for layer in self.layers.values():
             for row, name in ((layer.row_k, self.shape.type_k), (layer.row_v, self.shape.type_v)):
@@ -82,11 +93,19 @@ class CacheLayout:
         return self.used_bytes(self.shape.n_ctx)
 
     def used_bytes(self, n_cells: int) -> int:
-        """So much of a cache holds its first n_cells."""
-        return -(-n_cells // CHUNK) * self.chunk_bytes
+        """So much of a sequence's memory holds its recurrent states and its first n_cells."""
+        return self.state_bytes + -(-n_cells // CHUNK) * self.chunk_bytes
+
+    def cells(self, memory: Buffer) -> int:
+        """The address of the first cell."""
+        return memory.address + self.state_bytes
+
+    def states_in(self, memory: Buffer) -> np.ndarray:
+        """The recurrent states: uint8 [state_bytes]."""
+        return memory.bytes[: self.state_bytes]
 
     def copy(self, source: Buffer, to: Buffer, n_cells: int) -> None:
-        """Copies the first n_cells of every layer."""
+        """Copies the recurrent states and the first n_cells of every layer."""
         n_bytes = self.used_bytes(n_cells)
         np.copyto(to.bytes[:n_bytes], source.bytes[:n_bytes])
 
@@ -99,7 +118,7 @@ class CacheLayout:
 
     def _values(self, cache: Buffer, layer: LayerCache) -> np.ndarray:
         """uint8 [chunks, n_head_kv, CHUNK, row]."""
-        chunks = cache.view(np.uint8, (self.shape.n_ctx // CHUNK, self.chunk_bytes))
+        chunks = cache.view(np.uint8, (self.shape.n_ctx // CHUNK, self.chunk_bytes), self.state_bytes)
         rows = chunks[:, layer.values : layer.values + layer.n_head_kv * CHUNK * layer.row_v]
         return rows.reshape(len(rows), layer.n_head_kv, CHUNK, layer.row_v)
 
@@ -133,6 +152,16 @@ def check_cache_types(states: Sequence[StateSpec], *names: str) -> None:
 def key_values(states: Sequence[StateSpec]) -> list[KeyValueSpec]:
     """Those states that are keys and values."""
     return [state for state in states if isinstance(state, KeyValueSpec)]
+
+
+def recurrent(states: Sequence[StateSpec]) -> list[RecurrentSpec]:
+    """Those states that are recurrent."""
+    return [state for state in states if isinstance(state, RecurrentSpec)]
+
+
+def state_bytes(states: Sequence[StateSpec]) -> int:
+    """Bytes of the recurrent states of a sequence."""
+    return sum(-(-4 * one.n_values // ALIGN) * ALIGN for one in recurrent(states))
 
 
 def _row_bytes(state: KeyValueSpec, type_k: str, type_v: str) -> tuple[int, int]:

@@ -85,7 +85,7 @@ class Forward:
     def turn_keys(self, cache: Buffer, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
         """See `KeyTurner.turn`."""
         with self._lock:
-            self._turner.turn(cache.address, sources, targets, differences)
+            self._turner.turn(self.layout.cells(cache), sources, targets, differences)
 
     @cached_property
     def _turner(self) -> KeyTurner:

@@ -34,7 +34,7 @@ class DraftModel:
         known = min(_common(context.tokens, tokens), len(tokens) - 1)
         if room < 1 or max(tokens[known:]) >= context.n_vocab:
             return ()
-        context.truncate(known)
+        known = context.rewind(known)
         logits = context.eval(tokens[known:])
         found: list[int] = []
         while len(found) < min(most, room):

@@ -54,8 +54,13 @@ class KeyValueSpec(StateSpec):
 
 @dataclass(frozen=True)
 class RecurrentSpec(StateSpec):
-    """A fixed number of float32 values for a sequence, however long it is: [n_rows, width]."""
+    """A fixed number of float32 values for a sequence, however long it is: [n_rows, width], zero at its beginning.
 
+    name: tells it from the other states of its layer (a short convolution's, a scan's). The state after n tokens cannot
+    be had from the one after more: sequences keep copies of it at the borders of turns.
+    """
+
+    name: str
     n_rows: int
     width: int
 

@@ -4,6 +4,7 @@ No file of the package knows of them: a record with its facts, its meaning in fl
 parameters, a table of tensors and a forward pass.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ from llamachat.engine.jit.kernel import Kernel
 from llamachat.engine.jit.split import Shares
 from llamachat.engine.jit.values import F32, Ptr, lanes
 from llamachat.engine.model import Model
-from llamachat.engine.models import Architecture, describe, parts, register
+from llamachat.engine.models import Architecture, describe, parts, register, unregister
 from llamachat.engine.models.base import RotaryHeads
 from llamachat.engine.models.params import key
 from llamachat.engine.models.tensors import Weights
@@ -123,7 +124,7 @@ def forward(graph: g.Graph, p: LeakyParams, w: Weights) -> g.Node:
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     register("leaky", Architecture(LeakyParams, TENSORS, forward, {}))
     path = tmp_path_factory.mktemp("own") / "leaky.gguf"
     writer = gguf.GGUFWriter(path, "leaky")
@@ -159,7 +160,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
+    yield path
+    unregister("leaky")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from llamachat.engine.models.spec import Architecture, ModelSpec
 from llamachat.engine.models.tensors import Shaped, check_tensors
 from llamachat.errors import ModelFileError, Unsupported, UsageError
 
-__all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe", "register"]
+__all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe", "register", "unregister"]
 
 _NOT_ARCHITECTURES: Final = frozenset({"base", "known_keys", "params", "parts", "rotary", "spec", "tensors"})
 """Modules of this package that describe no architecture."""
@@ -41,6 +41,11 @@ def register(name: str, architecture: Architecture) -> None:
     if name in architectures() or name in SYNONYMS:
         raise UsageError(f"the architecture {name} is known already")
     _registered[name] = architecture
+
+
+def unregister(name: str) -> None:
+    """Takes a `register` back."""
+    del _registered[name]
 
 
 def describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped], path: object = None) -> ModelSpec:

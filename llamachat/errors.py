@@ -90,6 +90,10 @@ class NotEnoughMemory(LlamaChatError):
     exit_code = ExitCode.MEMORY
 
 
+class Busy(LlamaChatError):
+    """More requests wait than may; try again later."""
+
+
 class Cancelled(LlamaChatError):
     """The evaluation was stopped by a person; the cache is valid up to the last finished batch."""
 

@@ -161,6 +161,31 @@ class Context:
         self._checkpoints.copy(other._checkpoints)
         self.tokens, self.n_reusable = list(other.tokens), other.n_reusable
 
+    def copy_prefix(self, other: Context, n_tokens: int) -> None:
+        """Takes over the first n_tokens of another context of the same model, size and cache type; forgets its own.
+
+        Raises UsageError for tokens that the other does not have, or has not as if evaluated anew.
+        """
+        if not 0 <= n_tokens <= other.n_reusable or other.reachable(n_tokens) != n_tokens:
+            raise UsageError(f"{n_tokens} tokens cannot be taken over from another context")
+        self.truncate(0)
+        layout = self._forward.layout
+        layout.copy(other._cache, self._cache, n_tokens)
+        if layout.state_bytes:
+            self._checkpoints.copy(other._checkpoints)
+            if n_tokens < len(other.tokens):
+                self._checkpoints.restore(n_tokens, layout.states_in(self._cache))
+        self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
+
+    def bytes_of(self, n_tokens: int) -> int:
+        """Memory that so many tokens take."""
+        return self._forward.layout.used_bytes(n_tokens)
+
+    def forget(self) -> None:
+        """Forgets everything and gives the memory back to the system."""
+        self.truncate(0)
+        self._cache.release()
+
     def take_over(self, other: Context) -> None:
         """Takes over as many first tokens of another context of the same model as fit and are as if evaluated anew.
 

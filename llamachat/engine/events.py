@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from llamachat.errors import GrammarError
+from llamachat.errors import GrammarError, LlamaChatError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from llamachat.engine.arrays import NDArray
 
-StopReason = Literal["eos", "length", "stop", "context", "cancelled", "grammar"]
+StopReason = Literal["eos", "length", "stop", "context", "cancelled", "deadline", "grammar"]
 Progress = Callable[[int, int], None]
 
 
@@ -63,12 +63,26 @@ class Timings:
 class Stop(Event):
     """The last event. reason: "eos" (an end token, for which there is no Token event, or the end of a grammar's text),
     "length" (max_tokens), "stop" (a stop string, not part of any text), "context" (it is full), "cancelled"
-    (Context.cancel), "grammar" (the grammar failed: `error` says how).
+    (Context.cancel), "deadline" (it took too long), "grammar" (the grammar failed: `error` says how).
     """
 
     reason: StopReason
     timings: Timings = field(default_factory=Timings, compare=False)
     error: GrammarError | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class Reading(Event):
+    """A request has a context, or a piece of its prompt was read; n_left tokens of the prompt are not yet."""
+
+    n_left: int
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The last event of a request that could not be answered, or not to its end."""
+
+    error: LlamaChatError
 
 
 class EvaluatingContext(Protocol):
@@ -112,6 +126,14 @@ class EvaluatingContext(Protocol):
 
     def checkpoint(self, passing: bool = False) -> None:
         """Make the place after the last token reachable; passing: until the next one that is."""
+        ...
+
+    def cancel(self) -> None:
+        """Stop the evaluation that runs, or the next one, from another thread."""
+        ...
+
+    def resume(self) -> None:
+        """Take a `cancel` back that no evaluation has seen."""
         ...
 
     def rewind(self, n_past: int) -> int:

@@ -5,16 +5,25 @@ else: a chat is the caller's, who renders the whole conversation each turn and h
 already holds of it is not evaluated again.
 """
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
-from llamachat.engine.answering import UNLIMITED, Answering, GenerationOptions
-from llamachat.engine.events import EvaluatingContext, Event, Progress, Stop, StopReason, Timings, Token
+from llamachat.engine.answering import UNLIMITED, GenerationOptions
+from llamachat.engine.events import (
+    EvaluatingContext,
+    Event,
+    Failed,
+    Progress,
+    Reading,
+    Stop,
+    StopReason,
+    Timings,
+    Token,
+)
 from llamachat.engine.sampling.vocabulary import Vocabulary
-from llamachat.engine.speculation.proposer import Proposer
+from llamachat.engine.scheduler import Request, Scheduler
+from llamachat.engine.speculation.proposer import Speculation
 from llamachat.engine.window import Window, common_prefix
-from llamachat.errors import Cancelled, ContextFull, UsageError
+from llamachat.errors import ContextFull
 
 __all__ = [
     "UNLIMITED",
@@ -28,16 +37,6 @@ __all__ = [
     "common_prefix",
     "generate",
 ]
-
-DRAFT_MAX = 16
-
-
-@dataclass(frozen=True)
-class Speculation:
-    """Guesses ahead: at most `most` tokens a step by `proposer`. The text is the same with and without."""
-
-    proposer: Proposer
-    most: int = DRAFT_MAX
 
 
 def generate(
@@ -64,45 +63,46 @@ def generate(
     Raises UsageError for an empty prompt and ContextFull for one that is longer than the context, both at the call
     and before anything is evaluated.
     """
-    if not prompt:
-        raise UsageError("the prompt is empty (it has no tokens), so there is nothing to continue; give some text")
-    if not 0 <= n_begun < len(prompt):
-        raise UsageError(f"n_begun must be from 0 to {len(prompt) - 1}, not {n_begun}")
-    options = options or GenerationOptions()
-    answering = Answering(vocabulary, options, prompt, n_begun)
-    n_keep = options.kept(len(prompt), vocabulary.add_bos)
-    answering.timings.n_keep = n_keep or 0
-    proposer, most = (speculation.proposer, speculation.most) if speculation is not None else (None, 0)
-    window = Window(context, n_keep, answering.timings, proposer, most)
-    if not window.fits(prompt):
-        raise ContextFull(
-            f"the prompt has {len(prompt)} tokens, but the context holds {context.n_ctx}; shorten the prompt or use a "
-            "larger context"
-        )
-    return _events(window, answering, prompt, progress)
+    request = Request(prompt, options or GenerationOptions(), speculation=speculation, n_begun=n_begun)
+    scheduler = Scheduler(_OneContext(context, vocabulary.add_bos), vocabulary)
+    scheduler.add(request)
+    return _events(scheduler, progress)
 
 
-def _events(window: Window, answering: Answering, prompt: Sequence[int], progress: Progress | None) -> Iterator[Event]:
-    timings, started = answering.timings, time.perf_counter()
-    reason: StopReason | None = None
+def _events(scheduler: Scheduler, progress: Progress | None) -> Iterator[Event]:
     try:
-        yield from answering.begun
-        try:
-            logits = window.begin(prompt, progress)
-        finally:
-            timings.prompt_s = time.perf_counter() - started
-        while answering.reason is None:
-            token = answering.choose(logits)
-            if token is not None:
-                yield token
-            if answering.reason is None:
-                if not window.can_go_on():
-                    reason = "context"
-                    break
-                logits = window.after(answering.token, answering.n_left)
-    except Cancelled:
-        reason = "cancelled"
+        while not scheduler.idle:
+            for _, event in scheduler.step(progress):
+                if isinstance(event, Failed):
+                    raise event.error
+                if not isinstance(event, Reading):
+                    yield event
     finally:
-        window.end()
-        timings.generation_s = time.perf_counter() - started - timings.prompt_s
-    yield answering.stop(reason)
+        scheduler.close()
+
+
+class _OneContext:
+    """The caller's context, for one request. What it holds of the text stays in it."""
+
+    def __init__(self, context: EvaluatingContext, add_bos: bool) -> None:
+        self.contexts, self._add_bos = (context,), add_bos
+
+    def check(self, request: Request) -> None:
+        """Raises ContextFull for a prompt that does not fit, also not where old tokens are dropped."""
+        (context,), n = self.contexts, len(request.prompt)
+        if not Window(context, request.options.kept(n, self._add_bos), Timings()).fits(request.prompt):
+            raise ContextFull(
+                f"the prompt has {n} tokens, but the context holds {context.n_ctx}; shorten the prompt or use a "
+                "larger context"
+            )
+
+    def known(self, prompt: Sequence[int]) -> int:
+        """Not asked: nobody else reads."""
+        return 0
+
+    def take(self, prompt: Sequence[int], most: int | None) -> EvaluatingContext:
+        """The context."""
+        return self.contexts[0]
+
+    def give(self, context: EvaluatingContext) -> None:
+        """It is the caller's."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.events import EvaluatingContext, Progress, Timings
-from llamachat.engine.speculation.proposer import Proposer
+from llamachat.engine.speculation.proposer import Speculation
 from llamachat.errors import Cancelled, UsageError
 
 Logits = NDArray[np.float32]
@@ -30,8 +30,8 @@ class Guess:
 class Window:
     """Evaluates the tokens of one text in a context.
 
-    n_keep: how many of the first tokens always stay; None: nothing is ever dropped. proposer: guesses tokens, at most
-    `most` at a time. `timings` counts what happens.
+    n_keep: how many of the first tokens always stay; None: nothing is ever dropped. speculation: who guesses tokens.
+    `timings` counts what happens.
     """
 
     def __init__(
@@ -39,16 +39,24 @@ class Window:
         context: EvaluatingContext,
         n_keep: int | None,
         timings: Timings,
-        proposer: Proposer | None = None,
-        most: int = 0,
+        speculation: Speculation | None = None,
     ) -> None:
         self._context, self._n_keep, self._timings = context, n_keep, timings
-        self._proposer, self._most = proposer, most
+        self._speculation = speculation
         self._guesses: deque[Guess] = deque()
         self._text: list[int] = []
+        self._unread: list[int] = []
 
     def begin(self, prompt: Sequence[int], progress: Progress | None = None) -> Logits:
         """The logits after the prompt; evaluates only what the context does not hold, and at least the last token."""
+        self.start(prompt)
+        total = self.n_unread
+        while (logits := self.read(total, progress, total)) is None:
+            pass
+        return logits
+
+    def start(self, prompt: Sequence[int]) -> None:
+        """Keeps what the context holds of the prompt and makes room for the rest, which `read` evaluates."""
         context, self._text = self._context, list(prompt)
         context.owner = self
         n_known = self.known(prompt)
@@ -57,11 +65,27 @@ class Window:
         self._timings.n_prompt, self._timings.n_known = len(prompt), n_known
         while len(context.tokens) + len(prompt) - n_known > context.n_ctx:
             self._drop()
-        if context.needs_checkpoints and n_known < len(prompt) - 1:  # so that another answer begins here
-            context.eval(prompt[n_known:-1], progress=progress)
-            context.checkpoint()
-            n_known = len(prompt) - 1
-        return context.eval(prompt[n_known:], progress=progress)
+        self._unread = list(prompt[n_known:])
+
+    @property
+    def n_unread(self) -> int:
+        """Tokens of the prompt that are not yet evaluated."""
+        return len(self._unread)
+
+    def read(self, most: int, progress: Progress | None = None, total: int = 0) -> Logits | None:
+        """Evaluates at most so many tokens of the prompt, 1 or more; the logits after its last one, else None.
+
+        progress counts to `total`, of all that is read.
+        """
+        if self._context.needs_checkpoints and self.n_unread > 1:
+            most = min(most, self.n_unread - 1)  # so that another answer to the prompt begins before its last token
+        some, before = self._unread[:most], total - self.n_unread
+        tell = (lambda done, _: progress(before + done, total)) if progress is not None else None
+        logits = self._context.eval(some, progress=tell)
+        del self._unread[:most]
+        if self.n_unread == 1:
+            self._context.checkpoint()
+        return None if self._unread else logits
 
     def take_over(self, prompt: Sequence[int]) -> None:
         """Goes on in a context that holds exactly the prompt."""
@@ -139,11 +163,11 @@ class Window:
                 self._context.eval(again)
 
     def _propose(self, n_left: int | None) -> Sequence[int]:
-        if self._proposer is None:
+        if self._speculation is None:
             return ()
         room = self._context.n_ahead - 1
-        most = min(self._most, room, room if n_left is None else n_left - 1)
-        return self._proposer.propose(self._text, most) if most > 0 else ()
+        most = min(self._speculation.most, room, room if n_left is None else n_left - 1)
+        return self._speculation.proposer.propose(self._text, most) if most > 0 else ()
 
     def _droppable(self) -> int:
         """How many tokens would be dropped."""

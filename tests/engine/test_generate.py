@@ -89,6 +89,12 @@ class Scripted:
 
     needs_checkpoints = False
 
+    def cancel(self) -> None:
+        pass
+
+    def resume(self) -> None:
+        pass
+
     def rewind(self, n_past: int) -> int:
         assert n_past <= len(self.tokens)
         del self.tokens[n_past:]

@@ -19,8 +19,14 @@ class Buffer:
 
     def __init__(self, n_bytes: int, whole: bool = False) -> None:
         self.n_bytes = n_bytes
-        self.bytes: np.ndarray = np.frombuffer(_map(max(n_bytes, 1), whole), np.uint8)[:n_bytes]
+        self._memory = _map(max(n_bytes, 1), whole)
+        self.bytes: np.ndarray = np.frombuffer(self._memory, np.uint8)[:n_bytes]
         self.address = int(self.bytes.ctypes.data) if n_bytes else 0
+
+    def release(self) -> None:
+        """Gives its pages back to the system; what was in them is zero, or as it was where the system cannot do it."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._memory.madvise(mmap.MADV_DONTNEED)
 
     def view(self, dtype: type, shape: tuple[int, ...], at: int = 0) -> np.ndarray:
         """An array over its bytes from `at` on."""

@@ -1,7 +1,10 @@
 """What guesses tokens."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+DRAFT_MAX = 16
 
 
 class Proposer(Protocol):
@@ -10,3 +13,11 @@ class Proposer(Protocol):
     def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
         """At most `most` tokens that may follow `tokens`, the whole text so far; none where it has no idea."""
         ...
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """Guesses ahead: at most `most` tokens a step by `proposer`. The text is the same with and without."""
+
+    proposer: Proposer
+    most: int = DRAFT_MAX

@@ -122,6 +122,16 @@ class Context:
         if self._grouped is not None and not self._grouped.truncate(n_past):
             self.n_reusable = 0
 
+    @property
+    def can_shift(self) -> bool:
+        """Whether tokens can be taken out of the middle, as `remove` does."""
+        return self._grouped is None and not self._shift_refusal
+
+    @property
+    def _shift_refusal(self) -> str:
+        """Why the model's state cannot be shifted; "" where it can."""
+        return next((state.shift_refusal for state in self._forward.layout.states if state.shift_refusal), "")
+
     def remove(self, first: int, last: int) -> None:
         """Forgets the tokens first .. last - 1; those after them move down, their keys turned to the new positions.
 
@@ -132,9 +142,8 @@ class Context:
             raise UsageError(f"cannot forget tokens {first} to {last}: {len(self.tokens)} are evaluated")
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be shifted")
-        refusals = [state.shift_refusal for state in self._forward.layout.states if state.shift_refusal]
-        if refusals:
-            raise UsageError(f"a context of this model cannot be shifted: {refusals[0]}")
+        if refusal := self._shift_refusal:
+            raise UsageError(f"a context of this model cannot be shifted: {refusal}")
         n_reusable = self.n_reusable
         sources, moved = np.arange(last, len(self.tokens)), self.tokens[last:]
         # An interruption leaves a shorter context, never one that claims what is half moved.

@@ -120,6 +120,11 @@ class EvaluatingContext(Protocol):
         ...
 
     @property
+    def can_shift(self) -> bool:
+        """Whether tokens can be taken out of the middle."""
+        ...
+
+    @property
     def needs_checkpoints(self) -> bool:
         """Whether there are places that only a checkpoint makes reachable."""
         ...

@@ -30,7 +30,7 @@ class Guess:
 class Window:
     """Evaluates the tokens of one text in a context.
 
-    n_keep: how many of the first tokens always stay; None: nothing is ever dropped. speculation: who guesses tokens.
+    n_keep: how many of the first tokens always stay; None, or where the context cannot be shifted: nothing is dropped. speculation: who guesses tokens.
     `timings` counts what happens.
     """
 
@@ -41,7 +41,8 @@ class Window:
         timings: Timings,
         speculation: Speculation | None = None,
     ) -> None:
-        self._context, self._n_keep, self._timings = context, n_keep, timings
+        self._context, self._timings = context, timings
+        self._n_keep = n_keep if context.can_shift else None
         self._speculation = speculation
         self._guesses: deque[Guess] = deque()
         self._text: list[int] = []

@@ -48,7 +48,7 @@ class Keeper:
         self.leave(speaker, chat, asked)
         self.release()
         self._lock = lock
-        speaker.context.truncate(speaker.context.n_reusable)  # what remains knows nothing of the chat before
+        speaker.context.rewind(speaker.context.n_reusable)  # what remains knows nothing of the chat before
         self.wake(speaker, taken)
         return taken
 

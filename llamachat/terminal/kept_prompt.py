@@ -49,7 +49,7 @@ class PromptKeeper:
         wanted = list(prompt) or kept.tokens
         n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(kept.tokens, wanted, strict=False)))
         self._n_kept = len(kept.tokens)
-        speaker.context.truncate(n_same)
+        n_same = speaker.context.rewind(n_same)
         if speaker.status.enabled:
             n_known = min(n_same, max(0, len(wanted) - 1))
             note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")

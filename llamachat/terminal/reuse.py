@@ -48,23 +48,23 @@ def keep_same(context: "Context", tokens: Sequence[int]) -> None:
     n_same = common_prefix(context.tokens, tokens)
     if context.self_extend is not None and n_same < len(context.tokens):
         n_same = min(n_same, context.n_reusable)  # positions that are shared cannot be parted
-    context.truncate(n_same)
+    context.rewind(n_same)
 
 
 def forget_between(context: "Context", before: Sequence[int], after: Sequence[int], piece: Piece) -> None:
     """Takes out of a context of the talk `before` what `after` has no more, if that is one stretch of tokens.
 
-    What follows it moves down and is not evaluated again (`Context.remove`). A context that shares positions
-    (Self-Extend) cannot do that, and stays as it is.
+    What follows it moves down and is not evaluated again (`Context.remove`). A context that cannot be shifted stays as
+    it is.
     """
     first, n_less = common_prefix(before, after), len(before) - len(after)
-    if context.self_extend is not None or n_less <= 0 or before[first + n_less :] != after[first:]:
+    if not context.can_shift or n_less <= 0 or before[first + n_less :] != after[first:]:
         return
     n_same = common_prefix(as_held(before, context.tokens, piece), context.tokens)
     held = context.tokens[:n_same]
     start, end = (_n_held(before[:place], held, piece) for place in (first, first + n_less))
     if start is not None and end is not None:
-        context.truncate(n_same)
+        context.rewind(n_same)
         context.remove(start, end)
 
 

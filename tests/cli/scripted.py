@@ -95,6 +95,7 @@ class ScriptedContext:
     def truncate(self, n_past: int) -> None:
         del self.tokens[n_past:]
 
+    can_shift = True
     needs_checkpoints = False
 
     def rewind(self, n_past: int) -> int:

@@ -87,6 +87,7 @@ class Scripted:
         assert n_past <= len(self.tokens)
         del self.tokens[n_past:]
 
+    can_shift = True
     needs_checkpoints = False
 
     def cancel(self) -> None:

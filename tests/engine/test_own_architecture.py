@@ -16,7 +16,7 @@ from golden_models import nmse
 
 from llamachat.engine import graph as g
 from llamachat.engine.context import Context, Together
-from llamachat.engine.generate import GenerationOptions, Speculation, Token, generate
+from llamachat.engine.generate import GenerationOptions, Speculation, Stop, Token, generate
 from llamachat.engine.jit.compiler import KernelSpec
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
@@ -297,3 +297,11 @@ def test_what_was_cancelled_leaves_a_place_that_is_known(model: Model) -> None:
         context.eval(TOKENS[30:])
     assert context.tokens == TOKENS[:20]
     assert np.array_equal(context.eval(TOKENS[20:], "all"), whole(model)[20:])
+
+
+def test_an_answer_ends_where_a_context_that_cannot_be_shifted_is_full(model: Model) -> None:
+    options = GenerationOptions(max_tokens=100, n_keep=1, sampling=SamplingOptions(temp=1.0, seed=7))
+    events = list(generate(model.context(40), Numbers(), TOKENS[:20], options))
+    assert isinstance(events[-1], Stop)
+    assert events[-1].reason == "context"
+    assert len(events) == 22

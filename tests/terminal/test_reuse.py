@@ -69,8 +69,13 @@ class Held:
     def __init__(self, tokens, self_extend=None, n_reusable=0):
         self.tokens, self.self_extend, self.n_reusable = list(tokens), self_extend, n_reusable
 
-    def truncate(self, n_past):
+    @property
+    def can_shift(self):
+        return self.self_extend is None
+
+    def rewind(self, n_past):
         del self.tokens[n_past:]
+        return n_past
 
     def remove(self, first, last):
         del self.tokens[first:last]

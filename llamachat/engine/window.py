@@ -30,8 +30,8 @@ class Guess:
 class Window:
     """Evaluates the tokens of one text in a context.
 
-    n_keep: how many of the first tokens always stay; None, or where the context cannot be shifted: nothing is dropped. speculation: who guesses tokens.
-    `timings` counts what happens.
+    n_keep: how many of the first tokens always stay; None, or where the context cannot be shifted: nothing is ever
+    dropped. speculation: who guesses tokens. `timings` counts what happens.
     """
 
     def __init__(

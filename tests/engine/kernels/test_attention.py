@@ -11,7 +11,7 @@ from llamachat.engine.kernels.attention import Attention, AttentionMerge, Attent
 from llamachat.engine.kernels.attention_item import Heads, part_bytes
 from llamachat.engine.kernels.cache import CHUNK, StoreKeys, StoreValues
 from llamachat.engine.kernels.cache_formats import CACHE_FORMATS
-from llamachat.engine.runtime.lower import QUERY_ROWS
+from llamachat.engine.runtime.lower.attention import QUERY_ROWS
 
 N_CTX = 2 * CHUNK
 OTHERS = 192  # bytes of a chunk that belong to other layers

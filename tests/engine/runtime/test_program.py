@@ -13,6 +13,7 @@ from llamachat.engine.jit.cache import ObjectCache
 from llamachat.engine.jit.compiler import Compiler, KernelSpec, choose_isa
 from llamachat.engine.jit.isa.generic import Generic
 from llamachat.engine.jit.kernel import Kernel
+from llamachat.engine.jit.split import Shares, Split, Turns
 from llamachat.engine.kernels.walker import LAUNCH_BYTES
 from llamachat.engine.runtime.buffers import Buffer
 from llamachat.engine.runtime.program import Launch, Program, Region, _barriers, build
@@ -20,22 +21,36 @@ from llamachat.engine.runtime.program import Launch, Program, Region, _barriers,
 
 @dataclass(frozen=True)
 class Nothing(KernelSpec):
-    """A kernel that does nothing with four regions."""
+    """A kernel that does nothing with four regions, of which it declares to read the first and to write the next."""
 
+    n_reads: int = 0
+    n_writes: int = 0
+    how: str = ""
     arguments: ClassVar = ("a", "b", "c", "d")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.arguments[: self.n_reads]
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        return self.arguments[self.n_reads : self.n_reads + self.n_writes]
+
+    @property
+    def split(self) -> Split:
+        return {"": Turns(), "rows": Shares("n_tokens"), "columns": Shares("", ("units",))}[self.how]
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Returns."""
 
 
 COMPILER = Compiler(choose_isa("generic"), ObjectCache(None))
-ROWS, COLUMNS = ("items", "n_tokens", 1), ("units", 8)
+ROWS, COLUMNS, TURNS = "rows", "columns", ""
 
 
-def launch(reads: list[Region], writes: list[Region], split: tuple[object, ...] = ()) -> Launch:
-    regions = [*reads, *writes][:4]
-    arguments = dict.fromkeys(Nothing.arguments, 0) | dict(zip(Nothing.arguments, regions, strict=False))
-    return Launch(Nothing(), arguments, tuple(reads), tuple(writes), split)
+def launch(reads: list[Region], writes: list[Region], split: str = TURNS) -> Launch:
+    arguments = dict.fromkeys(Nothing.arguments, 0) | dict(zip(Nothing.arguments, [*reads, *writes], strict=False))
+    return Launch(Nothing(len(reads), len(writes), split), {**arguments, "units": 8})
 
 
 def rows_of(program: Program) -> np.ndarray:
@@ -71,11 +86,13 @@ def fixed(n_bytes: int = 64) -> Region:
         pytest.param("w", "w", id="a write after a write"),
     ],
 )
-@pytest.mark.parametrize("splits", [((), ()), (ROWS, COLUMNS), (ROWS, ())], ids=["all", "other split", "one split"])
+@pytest.mark.parametrize(
+    "splits", [(TURNS, TURNS), (ROWS, COLUMNS), (ROWS, TURNS)], ids=["all", "other split", "one split"]
+)
 def test_a_barrier_stands_between(make, first: str, second: str, splits: tuple) -> None:
     region = make()
 
-    def touching(how: str, split: tuple[object, ...]) -> Launch:
+    def touching(how: str, split: str) -> Launch:
         return launch([region] if how == "r" else [], [region] if how == "w" else [], split)
 
     assert barriers(touching(first, splits[0]), touching(second, splits[1])) == [1, 1]
@@ -135,7 +152,7 @@ def programs(draw: st.DrawFn) -> list[Launch]:
     sizes = draw(st.lists(st.integers(1, 5000), min_size=1, max_size=12))
     regions = [Region(size, private=draw(st.booleans())) for size in sizes]
     some = st.lists(st.sampled_from(regions), max_size=2, unique_by=id)
-    splits = st.sampled_from([(), ROWS, COLUMNS])
+    splits = st.sampled_from([TURNS, ROWS, COLUMNS])
     return draw(st.lists(st.builds(launch, some, some, splits), min_size=1, max_size=12))
 
 
@@ -143,7 +160,7 @@ def programs(draw: st.DrawFn) -> list[Launch]:
 def test_regions_that_are_alive_together_never_overlap(launches: list[Launch]) -> None:
     found: dict[int, tuple[Region, int, int, int]] = {}  # region, address, first and last launch
     for i, (one, addresses) in enumerate(zip(launches, places(launches), strict=True)):
-        for region, address in zip([*one.reads, *one.writes], addresses, strict=False):
+        for region, address in zip([access.region for access in one.accesses], addresses, strict=False):
             known = found.setdefault(id(region), (region, address, i, i))
             assert known[1] == address
             found[id(region)] = (region, address, known[2], i)
@@ -166,28 +183,33 @@ def test_between_two_barriers_no_two_threads_meet(launches: list[Launch]) -> Non
             for a, at_a, writes_a in touched(first, addresses[i]):
                 for b, at_b, writes_b in touched(second, addresses[j]):
                     overlap = at_a < at_b + b.n_bytes and at_b < at_a + a.n_bytes
-                    alone = a is b and (a.private or (first.split and first.split == second.split))
+                    alone = a is b and (a.private or (first.spec.how and first.spec.how == second.spec.how))
                     assert alone or not overlap or not (writes_a or writes_b)
 
 
 def touched(one: Launch, addresses: list[int]) -> list[tuple[Region, int, bool]]:
-    regions = [(r, False) for r in one.reads] + [(r, True) for r in one.writes]
-    return [(region, at, writes) for (region, writes), at in zip(regions, addresses, strict=False)]
+    return [(access.region, at, access.writes) for access, at in zip(one.accesses, addresses, strict=False)]
 
 
 @dataclass(frozen=True)
-class Whole(KernelSpec):
-    """Reads all of x in every thread."""
+class Apart(KernelSpec):
+    """Each thread reads its part of x."""
 
     arguments: ClassVar = ("x", "y")
-    whole: ClassVar = ("x",)
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("y",)
+    split: ClassVar = Shares("", ("units",))
+
+
+class Whole(Apart):
+    """Reads all of x in every thread."""
+
+    broadcast: ClassVar = ("x",)
 
 
 def test_what_every_thread_reads_whole_needs_a_barrier_after_it_was_written() -> None:
     x, y = Region(64), Region(64)
-    split = ("units", 4)
-    written = Launch(Whole(), {"x": 0, "y": x}, (), (x,), split)
+    written = Launch(Whole(), {"x": 0, "y": x, "units": 4})
     places = {x: 0, y: 64}
-    apart = Launch(KernelSpec(), {}, (x,), (y,), split)
-    assert _barriers([written, apart], places) == [0, 1]
-    assert _barriers([written, Launch(Whole(), {"x": x, "y": y}, (x,), (y,), split)], places) == [1, 1]
+    assert _barriers([written, Launch(Apart(), {"x": x, "y": y, "units": 4})], places) == [0, 1]
+    assert _barriers([written, Launch(Whole(), {"x": x, "y": y, "units": 4})], places) == [1, 1]

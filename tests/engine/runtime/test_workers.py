@@ -29,6 +29,8 @@ class Chain(KernelSpec):
     """Each thread adds 1 to what its neighbour wrote in the launch before: wrong unless barriers hold."""
 
     arguments: ClassVar = ("before", "after")
+    reads: ClassVar = ("before",)
+    writes: ClassVar = ("after",)
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """One i64 a thread."""
@@ -39,9 +41,10 @@ class Chain(KernelSpec):
 
 @dataclass(frozen=True)
 class Cancel(KernelSpec):
-    """Sets the step's flag, as a person would from another thread."""
+    """Sets the step's flag, as a person would from another thread; between launches that touch `before` and `after`."""
 
     arguments: ClassVar = ("flag",)
+    writes: ClassVar = ("flag", "before", "after")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Written by every thread."""
@@ -59,7 +62,7 @@ def chain(a: Array, b: Array) -> list[Launch]:
     launches = []
     for i in range(N_LAUNCHES):
         before, after = regions[i % 2], regions[1 - i % 2]
-        launches.append(Launch(Chain(), {"before": before, "after": after}, (before,), (after,)))
+        launches.append(Launch(Chain(), {"before": before, "after": after}))
     return launches
 
 
@@ -189,11 +192,9 @@ def test_a_step_that_is_cancelled_halfway_skips_the_rest(compiler: Compiler, n_t
     a, b = (Array(np.zeros(n_threads, np.int64)) for _ in range(2))
     pool, step = WorkerPool(compiler, n_threads), Step()
     flag = Region(8, fixed=step.address + Step.offset("cancel"))
-    everything = tuple(Region(array.values.nbytes, fixed=array.address) for array in (a, b))
     launches = chain(a, b)
-    before = [Launch(x.spec, x.arguments, everything, everything) for x in launches[:10]]
-    after = [Launch(x.spec, x.arguments, (*everything, flag), everything) for x in launches[10:]]
-    program = build([*before, Launch(Cancel(), {"flag": flag}, everything, (*everything, flag)), *after], compiler)
+    cancel = Launch(Cancel(), {**launches[0].arguments, "flag": flag})
+    program = build([*launches[:10], cancel, *launches[10:]], compiler)
     pool.run(program.address, program.n_launches, step)
     pool.close()
     assert step.cancelled

@@ -165,7 +165,7 @@ def test_the_files_and_folders_that_the_documents_name_exist():
 def test_the_architecture_has_every_part_of_the_package():
     parts = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()} - {"engine/"}
     parts |= {f"engine/{path.name}/" for path in (PACKAGE / "engine").iterdir() if (path / "__init__.py").exists()}
-    listed = set(re.findall(r"`([\w/]+/)`", section(ARCHITECTURE, "The house")))
+    listed = set(re.findall(r"`([\w/]+/)`", section(ARCHITECTURE, "Package layout")))
     assert listed == parts
 
 

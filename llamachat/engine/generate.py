@@ -64,7 +64,7 @@ def generate(
     and before anything is evaluated.
     """
     request = Request(prompt, options or GenerationOptions(), speculation=speculation, n_begun=n_begun)
-    scheduler = Scheduler(_OneContext(context, vocabulary.add_bos), vocabulary)
+    scheduler = Scheduler(_OneContext(context, vocabulary.add_bos), vocabulary, piece=None)
     scheduler.add(request)
     return _events(scheduler, progress)
 

@@ -123,9 +123,16 @@ class _Slot:
 
 
 class Scheduler:
-    """Answers requests on the contexts of a pool. most_waiting: more requests than these are refused (None: never)."""
+    """Answers requests on the contexts of a pool.
 
-    def __init__(self, pool: Pool, vocabulary: Vocabulary, most_waiting: int | None = None) -> None:
+    most_waiting: more requests than these are refused (None: never). piece: at most so many tokens of a prompt are read
+    at once (None: all of them, because there is one request only).
+    """
+
+    def __init__(
+        self, pool: Pool, vocabulary: Vocabulary, most_waiting: int | None = None, piece: int | None = LARGEST_PIECE
+    ) -> None:
+        self._largest_piece = piece
         self._pool, self._vocabulary, self._most_waiting = pool, vocabulary, most_waiting
         self._waiting: deque[Job] = deque()
         self._slots: list[_Slot] = []
@@ -310,7 +317,7 @@ class Scheduler:
 
     def _read_piece(self, slot: _Slot, progress: Progress | None) -> Iterator[tuple[Job, Event]]:
         begun, before = time.perf_counter(), slot.window.n_unread
-        logits = slot.window.read(self._piece(), progress, slot.total)
+        logits = slot.window.read(self._piece(before), progress, slot.total)
         now = time.perf_counter()
         self._token_s = (now - begun) / (before - slot.window.n_unread)
         slot.answering.timings.prompt_s += now - begun
@@ -318,12 +325,14 @@ class Scheduler:
             slot.logits, slot.started = logits, now
         yield slot.job, Reading("", slot.window.n_unread)
 
-    def _piece(self) -> int:
+    def _piece(self, n_unread: int) -> int:
         """Tokens of a prompt that may be read at once."""
+        if self._largest_piece is None:
+            return n_unread
         if all(slot.reading for slot in self._slots) or not self._token_s:
-            return LARGEST_PIECE
+            return self._largest_piece
         allowed = max(LONGEST_WAIT_S, 3 * self._step_s) - self._step_s
-        return min(LARGEST_PIECE, max(SMALLEST_PIECE, int(allowed / self._token_s)))
+        return min(self._largest_piece, max(SMALLEST_PIECE, int(allowed / self._token_s)))
 
     def _guarded(self, slot: _Slot, act: Callable[[], Iterator[tuple[Job, Event]]]) -> Iterator[tuple[Job, Event]]:
         """What one job does; what it raises ends it alone."""

@@ -81,7 +81,9 @@ class Window:
         if self._context.needs_checkpoints and self.n_unread > 1:
             most = min(most, self.n_unread - 1)  # so that another answer to the prompt begins before its last token
         some, before = self._unread[:most], total - self.n_unread
-        tell = (lambda done, _: progress(before + done, total)) if progress is not None else None
+        tell = progress
+        if progress is not None and len(some) < total:  # a piece of all that is read
+            tell = lambda done, _: progress(before + done, total)  # noqa: E731
         logits = self._context.eval(some, progress=tell)
         del self._unread[:most]
         if self.n_unread == 1:

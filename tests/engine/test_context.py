@@ -223,7 +223,7 @@ def test_the_refusal_names_a_context_that_fits(path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("LLAMACHAT_MEMORY", "50M")
     with pytest.raises(NotEnoughMemory) as refused:
         Model(path, n_ctx=10**8)
-    advice = re.search(r"--ctx(?:-size)? (\d+) would fit", str(refused.value))
+    advice = re.search(r"a context of (\d+) tokens would fit", str(refused.value))
     assert advice is not None
     with Model(path, n_ctx=int(advice[1])) as model:
         assert model.plan.total <= 50_000_000

@@ -204,11 +204,8 @@ class Context:
         if self.layout != other.layout or self._grouped is not None or other._grouped is not None:
             return
         n_tokens = min(other.n_reusable, self.n_ctx)
-        if self._forward.layout.state_bytes and n_tokens < len(other.tokens):
-            return
-        self._forward.layout.copy(other._cache, self._cache, n_tokens)
-        self._checkpoints.copy(other._checkpoints)
-        self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
+        if not self.needs_checkpoints or n_tokens == len(other.tokens):
+            self.copy_prefix(other, n_tokens)
 
     @property
     def self_extend(self) -> tuple[int, int] | None:

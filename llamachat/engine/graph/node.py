@@ -24,7 +24,7 @@ class Tensor:
 class Layer:
     """A tensor `<name>.weight` with its `<name>.bias`; None where the file has none.
 
-    A bias may stand alone (`exp_probs_b.bias`, `ssm_dt.bias`): then `weight` is None.
+    A bias may stand alone (`exp_probs_b.bias`, `ssm_dt.bias`): then it is the `weight`.
     """
 
     weight: Tensor

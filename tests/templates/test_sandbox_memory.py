@@ -9,17 +9,25 @@ from llamachat.errors import ModelFileError
 from llamachat.templates.renderer import ChatTemplate
 
 PROGRAM = """
-import resource, sys
+import os, resource, sys
 from llamachat.errors import LlamaChatError
 from llamachat.templates.helper import HELPER
 from llamachat.templates.renderer import ChatTemplate
+
+def peak_memory():
+    # Not ru_maxrss of this process: Linux lets it begin with the peak of the process that started this one.
+    if not os.path.exists("/proc/self/status"):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
 try:
     made = ChatTemplate(sys.argv[1]).render([{"role": "user", "content": "Hello"}])
     print("rendered", len(made))
 except LlamaChatError as error:
     print(error)
 HELPER.end()
-print(max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+print(max(peak_memory(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
 """
 NESTED = "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}"
 GROWING = "{% set ns = namespace(l=[], s='x' * 100000) %}{% for i in range(5000) %}"

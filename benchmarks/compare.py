@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from llamachat.catalog import resolve
+from llamachat.engine.backend.cpu.workers import default_threads
 from llamachat.engine.measure import processor_name
-from llamachat.engine.runtime.workers import default_threads
 from llamachat.errors import LlamaChatError
 
 WORKER = Path(__file__).with_name("worker.py")

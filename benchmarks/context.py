@@ -13,11 +13,11 @@ from collections.abc import Callable
 import numpy as np
 
 from llamachat.catalog import resolve
-from llamachat.engine.context import Together
+from llamachat.engine.backend.cpu.limits import read_bandwidth
+from llamachat.engine.context import BatchDecoder
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, generate
 from llamachat.engine.measure import Work
 from llamachat.engine.model import Model
-from llamachat.engine.runtime.limits import read_bandwidth
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.speculation.lookup import Lookup
 
@@ -79,7 +79,7 @@ def prompts(model: Model) -> None:
 
 def sequences(model: Model, repetitions: int) -> None:
     """Several sequences in a step, at 128 tokens each."""
-    together, first, ids = Together(), 0.0, tokens_of(model, 128)
+    together, first, ids = BatchDecoder(), 0.0, tokens_of(model, 128)
     begun = model.context(512)
     begun.eval(ids)
     for n in SEQUENCES:

@@ -18,10 +18,10 @@ import numpy as np
 
 from llamachat.catalog.resolve import resolve
 from llamachat.engine.answering import GenerationOptions
+from llamachat.engine.backend.cpu.workers import default_threads
 from llamachat.engine.events import Failed, Stop, Token
 from llamachat.engine.model import Model
 from llamachat.engine.pool import ContextPool
-from llamachat.engine.runtime.workers import default_threads
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.scheduler import Job, Request, Scheduler
 

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llamachat.catalog import resolve
+from llamachat.engine.backend.cpu.cache import cache_bytes_per_token
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.measure import processor_name
 from llamachat.engine.models import describe
-from llamachat.engine.runtime.cache import cache_bytes_per_token
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import LlamaChatError
 

@@ -99,9 +99,9 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.DONE
     for argument in arguments:
         _check_text(argument)
-    from llamachat.terminal.endings import hear_endings
+    from llamachat.terminal.endings import handle_termination
 
-    hear_endings()
+    handle_termination()
     # 60 ms of imports, which --version does without.
     from typer import Abort
     from typer import TyperException as WrongUsage
@@ -109,7 +109,7 @@ def _run(arguments: list[str]) -> int:
     from llamachat.cli.app import run_app
 
     beginning.raise_again()
-    hear_endings()  # Ctrl+C, too
+    handle_termination()  # Ctrl+C, too
     try:
         return run_app(arguments)
     except Abort:

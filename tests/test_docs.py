@@ -12,7 +12,7 @@ import pytest
 from llamachat import __version__
 from llamachat.catalog.sources import GEMMA3, SMOLLM2
 from llamachat.cli.app import MEANINGS, make_program
-from llamachat.engine.jit.isa import ISAS
+from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.models import SYNONYMS, architectures
 from llamachat.engine.quants import FORMATS
 from llamachat.errors import ExitCode
@@ -164,7 +164,8 @@ def test_the_files_and_folders_that_the_documents_name_exist():
 
 def test_the_architecture_has_every_part_of_the_package():
     parts = {f"{path.name}/" for path in PACKAGE.iterdir() if (path / "__init__.py").exists()} - {"engine/"}
-    parts |= {f"engine/{path.name}/" for path in (PACKAGE / "engine").iterdir() if (path / "__init__.py").exists()}
+    engine = (PACKAGE / "engine", PACKAGE / "engine/backend", PACKAGE / "engine/backend/cpu")
+    parts |= {f"{path.parent.relative_to(PACKAGE)}/" for folder in engine for path in folder.glob("*/__init__.py")}
     listed = set(re.findall(r"`([\w/]+/)`", section(ARCHITECTURE, "Package layout")))
     assert listed == parts
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from llamachat.session.chats import ChatStore
     from llamachat.terminal.chatting import Chat
     from llamachat.terminal.keeper import Decide
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
 
     Files = Sequence[tuple[str, str]]
 
@@ -75,7 +75,7 @@ def chat(
         return _answer(setting, speaker, system, with_files(files, beginning.first))
 
 
-def _answer(setting: "_Setting", speaker: "Speaker", system: str | None, message: str) -> int:
+def _answer(setting: "_Setting", speaker: "Responder", system: str | None, message: str) -> int:
     """One message that belongs to no chat, and its answer."""
     from llamachat.terminal.outgrowing import tell_ending
 
@@ -104,7 +104,7 @@ class _Setting:
 
 
 def _talk(
-    setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
+    setting: _Setting, speaker: "Responder", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
 ) -> int:
     """A chat on a terminal. begins: the first message, "" for none, and the files that go with it."""
     from llamachat.terminal.attention import titled
@@ -129,7 +129,7 @@ def _title(talk: "Chat") -> str:
 
 
 def _ask(
-    setting: _Setting, speaker: "Speaker", system: str | None, stack: ExitStack, asks: "tuple[Iterable[str], Files]"
+    setting: _Setting, speaker: "Responder", system: str | None, stack: ExitStack, asks: "tuple[Iterable[str], Files]"
 ) -> int:
     """Messages and their answers; what else there is to say goes to standard error. asks: the messages, the files."""
     from llamachat.terminal.output import note
@@ -154,7 +154,7 @@ def _ask(
 
 def _opened(
     setting: _Setting,
-    speaker: "Speaker",
+    speaker: "Responder",
     system: str | None,
     stack: ExitStack,
     keep: bool,
@@ -163,7 +163,7 @@ def _opened(
     """The chat that was asked for, and whether it begins now."""
     from llamachat.library import chat_template
     from llamachat.session.places import database_path
-    from llamachat.terminal.chatting import Chat, Manner, open_store
+    from llamachat.terminal.chatting import Chat, ChatSettings, open_store
     from llamachat.terminal.commands.set_command import apply_chosen
     from llamachat.terminal.conversation import Conversation
     from llamachat.terminal.keeper import Keeper
@@ -180,9 +180,11 @@ def _opened(
         )
         if system is not None:
             conversation.set(system=system)
-        manner = Manner(choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose)
+        manner = ChatSettings(
+            choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose
+        )
 
-        def open_model(name: str) -> "Speaker":
+        def open_model(name: str) -> "Responder":
             named = replace(setting.model, model=name, places={})
             other = stack.enter_context(loading.open_speaker(named, setting.options))
             return replace(other, template=setting.template.chosen(other.model, bool(setting.tools))).answering()
@@ -203,7 +205,7 @@ def _opened(
             speaker = talk.speaker
             conversation.remember(speaker.context.n_ctx)
             with _unseen(speaker.output.is_terminal):
-                keeper.wake(speaker, number)
+                keeper.restore_snapshot(speaker, number)
     return talk, begun
 
 
@@ -220,9 +222,9 @@ def _nothing_left(store: "ChatStore", begun: int | None) -> "Iterator[None]":
 
 def _unseen(talking: bool) -> AbstractContextManager[None]:
     """While a model is loaded: what a person types is not shown, and waits for the first line."""
-    from llamachat.terminal.unseen import typing_unseen
+    from llamachat.terminal.echo import echo_off
 
-    return typing_unseen() if talking else nullcontext()
+    return echo_off() if talking else nullcontext()
 
 
 def _decide(choice: IfOpen) -> "Decide":

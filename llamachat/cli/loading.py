@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from llamachat.engine.model import Model
     from llamachat.engine.tokenizers import Tokenizer
     from llamachat.terminal.batch import Job
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
     from llamachat.terminal.status import Status
 
 SMALL = 128
@@ -32,12 +32,12 @@ def open_speaker(
     choice: ModelChoice,
     options: "GenerationOptions | None" = None,
     speculation: SpeculationChoice | None = None,
-) -> "Iterator[Speaker]":
+) -> "Iterator[Responder]":
     """A loaded model with an empty context on standard output; the model is closed at the end."""
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.sampling.bias import check_bias
     from llamachat.terminal.output import Output
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
     from llamachat.terminal.status import Status
 
     status, started = Status(), time.perf_counter()
@@ -50,7 +50,7 @@ def open_speaker(
         if choice.self_extend is not None:  # positions that are shared cannot be shifted
             settings = replace(settings, n_keep=None)
         context = model.context(choice.ctx_size, self_extend=choice.self_extend)
-        yield Speaker(model, context, settings, Output(), status, guesses, time.perf_counter() - started)
+        yield Responder(model, context, settings, Output(), status, guesses, time.perf_counter() - started)
 
 
 @contextmanager

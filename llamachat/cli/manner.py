@@ -20,7 +20,7 @@ class Form(StrEnum):
 
 
 @dataclass(frozen=True)
-class Manner:
+class RunMode:
     """Whether the prompt is continued or answered, how often, and what a cut answer means."""
 
     template: Annotated[

@@ -12,7 +12,7 @@ from llamachat.errors import UsageError
 if TYPE_CHECKING:
     from llamachat.engine.sampling.options import SamplingOptions
     from llamachat.terminal.output import Output
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
 
 
 class Format(StrEnum):
@@ -67,7 +67,7 @@ class ReportChoice:
             return ""
         return f"{text}\n\n" if answers and self.output is Format.TEXT else text
 
-    def printer(self, speaker: "Speaker") -> "Output":
+    def printer(self, speaker: "Responder") -> "Output":
         """Where answers go."""
         from llamachat.terminal.records import JsonLines, JsonObject, records
         from llamachat.terminal.words import WordOutput

@@ -9,7 +9,7 @@ from typer import Context
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.groups import typed
-from llamachat.cli.manner import Manner
+from llamachat.cli.manner import RunMode
 from llamachat.cli.options import LengthChoice, ModelChoice
 from llamachat.cli.preview import Wanted, show_previews
 from llamachat.cli.prompt_cache import PromptCacheChoice
@@ -25,7 +25,7 @@ from llamachat.terminal.outgrowing import tell_ending
 
 if TYPE_CHECKING:
     from llamachat.terminal.output import Output
-    from llamachat.terminal.speaker import Answer, Speaker
+    from llamachat.terminal.responder import Answer, Responder
 
 
 def run(
@@ -36,7 +36,7 @@ def run(
     sampling: SamplingOptions,
     constraint: ConstraintChoice,
     speculation: SpeculationChoice,
-    manner: Manner,
+    manner: RunMode,
     report: ReportChoice,
     template: TemplateChoice,
     kept: PromptCacheChoice,
@@ -75,7 +75,7 @@ def run(
     return _code(answer, manner)
 
 
-def _output(speaker: "Speaker", ids: Sequence[int], wanted: Wanted, report: ReportChoice) -> "Output":
+def _output(speaker: "Responder", ids: Sequence[int], wanted: Wanted, report: ReportChoice) -> "Output":
     """Where the answer goes, without the thoughts before it if they are to be hidden."""
     printer, template = report.printer(speaker), wanted.template_of(speaker.model)
     if template is None or wanted.template.reasoning is not Reasoning.HIDE:
@@ -85,7 +85,7 @@ def _output(speaker: "Speaker", ids: Sequence[int], wanted: Wanted, report: Repo
     return AnswerOutput(printer, answer_only(template, speaker.model.tokenizer, ids))
 
 
-def _spoken(speaker: "Speaker", ids: Sequence[int], echoed: str) -> "Answer":
+def _spoken(speaker: "Responder", ids: Sequence[int], echoed: str) -> "Answer":
     """The answer; whatever ends it, what was said of it is written."""
     output = speaker.output
     try:
@@ -102,7 +102,7 @@ def _spoken(speaker: "Speaker", ids: Sequence[int], echoed: str) -> "Answer":
     return answer
 
 
-def _tell(speaker: "Speaker", answer: "Answer", report: ReportChoice) -> None:
+def _tell(speaker: "Responder", answer: "Answer", report: ReportChoice) -> None:
     """The figures, on standard error."""
     wanted = report.verbose or report.timings
     if wanted or (speaker.status.enabled and report.output is Format.TEXT):
@@ -110,7 +110,7 @@ def _tell(speaker: "Speaker", answer: "Answer", report: ReportChoice) -> None:
     tell_ending(answer.reason, speaker.context.n_ctx)
 
 
-def _code(answer: "Answer", manner: Manner) -> int:
+def _code(answer: "Answer", manner: RunMode) -> int:
     """The exit code. Raises what the grammar or --fail-on-length have to say."""
     if answer.error is not None:
         raise answer.error

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from llamachat.cli.manner import Manner
+from llamachat.cli.manner import RunMode
 from llamachat.cli.options import ModelChoice
 from llamachat.cli.prompt_cache import PromptCacheChoice
 from llamachat.cli.run_prompt import RunPrompt
@@ -28,7 +28,7 @@ SINGLE = (
 class Asked:
     """What the command line and the settings ask for."""
 
-    manner: Manner
+    manner: RunMode
     model: ModelChoice
     prompt: RunPrompt
     speculation: SpeculationChoice

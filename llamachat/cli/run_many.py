@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llamachat.cli import loading
-from llamachat.cli.manner import Manner
+from llamachat.cli.manner import RunMode
 from llamachat.cli.options import ModelChoice
 from llamachat.cli.preview import Wanted
 from llamachat.cli.prompt import STDIN, read_file, read_stdin
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SIDE_BY_SIDE = 8
 
 
-def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions", data: str | None) -> "list[Line]":
+def many_lines(prompt: RunPrompt, manner: RunMode, options: "GenerationOptions", data: str | None) -> "list[Line]":
     """The prompts with their options; data: the input of all of them, None for the lines of --prompts.
 
     Raises UsageError with the number of a faulty line.
@@ -40,7 +40,7 @@ def many_lines(prompt: RunPrompt, manner: Manner, options: "GenerationOptions", 
 
 
 def answer_many(
-    model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, manner: Manner, report: ReportChoice
+    model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, manner: RunMode, report: ReportChoice
 ) -> int:
     """Writes the answers; the exit code is that of the worst of them."""
     from llamachat.terminal.batch import requests, run_batch

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from llamachat.engine.runtime.buffers import Buffer
-from llamachat.engine.runtime.engine import BATCH
-from llamachat.engine.runtime.forward import APART, Forward, Rows
-from llamachat.engine.runtime.workers import Step
+from llamachat.engine.backend.cpu.buffers import Buffer
+from llamachat.engine.backend.cpu.engine import BATCH
+from llamachat.engine.backend.cpu.forward import APART, Forward, Rows
+from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.checkpoints import Checkpoints
 from llamachat.errors import Cancelled, ContextFull, UsageError
@@ -329,7 +329,7 @@ class Context:
         self.tokens += tokens
 
 
-class Together:
+class BatchDecoder:
     """Evaluates one token of each of several contexts in a step. Not for two threads at once."""
 
     def __init__(self) -> None:

@@ -19,10 +19,10 @@ from llamachat.engine.events import (
     Timings,
     Token,
 )
+from llamachat.engine.generation_context import GenerationContext, common_prefix
 from llamachat.engine.sampling.vocabulary import Vocabulary
 from llamachat.engine.scheduler import Request, Scheduler
 from llamachat.engine.speculation.proposer import Speculation
-from llamachat.engine.window import Window, common_prefix
 from llamachat.errors import ContextFull
 
 __all__ = [
@@ -90,7 +90,7 @@ class _OneContext:
     def check(self, request: Request) -> None:
         """Raises ContextFull for a prompt that does not fit, also not where old tokens are dropped."""
         (context,), n = self.contexts, len(request.prompt)
-        if not Window(context, request.options.kept(n, self._add_bos), Timings()).fits(request.prompt):
+        if not GenerationContext(context, request.options.kept(n, self._add_bos), Timings()).fits(request.prompt):
             raise ContextFull(
                 f"the prompt has {n} tokens, but the context holds {context.n_ctx}; shorten the prompt or use a "
                 "larger context"

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 
 from llamachat import __version__
+from llamachat.engine.backend.cpu.cache import cache_bytes_per_token
+from llamachat.engine.backend.cpu.engine import BATCH
+from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import TensorInfo
 from llamachat.engine.graph import Node, states, uses
 from llamachat.engine.model import PACKED, Model
 from llamachat.engine.plan import Plan
-from llamachat.engine.runtime.cache import cache_bytes_per_token
-from llamachat.engine.runtime.engine import BATCH
-from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.errors import UsageError
 
 LIMIT_BYTES = 1 << 30

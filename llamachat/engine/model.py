@@ -11,20 +11,20 @@ from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
+from llamachat.engine.backend.cpu.cache import CacheShape, cache_bytes_per_token, check_cache_types, state_bytes
+from llamachat.engine.backend.cpu.engine import Engine
+from llamachat.engine.backend.cpu.forward import Forward
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
+from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
+from llamachat.engine.backend.cpu.weights import Weights, decode, format_of, memory_of, read
+from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
 from llamachat.engine.context import CacheType, Context
 from llamachat.engine.gguf import GgufFile, open_gguf, typed
 from llamachat.engine.graph import Node, Role, states, uses
-from llamachat.engine.jit.compiler import Compiler, choose_isa
 from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.plan import Plan
 from llamachat.engine.positions import check_factors
-from llamachat.engine.runtime.cache import CacheShape, cache_bytes_per_token, check_cache_types, state_bytes
-from llamachat.engine.runtime.engine import Engine
-from llamachat.engine.runtime.forward import Forward
-from llamachat.engine.runtime.lower.scratch import scratch_bytes, scratch_bytes_per_token
-from llamachat.engine.runtime.weights import Weights, decode, format_of, memory_of, read
-from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer

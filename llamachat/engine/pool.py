@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 
 from llamachat.engine.context import Context
 from llamachat.engine.events import EvaluatingContext
+from llamachat.engine.generation_context import common_prefix
 from llamachat.engine.scheduler import Request
-from llamachat.engine.window import common_prefix
 from llamachat.errors import ContextFull, UsageError
 
 

@@ -17,11 +17,11 @@ from typing import Final, Protocol
 import numpy as np
 
 from llamachat.engine.answering import Answering, GenerationOptions
-from llamachat.engine.context import Context, Together
+from llamachat.engine.context import BatchDecoder, Context
 from llamachat.engine.events import EvaluatingContext, Event, Failed, Progress, Reading, StopReason
+from llamachat.engine.generation_context import GenerationContext, Logits, common_prefix
 from llamachat.engine.sampling.vocabulary import Vocabulary
 from llamachat.engine.speculation.proposer import Speculation
-from llamachat.engine.window import Logits, Window, common_prefix
 from llamachat.errors import Busy, Cancelled, LlamaChatError, UsageError
 
 LONGEST_WAIT_S: Final = 0.08
@@ -106,7 +106,7 @@ class _Slot:
 
     job: Job
     context: EvaluatingContext
-    window: Window
+    window: GenerationContext
     logits: Logits | None = None
     started: float = 0.0
     total: int = 0
@@ -136,7 +136,7 @@ class Scheduler:
         self._pool, self._vocabulary, self._most_waiting = pool, vocabulary, most_waiting
         self._waiting: deque[Job] = deque()
         self._slots: list[_Slot] = []
-        self._together = Together()
+        self._together = BatchDecoder()
         self._rows = np.empty((0, 0), np.float32)  # logits of a step, written over by the next
         self._n_added = 0
         self._shortest = False  # whose prompt is read: see `_read`
@@ -248,7 +248,7 @@ class Scheduler:
         request, timings = job.request, job.answering.timings
         n_keep = request.options.kept(len(request.prompt), self._vocabulary.add_bos)
         timings.n_keep = n_keep or 0
-        window = Window(context, n_keep, timings, request.speculation)
+        window = GenerationContext(context, n_keep, timings, request.speculation)
         slot = _Slot(job, context, window, started=time.perf_counter())
         same = next((one for one in self._slots if not one.reading and _holds(one.context, request.prompt)), None)
         if same is not None and isinstance(context, Context) and isinstance(same.context, Context):

@@ -17,7 +17,7 @@ from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.messages import quoted
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
-from llamachat.terminal.speaker import REMARKS, Answer
+from llamachat.terminal.responder import REMARKS, Answer
 
 TWICE_S = 1.0
 """Two Ctrl+C within this time at the prompt leave."""

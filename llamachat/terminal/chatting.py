@@ -11,25 +11,25 @@ from llamachat.dialogue.thoughts import Thought
 from llamachat.engine.events import Timings
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
 from llamachat.session.chats import DONE, INTERRUPTED, ChatStore, StoredMessage
-from llamachat.session.steady import SteadyStore
+from llamachat.session.fallback import FallbackStore
+from llamachat.terminal.autosave import AutosaveSink, KeptAnswer
 from llamachat.terminal.chat_status import status_of
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.conversation import OF_THE_MESSAGES, Conversation
+from llamachat.terminal.echo import echo_off
 from llamachat.terminal.endings import undisturbed
 from llamachat.terminal.fitting import fitted, options_of
-from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
 from llamachat.terminal.messages import is_cut, parted, shown_before, with_files
 from llamachat.terminal.outgrowing import ENDED
 from llamachat.terminal.output import note, write
 from llamachat.terminal.reasoning import ReasoningView
-from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.responder import Answer, Responder
 from llamachat.terminal.spoken import spoken
 from llamachat.terminal.start import Start, start_of
 from llamachat.terminal.theme import painted
 from llamachat.terminal.thinking import Thinking, thinking_of
 from llamachat.terminal.tools.shown import NO_TOOLS, shown_result, used_tools
 from llamachat.terminal.turns import turn_record
-from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import PlainView, answer_view
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ GIVEN_BACK = (type(None), KeyboardInterrupt, LlamaChatError)
 
 
 @dataclass(frozen=True)
-class Manner:
+class ChatSettings:
     """How a chat looks and behaves. on_full: "shift" forgets the oldest turns, "summarize" keeps them in a few
     sentences, "stop" refuses. reasoning: "show", "hide" or "off". plain: answers are raw text.
     """
@@ -63,10 +63,10 @@ class Chat:
     answered; without it the message stays in the chat. draft: what the next input begins with.
     """
 
-    speaker: Speaker
+    speaker: Responder
     conversation: Conversation
-    manner: Manner = field(default_factory=Manner)
-    open_model: Callable[[str], Speaker] | None = None
+    manner: ChatSettings = field(default_factory=ChatSettings)
+    open_model: Callable[[str], Responder] | None = None
     last: Answer | None = None
     prompt: list[int] = field(default_factory=list)
     answered: int | None = None
@@ -308,12 +308,12 @@ class Chat:
         shown = self._view(thinking)
         if self.tools is not None:
             shown = self.tools.view(shown, self.tokenizer, tokens)
-        view = KeepingView(shown, kept, thinking, len(begun), skipped)
+        view = AutosaveSink(shown, kept, thinking, len(begun), skipped)
         speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
         if view.is_terminal and self.aside is None:
             self.speaker.output.write("\n")
         try:
-            with typing_unseen():
+            with echo_off():
                 answer = speaker.speak([*tokens, *begun], len(begun))
             answer = replace(answer, text=view.text)
             said = len(answer.ids) > len(begun) or answer.reason != "cancelled"
@@ -349,7 +349,7 @@ class Chat:
 
     def _finish(self, answer: Answer) -> None:
         """What is said below an answer."""
-        from llamachat.terminal.speaker import REMARKS
+        from llamachat.terminal.responder import REMARKS
 
         n_forgotten = answer.timings.n_forgotten
         if n_forgotten:
@@ -370,7 +370,7 @@ class Chat:
         return ReasoningView(view, thought, hide=self.manner.reasoning == "hide", spelled=thinking.spelled, key=key)
 
 
-def _reseeded(speaker: Speaker, n: int) -> Speaker:
+def _reseeded(speaker: Responder, n: int) -> Responder:
     """With the n-th seed after the one that was given, so that another answer is one."""
     sampling = speaker.options.sampling
     if sampling.seed < 0:
@@ -383,7 +383,7 @@ def open_store(find: Callable[[], Path] | None) -> ChatStore:
     is said once. None: nothing is kept.
     """
     try:
-        return SteadyStore(find(), note) if find is not None else ChatStore(None)
+        return FallbackStore(find(), note) if find is not None else ChatStore(None)
     except LlamaChatError as error:
         note(f"{error}; this chat is not kept")
         return ChatStore(None)

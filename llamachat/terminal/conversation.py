@@ -13,7 +13,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from llamachat.dialogue.tools.choice import with_calls
-from llamachat.engine.window import common_prefix
+from llamachat.engine.generation_context import common_prefix
 from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.library import chat_tokens, fewest_tokens
 from llamachat.session.chats import DONE, ChatStore, StoredMessage

@@ -33,7 +33,7 @@ def raise_at_once(end: SystemExit) -> None:
     raise end
 
 
-def hear_endings(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
+def handle_termination(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
     """Hands the end of the program to `leave` from now on; returns the handlers before, for `unhear_endings`.
 
     What nohup ignores stays ignored.

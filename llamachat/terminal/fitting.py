@@ -12,15 +12,15 @@ from llamachat.engine.answering import GenerationOptions
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.library import chat_tokens
 from llamachat.terminal.conversation import Conversation
+from llamachat.terminal.echo import echo_off
 from llamachat.terminal.output import Output
 from llamachat.terminal.reuse import as_held, forget_between, keep_same
 from llamachat.terminal.spoken import spoken
-from llamachat.terminal.unseen import typing_unseen
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
     from llamachat.terminal.conversation import Message
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
 
 Begun = Callable[[list[int]], Sequence[int]]
 """The first tokens of the answer to a prompt."""
@@ -88,7 +88,7 @@ def _summarized(chat: "Chat", before: int, turns: str) -> bool:
     return bool(summary)
 
 
-def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
+def _summary(speaker: "Responder", conversation: Conversation, last: int) -> str:
     """The turns that the model remembers, up to the message at `last`, in its own words; "" for none.
 
     The prompt begins as the chat did, so that little of it is evaluated. Turns that leave no room are left out.
@@ -104,7 +104,7 @@ def _summary(speaker: "Speaker", conversation: Conversation, last: int) -> str:
     else:
         return ""
     options = replace(speaker.options, max_tokens=room, grammar=None, n_keep=None)
-    with typing_unseen():
+    with echo_off():
         answer = replace(speaker, options=options, output=_Unseen()).speak(tokens)
     if answer.reason == "cancelled":
         raise Cancelled("the summary was stopped")

@@ -16,7 +16,7 @@ from llamachat.terminal import statistics
 from llamachat.terminal.escapes import unescaped
 from llamachat.terminal.kept_prompt import PromptKeeper
 from llamachat.terminal.output import note, wants_colour
-from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.responder import Answer, Responder
 from llamachat.terminal.theme import RESET, look
 from llamachat.terminal.typed import read_typed
 
@@ -57,7 +57,7 @@ class Interactive:
     """The loop of the classic mode."""
 
     def __init__(
-        self, speaker: Speaker, wording: Wording, looks: Looks | None = None, keeper: PromptKeeper | None = None
+        self, speaker: Responder, wording: Wording, looks: Looks | None = None, keeper: PromptKeeper | None = None
     ) -> None:
         self._speaker = speaker.stopping_at(wording.reverse)
         self._tokenizer = speaker.model.tokenizer

@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 from llamachat.errors import LlamaChatError
 from llamachat.session.chats import ChatStore
+from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import locks_folder, snapshots_folder
 from llamachat.session.snapshots import Snapshots
-from llamachat.session.steady import SteadyStore
 from llamachat.terminal.output import note
-from llamachat.terminal.speaker import Speaker
-from llamachat.terminal.waking import put_to_sleep, wake
+from llamachat.terminal.responder import Responder
+from llamachat.terminal.waking import restore_snapshot, save_snapshot
 
 FORK, READ_ONLY, QUIT = "fork", "read-only", "quit"
 """What becomes of a chat that another program is in."""
@@ -42,26 +42,26 @@ class Keeper:
         self._lock = lock
         return taken
 
-    def change(self, speaker: Speaker, chat: int, other: int, asked: bool) -> int:
+    def change(self, speaker: Responder, chat: int, other: int, asked: bool) -> int:
         """Leaves a chat for another one, which it returns. Raises as `take`, and nothing has changed then."""
         taken, lock = self._opened(other, "cancel")
         self.leave(speaker, chat, asked)
         self.release()
         self._lock = lock
         speaker.context.rewind(speaker.context.n_reusable)  # what remains knows nothing of the chat before
-        self.wake(speaker, taken)
+        self.restore_snapshot(speaker, taken)
         return taken
 
     def is_unused(self, chat: int, asked: bool) -> bool:
         """Whether a chat is a copy that is not kept: nothing was asked in it, and it has no name."""
         return chat in self._copied and not asked and self._store.summary(chat).name is None
 
-    def wake(self, speaker: Speaker, chat: int) -> None:
+    def restore_snapshot(self, speaker: Responder, chat: int) -> None:
         """Fills the speaker's context with what is kept of the chat."""
         if self._snapshots is not None:
-            wake(speaker, self._snapshots, self._copied.get(chat, chat))
+            restore_snapshot(speaker, self._snapshots, self._copied.get(chat, chat))
 
-    def leave(self, speaker: Speaker, chat: int, asked: bool) -> None:
+    def leave(self, speaker: Responder, chat: int, asked: bool) -> None:
         """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was.
 
         So it does with a copy that nothing was asked in and that has no name.
@@ -71,7 +71,7 @@ class Keeper:
         if unused:
             self._store.forget(chat)
         if self._snapshots is not None and asked and self._store.is_saved(chat):
-            put_to_sleep(speaker, self._snapshots, chat)
+            save_snapshot(speaker, self._snapshots, chat)
 
     def release(self) -> None:
         """Lets others have the chat."""
@@ -96,7 +96,7 @@ class Keeper:
             made = self._store.fork(chat)
             self._copied[made] = chat
             return self._opened(made, nothing)
-        if wanted == READ_ONLY and isinstance(self._store, SteadyStore):
+        if wanted == READ_ONLY and isinstance(self._store, FallbackStore):
             self._store.detach(chat)
             note(f"{said}: here it is read only, nothing of what follows is kept")
             return chat, None

@@ -11,7 +11,7 @@ from llamachat.terminal.output import note
 from llamachat.terminal.waking import description_of, settings_of
 
 if TYPE_CHECKING:
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
 
 
 @dataclass
@@ -27,7 +27,7 @@ class PromptKeeper:
     type: str | None = None
     _n_kept: int = 0
 
-    def take_over(self, speaker: "Speaker", prompt: Sequence[int]) -> list[int]:
+    def take_over(self, speaker: "Responder", prompt: Sequence[int]) -> list[int]:
         """Fills the speaker's context with what the file has of the prompt; returns the prompt.
 
         An empty prompt is what the file has. Raises UnusableCache for a file that is damaged, or of something else.
@@ -55,7 +55,7 @@ class PromptKeeper:
             note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
         return wanted
 
-    def keep(self, speaker: "Speaker", n_prompt: int, said: Sequence[int] = ()) -> None:
+    def keep(self, speaker: "Responder", n_prompt: int, said: Sequence[int] = ()) -> None:
         """Writes the file, unless it has all of it already; says so where that cannot be done.
 
         said: all tokens of the text, of which the model may not have read the last ones yet; they belong to all of it.

@@ -9,10 +9,10 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from llamachat.engine.events import Timings
-from llamachat.engine.window import Window
+from llamachat.engine.generation_context import GenerationContext
 from llamachat.errors import LlamaChatError
+from llamachat.terminal.echo import echo_off
 from llamachat.terminal.reuse import as_held, keep_same
-from llamachat.terminal.unseen import typing_unseen
 from llamachat.terminal.view import prepare_views
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
     try:
         yield
     finally:
-        with typing_unseen():  # the next message may be typed before this one can be answered
+        with echo_off():  # the next message may be typed before this one can be answered
             context.cancel()
             try:
                 thread.join()
@@ -58,7 +58,7 @@ def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:
         certain = as_held(find(), context.tokens, chat.tokenizer.piece_bytes)
         if certain and len(certain) <= context.n_ctx - context.n_ctx // 4 and context.tokens[: len(certain)] != certain:
             keep_same(context, certain)
-            window = Window(context, None, Timings())
+            window = GenerationContext(context, None, Timings())
             try:
                 window.begin(certain)
             finally:

@@ -7,7 +7,7 @@ block, SIGTERM and SIGHUP among it (`endings.py`), takes all of that back. So do
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from llamachat.terminal.endings import Leave, hear_endings, raise_at_once, unhear_endings
+from llamachat.terminal.endings import Leave, handle_termination, raise_at_once, unhear_endings
 from llamachat.terminal.modes import is_dumb as is_dumb
 from llamachat.terminal.modes import set_terminal_modes as set_terminal_modes
 from llamachat.terminal.modes import show_usual
@@ -23,7 +23,7 @@ def kept_terminal(leave: Leave = raise_at_once, back: Callable[[], None] | None 
     continues after Ctrl+Z.
     KeyboardInterrupt and EOFError are how a person leaves a line: there its modes are put back and no more is written.
     """
-    modes, handlers = terminal_modes(), hear_endings(leave)
+    modes, handlers = terminal_modes(), handle_termination(leave)
     try:
         with suspendable(modes, back):
             try:

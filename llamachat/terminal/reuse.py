@@ -7,7 +7,7 @@ again. What the context holds is what was said, so it stays as long as it is the
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from llamachat.engine.window import common_prefix
+from llamachat.engine.generation_context import common_prefix
 
 if TYPE_CHECKING:
     from llamachat.engine.context import Context

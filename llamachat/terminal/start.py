@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llamachat.engine.answering import GenerationOptions
 
 if TYPE_CHECKING:
-    from llamachat.terminal.chatting import Chat, Manner
+    from llamachat.terminal.chatting import Chat, ChatSettings
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Start:
     """
 
     options: GenerationOptions
-    manner: "Manner"
+    manner: "ChatSettings"
     n_ctx: int
     cache_types: Sequence[str]
     typed: frozenset[str] = field(default_factory=frozenset)

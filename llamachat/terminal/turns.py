@@ -4,10 +4,10 @@ from dataclasses import asdict
 from typing import Any
 
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.responder import Answer, Responder
 
 
-def turn_record(speaker: Speaker, template: str, answer: Answer) -> dict[str, Any]:
+def turn_record(speaker: Responder, template: str, answer: Answer) -> dict[str, Any]:
     """Model, template, samplers that are not the default ones; tokens, and seconds."""
     default, timings = asdict(SamplingOptions()), answer.timings
     settings = asdict(speaker.options.sampling).items()

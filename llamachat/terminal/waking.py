@@ -9,7 +9,7 @@ from llamachat.session.snapshots import Snapshots
 from llamachat.terminal.output import note
 
 if TYPE_CHECKING:
-    from llamachat.terminal.speaker import Speaker
+    from llamachat.terminal.responder import Responder
 
 EXACT = "exact"
 """What a snapshot calls `Context.n_reusable`: of a chat that outgrew its context some tokens know of forgotten ones."""
@@ -18,7 +18,7 @@ FEWEST = 256
 """Tokens from which it pays to keep them: fewer are read anew in no time."""
 
 
-def settings_of(speaker: "Speaker") -> dict[str, str]:
+def settings_of(speaker: "Responder") -> dict[str, str]:
     """What a kept cache must be of, to be used by this speaker."""
     from llamachat.engine.gguf.fingerprint import fingerprint
 
@@ -31,7 +31,7 @@ def settings_of(speaker: "Speaker") -> dict[str, str]:
     }
 
 
-def description_of(speaker: "Speaker") -> dict[str, str]:
+def description_of(speaker: "Responder") -> dict[str, str]:
     """The same, and what a reader of the file may want to know besides."""
     metadata = speaker.model.file.metadata
     rope = {name.partition(".")[2]: value for name, value in metadata.items() if ".rope." in name}
@@ -39,7 +39,7 @@ def description_of(speaker: "Speaker") -> dict[str, str]:
     return {**settings_of(speaker), "context": str(speaker.context.n_ctx), "rope": told, "lora": ""}
 
 
-def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
+def restore_snapshot(speaker: "Responder", snapshots: Snapshots, chat: int) -> int:
     """Fills the speaker's context with what is kept of the chat; how many tokens that are, 0 where nothing fits."""
     context = speaker.context
     kept = snapshots.open(chat, settings_of(speaker))
@@ -55,7 +55,7 @@ def wake(speaker: "Speaker", snapshots: Snapshots, chat: int) -> int:
     return len(kept.tokens)
 
 
-def put_to_sleep(speaker: "Speaker", snapshots: Snapshots, chat: int) -> None:
+def save_snapshot(speaker: "Responder", snapshots: Snapshots, chat: int) -> None:
     """Keeps what the speaker's context has computed of the chat; says so where that cannot be done."""
     context = speaker.context
     n_tokens = len(context.tokens)

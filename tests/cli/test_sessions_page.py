@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llamachat.engine.window import common_prefix
+from llamachat.engine.generation_context import common_prefix
 from llamachat.session.chats import ChatStore
 from llamachat.session.prompt_cache import open_prompt_cache
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from machine import Machine, machines
 
-from llamachat.engine.jit.compiler import usable_isas
+from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 
 
 @pytest.fixture(scope="module", params=usable_isas())

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from llamachat.engine.jit.compiler import Compiler, KernelSpec
-from llamachat.engine.jit.isa import ISAS
-from llamachat.engine.jit.kernel import ROW
-from llamachat.engine.runtime.buffers import Buffer
-from llamachat.engine.runtime.program import Launch, build
-from llamachat.engine.runtime.workers import Step, WorkerPool
+from llamachat.engine.backend.cpu.buffers import Buffer
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec
+from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.backend.cpu.jit.kernel import ROW
+from llamachat.engine.backend.cpu.program import Launch, build
+from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 
 GUARD = 4096
 GUARD_BYTE = 0xA5

@@ -61,7 +61,7 @@ def test_a_file_that_is_changed_between_two_steps(change: Callable[[Path], None]
 def test_a_file_that_is_changed_while_it_is_loaded(
     change: Callable[[Path], None], path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llamachat.engine.runtime.weights.PACKED_AT_ONCE", 1)
+    monkeypatch.setattr("llamachat.engine.backend.cpu.weights.PACKED_AT_ONCE", 1)
     with pytest.raises(ModelFileError, match=TOLD):
         Model(path, threads=1, progress=lambda what, done, total: change(path))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.model import Model
-from llamachat.engine.runtime.engine import BATCH
 from llamachat.errors import (
     Cancelled,
     ContextFull,

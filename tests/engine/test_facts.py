@@ -14,7 +14,7 @@ from llamachat.engine.state.spec import KeyValueSpec
 
 PACKAGE = Path(g.__file__).resolve().parents[2]
 OPERATIONS = {name for name, one in vars(g).items() if isinstance(one, type) and issubclass(one, Node)} - {"Node"}
-MAY_ASK = ("engine/graph/", "engine/reference/", "engine/plan/", "engine/runtime/lower/")
+MAY_ASK = ("engine/graph/", "engine/reference/", "engine/plan/", "engine/backend/cpu/lower/")
 
 
 def asked(tree: ast.AST) -> Iterator[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from golden_models import NAMES, nmse
 
-from llamachat.engine.jit.compiler import usable_isas
+from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 from llamachat.engine.model import Model
 
 PIECES = (1, 7, 30, 1, 25)

@@ -15,20 +15,20 @@ import pytest
 from golden_models import nmse
 
 from llamachat.engine import graph as g
-from llamachat.engine.context import Context, Together
+from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.kernel import Kernel
+from llamachat.engine.backend.cpu.jit.split import Shares
+from llamachat.engine.backend.cpu.jit.values import F32, Ptr, lanes
+from llamachat.engine.backend.cpu.lower import Lowering, lower
+from llamachat.engine.context import BatchDecoder, Context
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, Token, generate
-from llamachat.engine.jit.compiler import KernelSpec
-from llamachat.engine.jit.isa.generic import Generic
-from llamachat.engine.jit.kernel import Kernel
-from llamachat.engine.jit.split import Shares
-from llamachat.engine.jit.values import F32, Ptr, lanes
 from llamachat.engine.model import Model
 from llamachat.engine.models import Architecture, describe, parts, register, unregister
 from llamachat.engine.models.base import RotaryHeads
 from llamachat.engine.models.params import key
 from llamachat.engine.models.tensors import Weights
 from llamachat.engine.reference import Evaluation, Floats, evaluate, value
-from llamachat.engine.runtime.lower import Lowering, lower
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.state.spec import RecurrentSpec
 from llamachat.errors import Cancelled, UsageError
@@ -190,7 +190,7 @@ def test_logits_are_equal_to_the_bit_token_by_token_in_pieces_and_beside_another
     one, other = model.context(512), model.context(512)
     one.eval(TOKENS[:-2])
     other.eval(TOKENS[:3])
-    together = Together()
+    together = BatchDecoder()
     got = [together.eval([one, other], [token, 5])[0] for token in TOKENS[-2:]]
     assert np.array_equal(got, wanted[-2:])
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llamachat.engine.context import Context, Together
+from llamachat.engine.backend.cpu.forward import APART
+from llamachat.engine.context import BatchDecoder, Context
 from llamachat.engine.model import Model
-from llamachat.engine.runtime.forward import APART
 from llamachat.errors import Cancelled, ContextFull, UsageError
 
 PROMPT = [int(t) for t in np.random.default_rng(3).integers(0, 80, 200)]
@@ -32,7 +32,7 @@ def contexts(model: Model, lengths: list[int]) -> list[Context]:
 def test_together_is_as_alone(model: Model, n: int) -> None:
     some = contexts(model, [1 + 17 * i % 150 for i in range(n)])
     forks = [context.fork() for context in some]
-    together = Together()
+    together = BatchDecoder()
     for token in (5, 70):
         tokens = [(token + i) % 80 for i in range(n)]
         found = together.eval(some, tokens)
@@ -58,7 +58,7 @@ def test_all_of_a_full_context_is_copied(model: Model) -> None:
 def test_what_cannot_be_evaluated_together_is_refused(model: Model) -> None:
     first, second = contexts(model, [3, 4])
     other = model.context(600)
-    together = Together()
+    together = BatchDecoder()
     for some, tokens, why in (
         ([], [], "0 contexts cannot take 0 tokens"),
         ([first, second], [1], "2 contexts cannot take 1 tokens"),
@@ -75,13 +75,13 @@ def test_a_full_context_stops_all_before_anything_is_evaluated(model: Model) -> 
     first, second = contexts(model, [10, 10])
     second.eval([1] * 290)
     with pytest.raises(ContextFull):
-        Together().eval([first, second], [1, 1])
+        BatchDecoder().eval([first, second], [1, 1])
     assert first.n_past == 10
 
 
 def test_a_cancelled_step_leaves_all_as_they_were(model: Model) -> None:
     some = contexts(model, [10, 12])
-    together = Together()
+    together = BatchDecoder()
     together.cancel()
     with pytest.raises(Cancelled):
         together.eval(some, [1, 2])

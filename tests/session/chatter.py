@@ -23,14 +23,14 @@ from llamachat.library import chat_template
 from llamachat.session import database
 from llamachat.session.chats import ChatStore
 from llamachat.session.exports import exported, write_export
+from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.snapshots import Snapshots
-from llamachat.session.steady import SteadyStore
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.conversation import Conversation
-from llamachat.terminal.endings import hear_endings
+from llamachat.terminal.endings import handle_termination
 from llamachat.terminal.output import Output
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
 
 LATER = "ALTER TABLE chats ADD COLUMN colour TEXT;\nCREATE INDEX chats_by_colour ON chats(colour);\n"
@@ -72,7 +72,7 @@ def answer_of(turn: int) -> str:
 def talking(store: ChatStore) -> Chat:
     model: Any = ScriptedModel([answer_of(turn) for turn in range(1000)])
     context: Any = SlowContext(model._answers, 10**6)
-    speaker = Speaker(model, context, GenerationOptions(sampling=SamplingOptions(temp=0.0)), ToldOutput(), Status())
+    speaker = Responder(model, context, GenerationOptions(sampling=SamplingOptions(temp=0.0)), ToldOutput(), Status())
     return Chat(speaker, Conversation(model.tokenizer, chat_template(model), store, store.create("m", "killed")))
 
 
@@ -89,7 +89,7 @@ def migrate(folder: Path, turn: int) -> None:
 
 def main(folder: Path) -> None:
     tell(phase="opening")
-    with SteadyStore(folder / "chats.db", lambda text: tell(warning=text)) as store:
+    with FallbackStore(folder / "chats.db", lambda text: tell(warning=text)) as store:
         chat = talking(store)
         assert ChatLock(folder / "locks", chat.conversation.chat).take()
         snapshots = Snapshots(folder / "snapshots", 10**8)
@@ -110,5 +110,5 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    hear_endings()
+    handle_termination()
     main(Path(sys.argv[1]))

@@ -8,7 +8,7 @@ from llamachat.errors import UsageError
 from llamachat.session.chats import PARTIAL, ChatStore, StoredMessage
 from llamachat.session.database import StoreUnavailable
 from llamachat.session.exports import exported, write_export
-from llamachat.session.steady import SteadyStore
+from llamachat.session.fallback import FallbackStore
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def contents(store, chat):
 
 def test_a_disk_that_fills_in_the_middle_of_a_turn_costs_nothing_but_the_keeping(small_disk, said):
     path = small_disk.path / "data" / "chats.db"
-    with SteadyStore(path, said.append) as store:
+    with FallbackStore(path, said.append) as store:
         chat = store.create("m", "mine", {"system": "Be brief"})
         first = store.add(chat, None, question("one"))
         answer = store.add(chat, first, StoredMessage(0, None, "assistant", "", PARTIAL))
@@ -53,7 +53,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_turn_costs_nothing_but_the_keeping
 
 def test_what_a_disk_takes_in_the_end_is_kept_after_all(small_disk, said):
     path = small_disk.path / "data" / "chats.db"
-    with SteadyStore(path, said.append) as store:
+    with FallbackStore(path, said.append) as store:
         chat = store.create("m", "mine")
         first = store.add(chat, None, question("one"))
         small_disk.fill()
@@ -80,7 +80,7 @@ def test_a_new_chat_on_a_full_disk_goes_on_in_memory(small_disk, said):
     path = small_disk.path / "data" / "chats.db"
     ChatStore(path).close()
     small_disk.fill()
-    with SteadyStore(path, said.append) as store:
+    with FallbackStore(path, said.append) as store:
         chat = store.create("m")
         for n in range(50):
             store.add(chat, None, question(f"{n} " * 1000))
@@ -94,7 +94,7 @@ def test_chats_of_a_disk_that_cannot_be_written_can_be_read_and_gone_on_with(sma
         chat = store.create("m", "mine")
         store.add(chat, None, question("one"))
     small_disk.remount("ro")
-    with SteadyStore(path, said.append) as store:
+    with FallbackStore(path, said.append) as store:
         assert [one.name for one in store.latest()] == ["mine"]
         assert len(store.search("one")) == 1
         store.add(store.find("mine"), store.path_of(chat)[-1].id, question("two"))
@@ -110,12 +110,12 @@ def test_chats_of_a_disk_that_cannot_be_written_can_be_read_and_gone_on_with(sma
 def test_a_file_where_the_folder_should_be_is_said(tmp_path, said):
     (tmp_path / "data").touch()
     with pytest.raises(StoreUnavailable, match="cannot be kept"):
-        SteadyStore(tmp_path / "data" / "chats.db", said.append)
+        FallbackStore(tmp_path / "data" / "chats.db", said.append)
 
 
 def test_a_detached_chat_is_a_matter_of_its_own(tmp_path, said):
     path = tmp_path / "chats.db"
-    with ChatStore(path) as other, SteadyStore(path, said.append) as store:
+    with ChatStore(path) as other, FallbackStore(path, said.append) as store:
         chat, kept = other.create("m", "shared"), other.create("m", "kept")
         one = other.add(chat, None, question("one"))
         store.detach(chat)
@@ -138,7 +138,7 @@ def test_a_detached_chat_is_a_matter_of_its_own(tmp_path, said):
 
 
 def test_what_is_wrong_with_a_request_is_no_matter_of_the_disk(tmp_path, said):
-    with SteadyStore(tmp_path / "chats.db", said.append) as store:
+    with FallbackStore(tmp_path / "chats.db", said.append) as store:
         store.create("m", "taken")
         with pytest.raises(UsageError, match="already"):
             store.create("m", "taken")
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_a_request_is_no_matter_of_the_disk(tmp_path, said):
 def test_a_database_that_is_busy_for_too_long_is_left_alone(tmp_path, said, monkeypatch):
     monkeypatch.setattr("llamachat.session.database.PATIENCE_S", 0.1)
     path = tmp_path / "chats.db"
-    with SteadyStore(path, said.append) as store:
+    with FallbackStore(path, said.append) as store:
         chat = store.create("m")
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -217,7 +217,7 @@ def test_a_damaged_chat_goes_on_in_memory_too(tmp_path, said, damage):
         store.add(chat, first, question("two"))
         store._connection.execute("PRAGMA foreign_keys = OFF")
         store._connection.execute(f"UPDATE messages SET {damage} WHERE id = {first}")
-    with SteadyStore(path, said.append) as store:
+    with FallbackStore(path, said.append) as store:
         refused = sqlite3.connect(path, isolation_level=None)
         refused.execute("BEGIN IMMEDIATE")
         store._connection.execute("PRAGMA busy_timeout = 50")

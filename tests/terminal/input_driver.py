@@ -16,9 +16,9 @@ from llamachat.__main__ import _flushed
 from llamachat.errors import LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.commands.base import Completion
+from llamachat.terminal.echo import echo_off
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.restore import kept_terminal
-from llamachat.terminal.unseen import typing_unseen
 
 COMMANDS = ("/help", "/set", "/system", "/file")
 VALUES = ("temp", "top_k", "evil\x1b]0;name", "two  blanks", "broken\udce9")
@@ -61,7 +61,7 @@ def main(folder: Path, *how: str) -> None:
         print("GOT", json.dumps(text), "LITERAL" if typed.literal else "", flush=True)
         if text in ("speak", "rest"):
             try:
-                with typing_unseen() if text == "speak" else nullcontext():
+                with echo_off() if text == "speak" else nullcontext():
                     print("SPEAKING", flush=True)
                     while not (folder / "go").exists():
                         time.sleep(0.01)

@@ -8,10 +8,10 @@ from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.library import chat_template
 from llamachat.session.chats import ChatStore
-from llamachat.terminal.chatting import Chat, Manner
+from llamachat.terminal.chatting import Chat, ChatSettings
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
 
 
@@ -19,10 +19,10 @@ def made(*answers: str, n_ctx: int = 4096, **manner: Any) -> Chat:
     """A chat that is kept nowhere."""
     model: Any = ScriptedModel(answers or ("An answer.",))
     options = GenerationOptions(sampling=SamplingOptions(temp=0.0))
-    speaker = Speaker(model, model.context(n_ctx), options, Output(), Status())
+    speaker = Responder(model, model.context(n_ctx), options, Output(), Status())
     store = ChatStore(None)
     talk = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
-    return Chat(speaker, talk, Manner(**manner), give_back=lambda _text: None)
+    return Chat(speaker, talk, ChatSettings(**manner), give_back=lambda _text: None)
 
 
 def talk(chat):

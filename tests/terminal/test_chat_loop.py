@@ -18,7 +18,7 @@ from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings
 from llamachat.terminal.output import Output
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
 from llamachat.terminal.stream import Stream
 
@@ -45,7 +45,7 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
 
         monkeypatch.setattr(chat, "line_reader", reader)
         model: Any = ScriptedModel(answers)
-        speaker = Speaker(model, model.context(n_ctx), GenerationOptions(), Output(), Status())
+        speaker = Responder(model, model.context(n_ctx), GenerationOptions(), Output(), Status())
         store = ChatStore(None)
         talked = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
         ChatLoop(Chat(speaker, talked)).run()
@@ -70,8 +70,8 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, error:
     ("owner", "method", "error", "said"),
     [
         pytest.param(Conversation, "tokens", LlamaChatError("it refuses"), "(it refuses", id="template"),
-        pytest.param(Speaker, "speak", GrammarError("too complex"), "(too complex", id="grammar"),
-        pytest.param(Speaker, "speak", Cancelled("stopped"), "(interrupted)", id="cancelled"),
+        pytest.param(Responder, "speak", GrammarError("too complex"), "(too complex", id="grammar"),
+        pytest.param(Responder, "speak", Cancelled("stopped"), "(interrupted)", id="cancelled"),
         pytest.param(Conversation, "tokens", Cancelled("stopped"), "(interrupted)", id="cancelled early"),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from scripted_chat import prompts, talk
 from llamachat.errors import ContextFull, UsageError
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import COMMANDS, complete, run_command, why
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 
 
 def test_every_command_explains_itself_and_is_completed(make):
@@ -55,9 +55,9 @@ def test_regen_keeps_the_earlier_answer_as_a_branch(make):
 def test_regen_with_a_seed_draws_with_another_one(make, monkeypatch):
     chat = make()
     seeds = []
-    speak = Speaker.speak
+    speak = Responder.speak
     monkeypatch.setattr(
-        Speaker, "speak", lambda self, *given: (seeds.append(self.options.sampling.seed), speak(self, *given))[1]
+        Responder, "speak", lambda self, *given: (seeds.append(self.options.sampling.seed), speak(self, *given))[1]
     )
     run_command("/set seed 7", chat)
     chat.ask("Say")

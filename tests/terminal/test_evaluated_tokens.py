@@ -18,9 +18,9 @@ from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
 from llamachat.terminal.reading_ahead import reading_ahead
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
-from llamachat.terminal.waking import put_to_sleep, wake
+from llamachat.terminal.waking import restore_snapshot, save_snapshot
 
 BETWEEN = 24
 """Tokens of a short question, and of the template between an answer and the next one."""
@@ -35,7 +35,7 @@ def model(smollm2):
 @pytest.fixture
 def chat(model):
     options = GenerationOptions(sampling=SamplingOptions(temp=0.0), max_tokens=24)
-    speaker = Speaker(model, model.context(1024), options, Output(), Status()).answering()
+    speaker = Responder(model, model.context(1024), options, Output(), Status()).answering()
     store = ChatStore(None)
     talk = Conversation(model.tokenizer, speaker.template, store, store.create("m"))
     talk.set(system="You are a helpful assistant.")
@@ -97,11 +97,11 @@ def test_what_knows_of_one_chat_is_not_used_in_another(chat):
 
 
 def test_an_interrupted_answer_is_kept_and_not_evaluated_again(chat, monkeypatch):
-    speak = Speaker.speak
-    monkeypatch.setattr(Speaker, "speak", lambda self, *given: replace(speak(self, *given), reason="cancelled"))
+    speak = Responder.speak
+    monkeypatch.setattr(Responder, "speak", lambda self, *given: replace(speak(self, *given), reason="cancelled"))
     chat.ask("My name is Anna and I live in Oslo. Describe the town.")
     assert chat.conversation.path()[-1].state == "interrupted"
-    monkeypatch.setattr(Speaker, "speak", speak)
+    monkeypatch.setattr(Responder, "speak", speak)
     chat.ask("Go on.")
     assert evaluated(chat) <= BETWEEN
 
@@ -171,9 +171,9 @@ def test_a_chat_that_outgrew_its_context_goes_on_from_what_was_computed(chat, tm
     while chat.speaker.context.n_reusable == len(chat.speaker.context.tokens):
         chat.ask(f"What about {len(chat.conversation.path())}?")
     snapshots = Snapshots(tmp_path, 1 << 30)
-    put_to_sleep(chat.speaker, snapshots, 1)
+    save_snapshot(chat.speaker, snapshots, 1)
     later = replace(chat.speaker, context=model.context(600))
-    n_known = wake(later, snapshots, 1)
+    n_known = restore_snapshot(later, snapshots, 1)
     assert n_known == len(chat.speaker.context.tokens) > later.context.n_reusable
     chat.speaker = later
     chat.ask("And now?")

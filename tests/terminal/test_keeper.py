@@ -17,7 +17,7 @@ from llamachat.terminal.commands import run_command
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
 
 
@@ -31,8 +31,10 @@ def store(own_home):
 def slept(monkeypatch):
     """What was kept and taken over, by the numbers of the chats."""
     seen: list[tuple[str, int]] = []
-    monkeypatch.setattr(module, "put_to_sleep", lambda _speaker, _snapshots, chat: seen.append(("sleep", chat)))
-    monkeypatch.setattr(module, "wake", lambda _speaker, _snapshots, chat: seen.append(("wake", chat)))
+    monkeypatch.setattr(module, "save_snapshot", lambda _speaker, _snapshots, chat: seen.append(("sleep", chat)))
+    monkeypatch.setattr(
+        module, "restore_snapshot", lambda _speaker, _snapshots, chat: seen.append(("restore_snapshot", chat))
+    )
     return seen
 
 
@@ -45,7 +47,7 @@ def chat_with(store: ChatStore, text: str | None = None) -> int:
 
 def opened(store: ChatStore, number: int) -> Chat:
     model: Any = ScriptedModel([])
-    speaker = Speaker(model, model.context(100), GenerationOptions(), Output(), Status())
+    speaker = Responder(model, model.context(100), GenerationOptions(), Output(), Status())
     keeper = Keeper(store, 1 << 20)
     talk = Conversation(model.tokenizer, ChatTemplate(None), store, keeper.take(number))
     return Chat(speaker, talk, keeper=keeper)
@@ -64,7 +66,7 @@ def test_the_chat_that_is_gone_to_is_locked_and_the_one_before_is_free(store, sl
     assert not is_free(first)
     run_command(f"/load {second}", chat)
     assert (is_free(first), is_free(second)) == (True, False)
-    assert slept == [("wake", second)]  # nothing was asked in the first one
+    assert slept == [("restore_snapshot", second)]  # nothing was asked in the first one
 
 
 def test_a_new_chat_leads_back_to_no_copy_that_is_gone(store, slept, capsys):
@@ -86,7 +88,7 @@ def test_what_was_computed_is_kept_where_something_was_asked(store, slept):
     asked: Any = object()
     chat.last = asked
     run_command(f"/load {second}", chat)
-    assert slept == [("sleep", first), ("wake", second)]
+    assert slept == [("sleep", first), ("restore_snapshot", second)]
     assert chat.last is None
 
 

@@ -6,7 +6,7 @@ from scripted import ScriptedModel
 from llamachat.engine.events import Token
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.terminal import kept_answer
-from llamachat.terminal.kept_answer import KeepingView, KeptAnswer
+from llamachat.terminal.autosave import AutosaveSink, KeptAnswer
 from llamachat.terminal.output import Output
 from llamachat.terminal.thinking import thinking_of
 from llamachat.terminal.view import PlainView
@@ -27,7 +27,7 @@ def kept(clock):
     chat = store.create("m")
     question = store.add(chat, None, StoredMessage(0, None, "user", "question"))
     thinking = thinking_of("", ScriptedModel([]).tokenizer, [])
-    view = KeepingView(PlainView(Output()), KeptAnswer(store, chat, question), thinking)
+    view = AutosaveSink(PlainView(Output()), KeptAnswer(store, chat, question), thinking)
     return view, lambda: [one.content for one in store.path_of(chat)][1:]
 
 

@@ -7,14 +7,14 @@ from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.library import chat_template
 from llamachat.session.chats import ChatStore, StoredMessage
+from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import database_path, locks_folder, snapshots_folder
-from llamachat.session.steady import SteadyStore
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
 
 FEW = 30
@@ -31,13 +31,13 @@ class Process:
     """What one run of the program has of a chat."""
 
     def __init__(self, model, number=None, budget=1 << 30, cache=None):
-        self.store = SteadyStore(database_path(), pytest.fail)
+        self.store = FallbackStore(database_path(), pytest.fail)
         self.keeper = Keeper(self.store, budget)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), max_tokens=8)
-        self.speaker = Speaker(model, model.context(2048), options, Output(), Status())
+        self.speaker = Responder(model, model.context(2048), options, Output(), Status())
         self.number = self.keeper.take(self.store.create("m") if number is None else number)
         talk = Conversation(model.tokenizer, chat_template(model), self.store, self.number)
-        self.keeper.wake(self.speaker, self.number)
+        self.keeper.restore_snapshot(self.speaker, self.number)
         self.chat = Chat(self.speaker, talk, keeper=self.keeper)
 
     def ask(self, text):

@@ -18,7 +18,7 @@ from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
-from llamachat.terminal.speaker import Speaker
+from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
 from llamachat.terminal.tools import using
 from llamachat.terminal.tools.agreement import Agreement
@@ -48,7 +48,7 @@ def make():
         asked: list[str] = []
         use = ToolUse((UPPER,), template, lambda question: (asked.append(question), agree)[1], yes)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), grammar=use.grammar())
-        speaker = Speaker(model, model.context(8192), options, Output(), Status())
+        speaker = Responder(model, model.context(8192), options, Output(), Status())
         talk = Conversation(model.tokenizer, ChatTemplate(template), store, store.create("m"), use.described())
         chat = Chat(speaker, talk, tools=use)
         chat.asked = asked  # type: ignore[attr-defined]

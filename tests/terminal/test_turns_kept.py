@@ -6,7 +6,7 @@ from scripted_chat import made, talk
 from llamachat.engine.events import Stop, Timings, Token
 from llamachat.errors import Cancelled, ContextFull, GrammarError, UsageError
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.speaker import Answer, Speaker
+from llamachat.terminal.responder import Answer, Responder
 
 SIGNAL, CTRL_C, WRONG = SystemExit(143), KeyboardInterrupt(), GrammarError("it fails")
 
@@ -14,11 +14,11 @@ SIGNAL, CTRL_C, WRONG = SystemExit(143), KeyboardInterrupt(), GrammarError("it f
 @pytest.fixture
 def broken(monkeypatch):
     """Makes the next answer end with an error, after these words."""
-    speak = Speaker.speak
+    speak = Responder.speak
 
     def ends(error, words=""):
         def spoken(self, prompt, n_begun=0):
-            monkeypatch.setattr(Speaker, "speak", speak)
+            monkeypatch.setattr(Responder, "speak", speak)
             begun = [self.model.tokenizer.piece(token) for token in prompt[len(prompt) - n_begun :]]
             events = [
                 Token(text, number) for number, text in enumerate([*begun, *(f"{one} " for one in words.split())])
@@ -29,7 +29,7 @@ def broken(monkeypatch):
                 return Answer("", [one.id for one in events], "cancelled", Timings())
             raise error
 
-        monkeypatch.setattr(Speaker, "speak", spoken)
+        monkeypatch.setattr(Responder, "speak", spoken)
 
     return ends
 
@@ -211,7 +211,7 @@ def test_the_stop_that_frees_the_last_text_is_kept(monkeypatch):
         self.output.event(Stop("é", "cancelled"))
         raise SystemExit(143)
 
-    monkeypatch.setattr(Speaker, "speak", spoken)
+    monkeypatch.setattr(Responder, "speak", spoken)
     with pytest.raises(SystemExit):
         chat.ask("two")
     assert said(chat)[-1] == ("assistant", "é", "interrupted")

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 
 from llamachat.cli.checkup.facts import Fact
-from llamachat.engine.jit.cache import ObjectCache
-from llamachat.engine.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
-from llamachat.engine.jit.isa import ISAS
+from llamachat.engine.backend.cpu.jit.cache import ObjectCache
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
+from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
 from llamachat.engine.measure import processor_name
 from llamachat.engine.memory import OVERRIDE, available_memory, size_text
-from llamachat.engine.runtime.limits import dot_rate, fused_rate, read_bandwidth
-from llamachat.engine.runtime.workers import WorkerPool, default_threads
 from llamachat.errors import LlamaChatError
 
 MEASURED_BYTES = 1 << 28

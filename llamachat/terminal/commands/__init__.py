@@ -20,10 +20,10 @@ from llamachat.terminal.commands.base import Command, Completion, saying
 from llamachat.terminal.commands.guide import EXAMPLES, GROUPS
 from llamachat.terminal.commands.other_names import not_known
 from llamachat.terminal.commands.shell import MARK, run_shell
+from llamachat.terminal.echo import echo_off
 from llamachat.terminal.input.keytable import keys_text
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.paths import mention_completions
-from llamachat.terminal.unseen import typing_unseen
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -106,7 +106,7 @@ def respond(typed: Typed, chat: "Chat") -> bool:
 
 
 def _ask(chat: "Chat", text: str) -> None:
-    with typing_unseen():  # from here on: the next message may be typed before an answer can begin
+    with echo_off():  # from here on: the next message may be typed before an answer can begin
         chat.ask(text)
 
 

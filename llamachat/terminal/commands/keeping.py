@@ -7,9 +7,9 @@ from llamachat.session.dates import date_of
 from llamachat.session.exports import WRITERS, exported, form_of, would_overwrite, write_export
 from llamachat.terminal.asking import agreed, may_ask
 from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.echo import forget_typed
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.sanitize import clean_line
-from llamachat.terminal.unseen import forget_typed
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat

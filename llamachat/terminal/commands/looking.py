@@ -39,7 +39,9 @@ def _show(chat: "Chat", _words: str) -> str:
 
 def _settings(chat: "Chat") -> str:
     """Those that were made; on_full has a row of its own."""
-    made = [f"{one.name} {one.value(chat)}" for one in SETTINGS.values() if one.is_made(chat) and one.name != "on_full"]
+    made = [
+        f"{one.name} {one.value(chat)}" for one in SETTINGS.values() if one.is_changed(chat) and one.name != "on_full"
+    ]
     if has_own_grammar(chat.speaker.options):
         made.append("a grammar")
     return ", ".join(made) or "the usual ones"

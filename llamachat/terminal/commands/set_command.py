@@ -89,7 +89,7 @@ def _names(chat: "Chat", text: str) -> list[tuple[str, str]]:
         setting = SETTINGS[canonical(name, SETTINGS)]
     except UsageError:
         return []
-    offered = [*setting.values(chat), *([(DEFAULT, "what this chat began with")] if setting.is_made(chat) else [])]
+    offered = [*setting.values(chat), *([(DEFAULT, "what this chat began with")] if setting.is_changed(chat) else [])]
     return [(f"{name} {value}", meaning) for value, meaning in offered if value.startswith(start)]
 
 

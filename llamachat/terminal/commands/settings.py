@@ -44,7 +44,7 @@ class Setting(Protocol):
         """What it is now, as a person writes it."""
         ...
 
-    def is_made(self, chat: "Chat") -> bool:
+    def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
         ...
 
@@ -80,7 +80,7 @@ class Sampler:
         """What it is now, as it is written."""
         return written(getattr(chat.speaker.options.sampling, self.name))
 
-    def is_made(self, chat: "Chat") -> bool:
+    def is_changed(self, chat: "Chat") -> bool:
         """Whether somebody chose the value."""
         return self.name in chat.speaker.options.sampling.given
 
@@ -139,7 +139,7 @@ class Stops:
         """What they are now, as they are written."""
         return " ".join(map(_quoted, self._own(chat))) or "none"
 
-    def is_made(self, chat: "Chat") -> bool:
+    def is_changed(self, chat: "Chat") -> bool:
         """Whether there are any."""
         return bool(self._own(chat))
 
@@ -183,7 +183,7 @@ class Length:
         """What it is now, as it is written."""
         return written(getattr(chat.speaker.options, self.field))
 
-    def is_made(self, chat: "Chat") -> bool:
+    def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
         return getattr(chat.speaker.options, self.field) not in (getattr(self.usual, self.field), 0)
 
@@ -216,7 +216,7 @@ class Behaviour:
         """What it is now."""
         return written(getattr(chat.manner, self.name))
 
-    def is_made(self, chat: "Chat") -> bool:
+    def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
         return self.value(chat) != self.words[0][0]
 
@@ -255,7 +255,7 @@ class ContextSize:
         """What it is now."""
         return str(chat.speaker.context.n_ctx)
 
-    def is_made(self, _chat: "Chat") -> bool:
+    def is_changed(self, _chat: "Chat") -> bool:
         """No matter: /show has it beside the tokens that are used."""
         return False
 
@@ -288,7 +288,7 @@ class CacheTypeOf:
         """What it is now."""
         return chat.speaker.context.cache_types[self.place]
 
-    def is_made(self, chat: "Chat") -> bool:
+    def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
         return self.value(chat) != "f16"
 
@@ -307,7 +307,7 @@ class CacheTypeOf:
 
     def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
-        from llamachat.engine.runtime.cache import CACHE_TYPES
+        from llamachat.engine.backend.cpu.cache import CACHE_TYPES
 
         return [(one, "") for one in CACHE_TYPES]
 

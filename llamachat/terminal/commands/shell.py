@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from llamachat.errors import UsageError
 from llamachat.terminal.asking import YES
 from llamachat.terminal.commands.attaching import attach
+from llamachat.terminal.echo import answer_to, echo_off
 from llamachat.terminal.sanitize import clean
-from llamachat.terminal.unseen import answer_to, typing_unseen
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -27,7 +27,7 @@ def run_shell(chat: "Chat", line: str) -> None:
     """Runs a line in the shell, shows what it writes, and offers that as an attachment. Raises UsageError."""
     if not line.strip():
         raise UsageError("! needs a command, as !ls; a message that begins with ! is written !!")
-    with typing_unseen():
+    with echo_off():
         text, code = _run(line, chat.speaker.output.write)
     chat.speaker.output.end_line()
     if code:

@@ -23,7 +23,7 @@ from llamachat.terminal.view import PlainView
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
     from llamachat.terminal.chatting import Chat
-    from llamachat.terminal.speaker import Answer
+    from llamachat.terminal.responder import Answer
 
 MOST_ROUNDS = 8
 """So many answers in a row may call tools."""

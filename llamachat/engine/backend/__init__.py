@@ -1,0 +1,1 @@
+"""What runs a forward pass: one package per kind of machine."""

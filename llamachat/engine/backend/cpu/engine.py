@@ -1,0 +1,23 @@
+"""What the contexts of a model share: its operations and weights, and what runs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llamachat.engine.backend.cpu.jit.compiler import Compiler
+from llamachat.engine.backend.cpu.weights import Weights
+from llamachat.engine.backend.cpu.workers import WorkerPool
+from llamachat.engine.plan import Plan
+
+BATCH = 512  # at most so many tokens in a step
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The forward pass, the packed weights, the compiler, the threads."""
+
+    plan: Plan
+    weights: Weights
+    compiler: Compiler
+    pool: WorkerPool
+    n_vocab: int

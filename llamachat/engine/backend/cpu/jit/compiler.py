@@ -1,0 +1,189 @@
+"""From kernel specifications to machine code: emit, optimise, keep the object on disk, link, hand out addresses.
+
+A `KernelSpec` is a frozen record; its `repr` with the instruction set names its object file. Only a miss in the cache
+imports the IR builder. LLVM ends the process when asked for a symbol that is not there, so addresses are only asked for
+names that the object was compiled under.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+import threading
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from llvmlite import binding as llvm
+
+from llamachat.engine.backend.cpu.jit.cache import ObjectCache
+from llamachat.engine.backend.cpu.jit.split import Split, Turns
+from llamachat.errors import LlamaChatError, UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+    from llamachat.engine.backend.cpu.jit.kernel import Kernel
+
+SYMBOL = "kernel"
+
+
+class KernelSpec:
+    """Base of kernel specifications: frozen dataclasses whose `repr` is complete.
+
+    arguments: the kernel's own i64 fields. reads, writes: the arguments whose memory it reads and writes; names that
+    are no arguments stand for memory that the kernel reaches otherwise (a cache). broadcast: those of `reads` of which
+    every thread reads all, however the items are shared. split: how its items go to threads; `emit` asks it.
+    """
+
+    arguments: ClassVar[tuple[str, ...]] = ()
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+    broadcast: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def split(self) -> Split:
+        """How items go to threads."""
+        return Turns()
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Writes the kernel's body."""
+        raise TypeError(f"{type(self).__name__} does not emit")
+
+
+class Compiler:
+    """Compiles kernels for one instruction set, each once; addresses are valid as long as the compiler lives."""
+
+    def __init__(self, isa: Generic, store: ObjectCache | None = None) -> None:
+        _initialize()
+        self.isa = isa
+        self.store = store if store is not None else ObjectCache.of_user()
+        self.compiled = 0
+        self._machine: Any = None
+        self._jit = llvm.create_lljit_compiler()
+        self._trackers: list[Any] = []
+        self._addresses: dict[KernelSpec, int] = {}
+        self._lock = threading.Lock()
+        self._base = (
+            f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {llvm.get_default_triple()} {_sources()}"
+        )
+
+    def address(self, spec: KernelSpec) -> int:
+        """The machine address of the kernel."""
+        known = self._addresses.get(spec)
+        if known is None:
+            with self._lock:  # contexts of several threads share the compiler
+                if spec not in self._addresses:
+                    self._addresses[spec] = self._make(spec)
+                known = self._addresses[spec]
+        return known
+
+    def _make(self, spec: KernelSpec) -> int:
+        """Loads or compiles the kernel, and links it."""
+        key = f"{self._base} {spec!r}"
+        name, code = hashlib.sha256(key.encode()).hexdigest()[:16], self.store.load(key)
+        if code is not None:
+            try:
+                return self._link(code, name)
+            except RuntimeError:  # an object of another system
+                name += "-anew"
+        code = self._compile(spec)
+        self.store.save(key, code)
+        return self._link(code, name)
+
+    def _compile(self, spec: KernelSpec) -> bytes:
+        self.compiled += 1
+        text = emit(spec, self.isa)
+        module = llvm.parse_assembly(text)
+        module.verify()
+        if self._machine is None:
+            self._machine = target_machine(self.isa)
+        optimise(module, self._machine)
+        if os.environ.get("LLAMACHAT_DUMP_ASM"):
+            print(f"# {spec!r}\n{self._machine.emit_assembly(module)}", file=sys.stderr)
+        return bytes(self._machine.emit_object(module))
+
+    def _link(self, code: bytes, name: str) -> int:
+        builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol(SYMBOL)
+        tracker = builder.link(self._jit, name)
+        self._trackers.append(tracker)
+        return int(tracker[SYMBOL])
+
+
+def emit(spec: KernelSpec, isa: Generic) -> str:
+    """The LLVM IR of a kernel, as text."""
+    import llvmlite.ir as ir
+
+    from llamachat.engine.backend.cpu.jit.kernel import Kernel
+
+    module = ir.Module()
+    kernel = Kernel(module, SYMBOL, spec.arguments)
+    spec.emit(kernel, isa)
+    kernel.end()
+    return str(module)
+
+
+def target_machine(isa: Generic) -> Any:
+    """LLVM's code generator for the instruction set; JIT code may lie anywhere."""
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=isa.cpu, features=isa.features, opt=2, reloc="pic", jit=True)
+
+
+def optimise(module: Any, machine: Any) -> None:
+    """Registers for variables, common subexpressions, loop-invariant code: what the emitters count on."""
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+
+
+def processor_features() -> frozenset[str]:
+    """Names of the processor's features, as LLVM calls them."""
+    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
+
+
+def choose_isa(name: str | None = None) -> Generic:
+    """The best instruction set that this processor has, or the one named (`LLAMACHAT_ISA`)."""
+    from llamachat.engine.backend.cpu.jit.isa import ISAS
+
+    wanted = name or os.environ.get("LLAMACHAT_ISA") or None
+    if wanted is not None and wanted not in ISAS:
+        raise UsageError(f"unknown instruction set {wanted!r} (LLAMACHAT_ISA): known are {', '.join(ISAS)}")
+    usable = usable_isas()
+    if wanted is not None and wanted not in usable:
+        raise UsageError(f"this processor does not have {wanted}: it can run {', '.join(usable)}")
+    return ISAS[wanted or usable[0]]()
+
+
+def usable_isas() -> list[str]:
+    """Names of the instruction sets that this processor can run, the fastest first."""
+    from llamachat.engine.backend.cpu.jit.isa import ISAS
+
+    features = processor_features() if platform.machine().lower() in ("x86_64", "amd64") else frozenset()
+    return [name for name, isa in ISAS.items() if features.issuperset(isa.needs)]
+
+
+@cache
+def _sources() -> str:
+    """A stamp of the code that writes code, instead of a version number kept by hand."""
+    cpu = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for folder in (cpu / "jit", cpu / "jit" / "isa", cpu / "kernels", cpu.parents[1] / "quants"):
+        for path in _sorted_sources(folder):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sorted_sources(folder: Path) -> Iterable[Path]:
+    return sorted(folder.glob("*.py"))
+
+
+@cache
+def _initialize() -> None:
+    try:
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    except RuntimeError as error:
+        raise LlamaChatError(f"llvmlite cannot write code for this processor: {error}") from error

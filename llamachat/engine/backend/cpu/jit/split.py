@@ -1,0 +1,76 @@
+"""How a kernel's work goes to threads: declared once, used by the kernel that is written and by who sets barriers.
+
+Two launches with equal `key`s touch each thread's own part of what they share, so that no barrier is needed between
+them. A kernel never divides its work by hand: it asks its split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from llamachat.engine.backend.cpu.jit.kernel import STEP
+
+if TYPE_CHECKING:
+    from llamachat.engine.backend.cpu.jit.kernel import Kernel
+    from llamachat.engine.backend.cpu.jit.values import Vec
+
+Key = tuple[object, ...]
+
+SHARED_BY_NOBODY: Key = ()
+"""The key that equals none, not even itself."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """Each thread takes one contiguous share of the items: rows x every argument in `each`, the rows outermost.
+
+    rows: a field of the step ("n_tokens"), "count" for the field that the argument `count` names, or "" for no rows.
+    panel: so many rows are one. per: the product of `each` is divided by it, because an item covers so many values.
+    """
+
+    rows: str = "count"
+    each: tuple[str, ...] = ()
+    panel: int = 1
+    per: int = 1
+
+    def share(self, k: Kernel) -> tuple[Vec, Vec]:
+        """[first, last) of this thread's items."""
+        factors = [self._rows(k)] if self.rows else []
+        factors += [getattr(k.args, name) for name in self.each]
+        items = factors[0]
+        for factor in factors[1:]:
+            items = items * (factor if self.per == 1 else factor // self.per)
+        return k.share(items)
+
+    def key(self, arguments: Mapping[str, object]) -> Key:
+        """What two launches have in common whose threads work on the same parts."""
+        sizes = [value for name in self.each if isinstance(value := arguments[name], int)]
+        return (self._field(arguments), self.panel, prod(sizes))
+
+    def _rows(self, k: Kernel) -> Vec:
+        n = k.count() if self.rows == "count" else getattr(k.step, self.rows)
+        return n if self.panel == 1 else (n + (self.panel - 1)) // self.panel
+
+    def _field(self, arguments: Mapping[str, object]) -> str:
+        count = arguments["count"] if self.rows == "count" else None
+        return STEP[count // 8] if isinstance(count, int) else self.rows
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Items go to threads in turn, because some cost more than others; nobody knows whose an item is."""
+
+    def loop(self, k: Kernel, n_items: Vec, first: Vec | None = None) -> AbstractContextManager[Vec]:
+        """Over this thread's items; first: the thread's first item, if not that of its number."""
+        return k.loop(k.thread if first is None else first, n_items, k.n_threads)
+
+    def key(self, _arguments: Mapping[str, object]) -> Key:
+        """Nothing."""
+        return SHARED_BY_NOBODY
+
+
+Split = Shares | Turns

@@ -1,0 +1,147 @@
+"""Activations made ready for products: quantised or copied into panels, and rows taken from a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.kernel import Kernel
+from llamachat.engine.backend.cpu.jit.split import Shares
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS, nearest
+from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
+
+
+@dataclass(frozen=True)
+class Quantize(KernelSpec):
+    """Rows of float32 to panels of signed bytes: scale = max|x| / 127 of 32 neighbours, code = round(x / scale).
+
+    x: rows of `stride` bytes, `width` a multiple of 32; panels: records of `columns` tokens.
+    """
+
+    columns: int
+    arguments: ClassVar = ("x", "panels", "count", "width", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("panels",)
+
+    @property
+    def split(self) -> Shares:
+        """One column: tokens. Several: records, because threads that write to one cache line wait."""
+        return Shares() if self.columns == 1 else Shares("count", ("width",), panel=self.columns, per=GROUP)
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Record by record."""
+        record, n_groups = Record(self.columns), k.args.width // GROUP
+        first, last = self.split.share(k)
+        if self.columns == 1:
+            with k.loop(first, last) as token, k.loop(0, n_groups) as group:
+                self._quantize(k, isa, token, group, k.pointer("panels")[(token * n_groups + group) * record.bytes])
+            return
+        with k.loop(first, last) as item:
+            token, at = item // n_groups * self.columns, k.pointer("panels")[item * record.bytes]
+            with k.loop(token, (token + self.columns).min(k.count())) as one:
+                self._quantize(k, isa, one, item % n_groups, at[(one - token) * 4])
+
+    def _quantize(self, k: Kernel, isa: Generic, token: Vec, group: Vec, at: Ptr) -> None:
+        x = k.pointer("x")[token * k.args.stride + group * (4 * GROUP)]
+        quantize_group(k, isa, x, at, Record(self.columns))
+
+
+def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> None:
+    """32 float32 to a record of which `at` is the column's first dword; one that is not finite makes the scale NaN."""
+    n = isa.rows
+    codes, scale = rounded(k, isa, x)
+    for i, code in enumerate(codes):
+        quads = code.cut(I8).as_(lanes(I32, n // 4))
+        if record.columns == 1:
+            at[i * n].store(quads, 4)
+            continue
+        for quad in range(n // 4):
+            at[record.code(i * n // 4 + quad, 0)].store(quads.lane(quad), 4)
+    half = len(codes) // 2
+    halves = [_sum(codes[:half]), _sum(codes[half:])]
+    at[record.scale(0)].store(scale, 4)
+    for where, total in ((0, halves[0] + halves[1]), (1, halves[0]), (2, halves[1])):
+        at[record.scale(0) + 4 * record.columns * (where + 1)].store(total.to_float() * scale, 4)
+
+
+def rounded(k: Kernel, isa: Generic, x: Ptr) -> tuple[list[Vec], Vec]:
+    """32 float32 as registers of i32 codes from -127 to 127, and their scale: NaN where one is not finite."""
+    n = isa.rows
+    values = [x[4 * i].load(lanes(F32, n), 4) for i in range(0, GROUP, n)]
+    sizes = [(v.as_(lanes(I32, n)) & 0x7FFFFFFF).as_(v.type) for v in values]
+    largest = sizes[0]
+    for size in sizes[1:]:
+        largest = largest.max(size)
+    top = largest.reduce(lambda a, b: a.max(b))
+    zero_or_nan = _sum([v - v for v in values])
+    inverse = (top > 0.0).select(top.like(127.0) / top, 0.0)
+    return [nearest(v * inverse.splat(n)) for v in values], top * (1.0 / 127.0) + zero_or_nan
+
+
+def _sum(codes: list[Vec]) -> Vec:
+    total = codes[0]
+    for code in codes[1:]:
+        total = total + code
+    return total.reduce(lambda a, b: a + b)
+
+
+@dataclass(frozen=True)
+class CopyPanels(KernelSpec):
+    """Rows of float32 to float panels [k][c]; x: rows of `stride` bytes with `width` values."""
+
+    columns: int
+    arguments: ClassVar = ("x", "panels", "count", "width", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("panels",)
+    split: ClassVar = Shares()
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Token by token."""
+        first, last = self.split.share(k)
+        with k.loop(first, last) as token:
+            x = k.pointer("x")[token * k.args.stride]
+            panel = token // self.columns * (4 * self.columns) * k.args.width + token % self.columns * 4
+            with k.loop(0, k.args.width) as i:
+                value = x[i * 4].load(F32, 4)
+                k.pointer("panels")[panel + i * (4 * self.columns)].store(value, 4)
+
+
+@dataclass(frozen=True)
+class TakeRows(KernelSpec):
+    """The last n_outputs rows of a batch, moved to the front of another buffer; rows of `stride` bytes."""
+
+    arguments: ClassVar = ("x", "y", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("y",)
+    broadcast: ClassVar = ("x",)
+    split: ClassVar = Shares("n_outputs")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Row by row; a thread reads rows that others made, because they move to the front."""
+        skipped = k.step.n_tokens - k.step.n_outputs
+        first, last = self.split.share(k)
+        with k.loop(first, last) as row, k.loop(0, k.args.stride, 4 * isa.rows) as at:
+            value = k.pointer("x")[(row + skipped) * k.args.stride + at].load(lanes(F32, isa.rows), 4)
+            k.pointer("y")[row * k.args.stride + at].store(value, 4)
+
+
+@dataclass(frozen=True)
+class Elementwise(KernelSpec):
+    """y = a + b, or y = activation(a) * b, over rows of `stride` bytes."""
+
+    operation: str
+    arguments: ClassVar = ("a", "b", "y", "count", "stride")
+    reads: ClassVar = ("a", "b")
+    writes: ClassVar = ("y",)
+    split: ClassVar = Shares()
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Row by row."""
+        first, last = self.split.share(k)
+        with k.loop(first * k.args.stride, last * k.args.stride, 4 * isa.rows) as at:
+            a, b = (k.pointer(name)[at].load(lanes(F32, isa.rows), 4) for name in ("a", "b"))
+            value = a + b if self.operation == "add" else ACTIVATIONS[self.operation](k, isa, a) * b
+            k.pointer("y")[at].store(value, 4)

@@ -1,0 +1,288 @@
+"""The work of one item of attention: some query rows that share a key/value head, over chunks of its cache.
+
+See `attention` for the order of additions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.kernel import Kernel
+from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.kernels.cache import CHUNK, chunk_of, key_group
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
+from llamachat.engine.backend.cpu.kernels.functions import exp
+from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
+from llamachat.engine.backend.cpu.kernels.scores import Keys, scores_of
+
+AHEAD = 2048  # bytes of values that are asked for before their use
+MASKED = -1e30  # the score of keys that are not seen; finite, so that differences of two are numbers
+Finish = Callable[[Vec, Vec, Vec], None]
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head."""
+
+    head_dim: int
+    n_group: int
+    type_k: str
+    type_v: str
+    scale: float
+    window: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The query rows of one item of work: `count` rows, computed in `blocks` of `block` at a time, at most `limit`."""
+
+    count: int
+    limit: int
+
+    @property
+    def blocks(self) -> int:
+        """How many register blocks."""
+        return -(-self.count // self.limit)
+
+    @property
+    def block(self) -> int:
+        """Rows of a register block."""
+        return -(-self.count // self.blocks)
+
+    @property
+    def padded(self) -> int:
+        """Rows with the padding of the last block."""
+        return self.blocks * self.block
+
+
+def part_bytes(head_dim: int) -> int:
+    """Size of a part of one head: maximum, sum, output."""
+    return 4 * (2 + head_dim)
+
+
+def scratch_bytes(heads: Heads, rows: Rows) -> int:
+    """Room for queries, scores, outputs, maxima and sums of an item."""
+    return 4 * rows.padded * (2 * heads.head_dim + CHUNK + 4)
+
+
+def certain(k: Kernel, top: Vec, total: Vec) -> Vec:
+    """The sum of a row's weights; NaN where no score is above MASKED, so that keys that are not seen count, too."""
+    return (top > MASKED).select(total, k.constant(F32, math.nan))
+
+
+def seen(k: Kernel, window: int, token: Vec, end: Vec) -> tuple[Vec, Vec]:
+    """[first, last) of the cells that tokens token .. end - 1 of the step see, all of one sequence."""
+    first = (k.row(token).cell - (window - 1)).max(0) if window else k.number(0)
+    return first, k.row(end - 1).cell + 1
+
+
+@dataclass(frozen=True)
+class SoftmaxState:
+    """A running softmax after another chunk; factors bring what was and what is new to one maximum."""
+
+    top: Vec
+    total: Vec
+    old_factor: Vec
+    factor: Vec
+
+
+def merged(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) -> Vec:
+    """(output, factor) of what came before and of a chunk, as one output."""
+    n = old[0].count
+    return isa.fma(k, new[0], new[1].splat(n), old[0] * old[1].splat(n))
+
+
+def merge_softmax(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) -> SoftmaxState:
+    """(maximum, sum) of what came before and of a chunk, as one."""
+    top = old[0].max(new[0])
+    old_factor, factor = exp(k, isa, old[0] - top), exp(k, isa, new[0] - top)
+    return SoftmaxState(top, isa.fma(k, old[1], old_factor, new[1] * factor), old_factor, factor)
+
+
+class Item:
+    """Emits one item of work: the rows of some tokens and the heads that share one key/value head."""
+
+    def __init__(self, heads: Heads, rows: Rows, k: Kernel, isa: Generic) -> None:
+        self.heads, self.k, self.isa, self.rows = heads, k, isa, rows
+        self.type_k, self.type_v = CACHE_FORMATS[heads.type_k], CACHE_FORMATS[heads.type_v]
+        n, dim = rows.padded, heads.head_dim
+        base = k.pointer("scratch")[k.thread * k.args.room]
+        self.queries, self.scores = base, base[4 * n * dim]
+        self.outputs = self.scores[4 * n * CHUNK]
+        self.maxima = self.outputs[4 * n * dim]
+        self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
+        self.query_scores = scores_of(self.type_k)
+        self.query_bytes = self.query_scores.query_bytes(dim)
+        # Registers: one query's value, and for every load its keys and sums for each row; many sums hide the latency.
+        b = self.query_scores.keys_at_once(isa)
+        loads = (isa.registers - 1) // (self.query_scores.registers(rows.block) * max(1, b // isa.rows))
+        self.keys_per_load = next(n for n in (8, 4, 2, 1) if n <= max(1, loads))
+
+    def place(self, token: Vec, head_kv: Vec, end: Vec) -> None:
+        """Where the item lies: tokens token .. end - 1 of the step, and which key/value head."""
+        self.token, self.end, self.head_kv, self.head = token, end, head_kv, head_kv * self.heads.n_group
+        row = self.k.row(token)
+        self.cell, self.cache = row.cell, Ptr(row.cache)
+
+    def seen(self) -> tuple[Vec, Vec]:
+        """[first, last) of the cells that one of the item's tokens sees."""
+        return seen(self.k, self.heads.window, self.token, self.end)
+
+    def _real_rows(self) -> Iterator[tuple[int, Vec, Vec]]:
+        """(row, its token in the batch, byte offset of its head) of the rows that are not padding."""
+        for row in range(self.rows.count):
+            token = self.token + row // self.heads.n_group
+            yield row, token, (self.head + row % self.heads.n_group) * (4 * self.heads.head_dim)
+
+    def read_queries(self) -> None:
+        """Queries times scale, made ready one after the other; those of padding are the first one."""
+        k, dim, stride = self.k, self.heads.head_dim, self.k.args.stride
+        for row, token, head in self._real_rows():
+            source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head]
+            to = self.queries[row * self.query_bytes]
+            self.query_scores.write_query(k, self.isa, source, to, dim, self.heads.scale)
+        for row in range(self.rows.count, self.rows.padded):
+            with k.loop(0, self.query_bytes, 4) as at:
+                self.queries[at + row * self.query_bytes].store(self.queries[at].load(I32, 4), 4)
+
+    def begin_sums(self) -> None:
+        """Outputs, sums and maxima of nothing."""
+        k, dim, n = self.k, self.heads.head_dim, self.rows.padded
+        with k.loop(0, 4 * n * dim, 4) as at:
+            self.outputs[at].store(k.constant(F32, 0.0), 4)
+        for row in range(n):
+            self.maxima[4 * row].store(k.constant(F32, MASKED), 4)
+            self.sums[4 * row].store(k.constant(F32, 0.0), 4)
+
+    def add_chunk(self, chunk: Vec, first: Vec, last: Vec) -> None:
+        """The softmax of a chunk's keys, merged into what came before."""
+        start, begin, end = self._enter(chunk, first, last)
+        with self.k.loop(0, self.rows.blocks) as block:
+            row = block * self.rows.block
+            tops = self._score(start, begin, end, row)
+            for i, (top, total) in enumerate(zip(tops, self._weigh(begin, end, row, tops), strict=True)):
+                self._merge_sums(row + i, top, total)
+            self._add_values(begin, end, row, self._merge_outputs)
+
+    def store_part(self, chunk: Vec, first: Vec, last: Vec, to: Ptr) -> None:
+        """The softmax of a chunk's keys, on its own: a record for each head."""
+        start, begin, end = self._enter(chunk, first, last)
+        record = part_bytes(self.heads.head_dim)
+
+        def store(row: Vec, at: Vec, value: Vec) -> None:
+            with self.k.when(row < self.rows.count):
+                to[row * record + 8][at].store(value, 4)
+
+        with self.k.loop(0, self.rows.blocks) as block:
+            row = block * self.rows.block
+            tops = self._score(start, begin, end, row)
+            for i, (top, total) in enumerate(zip(tops, self._weigh(begin, end, row, tops), strict=True)):
+                with self.k.when(row + i < self.rows.count):
+                    to[(row + i) * record].store(top, 4)
+                    to[(row + i) * record + 4].store(total, 4)
+            self._add_values(begin, end, row, store)
+
+    def _enter(self, chunk: Vec, first: Vec, last: Vec) -> tuple[Vec, Vec, Vec]:
+        """The chunk's first cell, and which of its keys, [begin, end), are among the cells first .. last - 1."""
+        k, dim = self.k, self.heads.head_dim
+        place = chunk_of(k, self.cache, chunk)
+        self.keys = place[k.args.keys][self.head_kv * (CHUNK * self.type_k.row_bytes(dim))]
+        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(dim))]
+        start = chunk * CHUNK
+        return start, (first - start).max(0), (last - start).min(CHUNK)
+
+    def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> list[Vec]:
+        """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them that are masked.
+
+        Returns the maximum of each row of the block.
+        """
+        k, b, block = self.k, self.query_scores.keys_at_once(self.isa), self.rows.block
+        step = max(LANES, b * self.keys_per_load)
+        largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
+        with k.loop(begin // step * step, end, step) as first:
+            for key in range(0, step, b * self.keys_per_load):
+                for r, scores in enumerate(self._multiply(first + key, row)):
+                    cell = self.cell + (row + r) // self.heads.n_group
+                    distance = (cell - start - first - key).cut(I32).splat(b) - k.ramp(b)
+                    for i, score in enumerate(scores):
+                        value = self._masked(score, distance - i * b)
+                        self.scores[(row + r) * (4 * CHUNK) + (first + key + i * b) * 4].store(value, 4)
+                        largest[r].set(largest[r].get().max(value))
+        return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
+
+    def _multiply(self, key: Vec, row: Vec) -> list[list[Vec]]:
+        """q . k of a block of rows with the chunk's keys from `key` on, keys_per_load registers of them."""
+        dim, queries = self.heads.head_dim, self.queries[row * self.query_bytes]
+        cells = [key + i * self.query_scores.keys_at_once(self.isa) for i in range(self.keys_per_load)]
+        keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
+        rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
+        return self.query_scores.multiply(self.k, self.isa, keys, rows, dim)
+
+    def _masked(self, scores: Vec, distance: Vec) -> Vec:
+        """MASKED where a key is after the row's cell, or a window's length before it; distance = row's cell - key's."""
+        masked = self.k.constant(scores.type, MASKED)
+        value = (distance < 0).select(masked, scores)
+        return (distance >= self.heads.window).select(masked, value) if self.heads.window else value
+
+    def _weigh(self, begin: Vec, end: Vec, row: Vec, tops: list[Vec]) -> list[Vec]:
+        """Scores of a block of rows become weights; returns their sums. Rows go side by side to hide latencies."""
+        k, isa, b = self.k, self.isa, LANES
+        totals = [k.var(k.zeros(lanes(F32, b))) for _ in tops]
+        with k.loop(begin // b * b, end, b) as key:
+            for r, (top, total) in enumerate(zip(tops, totals, strict=True)):
+                at = self.scores[(row + r) * (4 * CHUNK) + key * 4]
+                weight = exp(k, isa, at.load(lanes(F32, b), 4) - top.splat(b))
+                at.store(weight, 4)
+                total.set(total.get() + weight)
+        return [total.get().reduce(lambda x, y: x + y) for total in totals]
+
+    def _merge_sums(self, row: Vec, top: Vec, total: Vec) -> None:
+        """A row's maximum and sum take the chunk in; keeps the factors of both sides."""
+        before = self.maxima[row * 4], self.sums[row * 4]
+        taken = merge_softmax(self.k, self.isa, (before[0].load(F32, 4), before[1].load(F32, 4)), (top, total))
+        places = (*before, self.old_factors[row * 4], self.factors[row * 4])
+        values = (taken.top, taken.total, taken.old_factor, taken.factor)
+        for place, value in zip(places, values, strict=True):
+            place.store(value, 4)
+
+    def _merge_outputs(self, row: Vec, at: Vec, value: Vec) -> None:
+        """A register of a row's outputs takes the chunk in."""
+        old_factor, factor = (p[row * 4].load(F32, 4) for p in (self.old_factors, self.factors))
+        out = self.outputs[row * (4 * self.heads.head_dim)][at]
+        old = out.load(value.type, 4), old_factor
+        out.store(merged(self.k, self.isa, old, (value, factor)), 4)
+
+    def _add_values(self, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
+        """weights x values of the chunk, a few registers of columns at a time; finish(row, byte, register) keeps it."""
+        k, isa, dim, block = self.k, self.isa, self.heads.head_dim, self.rows.block
+        n = lanes_for(dim, isa.rows)
+        most = 2 * isa.query_rows
+        wide = next(w for w in (4, 2, 1) if dim // n % w == 0 and (w * block <= most or w == 1))
+        with k.loop(0, dim, n * wide) as column:
+            totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(block)]
+            with k.loop(begin, end) as key:
+                at = self.values[key * self.type_v.row_bytes(dim)]
+                k.prefetch(at[AHEAD], n * wide * self.type_v.row_bytes(dim) // dim)
+                loaded = [self.type_v.read_values(k, isa, at, column + i * n, n) for i in range(wide)]
+                for r, sums in enumerate(totals):
+                    weight = self.scores[(row + r) * (4 * CHUNK) + key * 4].load(F32, 4).splat(n)
+                    for total, values in zip(sums, loaded, strict=True):
+                        total.set(isa.fma(k, values, weight, total.get()))
+            for r, sums in enumerate(totals):
+                for i, total in enumerate(sums):
+                    finish(row + r, column * 4 + 4 * n * i, total.get())
+
+    def store_outputs(self) -> None:
+        """outputs / sums of the tokens that exist."""
+        k, dim = self.k, self.heads.head_dim
+        n = lanes_for(dim, self.isa.rows)
+        for row, token, head in self._real_rows():
+            with k.when(token < k.step.n_tokens):
+                top, total = (p[4 * row].load(F32, 4) for p in (self.maxima, self.sums))
+                total = certain(k, top, total).splat(n)
+                with k.loop(0, 4 * dim, 4 * n) as at:
+                    value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
+                    k.pointer("y")[token * k.args.stride + head + at].store(value, 4)

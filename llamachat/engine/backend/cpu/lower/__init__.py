@@ -1,0 +1,21 @@
+"""From a plan to launches: one file for each file of `graph/`, which says with which kernels an operation is computed.
+
+`lower.register` teaches the backend another operation.
+"""
+
+from llamachat.engine.backend.cpu.lower import attention, elementwise, embed, linear, norm, rotary
+from llamachat.engine.backend.cpu.lower.lowering import DIRECT_PANELS, Lowering, LoweringContext, Shape, lower
+
+__all__ = [
+    "DIRECT_PANELS",
+    "Lowering",
+    "LoweringContext",
+    "Shape",
+    "attention",
+    "elementwise",
+    "embed",
+    "linear",
+    "lower",
+    "norm",
+    "rotary",
+]

@@ -1,0 +1,153 @@
+"""`Lowering`: the launches of a program while they are collected, and the memory of values.
+
+Fused operations are computed by their readers; rope and per-head norms work in place where nobody else reads their
+input; an activation is quantised once for all products that read it. `TakeRows` divides a forward pass into body and
+head: only rows whose logits are wanted go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import singledispatch
+
+from llamachat.engine.backend.cpu.cache import CacheLayout
+from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize, TakeRows
+from llamachat.engine.backend.cpu.kernels.matmul import UNIT
+from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
+from llamachat.engine.backend.cpu.lookup import Lookup
+from llamachat.engine.backend.cpu.program import Arguments, Launch, Region
+from llamachat.engine.backend.cpu.rope_tables import RopeTables
+from llamachat.engine.backend.cpu.weights import Weights
+from llamachat.engine.backend.cpu.workers import Step
+from llamachat.engine.graph import Node
+from llamachat.engine.plan import Plan
+from llamachat.errors import Unsupported
+
+DIRECT_PANELS = 4
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How much a program computes at once: at most `max_tokens` tokens, `columns` of them in a product's registers.
+
+    contiguous: they are consecutive tokens of one sequence (prefill); else each may be of another.
+    """
+
+    max_tokens: int
+    columns: int
+    n_threads: int
+    contiguous: bool = False
+
+    @property
+    def direct(self) -> bool:
+        """Whether products unpack weights in registers: for so few tokens it does not pay to keep them unpacked."""
+        return self.max_tokens <= DIRECT_PANELS * self.columns
+
+
+@dataclass(frozen=True)
+class LoweringContext:
+    """What programs of a model are made from besides its plan."""
+
+    weights: Weights
+    isa: Generic
+    cache: CacheLayout
+    tables: RopeTables
+    rows: Lookup
+
+
+@singledispatch
+def lower(node: Node, to: Lowering) -> None:
+    """Adds the launches that compute a node, and its region; `lower.register` takes a function for an operation."""
+    raise Unsupported(f"the processor's backend does not know the operation {type(node).__name__}")
+
+
+class Lowering:
+    """The launches of a body or a head, in their order, and where values lie."""
+
+    def __init__(self, plan: Plan, context: LoweringContext, shape: Shape) -> None:
+        self.plan, self.shape = plan, shape
+        self.weights, self.isa = context.weights, context.isa
+        self.cache, self.tables, self.rows = context.cache, context.tables, context.rows
+        self.count_name = "n_tokens"
+        self.launches: list[Launch] = []
+        self.regions: dict[Node, Region] = {}
+        self._panels: dict[tuple[Node, bool], Region] = {}
+        self._scratch = Region(0, private=True)
+
+    def body(self, crossing: dict[Node, Region]) -> list[Launch]:
+        """What every token needs, and the rows that go on into the head's regions."""
+        self._lower(self.plan.body)
+        for node, region in crossing.items():
+            self.launch(TakeRows(), {"x": self.regions[node], "y": region, "stride": self.stride(node.width)})
+        return self._finished()
+
+    def head(self, crossing: dict[Node, Region]) -> tuple[list[Launch], Region]:
+        """From there to the logits; their region is kept until the next step."""
+        self.count_name = "n_outputs"
+        self.regions.update(crossing)
+        self._lower(self.plan.head)
+        return self._finished(), self.regions[self.plan.nodes[-1]]
+
+    @property
+    def count(self) -> int:
+        """Where the step says how many rows there are."""
+        return Step.offset(self.count_name)
+
+    def launch(self, spec: KernelSpec, arguments: Arguments) -> None:
+        """Adds a launch."""
+        self.launches.append(Launch(spec, arguments))
+
+    def stride(self, width: int) -> int:
+        """Bytes from one token's row to the next: whole units of tile rows."""
+        unit = UNIT * self.isa.rows
+        return 4 * -(-width // unit) * unit
+
+    def region(self, width: int) -> Region:
+        """New memory for a value."""
+        return Region(self.stride(width) * -(-self.shape.max_tokens // self.shape.columns) * self.shape.columns)
+
+    def value(self, node: Node) -> Region:
+        """New memory for a node's value."""
+        region = self.regions[node] = self.region(node.width)
+        return region
+
+    def read_once(self, node: Node) -> bool:
+        """Whether a value has one reader, who may write over it."""
+        return self.plan.n_readers[node] == 1
+
+    def product_scratch(self, n_bytes: int) -> Region:
+        """Memory of each thread that products share one after the other; at least so much of it."""
+        self._scratch.n_bytes = max(self._scratch.n_bytes, n_bytes)
+        return self._scratch
+
+    def panel(self, x: Node, quantised: bool) -> Region:
+        """The activations as products read them; made once for all products of x."""
+        if (x, quantised) not in self._panels:
+            columns, source = self.shape.columns, self.regions[x]
+            if not quantised and columns == 1:
+                return source
+            panel = Region(panel_bytes(x.width, self.shape.max_tokens, columns))
+            spec = Quantize(columns) if quantised else CopyPanels(columns)
+            arguments: Arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
+            self.launch(spec, {**arguments, "stride": self.stride(x.width)})
+            self._panels[x, quantised] = panel
+        return self._panels[x, quantised]
+
+    def _lower(self, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            if node not in self.plan.fused:
+                lower(node, self)
+
+    def _finished(self) -> list[Launch]:
+        """The launches, with room for the products' scratch."""
+        n_bytes = self._scratch.n_bytes
+        self._scratch.n_bytes = n_bytes * self.shape.n_threads
+        return [
+            Launch(one.spec, {**one.arguments, "room": n_bytes})
+            if one.arguments.get("scratch") is self._scratch
+            else one
+            for one in self.launches
+        ]

@@ -1,0 +1,235 @@
+"""A model's weights as launches read them: matrices in tiles, vectors as float32, tables as they are in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from llamachat.engine.backend.cpu.buffers import Buffer
+from llamachat.engine.backend.cpu.jit.compiler import Compiler
+from llamachat.engine.backend.cpu.kernels.matmul import UNIT, FloatProduct, Product, scratch_bytes
+from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
+from llamachat.engine.backend.cpu.kernels.tile import tile_rows
+from llamachat.engine.backend.cpu.program import ALIGN, Launch, build
+from llamachat.engine.backend.cpu.workers import Step, WorkerPool
+from llamachat.engine.gguf import GgufFile, TensorInfo
+from llamachat.engine.quants import FORMATS, Format
+from llamachat.engine.quants.format import BlockFormat
+from llamachat.errors import ModelFileError, Unsupported
+
+PACKED_AT_ONCE = 16 << 20  # bytes of the file that are in memory twice while they are packed
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each, at `tiles`."""
+
+    format: str
+    n_rows: int
+    n_columns: int
+    units: int
+    blocks: int
+    n_bytes: int
+    tiles: int = 0
+
+    @property
+    def quantised(self) -> bool:
+        """Whether it is multiplied with quantised activations."""
+        return isinstance(FORMATS[self.format], BlockFormat)
+
+    def product(self, columns: int, direct: bool) -> Product | FloatProduct:
+        """The kernel that multiplies it with so many columns of activations."""
+        return Product(self.format, columns, direct) if self.quantised else FloatProduct(self.format, columns)
+
+    def scratch_bytes(self, rows: int) -> int:
+        """What a thread of the many-column product needs."""
+        return scratch_bytes(self.format, rows, self.n_columns) if self.quantised else 0
+
+
+class Weights:
+    """Loads tensors of a file by name and role; each once."""
+
+    def __init__(self, file: GgufFile, compiler: Compiler, pool: WorkerPool) -> None:
+        self._file, self._compiler, self._pool = file, compiler, pool
+        self.rows = compiler.isa.rows
+        self._matrices: dict[str, Matrix] = {}
+        self._vectors: dict[str, Buffer] = {}
+        self._tiles = Buffer(0)
+
+    def load(self, matrices: Iterable[str], vectors: Iterable[str], progress: Callable[[int, int], None]) -> None:
+        """Packs matrices and reads vectors; progress(done, total) counts bytes of the file.
+
+        A few slices at a time are copied from the file: weights are in memory once, not twice.
+        """
+        for name in vectors:
+            self._vectors[name] = self._read_vector(self._file.tensors[name])
+        plans = {name: packed(self._file.tensors[name], self.rows) for name in matrices}
+        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), whole=True)
+        at = self._tiles.address
+        for name, plan in plans.items():
+            self._matrices[name] = replace(plan, tiles=at)
+            at += _aligned(plan.n_bytes)
+        slices = [piece for name in plans for piece in self._slices(self._file.tensors[name], self._matrices[name])]
+        total, done = sum(piece.n_bytes for piece in slices), 0
+        batches = list(_batches(slices))
+        copy = Buffer(max((sum(_aligned(piece.n_bytes) for piece in pieces) for pieces in batches), default=0))
+        for pieces in batches:
+            self._pack(pieces, copy)
+            done += sum(piece.n_bytes for piece in pieces)
+            progress(done, total)
+
+    def matrix(self, name: str) -> Matrix:
+        """A packed matrix."""
+        return self._matrices[name]
+
+    def vector(self, name: str) -> int:
+        """The address of float32 values, padded with zeros to whole registers."""
+        return self._vectors[name].address
+
+    def values(self, name: str) -> np.ndarray:
+        """A tensor's values as float32 [shape]."""
+        tensor = self._file.tensors[name]
+        return decode(tensor, read(self._file, tensor)).reshape(tensor.shape)
+
+    def table(self, name: str) -> TensorInfo:
+        """A tensor that stays in the file and is looked up by row."""
+        return self._file.tensors[name]
+
+    def read_rows(self, name: str, numbers: Sequence[int], out: np.ndarray) -> None:
+        """Copies rows of such a tensor from the file to uint8 [n, row bytes].
+
+        Raises ModelFileError where the file was cut or changed.
+        """
+        tensor = self._file.tensors[name]
+        place = self._file.place(tensor)
+        if place is None:
+            out[:] = tensor.data.reshape(-1, out.shape[1])[numbers]
+        else:
+            place[0].read_rows(place[1], numbers, out)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory taken."""
+        return self._tiles.n_bytes + sum(buffer.n_bytes for buffer in self._vectors.values())
+
+    def _read_vector(self, tensor: TensorInfo) -> Buffer:
+        values = decode(tensor, read(self._file, tensor))
+        unit = UNIT * self.rows
+        buffer = Buffer(4 * -(-values.size // unit) * unit)
+        buffer.view(np.float32, (values.size,))[:] = values
+        return buffer
+
+    def _slices(self, tensor: TensorInfo, matrix: Matrix) -> Iterator[Slice]:
+        """The matrix in slices of whole units, none much larger than a batch."""
+        unit_bytes = matrix.n_bytes // matrix.units
+        step = max(1, PACKED_AT_ONCE // unit_bytes)
+        for first in range(0, matrix.units, step):
+            yield Slice(tensor, matrix, first, min(step, matrix.units - first), UNIT * self.rows)
+
+    def _pack(self, slices: Sequence[Slice], copy: Buffer) -> None:
+        """Copies some slices from the file, and packs them on all threads."""
+        launches, at = [], 0
+        for piece in slices:
+            self._file.read(piece.tensor, piece.start, copy.bytes[at : at + piece.n_bytes])
+            launches.append(piece.launch(copy.address + at))
+            at += _aligned(piece.n_bytes)
+        program = build(launches, self._compiler)
+        self._pool.run(program.address, program.n_launches, Step())
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Units first .. first + count - 1 of a matrix, each `unit_rows` rows of the tensor."""
+
+    tensor: TensorInfo
+    matrix: Matrix
+    first: int
+    count: int
+    unit_rows: int
+
+    @property
+    def start(self) -> int:
+        """Where its rows begin, in bytes of the tensor."""
+        return self.first * self.unit_rows * self._row_bytes
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the tensor in it; the last unit may have fewer than the others."""
+        return min(self.count * self.unit_rows, self.matrix.n_rows - self.first * self.unit_rows)
+
+    @property
+    def n_bytes(self) -> int:
+        """Its bytes of the tensor."""
+        return self.n_rows * self._row_bytes
+
+    @property
+    def _row_bytes(self) -> int:
+        return self.tensor.n_bytes // self.matrix.n_rows
+
+    def launch(self, source: int) -> Launch:
+        """The packing of its rows, which lie at that address."""
+        matrix = self.matrix
+        tiles = matrix.tiles + self.first * (matrix.n_bytes // matrix.units)
+        shape = {"rows": self.n_rows, "blocks": matrix.blocks, "units": self.count}
+        spec = Pack(matrix.format) if matrix.quantised else PackFloats(self.tensor.type.bytes)
+        return Launch(spec, {"source": source, "tiles": tiles, **shape})
+
+
+def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
+    """The slices in groups of about PACKED_AT_ONCE bytes."""
+    batch: list[Slice] = []
+    for piece in slices:
+        batch.append(piece)
+        if sum(one.n_bytes for one in batch) >= PACKED_AT_ONCE:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _aligned(n_bytes: int) -> int:
+    return -(-n_bytes // ALIGN) * ALIGN
+
+
+def packed(tensor: TensorInfo, rows: int) -> Matrix:
+    """How a tensor will be packed for `rows` rows a register; not yet where. Raises Unsupported as `format_of`."""
+    n_rows, n_columns = tensor.shape
+    fmt = format_of(tensor)
+    units = tile_rows(n_rows, rows, UNIT) // UNIT
+    n_bytes = units * UNIT * rows * (n_columns // fmt.block) * fmt.layout.itemsize
+    return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes)
+
+
+def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo], rows: int) -> int:
+    """Bytes that the weights take: tiles with their padding, and vectors as float32."""
+    tiles = sum(_aligned(packed(tensor, rows).n_bytes) for tensor in matrices)
+    unit = UNIT * rows
+    return tiles + sum(4 * -(-int(np.prod(tensor.shape)) // unit) * unit for tensor in vectors)
+
+
+def format_of(tensor: TensorInfo) -> Format:
+    """The block format of a tensor; refuses those that the engine cannot compute with."""
+    fmt = FORMATS.get(tensor.type.name)
+    if fmt is None:
+        known = ", ".join(FORMATS)
+        raise Unsupported(
+            f"block type {tensor.type.name} cannot be computed with yet (known: {known})", where=tensor.name
+        )
+    return fmt
+
+
+def read(file: GgufFile, tensor: TensorInfo) -> np.ndarray:
+    """A copy of a small tensor's bytes, uint8. Raises ModelFileError where the file was cut or changed."""
+    out = np.empty(tensor.n_bytes, np.uint8)
+    file.read(tensor, 0, out)
+    return out
+
+
+def decode(tensor: TensorInfo, data: np.ndarray | None = None) -> np.ndarray:
+    """All values as float32, flat; of `data`, a copy of its bytes, where that is given."""
+    values = format_of(tensor).decode(tensor.data if data is None else data)
+    if not np.isfinite(values).all():
+        raise ModelFileError("holds values that are not finite", where=tensor.name)
+    return values

@@ -1,0 +1,109 @@
+"""An answer that is kept while it is written: made with its first word, then once a second, whatever ends it."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from llamachat.engine.events import Event, Token
+from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
+from llamachat.terminal.endings import undisturbed
+from llamachat.terminal.thinking import Thinking
+from llamachat.terminal.view import PlainView
+
+KEEP_S = 0.9
+"""A partial answer is kept so often; with the tenth of a second until it is noticed that it is time: once a second."""
+
+
+@dataclass
+class KeptAnswer:
+    """An answer in a store, after the message `parent`; it becomes the head of its chat with its first word.
+
+    message: its id; one that is there already is continued.
+    """
+
+    store: ChatStore
+    chat: int
+    parent: int
+    message: int | None = None
+    is_finished: bool = False
+
+    def keep(self, text: str, state: str, extra: Mapping[str, Any] | None = None) -> None:
+        """Writes what there is of it. A finished answer is changed no more."""
+        if self.is_finished:
+            return
+        with undisturbed():
+            if self.message is None:
+                said = StoredMessage(0, None, "assistant", text, state, extra=dict(extra or {}))
+                self.message = self.store.add(self.chat, self.parent, said)
+            else:
+                self.store.update(self.message, text, state, extra)
+            self.is_finished = state == DONE
+
+
+class AutosaveSink(PlainView):
+    """Another view; what passes is kept, at least once a second.
+
+    n_begun: so many tokens are the beginning of the answer, which was there before. skipped: so many characters of it
+    are not shown again.
+    """
+
+    def __init__(
+        self, inner: PlainView, kept: KeptAnswer, thinking: Thinking, n_begun: int = 0, skipped: int = 0
+    ) -> None:
+        self._inner, self._kept, self._thinking = inner, kept, thinking
+        self.is_terminal = inner.is_terminal
+        self.ids: list[int] = []
+        self._n_begun, self._skipped = n_begun, skipped
+        self._text, self._time, self._stale, self.has_words = "", float("-inf"), False, False
+
+    @property
+    def text(self) -> str:
+        """All that has passed, with the markers of its thoughts."""
+        return self._thinking.whole(self._text)
+
+    def event(self, event: Event) -> None:
+        """Takes the text that an event sets free."""
+        self._text += self._thinking.text_of(event)
+        if isinstance(event, Token):
+            self.ids.append(event.id)
+        new = bool(event.text) and len(self.ids) > self._n_begun
+        self.has_words = self.has_words or new
+        self._stale = self._stale or new
+        self._inner.event(self._unseen(event))
+        self._keep()
+
+    def write(self, text: str) -> None:
+        """Takes a piece."""
+        self._inner.write(text)
+
+    def idle(self) -> None:
+        """Nothing has come for a while."""
+        self._inner.idle()
+        self._keep()
+
+    def end_line(self) -> None:
+        """Writes a line break, unless there is one."""
+        self._inner.end_line()
+
+    def close(self) -> None:
+        """The end of the answer."""
+        self._inner.close()
+
+    def interrupt(self) -> None:
+        """Keeps what was said, if anything was, as interrupted."""
+        if self.has_words:
+            self._kept.keep(self.text, INTERRUPTED)
+
+    def _keep(self) -> None:
+        if self._stale and time.monotonic() - self._time >= KEEP_S:
+            self._kept.keep(self.text, PARTIAL)
+            self._time, self._stale = time.monotonic(), False
+
+    def _unseen(self, event: Event) -> Event:
+        """The event without what was shown before."""
+        if not self._skipped:
+            return event
+        hidden = min(self._skipped, len(event.text))
+        self._skipped -= hidden
+        return replace(event, text=event.text[hidden:])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llamachat import __version__
-from llamachat.catalog.sources import GEMMA3, SMOLLM2
+from llamachat.catalog.known import GEMMA3, SMOLLM2
 from llamachat.cli.app import MEANINGS, make_program
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.models import SYNONYMS, architectures

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from llamachat.catalog.known import KNOWN
 from llamachat.catalog.places import Located, locate
-from llamachat.catalog.sources import KNOWN
 from llamachat.catalog.splits import part_names
 from llamachat.errors import LlamaChatError, UsageError
 

@@ -5,9 +5,10 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from llamachat.catalog.known import KNOWN
 from llamachat.catalog.places import Located, locate
 from llamachat.catalog.references import PREFIX, Reference, parse_reference, quant_of
-from llamachat.catalog.sources import KNOWN, default_path
+from llamachat.catalog.sources import default_path
 from llamachat.errors import ModelFileError, UsageError
 
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from llamachat.catalog.sources import KnownModel, Wheel
+from llamachat.catalog.known import KnownModel, Wheel
 from llamachat.catalog.storage import CHUNK, Progress, check_free, flush, scratch, storing
 from llamachat.errors import LlamaChatError
 

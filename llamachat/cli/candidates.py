@@ -51,7 +51,7 @@ def _prompts() -> Iterable[Candidate]:
 
 
 def _sources() -> Iterable[Candidate]:
-    from llamachat.catalog.sources import KNOWN
+    from llamachat.catalog.known import KNOWN
 
     return [(name, "") for name in KNOWN]
 

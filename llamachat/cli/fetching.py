@@ -35,7 +35,7 @@ def fetched(source: str, yes: bool, explicit: bool = False) -> Path:
 
 def _wanted(source: str) -> tuple[str, str, bool]:
     """What exactly is fetched, its size in words or "", and whether the source left no choice, which is listed."""
-    from llamachat.catalog.sources import KNOWN
+    from llamachat.catalog.known import KNOWN
     from llamachat.engine.memory import size_text
 
     if known := KNOWN.get(source.lower()):

@@ -13,8 +13,8 @@ def is_model(word: str) -> bool:
         return False
     if word.startswith(ADDRESSES) or word.lower().endswith(".gguf"):
         return True
+    from llamachat.catalog.known import KNOWN  # what a right command line does without
     from llamachat.catalog.places import locate
-    from llamachat.catalog.sources import KNOWN  # what a right command line does without
 
     if word.lower() in KNOWN:
         return True

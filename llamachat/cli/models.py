@@ -75,7 +75,7 @@ def _default(context: Context) -> Path | None:
 
 def _also(model: "FoundModel", default: Path | None) -> list[str]:
     """The model's short names, and whether it is the default."""
-    from llamachat.catalog.sources import KNOWN
+    from llamachat.catalog.known import KNOWN
 
     short = [known.name for known in KNOWN.values() if known.file == model.path.name]
     return [*short, *([DEFAULT] if model.path == default else [])]

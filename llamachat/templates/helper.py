@@ -23,7 +23,7 @@ from llamachat.errors import LlamaChatError
 from llamachat.templates.bounds import check_source
 from llamachat.templates.budget import CPU_S_PER_MESSAGE
 from llamachat.templates.faults import TemplateFault
-from llamachat.templates.served import OUT_OF_MEMORY, read_frame, write_frame
+from llamachat.templates.frames import OUT_OF_MEMORY, read_frame, write_frame
 
 MAX_S = 1.6
 """Processor seconds of everything between two `begin`, reading the template included; a little more per message."""

@@ -14,32 +14,14 @@ import sys
 from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
-from typing import IO, Any
+from typing import Any
 
 from llamachat.templates.faults import TemplateFault
+from llamachat.templates.frames import OUT_OF_MEMORY, read_frame, write_frame
 from llamachat.templates.program import LocalProgram
 
 MEMORY_BYTES = 460_000_000
 """Of the whole helper, with the 40 MB that Python and jinja2 are."""
-
-LONGEST_FRAME = 400_000_000
-OUT_OF_MEMORY = "The chat template was stopped: it needs more than 500 MB of memory"
-
-
-def write_frame(stream: IO[bytes], content: bytes) -> None:
-    """Write a frame. Raises OSError where nobody reads any more."""
-    stream.write(b"%d\n" % len(content))
-    stream.write(content)
-    stream.flush()
-
-
-def read_frame(stream: IO[bytes]) -> bytes | None:
-    """The next frame; None at the end, and where what comes is none."""
-    line = stream.readline(20)
-    if not line.endswith(b"\n") or not line[:-1].isdigit() or int(line) > LONGEST_FRAME:
-        return None
-    content = stream.read(int(line))
-    return content if len(content) == int(line) else None
 
 
 @lru_cache(maxsize=8)

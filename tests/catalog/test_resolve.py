@@ -4,7 +4,7 @@ import pytest
 from tiny_gguf import tiny_gguf
 
 from llamachat.catalog import resolve
-from llamachat.catalog.sources import DEFAULT
+from llamachat.catalog.known import DEFAULT
 from llamachat.errors import LlamaChatError, ModelFileError, UsageError
 
 

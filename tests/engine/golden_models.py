@@ -1,4 +1,4 @@
-"""The tiny models of ../shared/golden/archs that the engine knows, and how far logits are from theirs."""
+"""The tiny models of the golden data that the engine knows, and how far logits are from theirs."""
 
 from typing import Any
 

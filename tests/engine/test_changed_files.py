@@ -69,8 +69,8 @@ def test_a_file_that_is_changed_while_it_is_loaded(
 @pytest.mark.parametrize("change", CHANGES)
 def test_what_was_read_of_the_header_stays(change: Callable[[Path], None], golden: Path, tmp_path: Path) -> None:
     copied = tmp_path / "vocabulary.gguf"
-    shutil.copyfile(golden / "tokenizers" / "ggml-vocab-gpt-2.gguf", copied)
-    file, whole = open_gguf(copied), open_gguf(golden / "tokenizers" / "ggml-vocab-gpt-2.gguf")
+    shutil.copyfile(golden / "tokenizers" / "ggml-vocab-phi-3.gguf", copied)
+    file, whole = open_gguf(copied), open_gguf(golden / "tokenizers" / "ggml-vocab-phi-3.gguf")
     change(copied)
     for key, value in whole.metadata.items():
         np.testing.assert_array_equal(file.metadata[key], value)  # type: ignore[arg-type]

@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import golden_data
 import pytest
 
 from llamachat.errors import LlamaChatError
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
 
-FOLDER = Path(__file__).resolve().parents[3] / "shared" / "golden" / "templates"
+FOLDER = golden_data.GOLDEN / "templates"
 CASES = [
     pytest.param(path.stem, name, id=f"{path.stem}-{name}")
     for path in sorted(FOLDER.glob("*.json"))

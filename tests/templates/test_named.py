@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from golden_data import needed
 
 from llamachat.templates.named import MARKS, builtin_names, builtin_template, end_text, known_name
 from llamachat.templates.renderer import ChatTemplate
@@ -105,7 +106,7 @@ def test_about_forty_names_are_known_and_each_mark_names_one() -> None:
 
 @pytest.mark.parametrize("name", CALLED)
 def test_real_templates_are_called_by_their_names(golden: Path, name: str) -> None:
-    assert known_name((golden / "templates" / f"{name}.jinja").read_text("utf-8")) == CALLED[name]
+    assert known_name(needed(golden / "templates" / f"{name}.jinja").read_text("utf-8")) == CALLED[name]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import json
 import os
 import re
-from pathlib import Path
 
+import golden_data
 import pytest
 from hypothesis import HealthCheck, Phase, given, note, settings
 from hypothesis import strategies as st
@@ -13,7 +13,7 @@ from llamachat.errors import LlamaChatError
 from llamachat.templates.named import builtin_names, builtin_template
 from llamachat.templates.renderer import ChatTemplate
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden" / "templates"
+GOLDEN = golden_data.GOLDEN / "templates"
 MARK = re.compile(r"<[|｜][^<>|｜\s]{2,40}[|｜]>|</?s>|\[/?[A-Z_]{3,20}\]|<(?:end|start)_of_\w+>|<\w+:eos>")
 N_EXAMPLES = int(os.environ.get("LLAMACHAT_TYPED", "1"))
 PLAIN = "harmless"

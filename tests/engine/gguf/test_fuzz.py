@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from golden_data import needed
 from mutations import mutate
 from seeds import SEEDS
 
@@ -98,7 +99,7 @@ def content_of(source: str, request: pytest.FixtureRequest) -> bytes:
     if source in SEEDS:
         return SEEDS[source]()
     golden: Path = request.getfixturevalue("golden")
-    return (golden / "archs" / f"{source}.gguf").read_bytes()
+    return needed(golden / "archs" / f"{source}.gguf").read_bytes()
 
 
 @pytest.mark.parametrize("source", SEEDS)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_data import needed
 
 from llamachat.engine.tokenizers import Tokenizer
 
@@ -26,7 +27,7 @@ def case(request: pytest.FixtureRequest, golden: Path) -> tuple[Tokenizer, dict[
     if name in REAL:
         path = request.getfixturevalue(name)
         return Tokenizer(path), json.loads((golden / "tokenizers" / f"{REAL[name]}.json").read_text())
-    path = golden / "tokenizers" / f"ggml-vocab-{name}.gguf"
+    path = needed(golden / "tokenizers" / f"ggml-vocab-{name}.gguf")
     return Tokenizer(path), json.loads((golden / "tokenizers" / f"{name}.json").read_text())
 
 
@@ -79,8 +80,8 @@ def test_special_tokens_are_understood(case: tuple[Tokenizer, dict[str, Any]]) -
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_the_lines_of_llama_cpp_agree(golden: Path, name: str) -> None:
     path = golden / "tokenizers" / f"ggml-vocab-{name}.gguf"
-    tokenizer = Tokenizer(path)
-    texts = path.with_suffix(".gguf.inp").read_bytes().decode().split(SEPARATOR)
+    tokenizer = Tokenizer(needed(path))
+    texts = needed(path.with_suffix(".gguf.inp")).read_bytes().decode().split(SEPARATOR)
     lines = path.with_suffix(".gguf.out").read_text().split("\n")
     for text, line in zip(texts, lines, strict=False):
         assert tokenizer.encode(text, add_special=False) == [int(i) for i in line.split()], text

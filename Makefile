@@ -22,7 +22,7 @@ test: lint types imports tests
 lint: $(VENV)/developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tools/house.py
+	$(BIN)/python tools/code_metrics.py
 
 types: $(VENV)/developed
 	$(BIN)/mypy

@@ -1,4 +1,4 @@
-"""What may not be loaded, because it costs a person's time, and that every module has its place in the house."""
+"""Packages that a start may not load, because they take time; and every module has a layer."""
 
 import pkgutil
 import subprocess
@@ -11,8 +11,8 @@ import pytest
 import llamachat
 from llamachat import engine
 
-HEAVY = ("huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "pydantic", "rich", "sqlite3",
-         "tokenizers")  # fmt: skip
+HEAVY = ("filelock", "huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "psutil", "pydantic", "rich",
+         "sqlite3", "tokenizers")  # fmt: skip
 
 
 def loaded(code: str) -> list[str]:

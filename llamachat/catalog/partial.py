@@ -6,7 +6,6 @@ Only bytes whose version is known can be continued; others are removed as soon a
 import hashlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import BinaryIO
 
 from llamachat.catalog.storage import flush
 from llamachat.errors import LlamaChatError
+from llamachat.locking import LocksMissing, is_at, try_lock
 
 _TAG = re.compile(r"[\x20-\x7e]{1,1000}")
 
@@ -83,46 +83,29 @@ def partial(target: Path, url: str) -> Iterator[Partial]:
 
 @contextmanager
 def _opened(path: Path, name: str) -> Iterator[BinaryIO]:
-    """The file, locked: two processes must not write one. The second is told so."""
+    """The file, locked: two processes must not write one, so the second is refused."""
     while True:
         with open(path, "ab+") as file:
-            if not _lock(file):
-                raise LlamaChatError(f"{name}: another process is downloading this file")
-            if not _is_at(path, file):  # removed or renamed by another process before the lock was ours
-                continue
-            yield file
-            return
-
-
-def _is_at(path: Path, file: BinaryIO) -> bool:
-    """Whether the open file is the one that the path names."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _lock(file: BinaryIO) -> bool:
-    """Whether nobody else writes it."""
-    if sys.platform == "win32":
-        return True  # open files cannot be renamed there, which ends the second one too
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+            try:
+                if not try_lock(file.fileno()):
+                    raise LlamaChatError(f"{name}: another process is downloading this file")
+            except LocksMissing as error:
+                if os.fstat(file.fileno()).st_size == 0:
+                    _forget(path)
+                raise LlamaChatError(
+                    f"{name}: {error}, so that two downloads could mix: name another folder with LLAMACHAT_MODELS"
+                ) from error
+            if is_at(file.fileno(), path):  # else another process removed or renamed it before the lock was ours
+                yield file
+                return
 
 
 def _sweep(folder: Path) -> None:
     """Removes unfinished files that can never be continued, which killed processes left behind."""
-    if sys.platform == "win32":
-        return
     for path in folder.glob(".*.part"):
         if not path.is_symlink() and path.is_file() and not _read_version(path).tag:
-            with suppress(OSError), open(path, "rb+") as file:
-                if _lock(file) and _is_at(path, file) and not _read_version(path).tag:
+            with suppress(OSError, LocksMissing), open(path, "rb+") as file:
+                if try_lock(file.fileno()) and is_at(file.fileno(), path) and not _read_version(path).tag:
                     _forget(path, _version_path(path))
 
 

@@ -170,34 +170,10 @@ def _groups(root: Path, controller: str, mount: Path) -> Iterator[Path]:
 
 
 def _system_memory() -> int:
-    """Where the system has no /proc: the free memory of Windows, else all the memory there is."""
-    if sys.platform == "win32":
-        return _windows_available()
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Bytes that are free, where the system has no /proc: macOS, Windows."""
+    import psutil
 
-
-if sys.platform == "win32":
-    import ctypes
-
-    class _MemoryStatus(ctypes.Structure):
-        """MEMORYSTATUSEX of sysinfoapi.h."""
-
-        _fields_ = (
-            ("dwLength", ctypes.c_uint32),
-            ("dwMemoryLoad", ctypes.c_uint32),
-            ("ullTotalPhys", ctypes.c_uint64),
-            ("ullAvailPhys", ctypes.c_uint64),
-            ("ullTotalPageFile", ctypes.c_uint64),
-            ("ullAvailPageFile", ctypes.c_uint64),
-            ("ullTotalVirtual", ctypes.c_uint64),
-            ("ullAvailVirtual", ctypes.c_uint64),
-            ("ullAvailExtendedVirtual", ctypes.c_uint64),
-        )
-
-    def _windows_available() -> int:
-        status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
-        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-        return int(status.ullAvailPhys)
+    return int(psutil.virtual_memory().available)
 
 
 def _number(path: Path) -> int | None:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from llamachat.session.locks import is_at, lock, unlink_if_free
+from llamachat.locking import is_at
+from llamachat.session.locks import locked_or_lockless, unlink_if_free
 
 
 def replace_file(path: Path, parts: Sequence[Any]) -> None:
@@ -39,6 +40,6 @@ def _scratch(path: Path) -> tuple[int, str]:
     """A new file beside the target, locked, and its name."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        if lock(handle) and is_at(handle, Path(name)):
+        if locked_or_lockless(handle) and is_at(handle, Path(name)):
             return handle, name
         os.close(handle)  # another program swept it away before it was locked

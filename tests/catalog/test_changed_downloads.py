@@ -3,6 +3,7 @@
 The server is a script: each connection gets the next answer, byte for byte.
 """
 
+import errno
 import fcntl
 import socket
 import threading
@@ -177,6 +178,19 @@ def test_what_a_killed_download_left_without_a_version_is_removed_by_the_next(sc
     assert {path.name for path in tmp_path.iterdir()} == {
         "x.gguf", held.name, kept.name, kept.with_suffix(".version").name,
     }  # fmt: skip
+
+
+def test_a_download_where_the_file_system_has_no_locks_is_refused_with_what_to_do(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with pytest.raises(LlamaChatError, match=r"x\.gguf: the file system has no locks .* LLAMACHAT_MODELS"):
+        fetch(script, tmp_path)
+    assert script.asked == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_version_is_never_claimed_for_bytes_of_another(

@@ -1,7 +1,9 @@
 """The plan before loading, and what the system says is free."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from llamachat.engine.memory import available_memory, parse_size, plan_memory, size_text
@@ -179,8 +181,12 @@ def test_the_free_memory_is_the_least_of_the_systems_and_the_containers(
     assert available_memory(system(tmp_path, files)) == free
 
 
-def test_without_proc_the_system_is_asked(tmp_path: Path) -> None:
-    assert available_memory(tmp_path) > MB
+def test_without_proc_what_is_free_counts_and_not_all_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert MB < available_memory(tmp_path) < psutil.virtual_memory().total
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=16 * GB, available=3 * GB))
+    assert available_memory(tmp_path) == 3 * GB
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma3"])

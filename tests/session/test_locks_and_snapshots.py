@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from llamachat import locking
 from llamachat.errors import LlamaChatError
 from llamachat.session.locks import ChatLock, tidy_locks
 from llamachat.session.snapshots import Snapshots
@@ -18,14 +19,19 @@ OF = {"model": "m"}
 HOLDER = """
 import sys, time
 from pathlib import Path
+from llamachat import locking
 from llamachat.session.locks import ChatLock
+locking._take = getattr(locking, sys.argv[2])
 print(ChatLock(Path(sys.argv[1]), 7).take(), flush=True)
 time.sleep(60)
 """
 
 
-def test_a_chat_is_one_program_s_alone_until_it_ends(tmp_path):
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE)
+@pytest.mark.parametrize("way", ["_flock", "_lock_descriptor"])
+def test_a_chat_is_one_program_s_alone_until_it_ends(tmp_path, monkeypatch, way):
+    """Also with filelock, which is used on Windows only."""
+    monkeypatch.setattr(locking, "_take", getattr(locking, way))
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path), way], stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == b"True\n"
     mine, other = ChatLock(tmp_path, 7), ChatLock(tmp_path, 8)
@@ -79,7 +85,7 @@ def test_a_full_disk_does_not_keep_a_chat_from_being_locked(tmp_path, monkeypatc
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "write", full)
     with ChatLock(tmp_path, 1) as lock:
         assert lock.take()
         other = ChatLock(tmp_path, 1)

@@ -159,8 +159,11 @@ def _system_function(name: str) -> int:
 
 def default_threads() -> int:
     """One thread per physical core that this process may use, within the quota of its control group."""
-    usable = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else list(range(os.cpu_count() or 1))
-    cores = {_siblings(cpu) for cpu in usable}
+    if sys.platform != "linux":
+        import psutil
+
+        return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    cores = {_siblings(cpu) for cpu in os.sched_getaffinity(0)}
     return max(1, min(len(cores), _quota() or len(cores)))
 
 

@@ -233,6 +233,12 @@ def test_two_hardware_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPat
     assert default_threads() == 2
 
 
+def test_on_other_systems_the_physical_cores_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.cpu_count", lambda logical: 16 if logical else 8)
+    monkeypatch.setattr("sys.platform", "darwin")
+    assert default_threads() == 8
+
+
 def test_limits_are_positive(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llamachat.engine.backend.cpu.limits.ROUNDS", 1000)
     pool = WorkerPool(compiler, 2)

@@ -3,7 +3,7 @@
 from llamachat.engine.gguf.metadata import Metadata, typed
 from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, open_gguf, parse
 from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType
-from llamachat.engine.gguf.writer import write_gguf
+from llamachat.engine.gguf.writer import file_bytes, tensor_bytes, write_gguf
 
 __all__ = [
     "BY_NAME",
@@ -13,8 +13,10 @@ __all__ = [
     "GgufFile",
     "Metadata",
     "TensorInfo",
+    "file_bytes",
     "open_gguf",
     "parse",
+    "tensor_bytes",
     "typed",
     "write_gguf",
 ]

@@ -30,6 +30,7 @@ HEAD = 64
 """Bytes of a file that is no model from which it is told what it is."""
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
+MAX_ALIGNMENT = 1 << 20
 MAX_ELEMENTS = 1 << 48
 MAX_PAIRS, MAX_TENSORS = 1 << 16, 1 << 18
 DEFAULT_ALIGNMENT = 32
@@ -178,7 +179,7 @@ def _version(cursor: Cursor) -> int:
 
 def _alignment(cursor: Cursor, metadata: Metadata) -> int:
     value = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 1 << 20 or value & (value - 1):
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_ALIGNMENT or value & (value - 1):
         raise cursor.fail(f"{shown(value)} is not a power of two up to 2^20", "general.alignment")
     return value
 

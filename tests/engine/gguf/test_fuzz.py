@@ -6,7 +6,6 @@ A failure names its seed: `Random("<name> <chunk> <number>")` makes the same fil
 import mmap
 import os
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden_data import needed
+from memory_peak import peak_memory
 from mutations import mutate
 from seeds import SEEDS
 
@@ -21,8 +21,6 @@ from llamachat.engine.gguf import GgufFile, open_gguf, parse
 from llamachat.engine.models import describe
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import LlamaChatError
-
-resource = pytest.importorskip("resource", reason="this system does not tell a process's largest size")
 
 N_MUTATIONS = int(os.environ.get("LLAMACHAT_FUZZ", "20000"))
 N_REAL = max(1, N_MUTATIONS // 100)
@@ -71,22 +69,16 @@ def check_message(error: LlamaChatError) -> None:
 
 def attack(name: str, use_number: Callable[[random.Random], None], numbers: range) -> None:
     """Uses the damaged file of each number; anything but LlamaChatError fails the test, with the seed."""
-    before = peak_memory()
-    for number in numbers:
-        seed = f"{name} {number}"
-        try:
-            use_number(random.Random(seed))
-        except LlamaChatError as error:
-            check_message(error)
-        except Exception as error:
-            pytest.fail(f"Random({seed!r}): {type(error).__name__}: {str(error)[:300]}")
-    assert peak_memory() - before < MOST_MEMORY
-
-
-def peak_memory() -> int:
-    """Bytes that this process had at most."""
-    peak: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    with peak_memory() as peak:
+        for number in numbers:
+            seed = f"{name} {number}"
+            try:
+                use_number(random.Random(seed))
+            except LlamaChatError as error:
+                check_message(error)
+            except Exception as error:
+                pytest.fail(f"Random({seed!r}): {type(error).__name__}: {str(error)[:300]}")
+    assert peak.bytes < MOST_MEMORY
 
 
 def header_size(file: GgufFile, content: Any) -> int:

@@ -2,8 +2,6 @@
 
 import inspect
 import re
-import shutil
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 from llamachat.cli.guide import COMMAND_PANELS, FIRST, GUIDE, USUAL, Example
 from llamachat.cli.settings.sources import UNSETTABLE, setting_name
 from llamachat.cli.settings.values import Parameter, choices, kind, limits
+from llamachat.terminal.columns import columns_of, filled, padded, terminal_size
 
 WIDEST, NARROWEST = 100, 20
 TWO_COLUMNS = 70
@@ -127,7 +126,7 @@ def with_bold_headings(text: str) -> str:
 
 def columns() -> int:
     """The width of running text: the terminal's, or $COLUMNS, within reason."""
-    return max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+    return max(NARROWEST, min(WIDEST, terminal_size()[0]))
 
 
 def _beginning(command: Any, path: str, width: int, text: str | None) -> Iterator[str]:
@@ -175,14 +174,14 @@ def paragraphs(text: str | None, width: int) -> Iterator[str]:
 
 def definitions(rows: Sequence[tuple[str, str]], width: int, most: int = FIRST_COLUMN) -> Iterator[str]:
     """Terms and their meanings: side by side where there is room, else the meaning below."""
-    longest = max((len(term) for term, _ in rows), default=0)
+    longest = max((columns_of(term) for term, _ in rows), default=0)
     wide = width >= TWO_COLUMNS or longest + 4 <= width // 2
     column = min(most, longest + 4) if wide else 0
     for term, meaning in rows:
         indent = " " * (column or 6)
         lines = _wrapped(meaning, width, indent) if meaning else []
-        if column and len(term) + 4 <= column and lines:
-            yield f"  {term}".ljust(column) + lines[0][column:]
+        if column and columns_of(term) + 4 <= column and lines:
+            yield padded(f"  {term}", column) + lines[0][column:]
             yield from lines[1:]
         else:
             yield from _wrapped(term, width, "  ", "      ")
@@ -200,7 +199,7 @@ def shell_lines(line: str, width: int) -> Iterator[str]:
     words = re.findall(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""", line)
     shown = "  " + words[0]
     for word in words[1:]:
-        if len(shown) + len(word) + 3 > width:
+        if columns_of(shown) + columns_of(word) + 3 > width:
             yield f"{shown} \\"
             shown = "      " + word
         else:
@@ -210,9 +209,7 @@ def shell_lines(line: str, width: int) -> Iterator[str]:
 
 def _wrapped(text: str, width: int, indent: str = "", hanging: str | None = None) -> list[str]:
     rest = indent if hanging is None else hanging
-    return textwrap.wrap(
-        text, max(width, len(rest) + 10), initial_indent=indent, subsequent_indent=rest, break_on_hyphens=False
-    )
+    return filled(text, max(width, columns_of(rest) + 10), indent, rest)
 
 
 def program_page(program: Any, width: int | None = None) -> str:

@@ -1,6 +1,7 @@
 """A block of code on a terminal: a line with its language above it, a line below, and nothing beside what is copied."""
 
 from llamachat.terminal.blocks import language_of
+from llamachat.terminal.columns import padded, shortened
 from llamachat.terminal.highlight import Highlighter
 from llamachat.terminal.theme import painted
 
@@ -8,13 +9,13 @@ WIDE = 40
 """Columns of the lines around it."""
 
 LONGEST = 20
-"""Characters of a language's name."""
+"""Columns of a language's name."""
 
 
 def code_head(language: str, columns: int) -> str:
     """The line above code."""
-    name = f"── {language[:LONGEST]} " if language else ""
-    return painted(name.ljust(min(columns, WIDE), "─"), "quiet")
+    name = f"── {shortened(language, min(LONGEST, max(1, columns - 4)))} " if language else ""
+    return painted(padded(name, min(columns, WIDE), fill="─"), "quiet")
 
 
 def code_foot(columns: int) -> str:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import sys
+from typing import TextIO
 
 STYLE = re.compile(r"\x1b(?:\[[0-9;]*m|\]8;[^\x07\x1b]*\x1b\\)")
 """What a line may have besides text: looks, and links (OSC 8)."""
@@ -63,24 +64,44 @@ def cut(line: str, columns: int) -> list[str]:
     return [*rows, row]
 
 
+def padded(text: str, columns: int, right: bool = False, fill: str = " ") -> str:
+    """The text with `fill` up to so many columns, behind it or (right) before it; a longer one as it is."""
+    space = fill * (columns - columns_of(text))
+    return space + text if right else text + space
+
+
 def wrapped(text: str, columns: int, whole: bool = False) -> list[str]:
     """A text without colours in rows of at most so many columns, broken between words where that is possible.
 
     whole: an ASCII word that is too long for a row stays whole in one of its own: a path is copied in one piece.
     """
-    rows: list[str] = []
-    for line in text.split("\n"):
-        row = ""
-        for word in _WORD.findall(line):
-            if columns_of(row) + columns_of(word) <= columns:
-                row += word
-                continue
-            rows += [row] if row else []
-            word = word.lstrip() if row else word
-            *full, row = [word] if whole and word.isascii() else cut(word, columns)
-            rows += full
-        rows.append(row)
-    return rows
+    return [row for line in text.split("\n") for row in _rows(line, columns, "", "", whole)]
+
+
+def filled(text: str, columns: int, indent: str = "", hanging: str | None = None) -> list[str]:
+    """A paragraph in rows of at most so many columns, broken between words; its line breaks count as blanks.
+
+    indent: what the first row begins with; hanging: what the others begin with, by default the same.
+    """
+    line = re.sub(r"\s", " ", text).strip()
+    return _rows(line, columns, indent, indent if hanging is None else hanging) if line else []
+
+
+def _rows(line: str, columns: int, indent: str, hanging: str, whole: bool = False) -> list[str]:
+    rows, row, before = [], indent, indent
+    for word in _WORD.findall(line):
+        if columns_of(row) + columns_of(word) <= columns:
+            row += word
+            continue
+        if row != before:
+            rows.append(row)
+            before, word = hanging, word.lstrip()
+        *full, rest = [word] if whole and word.isascii() else cut(word, max(1, columns - columns_of(before)))
+        for part in full:
+            rows.append(before + part)
+            before = hanging
+        row = before + rest
+    return [*rows, row]
 
 
 def set_out(text: str, columns: int) -> list[str]:
@@ -100,11 +121,14 @@ def set_out(text: str, columns: int) -> list[str]:
     return rows
 
 
-def terminal_size() -> tuple[int, int]:
-    """Columns and lines of the terminal. COLUMNS may make it narrower, never wider than it is."""
+def terminal_size(stream: TextIO | None = None) -> tuple[int, int]:
+    """Columns and lines of the terminal that a stream is, by default standard output.
+
+    COLUMNS may make it narrower, never wider than it is. It counts as it is where the stream is no terminal.
+    """
     wanted = shutil.get_terminal_size()
     try:
-        columns, lines = os.get_terminal_size(sys.stdout.fileno())
+        columns, lines = os.get_terminal_size((stream or sys.stdout).fileno())
     except (AttributeError, OSError, ValueError):
         return wanted.columns, wanted.lines
     return min(columns or wanted.columns, wanted.columns), lines or wanted.lines

@@ -8,7 +8,7 @@ from typing import Any
 from llamachat.catalog.details import Details, LongArray
 from llamachat.engine.memory import size_text
 from llamachat.terminal.sanitize import clean, clean_line
-from llamachat.terminal.table import aligned_lines, wrapped
+from llamachat.terminal.table import aligned_lines, paragraph
 
 _LONGEST = 300  # characters of a metadata value
 _INDENT = "  "
@@ -19,7 +19,7 @@ def page_lines(details: Details, width: int | None) -> Iterator[str]:
     summary = details.summary
     yield clean_line(summary.name) or clean_line(details.path.name)
     for title, text in _facts(details):
-        yield from wrapped(f"{title:13} {clean_line(text)}", width, _INDENT, _INDENT + " " * 14)
+        yield from paragraph(f"{title:13} {clean_line(text)}", width, _INDENT, _INDENT + " " * 14)
     yield ""
     yield "Tensors"
     rows = [[clean_line(kind.type), str(kind.count), size_text(kind.n_bytes)] for kind in details.tensors]
@@ -27,7 +27,7 @@ def page_lines(details: Details, width: int | None) -> Iterator[str]:
     yield ""
     yield "Metadata"
     for key, value in details.metadata.items():
-        yield from wrapped(f"{clean_line(key)} = {value_text(value)}", width, _INDENT, _INDENT * 2)
+        yield from paragraph(f"{clean_line(key)} = {value_text(value)}", width, _INDENT, _INDENT * 2)
     yield ""
     yield "Chat template" if details.chat_template else "No chat template"
     for line in clean(details.chat_template or "").splitlines():

@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from llamachat.terminal.columns import columns_of, padded
 from llamachat.terminal.schema import versioned
 
 Row = Mapping[str, object]
@@ -13,12 +14,11 @@ Row = Mapping[str, object]
 def as_table(rows: Sequence[Row]) -> str:
     """Aligned columns: model, type, size, parameters, threads, test, tokens per second, share of the limit."""
     lines = [("model", "size", "params", "threads", "test", "tokens/s", "share of the limit"), *map(_cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    widths = [max(columns_of(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width)
-                  for column, (cell, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(padded(line[column], width, right=column > 0) for column, width in enumerate(widths)).rstrip()
         for line in lines
-    )  # fmt: skip
+    )
 
 
 def as_json(rows: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import TextIO
 
 from llamachat.terminal.colour import DUMB
-from llamachat.terminal.columns import cut
+from llamachat.terminal.columns import cut, terminal_size
 from llamachat.terminal.output import is_quiet
 from llamachat.terminal.sanitize import clean_line
 
@@ -37,7 +37,7 @@ class Status:
         if not self.enabled:
             return
         with self._lock:
-            width = max(10, os.get_terminal_size(self._stream.fileno()).columns - 1)
+            width = max(10, terminal_size(self._stream)[0] - 1)
             self._shown = True  # before it is true: a Ctrl+C in between leaves no line behind
             self._stream.write(f"\r\x1b[K{cut(clean_line(sentence), width)[0]}")
             self._stream.flush()

@@ -3,13 +3,11 @@
 In a pipe a row is one line of columns, whatever its length, without colour: for grep and awk.
 """
 
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from llamachat.terminal.columns import columns_of
+from llamachat.terminal.columns import columns_of, filled, padded, terminal_size
 from llamachat.terminal.output import wants_colour, write
 from llamachat.terminal.sanitize import clean_line
 
@@ -30,7 +28,7 @@ def output_width() -> int | None:
     """Columns of the terminal that standard output is; None if it is none."""
     if sys.stdout is None or not sys.stdout.isatty():
         return None
-    return max(_MIN_WIDTH, shutil.get_terminal_size().columns)
+    return max(_MIN_WIDTH, terminal_size()[0])
 
 
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -56,30 +54,22 @@ def aligned_lines(
     lines = [[title.upper() for title in titles], *rows]
     widths = [max(columns_of(line[index]) for line in lines) for index in range(len(titles))]
     for line in lines:
-        padded = []
-        for cell, width, is_right in zip(line, widths, right, strict=True):
-            space = " " * (width - columns_of(cell))
-            padded.append(space + cell if is_right else cell + space)
-        yield _GAP.join(padded).rstrip()
+        yield _GAP.join(map(padded, line, widths, right)).rstrip()
 
 
 def stacked_lines(columns: Sequence[Column], row: Sequence[str], width: int) -> Iterator[str]:
     """The first cell on its own line, the others below it with their titles, wrapped to the width."""
-    yield from wrapped(row[0], width, "")
+    yield from paragraph(row[0], width, "")
     named = [f"{column.title} {cell}" for column, cell in list(zip(columns, row, strict=True))[1:] if cell]
     if named:
-        yield from wrapped(", ".join(named), width, _GAP)
+        yield from paragraph(", ".join(named), width, _GAP)
 
 
-def wrapped(text: str, width: int | None, indent: str, hanging: str | None = None) -> list[str]:
+def paragraph(text: str, width: int | None, indent: str, hanging: str | None = None) -> list[str]:
     """The text in lines of at most `width` (and never over 120) columns; one line if the width is None."""
     if width is None:
         return [indent + text]
-    rest = indent if hanging is None else hanging
-    lines = textwrap.wrap(
-        text, min(width, _MAX_WIDTH), initial_indent=indent, subsequent_indent=rest, break_on_hyphens=False
-    )
-    return lines or [indent.rstrip()]
+    return filled(text, min(width, _MAX_WIDTH), indent, hanging) or [indent.rstrip()]
 
 
 def print_text(text: str) -> None:

@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
@@ -14,6 +13,7 @@ from llamachat.cli.checkup.facts import Fact
 from llamachat.cli.settings.survey import survey
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.colour import wants_colour
+from llamachat.terminal.columns import terminal_size
 
 
 def program() -> Iterator[Fact]:
@@ -56,7 +56,7 @@ def terminal() -> Iterator[Fact]:
     yield Fact("terminal", kind if is_terminal else None, f"{kind or 'no TERM'}" if is_terminal else "none")
     colour = wants_colour(is_terminal)
     yield Fact("colour", colour, "yes" if colour else "no")
-    columns = shutil.get_terminal_size().columns
+    columns = terminal_size()[0]
     yield Fact("columns", columns, str(columns))
     encoding = sys.stdout.encoding if sys.stdout is not None else None
     yield Fact("encoding", encoding, str(encoding))

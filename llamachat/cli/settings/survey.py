@@ -11,6 +11,7 @@ from llamachat.cli.help import entry
 from llamachat.cli.settings.defaults import CHECK, profile_of
 from llamachat.cli.settings.sources import Setting, checked, gather, known_settings, setting_name
 from llamachat.cli.settings.values import Parameter, kind
+from llamachat.terminal.columns import padded
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def toml_lines(found: Sequence[Surveyed], origin: bool) -> Iterator[str]:
             yield from ["", f"# {heading}"]
         line = _toml(one)
         if origin:
-            line = f"{line:32}  # {one.setting.place if one.setting is not None else 'built in'}"
+            line = f"{padded(line, 32)}  # {one.setting.place if one.setting is not None else 'built in'}"
         yield line
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llamachat.errors import UsageError
+from llamachat.terminal.columns import padded
 from llamachat.terminal.commands.base import Command, doing, number_of
 from llamachat.terminal.reuse import keep_same
 
@@ -39,7 +40,7 @@ def _why(chat: "Chat", words: str) -> None:
     rows = [f"{'word':>5}  {'':16} alternatives"]
     for at in shown:
         others = "  ".join(f"{n}:{_piece(chat, token)} {shares[at, n - 1]:.0%}" for n, token in enumerate(best[at], 1))
-        rows.append(f"{at + 1:5}  {_piece(chat, ids[at]):16} {others}")
+        rows.append(f"{at + 1:5}  {padded(_piece(chat, ids[at]), 16)} {others}")
     chat.say("\n".join(rows))
     chat.say("/why WORD ALTERNATIVE continues from another choice.")
 

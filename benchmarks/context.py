@@ -84,13 +84,13 @@ def sequences(model: Model, repetitions: int) -> None:
     begun.eval(ids)
     for n in SEQUENCES:
         contexts = [begun.fork() for _ in range(n)]
-        logits = together.eval(contexts, [7] * n)
+        logits = together.eval(contexts, [[7]] * n)
 
         def undo(contexts: list = contexts) -> None:
             for context in contexts:
                 context.truncate(128)
 
-        took = median_ms(lambda c=contexts, out=logits: together.eval(c, [7] * len(c), out), undo, repetitions)
+        took = median_ms(lambda c=contexts, out=logits: together.eval(c, [[7]] * len(c), out), undo, repetitions)
         speed = 1e3 * n / took
         first = first or speed
         print(f"{n:2} sequences: {took:6.2f} ms a step, {speed:6.0f} tokens/s, {speed / first:.2f} x one")

@@ -57,6 +57,11 @@ class Context:
         return self._forward.engine.n_vocab
 
     @property
+    def max_apart(self) -> int:
+        """How many tokens a step can take that are of several contexts."""
+        return min(APART, self._forward.most_logits)
+
+    @property
     def cache_bytes(self) -> int:
         """Memory that the cache may take when full."""
         return self._cache.n_bytes
@@ -330,24 +335,34 @@ class Context:
 
 
 class BatchDecoder:
-    """Evaluates one token of each of several contexts in a step. Not for two threads at once."""
+    """Evaluates tokens of several contexts in one step. Not for two threads at once."""
 
     def __init__(self) -> None:
         self._step = Step()
 
-    def eval(self, contexts: Sequence[Context], tokens: Sequence[int], out: np.ndarray | None = None) -> np.ndarray:
-        """Evaluates tokens[i] in contexts[i]: float32 [n, n_vocab], which is `out` where that is given.
+    def eval(
+        self, contexts: Sequence[Context], tokens: Sequence[Sequence[int]], out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Evaluates the tokens tokens[i], one or more, in contexts[i]: the logits after each of them, one after the other.
 
-        Raises before anything is evaluated: ContextFull; UsageError for ids that are not in the vocabulary and for
-        contexts that are not of one model, size and cache type, or that are twice in the list. Raises Cancelled when
-        `cancel` was called: contexts whose step was finished have their token.
+        float32 [all tokens, n_vocab], which is `out` where that is given. Each step takes as many contexts as fit
+        `Context.max_apart` tokens.
+
+        Raises before anything is evaluated: ContextFull; UsageError for ids that are not in the vocabulary, for more
+        than max_apart tokens of one context, and for contexts that are not of one model, size and cache type, or that
+        are twice in the list. Raises Cancelled when `cancel` was called: contexts whose step was finished have their
+        tokens.
         """
         ids = _checked_together(contexts, tokens)
-        size = min(APART, contexts[0]._forward.most_logits)
+        ends = np.cumsum([len(one) for one in ids])
         if out is None:
-            out = np.empty((len(ids), contexts[0].n_vocab), np.float32)
-        for i in range(0, len(ids), size):
-            self._run(contexts[i : i + size], ids[i : i + size], out[i : i + size])
+            out = np.empty((int(ends[-1]), contexts[0].n_vocab), np.float32)
+        first, begin = 0, 0
+        while first < len(contexts):
+            last = int(np.searchsorted(ends, begin + contexts[0].max_apart, side="right"))
+            end = int(ends[last - 1])
+            self._run(contexts[first:last], ids[first:last], out[begin:end])
+            first, begin = last, end
         return out
 
     def cancel(self) -> None:
@@ -358,29 +373,32 @@ class BatchDecoder:
         """Takes a `cancel` back that no evaluation has seen; waits for one that runs."""
         self._step.resume()
 
-    def _run(self, contexts: Sequence[Context], ids: np.ndarray, out: np.ndarray) -> None:
+    def _run(self, contexts: Sequence[Context], ids: Sequence[np.ndarray], out: np.ndarray) -> None:
         for context in contexts:
             context._room()
+        lengths = [len(one) for one in ids]
         caches = np.array([context._forward.layout.cells(context._cache) for context in contexts])
-        cells = np.array([len(context.tokens) for context in contexts])
-        positions = np.concatenate([context._positions(1) for context in contexts])
-        rows = Rows(ids, caches, cells, positions, run=False)
+        pairs = list(zip(contexts, lengths, strict=True))
+        cells = np.concatenate([np.arange(len(one.tokens), len(one.tokens) + n) for one, n in pairs])
+        positions = np.concatenate([context._positions(n) for context, n in pairs])
+        rows = Rows(np.concatenate(ids), np.repeat(caches, lengths), cells, positions, run=False)
         try:
             contexts[0]._forward.step(self._step, rows, out)
         except BaseException:
             for context in contexts:
                 context._lose_state()
             raise
-        for context, token in zip(contexts, ids.tolist(), strict=True):
-            context._append([token])
+        for context, some in zip(contexts, ids, strict=True):
+            context._append(some.tolist())
 
 
-def _checked_together(contexts: Sequence[Context], tokens: Sequence[int]) -> np.ndarray:
+def _checked_together(contexts: Sequence[Context], tokens: Sequence[Sequence[int]]) -> list[np.ndarray]:
     if not contexts or len(contexts) != len(tokens):
-        raise UsageError(f"{len(contexts)} contexts cannot take {len(tokens)} tokens: each needs one")
+        raise UsageError(f"{len(contexts)} contexts cannot take {len(tokens)} lists of tokens: each needs one")
     if len({id(context._forward) for context in contexts}) != 1:
         raise UsageError("contexts that are evaluated together must be of one model, one size and one cache type")
     if len({id(context) for context in contexts}) != len(contexts):
         raise UsageError("a context cannot be evaluated together with itself")
-    pairs = zip(contexts, tokens, strict=True)
-    return np.concatenate([context._checked([token]) for context, token in pairs])
+    if max(map(len, tokens)) > contexts[0].max_apart:
+        raise UsageError(f"at most {contexts[0].max_apart} tokens of a context fit a step with others")
+    return [context._checked(some) for context, some in zip(contexts, tokens, strict=True)]

@@ -295,7 +295,7 @@ class Scheduler:
         if not slots:
             return
         contexts = [slot.context for slot in slots if isinstance(slot.context, Context)]
-        tokens = [slot.answering.token for slot in slots]
+        tokens = [[slot.answering.token] for slot in slots]
         if len(slots) <= len(self._rows):
             rows = self._together.eval(contexts, tokens, self._rows[: len(slots)])
         else:

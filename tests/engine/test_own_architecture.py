@@ -191,7 +191,7 @@ def test_logits_are_equal_to_the_bit_token_by_token_in_pieces_and_beside_another
     one.eval(TOKENS[:-2])
     other.eval(TOKENS[:3])
     together = BatchDecoder()
-    got = [together.eval([one, other], [token, 5])[0] for token in TOKENS[-2:]]
+    got = [together.eval([one, other], [[token], [5]])[0] for token in TOKENS[-2:]]
     assert np.array_equal(got, wanted[-2:])
 
 

@@ -33,7 +33,7 @@ ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked
 class Rows:
     """The tokens of a step: their ids, the addresses of their caches, their cells and positions there; all [n].
 
-    run: they are neighbours in one sequence.
+    run: they are neighbours in one sequence. Else they are of any sequences, and those of one follow each other in it.
     """
 
     ids: np.ndarray

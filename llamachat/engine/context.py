@@ -343,15 +343,12 @@ class BatchDecoder:
     def eval(
         self, contexts: Sequence[Context], tokens: Sequence[Sequence[int]], out: np.ndarray | None = None
     ) -> np.ndarray:
-        """Evaluates the tokens tokens[i], one or more, in contexts[i]: the logits after each of them, one after the other.
+        """Evaluates tokens[i], one or more, in contexts[i]: float32 [all tokens, n_vocab], after each, in this order.
 
-        float32 [all tokens, n_vocab], which is `out` where that is given. Each step takes as many contexts as fit
-        `Context.max_apart` tokens.
-
-        Raises before anything is evaluated: ContextFull; UsageError for ids that are not in the vocabulary, for more
-        than max_apart tokens of one context, and for contexts that are not of one model, size and cache type, or that
-        are twice in the list. Raises Cancelled when `cancel` was called: contexts whose step was finished have their
-        tokens.
+        That is `out` where it is given. Each step takes as many contexts as fit `Context.max_apart` tokens. Raises
+        before anything is evaluated: ContextFull; UsageError for ids that are not in the vocabulary, more than
+        max_apart tokens of a context, and contexts that are not of one model, size and cache type, or twice in the
+        list. Raises Cancelled when `cancel` was called: contexts whose step was finished have their tokens.
         """
         ids = _checked_together(contexts, tokens)
         ends = np.cumsum([len(one) for one in ids])

@@ -14,7 +14,9 @@ from typing import Any
 
 from llamachat import __version__
 from llamachat.errors import ExitCode, LlamaChatError, UsageError
-from llamachat.shortage import ADVICE, is_shortage
+from llamachat.shortage import is_shortage
+
+NO_MEMORY = "there is not enough memory: choose a smaller model or a smaller context (-c N), or close other programs"
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def _outcome(arguments: list[str]) -> int:
         if _interrupted_import(error):
             return ExitCode.INTERRUPT
         if is_shortage(error):
-            return _said(f"there is not enough memory: {ADVICE}", ExitCode.MEMORY, _wants_traceback(arguments))
+            return _said(NO_MEMORY, ExitCode.MEMORY, _wants_traceback(arguments))
         if isinstance(error, OSError):
             return _said(_system_error(error), ExitCode.ERROR, _wants_traceback(arguments))
         said = f"unexpected {type(error).__name__}: {error} (run again with --debug to see where)"

@@ -1,4 +1,7 @@
-"""The error tree. It imports nothing; each class knows the exit code of the command line.
+"""The error tree; each class knows the exit code of the command line.
+
+No sentence names an option of the command line: `settings` says which arguments of a call an error is about, and who
+asked (the command line, a chat, a server) adds what to type.
 
 LlamaChatError        1   anything that went wrong and has a sentence for it
 ├── UsageError        2   an option or argument is wrong
@@ -12,7 +15,9 @@ LlamaChatError        1   anything that went wrong and has a sentence for it
 └── Cancelled       130   a person pressed Ctrl+C
 """
 
+import copy
 from enum import IntEnum
+from typing import Self
 
 
 class ExitCode(IntEnum):
@@ -32,9 +37,24 @@ class ExitCode(IntEnum):
 
 
 class LlamaChatError(Exception):
-    """Root of every error that this package raises on purpose; `str()` is one sentence: what, where, what to do."""
+    """Root of every error that this package raises on purpose; `str()` is one sentence: what, where, what to do.
+
+    settings: the arguments that it is about, by the library's names ("n_ctx", "logit_bias"), the likeliest first.
+    """
 
     exit_code: ExitCode = ExitCode.ERROR
+    settings: tuple[str, ...] = ()
+
+    def __init__(self, message: object = "", *, settings: tuple[str, ...] | None = None) -> None:
+        super().__init__(message)
+        if settings is not None:
+            self.settings = settings
+
+    def at(self, place: str) -> Self:
+        """The same error, its sentence behind a place."""
+        found = copy.copy(self)
+        found.args = (f"{place}: {self}", *self.args[1:])
+        return found
 
 
 class UsageError(LlamaChatError):
@@ -42,8 +62,8 @@ class UsageError(LlamaChatError):
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, message: str, excerpt: tuple[str, ...] = ()) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, excerpt: tuple[str, ...] = (), *, settings: tuple[str, ...] | None = None) -> None:
+        super().__init__(message, settings=settings)
         self.excerpt = excerpt
 
 
@@ -70,6 +90,7 @@ class ContextFull(LlamaChatError):
     """More tokens than the context can hold."""
 
     exit_code = ExitCode.CONTEXT
+    settings = ("n_ctx",)
 
 
 class EndedByLength(LlamaChatError):

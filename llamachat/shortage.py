@@ -9,8 +9,6 @@ _SAID = re.compile(
 )
 """What the loader of libraries, Python's threads and libraries in C and Rust say."""
 
-ADVICE = "choose a smaller model or a smaller context (-c N), or close other programs"
-
 
 def is_shortage(error: BaseException | None) -> bool:
     """Whether the error, or one that it came from, is of memory."""

@@ -8,7 +8,7 @@ _forbidden = False
 
 
 def stay_offline() -> None:
-    """What --offline says; the library of Hugging Face is told, too."""
+    """Nothing is fetched from now on, by the library of Hugging Face neither."""
     global _forbidden
     _forbidden = True
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -17,4 +17,4 @@ def stay_offline() -> None:
 def check_online(source: str) -> None:
     """Raises UsageError where nothing may be fetched."""
     if _forbidden:
-        raise UsageError(f"{source} is not here, and --offline forbids to fetch it")
+        raise UsageError(f"{source} is not here, and nothing may be fetched", settings=("offline",))

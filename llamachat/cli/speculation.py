@@ -67,7 +67,9 @@ class SpeculationChoice:
         from llamachat.engine.speculation.lookup import Lookup, StaticNgrams
 
         if self.lookup_cache_static is not None:
-            static = StaticNgrams.of_file(self.lookup_cache_static, tokenizer().n_vocab)
+            static = StaticNgrams.of_file(
+                self.lookup_cache_static, tokenizer().n_vocab, f"--lookup-cache-static {self.lookup_cache_static}"
+            )
             return Speculation(Lookup(static), self.draft_max)
         if self.lookup:
             return Speculation(Lookup(), self.draft_max)

@@ -27,4 +27,4 @@ class ToolChoice:
             return ()
         from llamachat.dialogue.tools.definition import read_tools
 
-        return read_tools(self.tools)
+        return read_tools(self.tools, f"--tools {self.tools}")

@@ -43,7 +43,8 @@ class GenerationOptions:
             value = getattr(self, name)
             wrong = isinstance(value, bool) or not isinstance(value, int) or value < least
             if wrong and not (value is None and name == "n_keep"):
-                raise UsageError(f"{name} must be a whole number, {least} or more, not {value!r}")
+                said = f"{name} must be a whole number, {least} or more, not {value!r}"
+                raise UsageError(said, settings=(name,))
         TextStream(self.stop)
 
     def kept(self, n_prompt: int, has_bos: bool) -> int | None:

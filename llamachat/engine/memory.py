@@ -55,13 +55,15 @@ def plan_memory(
     NotEnoughMemory with the numbers and the context that would fit, UsageError for a context below one token.
     """
     if requested_n_ctx is not None and requested_n_ctx < 1:
-        raise UsageError(f"a context of {requested_n_ctx} tokens makes no sense: it must have 1 or more")
+        said = f"a context of {requested_n_ctx} tokens makes no sense: it must have 1 or more"
+        raise UsageError(said, settings=("n_ctx",))
     fixed = weight_bytes + scratch_bytes
     n_ctx, note = requested_n_ctx or min(trained_n_ctx, DEFAULT_N_CTX), ""
     fitting = max(0, available - fixed) // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
     if fixed + n_ctx * cache_bytes_per_token > available:
         if requested_n_ctx or not fitting:
-            raise NotEnoughMemory(_refusal(fixed, fixed + n_ctx * cache_bytes_per_token, fitting, available))
+            said = _refusal(fixed, fixed + n_ctx * cache_bytes_per_token, fitting, available)
+            raise NotEnoughMemory(said, settings=("n_ctx",) if fitting else ("model",))
         note = f"context {fitting} instead of {n_ctx} tokens, because only {size_text(available)} are free"
         n_ctx = fitting
     elif n_ctx > trained_n_ctx:
@@ -76,7 +78,8 @@ def check_cache_fits(n_ctx: int, cache_bytes_per_token: int) -> None:
         fitting = free // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
         needed = size_text(n_ctx * cache_bytes_per_token)
         raise NotEnoughMemory(
-            f"a context of {n_ctx} tokens takes {needed}, {size_text(free)} are free; {fitting} tokens would fit"
+            f"a context of {n_ctx} tokens takes {needed}, {size_text(free)} are free; {fitting} tokens would fit",
+            settings=("n_ctx",),
         )
 
 

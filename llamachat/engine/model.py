@@ -60,7 +60,8 @@ class Model:
         progress: LoadProgress | None = None,
     ) -> None:
         if threads is not None and not 1 <= threads <= MAX_THREADS:
-            raise UsageError(f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}")
+            said = f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}"
+            raise UsageError(said, settings=("threads",))
         file = open_gguf(Path(path))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)

@@ -61,7 +61,7 @@ class Batch:
         try:
             Answering(self._vocabulary, alike, ())
         except UsageError as error:
-            raise UsageError(f"prompt {number}: {error}") from error
+            raise error.at(f"prompt {number}") from error
         checked.append(alike)
 
     def _events(self, requests: Sequence[Request], progress: Progress | None) -> Iterator[tuple[int, Event]]:

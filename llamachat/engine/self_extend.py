@@ -1,6 +1,6 @@
 """Self-Extend: old tokens share positions in groups, so that a context may be longer than the model was trained for.
 
-Jin et al. 2024 (arXiv 2401.01325), in the incremental form of llama.cpp (`--grp-attn-n`, `--grp-attn-w`): whenever
+Jin et al. 2024 (arXiv 2401.01325), in the incremental form of llama.cpp (its group and width): whenever
 `width` positions have been filled, they are divided by `group`, and what follows moves down to close the gap.
 """
 
@@ -17,7 +17,8 @@ class GroupedPositions:
     def __init__(self, n_ctx: int, group: int, width: int) -> None:
         if group < 1 or width < 1 or width % group:
             raise UsageError(
-                f"Self-Extend: a width of {width} must be a multiple of the group of {group}, both 1 or more"
+                f"Self-Extend: a width of {width} must be a multiple of the group of {group}, both 1 or more",
+                settings=("self_extend",),
             )
         self.group, self.width = group, width
         self.positions = np.arange(n_ctx)

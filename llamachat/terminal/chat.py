@@ -11,6 +11,7 @@ from llamachat.terminal.chat_status import short_name
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.commands import complete, respond
+from llamachat.terminal.commands.hints import hinted
 from llamachat.terminal.commands.thoughts import thoughts
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
@@ -81,7 +82,7 @@ class ChatLoop:
         except (LlamaChatError, OSError) as error:
             self._chat.speaker.status.clear()
             self._chat.speaker.output.end_line()
-            self._chat.say(f"({error})")
+            self._chat.say(f"({hinted(error)})")
         if self._quits:
             return
         self._say_given_back()

@@ -287,8 +287,7 @@ class Conversation:
         told = " and the system prompt" if self.system is not None else ""
         subject = f"the message{told} has" if forget else "the chat has"
         advice = "shorten it" if forget else "take turns back (/undo), begin a new chat (/new)"
-        larger = "or use a larger context (--ctx-size)"
-        return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, {larger}"
+        return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, or use a larger context"
 
 
 def _is_unsaid(message: StoredMessage) -> bool:

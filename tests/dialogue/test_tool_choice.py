@@ -119,5 +119,5 @@ def test_the_built_in_template_shows_tools_calls_and_results():
 
 def test_a_refusal_names_the_template_that_was_given_and_one_that_has_tools():
     for source in ("{{ messages }}", f"{HEAD}{END}"):
-        with pytest.raises(UsageError, match=r"^--tools: the chat template x .*--chat-template hermes.*docs/tools\.md"):
+        with pytest.raises(UsageError, match=r"^the chat template x .*give another one: hermes .*docs/tools\.md"):
             dialect_of(source, [Tool("now")], "the chat template x")

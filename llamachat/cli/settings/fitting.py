@@ -87,4 +87,4 @@ def _refuse(make: Make, values: Values, place: str) -> None:
     try:
         make(values)
     except UsageError as error:
-        raise UsageError(f"{place}: {error}", error.excerpt) from error
+        raise error.at(place) from error

@@ -28,8 +28,9 @@ class TemplateRefused(UsageError):
 
     def __init__(self, reason: str, called: str = OWN) -> None:
         super().__init__(
-            f"--tools: {called} {reason}; give another one: --chat-template hermes fits models that know ChatML "
-            "(docs/tools.md names models for tools)"
+            f"{called} {reason}; give another one: hermes fits models that know ChatML, and docs/tools.md names models "
+            "for tools",
+            settings=("chat_template", "tools"),
         )
         self.reason = reason
 
@@ -83,7 +84,8 @@ def dialect_of(template: str, tools: Sequence[Tool], called: str = OWN) -> Diale
             raise TemplateRefused(f"cannot write a call of {tool.name} ({error})", called) from error
         read = dialect.reader(tools).read(written or "").calls
         if [one.name for one in read] != [tool.name]:
-            raise UsageError(f"--tools: {tool.name!r} does not come back from {called}; rename it")
+            said = f"the tool {tool.name!r} does not come back from {called}; rename it"
+            raise UsageError(said, settings=("tools",))
     return dialect
 
 

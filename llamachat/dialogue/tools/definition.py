@@ -35,20 +35,21 @@ class Tool:
         return {"type": "function", "function": function}
 
 
-def read_tools(path: Path) -> tuple[Tool, ...]:
-    """The tools of a file. Raises UsageError that says what is wrong with which of them."""
-    content = read_at_most(path, LARGEST_FILE, f"--tools {path}")
+def read_tools(path: Path, name: str = "") -> tuple[Tool, ...]:
+    """The tools of a file. Raises UsageError that says what is wrong with which of them. name: of the file, there."""
+    file = name or str(path)
+    content = read_at_most(path, LARGEST_FILE, file)
     try:
         entries = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--tools {path} is not JSON: {error}") from error
+        raise UsageError(f"{file} is not JSON: {error}") from error
     if not isinstance(entries, list) or not entries:
-        raise UsageError(f"--tools {path}: a JSON list of tools is wanted, with one at least")
-    tools = tuple(_tool(entry, f"--tools {path}: tool {number}") for number, entry in enumerate(entries, 1))
+        raise UsageError(f"{file}: a JSON list of tools is wanted, with one at least")
+    tools = tuple(_tool(entry, f"{file}: tool {number}") for number, entry in enumerate(entries, 1))
     names = [tool.name for tool in tools]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"--tools {path}: there are two tools named {name!r}")
+            raise UsageError(f"{file}: there are two tools named {name!r}")
     return tools
 
 

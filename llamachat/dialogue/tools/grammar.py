@@ -11,9 +11,9 @@ from llamachat.engine.grammar import GrammarSource, LazyGrammar
 def call_grammar(dialect: Dialect, tools: Sequence[Tool]) -> LazyGrammar:
     """The grammar of calls, asleep in thoughts. Raises UsageError for parameters that cannot be enforced."""
     for tool in tools:
-        GrammarSource.json_schema(json.dumps(tool.parameters), f"--tools: {tool.name}")
+        GrammarSource.json_schema(json.dumps(tool.parameters), f"the tool {tool.name}")
     wakes = tuple(
-        (mark, GrammarSource.json_schema(json.dumps(schema), "--tools")) for mark, schema in dialect.form.wakes(tools)
+        (mark, GrammarSource.json_schema(json.dumps(schema), "the tools")) for mark, schema in dialect.form.wakes(tools)
     )
     thought = (dialect.thought.opening, dialect.thought.closing) if dialect.thought is not None else None
     return LazyGrammar(wakes, dialect.form.at_start, thought, dialect.inside)

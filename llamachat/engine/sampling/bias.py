@@ -40,4 +40,5 @@ def check_bias(biases: Sequence[tuple[int, float]], n_vocab: int) -> None:
     """Raises UsageError for a token that is not in a vocabulary of this size."""
     for token, _ in biases:
         if token >= n_vocab:
-            raise UsageError(f"logit_bias: there is no token {token}; the vocabulary ends with {n_vocab - 1}")
+            said = f"logit_bias: there is no token {token}; the vocabulary ends with {n_vocab - 1}"
+            raise UsageError(said, settings=("logit_bias",))

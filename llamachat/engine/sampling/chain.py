@@ -91,7 +91,7 @@ class Sampler:
             for stage in self._stages:
                 stage.apply(candidates)
                 if candidates.largest == -np.inf:
-                    raise LlamaChatError(NOTHING_LEFT)
+                    raise LlamaChatError(NOTHING_LEFT, settings=("logit_bias", "ignore_eos"))
             token = self._chooser.choose(candidates, self._random)
             wanted = self.options.logprobs
             return Choice(token) if wanted is None else described(usable, token, largest, wanted)

@@ -42,7 +42,7 @@ LETTERS = {
     "x": "xtc",
     "t": "temperature",
 }
-"""The letters of `--sampling-seq`."""
+"""The letters of `sampling_seq`."""
 
 LARGEST_BIAS = 1e9
 """Far beyond any logit, and float32 still adds it up."""
@@ -53,7 +53,7 @@ def parse_order(order: str | Iterable[str]) -> tuple[str, ...]:
     texts = [order] if isinstance(order, str) else list(order)
     names = tuple(_sampler(name) for text in texts for name in str(text).split(";") if name.strip())
     if len(set(names)) < len(names):
-        raise UsageError(f"samplers: a name stands twice in {';'.join(names)}")
+        raise UsageError(f"samplers: a name stands twice in {';'.join(names)}", settings=("samplers",))
     return names
 
 
@@ -64,10 +64,11 @@ def order_of(text: str) -> tuple[str, ...]:
 
 
 def order_of_letters(letters: str) -> tuple[str, ...]:
-    """The samplers of `--sampling-seq`. Raises UsageError for a letter that none has."""
+    """The samplers of `sampling_seq`. Raises UsageError for a letter that none has."""
     for letter in letters:
         if letter not in LETTERS:
-            raise UsageError(f"sampling_seq: no sampler has the letter {letter!r}; known are {', '.join(LETTERS)}")
+            said = f"sampling_seq: no sampler has the letter {letter!r}; known are {', '.join(LETTERS)}"
+            raise UsageError(said, settings=("sampling_seq",))
     return parse_order(LETTERS[letter] for letter in letters)
 
 
@@ -84,7 +85,8 @@ def _sampler(text: str) -> str:
         name = text.strip().lower().replace("-", "_")
         close = get_close_matches(name, [*DEFAULT_ORDER, *ALIASES], 1)
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(DEFAULT_ORDER)}"
-        raise UsageError(f"samplers: there is no sampler named {text.strip()!r}; {hint}")
+        said = f"samplers: there is no sampler named {text.strip()!r}; {hint}"
+        raise UsageError(said, settings=("samplers",))
     return found
 
 
@@ -99,7 +101,8 @@ def parse_bias(given: Any) -> tuple[tuple[int, float], ...]:
 def _bias(text: str) -> tuple[int, float]:
     match = re.fullmatch(r"\s*(\d{1,9})([+-])(\d+(?:\.\d*)?|\.\d+|inf)\s*", text, re.ASCII | re.IGNORECASE)
     if match is None or not _is_bias(float(match[2] + match[3])):
-        raise UsageError(f"logit_bias {text!r}: write TOKEN+BIAS or TOKEN-BIAS, as 15043+1; 15043-inf bans it")
+        said = f"logit_bias {text!r}: write TOKEN+BIAS or TOKEN-BIAS, as 15043+1; 15043-inf bans it"
+        raise UsageError(said, settings=("logit_bias",))
     return int(match[1]), float(match[2] + match[3])
 
 
@@ -112,7 +115,9 @@ def _pair(item: Any) -> tuple[int, float]:
         token, bias = item
         pair = int(token), float(bias)
     except (TypeError, ValueError):
-        raise UsageError(f"logit_bias must be pairs of a token and a number, not {item!r}") from None
+        said = f"logit_bias must be pairs of a token and a number, not {item!r}"
+        raise UsageError(said, settings=("logit_bias",)) from None
     if pair[0] < 0 or not _is_bias(pair[1]):
-        raise UsageError(f"logit_bias must be a token and a number up to {LARGEST_BIAS:g} or -inf, not {item!r}")
+        said = f"logit_bias must be a token and a number up to {LARGEST_BIAS:g} or -inf, not {item!r}"
+        raise UsageError(said, settings=("logit_bias",))
     return pair

@@ -44,8 +44,9 @@ def _option(default: Any, bounds: Bounds | None, explanation: str, **more: Any) 
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingOptions:
-    """Settings of the sampler chain; defaults are llama.cpp's. `field.metadata` has "help", and "bounds" of numbers.
+    """Settings of the sampler chain; defaults are llama.cpp's.
 
+    `field.metadata` has "help", "bounds" of numbers, and "also": other names.
     samplers, logit_bias and dry_sequence_breaker may be given as on the command line. logprobs: None, or how many
     alternatives to tell of each token besides its own log-probability (a pass over the whole vocabulary). given: which
     settings were made, so that a file's own defaults do not replace them. Raises UsageError with the option's name and
@@ -53,20 +54,20 @@ class SamplingOptions:
     """
 
     temp: float = _option(
-        0.8, Bounds(0, 1000), "divides the logits; 0 always takes the most likely token", also=("--temperature",)
+        0.8, Bounds(0, 1000), "divides the logits; 0 always takes the most likely token", also=("temperature",)
     )
     top_k: int = _option(40, Bounds(-1), "keep the k most likely tokens; 0 or -1 keeps all")
     top_p: float = _option(0.95, Bounds(0, 1), "keep the likeliest tokens that reach this probability together")
     min_p: float = _option(0.05, Bounds(0, 1), "keep tokens at least this likely, relative to the likeliest")
     typical: float = _option(
-        1.0, Bounds(0, 1), "keep tokens of typical surprise up to this probability; 1 is off", also=("--typical-p",)
+        1.0, Bounds(0, 1), "keep tokens of typical surprise up to this probability; 1 is off", also=("typical_p",)
     )
     tfs: float = _option(1.0, Bounds(0, 1), "tail-free sampling, kept for scripts of 2024; 1 is off")
     top_nsigma: float = _option(
         -1.0,
         Bounds(-1, 1000),
         "keep logits within so many standard deviations of the largest; 0 or less is off",
-        also=("--top-n-sigma",),
+        also=("top_n_sigma",),
     )
     xtc_probability: float = _option(0.0, Bounds(0, 1), "how often the likeliest tokens are left out; 0 is off")
     xtc_threshold: float = _option(0.1, Bounds(0, 1), "of the tokens this likely only the least likely stays")
@@ -93,17 +94,17 @@ class SamplingOptions:
     mirostat_lr: float = _option(0.1, Bounds(0, 1), "how fast Mirostat learns")
     mirostat_ent: float = _option(5.0, Bounds(0, 100), "the surprise in bits that Mirostat aims at")
     logit_bias: tuple[tuple[int, float], ...] = _option(
-        (), None, "add to a token's logit: 15043+1, 15043-0.5; 15043-inf bans it", metavar="ID+X", also=("-l",)
+        (), None, "add to a token's logit: 15043+1, 15043-0.5; 15043-inf bans it", metavar="ID+X", also=("l",)
     )
     ignore_eos: bool = _option(False, None, "never end by itself: end tokens are banned")
     seed: int = _option(
-        RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random", also=("-s",)
+        RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random", also=("s",)
     )
     samplers: tuple[str, ...] = _option(
         DEFAULT_ORDER, None, "the samplers in their order, with ; between", metavar="A;B", single=True
     )
     sampling_seq: str = _option(
-        "", None, "the samplers as letters, as edkypmxt", metavar="LETTERS", single=True, also=("--sampler-seq",)
+        "", None, "the samplers as letters, as edkypmxt", metavar="LETTERS", single=True, also=("sampler_seq",)
     )
     logprobs: int | None = None
     given: frozenset[str] = frozenset()
@@ -119,7 +120,8 @@ class SamplingOptions:
         if self.sampling_seq:
             letters = order_of_letters(self.sampling_seq)
             if order not in (letters, DEFAULT_ORDER):
-                raise UsageError("samplers and sampling_seq both say which samplers there are: give one of them")
+                said = "samplers and sampling_seq both say which samplers there are: give one of them"
+                raise UsageError(said, settings=("samplers", "sampling_seq"))
             order = letters
         object.__setattr__(self, "samplers", order)
         object.__setattr__(self, "logit_bias", parse_bias(self.logit_bias))
@@ -134,16 +136,18 @@ class SamplingOptions:
 
 def _check(name: str, value: object, bounds: Bounds, whole: bool) -> None:
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-        raise UsageError(f"{name} must be {'a whole number' if whole else 'a number'}, not {value!r}")
+        said = f"{name} must be {'a whole number' if whole else 'a number'}, not {value!r}"
+        raise UsageError(said, settings=(name,))
     if not bounds.admits(value):
-        raise UsageError(f"{name} must be {bounds}, not {value!r}")
+        raise UsageError(f"{name} must be {bounds}, not {value!r}", settings=(name,))
 
 
 def _breakers(given: Any) -> tuple[str, ...]:
     texts: tuple[str, ...] = (given,) if isinstance(given, str) else tuple(given)
     for text in texts:
         if not isinstance(text, str) or not 0 < len(text) <= LONGEST_BREAKER:
-            raise UsageError(f"dry_sequence_breaker must be 1 to {LONGEST_BREAKER} characters, not {text!r}")
+            said = f"dry_sequence_breaker must be 1 to {LONGEST_BREAKER} characters, not {text!r}"
+            raise UsageError(said, settings=("dry_sequence_breaker",))
     return tuple(_unescaped(text) for text in texts if text != NO_BREAKERS)
 
 

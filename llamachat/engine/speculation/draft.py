@@ -72,14 +72,16 @@ def check_vocabularies(target: Tokenizer, draft: Tokenizer) -> None:
     if max(target.n_vocab, draft.n_vocab) - n > MOST_UNLIKE:
         raise UsageError(
             f"the draft model has {draft.n_vocab} tokens and the model {target.n_vocab}: a draft must have the same "
-            "vocabulary"
+            "vocabulary",
+            settings=("draft",),
         )
     for what in ("bos", "eos"):
         if getattr(target, what) != getattr(draft, what):
-            raise UsageError(f"the draft model has another {what} token than the model")
+            raise UsageError(f"the draft model has another {what} token than the model", settings=("draft",))
     for token in range(n):
         if target.piece_bytes(token, special=True) != draft.piece_bytes(token, special=True):
             raise UsageError(
                 f"token {token} is {draft.piece(token)!r} for the draft model, but {target.piece(token)!r} for the "
-                "model: a draft must have the same vocabulary"
+                "model: a draft must have the same vocabulary",
+                settings=("draft",),
             )

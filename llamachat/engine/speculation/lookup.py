@@ -60,17 +60,19 @@ class StaticNgrams:
         self._next = {tuple(row[:-1]): row[-1] for row in rows.tolist()}
 
     @classmethod
-    def of_file(cls, path: Path, n_vocab: int) -> StaticNgrams:
-        """Reads a file that `write_ngrams` made. Raises UsageError for one that is none, or of a larger vocabulary."""
-        data = read_at_most(path, LARGEST_FILE, f"--lookup-cache-static {path}")
+    def of_file(cls, path: Path, n_vocab: int, name: str = "") -> StaticNgrams:
+        """Reads a file that `write_ngrams` made. Raises UsageError for one that is none, or of a larger vocabulary.
+
+        name: what messages call the file.
+        """
+        name = name or str(path)
+        data = read_at_most(path, LARGEST_FILE, name)
         rows = data[len(MAGIC) :]
         if not data.startswith(MAGIC) or len(rows) % (4 * (STATIC_SIZE + 1)):
-            raise UsageError(
-                f"--lookup-cache-static {path}: not a file of n-grams (`llamachat tokenize --ngrams` makes one)"
-            )
+            raise UsageError(f"{name}: not a file of n-grams", settings=("ngrams",))
         table = np.frombuffer(rows, "<i4").reshape(-1, STATIC_SIZE + 1)
         if table.size and not 0 <= table.min() <= table.max() < n_vocab:
-            raise UsageError(f"--lookup-cache-static {path}: made with the vocabulary of another model")
+            raise UsageError(f"{name}: made with the vocabulary of another model", settings=("ngrams",))
         return cls(table)
 
     def propose(self, text: Sequence[int], most: int) -> Sequence[int]:

@@ -8,9 +8,9 @@ from llamachat.errors import UsageError
 from llamachat.terminal.commands.nearest import nearest
 
 OPTIONS = {
-    option.lstrip("-").replace("-", "_"): name
+    other: name
     for name, item in SamplingOptions.__dataclass_fields__.items()
-    for option in item.metadata.get("also", ())
+    for other in item.metadata.get("also", ())
 }
 """The other names that options of samplers have."""
 

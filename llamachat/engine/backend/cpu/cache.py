@@ -138,14 +138,16 @@ def check_cache_types(states: Sequence[StateSpec], *names: str) -> None:
     """Raises UsageError for a cache type that is not known, or has blocks that the model's heads do not fill."""
     for name in names:
         if name not in CACHE_FORMATS:
-            raise UsageError(f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}")
+            said = f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}"
+            raise UsageError(said, settings=("cache_type",))
         block = CACHE_FORMATS[name].block
         for state in key_values(states):
             if state.key_dim % block or state.value_dim % block:
                 size = state.key_dim if state.key_dim % block else state.value_dim
                 raise UsageError(
                     f"cache type {name} has blocks of {block} values, which heads of {size} do not fill: "
-                    "this model's cache can be f32, f16 or bf16"
+                    "this model's cache can be f32, f16 or bf16",
+                    settings=("cache_type",),
                 )
 
 

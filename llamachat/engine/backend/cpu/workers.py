@@ -107,7 +107,8 @@ class WorkerPool:
         except RuntimeError as error:
             self._threads.pop()
             self.close()
-            raise UsageError(f"only {number} of {self.n_threads} threads can be started: use -t {number}") from error
+            said = f"only {number} of {self.n_threads} threads can be started: ask for {number}"
+            raise UsageError(said, settings=("threads",)) from error
 
     def _set(self, name: str, value: int) -> None:
         self._fields[CONTROL.index(name), 0] = value

@@ -101,7 +101,7 @@ def _run(arguments: list[str]) -> int:
         return ExitCode.DONE
     for argument in arguments:
         _check_text(argument)
-    from llamachat.terminal.endings import handle_termination
+    from llamachat.endings import handle_termination
 
     handle_termination()
     # 60 ms of imports, which --version does without.

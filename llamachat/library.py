@@ -9,29 +9,21 @@ with Model("smollm2.gguf") as model:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from llamachat.catalog.resolve import resolve
+from llamachat.dialogue.prompts import Message, chat_template, chat_tokens, check_length
 from llamachat.engine.context import Context
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
 from llamachat.engine.model import Model as EngineModel
 from llamachat.engine.sampling.file_defaults import with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.engine.tokenizers import Tokenizer
-from llamachat.errors import ContextFull
-from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
     from llamachat.engine.grammar import GrammarSource
-
-Message = Mapping[str, Any]
-
-LONG_TEXT = 100_000
-"""Characters from which it pays to see first whether a text can fit."""
 
 
 class Model(EngineModel):
@@ -106,76 +98,3 @@ class Model(EngineModel):
     @cached_property
     def _own_context(self) -> Context:
         return self.context()
-
-
-class Templated(Protocol):
-    """What choosing a chat template needs of a model."""
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """Its tokenizer."""
-        ...
-
-    @property
-    def chat_template(self) -> str | None:
-        """The Jinja source of its file's chat template."""
-        ...
-
-    @property
-    def tool_template(self) -> str | None:
-        """The one for chats with tools, where the file has one of its own."""
-        ...
-
-
-def chat_template(
-    model: Templated, source: str | None = None, variables: Mapping[str, Any] | None = None
-) -> ChatTemplate:
-    """The chat template of a model's file, or `source` instead; ChatML where there is none.
-
-    variables: what it is told besides the conversation.
-    """
-    tokenizer = model.tokenizer
-    bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
-    return ChatTemplate(model.chat_template if source is None else source, bos, eos, variables=variables)
-
-
-def check_length(tokenizer: Tokenizer, text: str, n_ctx: int) -> None:
-    """Raises ContextFull for a prompt that cannot fit, before it is tokenized: that takes 150 times its memory."""
-    n_tokens = fewest_tokens(tokenizer, text)
-    if n_tokens > n_ctx:
-        raise ContextFull(
-            f"the prompt has {n_tokens} tokens or more, but the context holds {n_ctx}; shorten the prompt or use a "
-            "larger context"
-        )
-
-
-def fewest_tokens(tokenizer: Tokenizer, text: str) -> int:
-    """How many tokens a long text has at least, whatever a template takes from its ends; 0 for others."""
-    return tokenizer.at_least(text.strip()) if len(text) > LONG_TEXT else 0
-
-
-def chat_tokens(
-    tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[Message], tools: Sequence[Message] | None = None
-) -> list[int]:
-    """The tokens of a conversation, up to where the answer begins. Control tokens come from the template only."""
-    special_texts = tokenizer.special_texts
-    more: dict[str, Any] = {"tools": tools} if tools else {}
-    parts = template.render_parts(messages, special_texts=special_texts, **more)
-    return _with_bos(tokenizer, encode_parts(parts, tokenizer.encode, special_texts))
-
-
-def raw_tokens(tokenizer: Tokenizer, prompt: Worded) -> list[int]:
-    """The tokens of a text that is continued as it stands. Control tokens come from a template's own parts only."""
-    own = [part for part, is_own in prompt.parts if is_own]
-    if not any(text in part for part in own for text in tokenizer.special_texts):
-        return tokenizer.encode(prompt.text)
-    return _with_bos(tokenizer, encode_parts(prompt.parts, tokenizer.encode, tokenizer.special_texts))
-
-
-def _with_bos(tokenizer: Tokenizer, ids: list[int]) -> list[int]:
-    """The tokens behind that which begins a text, where the model wants it.
-
-    Most templates print it themselves; a second one makes answers worse.
-    """
-    bos = tokenizer.bos
-    return [bos, *ids] if tokenizer.add_bos and bos is not None and ids[:1] != [bos] else ids

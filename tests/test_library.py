@@ -9,9 +9,9 @@ from golden_data import needed
 
 import llamachat
 from llamachat import Context, Event, LlamaChatError, Model, Tokenizer
+from llamachat.dialogue.prompts import check_length
 from llamachat.engine.generate import Stop, Token
 from llamachat.errors import ContextFull, UsageError
-from llamachat.library import check_length
 
 QUESTION = [{"role": "user", "content": "Name three fruits."}]
 

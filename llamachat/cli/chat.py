@@ -17,10 +17,10 @@ from llamachat.cli.options import LengthChoice, ModelChoice, Verbose
 from llamachat.cli.speculation import SpeculationChoice
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.cli.tool_choice import ToolChoice
+from llamachat.dialogue.messages import with_files
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import ExitCode, UsageError
 from llamachat.terminal.asking import may_converse
-from llamachat.terminal.messages import with_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,26 +65,26 @@ def chat(
         raise UsageError("--tools: nobody can be asked here before a command is run; --yes runs them without asking")
     with ExitStack() as stack:
         with _unseen(beginning.converses):
-            opened = stack.enter_context(loading.open_speaker(model, options, speculation))
-        speaker = replace(opened, template=template.chosen(opened.model, bool(given))).answering()
+            opened = stack.enter_context(loading.open_responder(model, options, speculation))
+        responder = replace(opened, template=template.chosen(opened.model, bool(given))).answering()
         setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, context)
         if beginning.converses:
-            return _talk(setting, speaker, system, stack, (beginning.first, files))
+            return _talk(setting, responder, system, stack, (beginning.first, files))
         if choice.goes_on or given or template.reasoning is Reasoning.HIDE or beginning.lines:
-            return _ask(setting, speaker, system, stack, (beginning.messages(), files))
-        return _answer(setting, speaker, system, with_files(files, beginning.first))
+            return _ask(setting, responder, system, stack, (beginning.messages(), files))
+        return _answer(setting, responder, system, with_files(files, beginning.first))
 
 
-def _answer(setting: "_Setting", speaker: "Responder", system: str | None, message: str) -> int:
+def _answer(setting: "_Setting", responder: "Responder", system: str | None, message: str) -> int:
     """One message that belongs to no chat, and its answer."""
     from llamachat.terminal.outgrowing import tell_ending
 
-    answer = replace(speaker, tells_shift=True).speak(speaker.prompt(message, system))
-    speaker.output.end_line()
+    answer = replace(responder, tells_shift=True).speak(responder.prompt(message, system))
+    responder.output.end_line()
     if setting.verbose:
-        speaker.report(answer)
+        responder.report(answer)
     else:
-        tell_ending(answer.reason, speaker.context.n_ctx)
+        tell_ending(answer.reason, responder.context.n_ctx)
     return ExitCode.INTERRUPT if answer.reason == "cancelled" else ExitCode.DONE
 
 
@@ -104,13 +104,13 @@ class _Setting:
 
 
 def _talk(
-    setting: _Setting, speaker: "Responder", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
+    setting: _Setting, responder: "Responder", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
 ) -> int:
     """A chat on a terminal. begins: the first message, "" for none, and the files that go with it."""
     from llamachat.terminal.attention import titled
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
 
-    talk, begins_now = _opened(setting, speaker, system, stack, keep=setting.choice.save)
+    talk, begins_now = _opened(setting, responder, system, stack, keep=setting.choice.save)
     try:
         talk.attached = list(begins[1])
         with titled(_title(talk)) if setting.looks.title else nullcontext():
@@ -125,17 +125,17 @@ def _title(talk: "Chat") -> str:
     from llamachat.terminal.chat_status import short_name
 
     name = talk.conversation.store.summary(talk.conversation.chat).name
-    return " - ".join(one for one in ("llamachat", short_name(talk.speaker.model.title), name) if one)
+    return " - ".join(one for one in ("llamachat", short_name(talk.responder.model.title), name) if one)
 
 
 def _ask(
-    setting: _Setting, speaker: "Responder", system: str | None, stack: ExitStack, asks: "tuple[Iterable[str], Files]"
+    setting: _Setting, responder: "Responder", system: str | None, stack: ExitStack, asks: "tuple[Iterable[str], Files]"
 ) -> int:
     """Messages and their answers; what else there is to say goes to standard error. asks: the messages, the files."""
     from llamachat.terminal.output import note
     from llamachat.terminal.tools.shown import NO_TOOLS
 
-    talk, begun = _opened(setting, speaker, system, stack, keep=setting.choice.goes_on, aside=note)
+    talk, begun = _opened(setting, responder, system, stack, keep=setting.choice.goes_on, aside=note)
     talk.aside, talk.attached = note, list(asks[1])
     if begun and setting.choice.session is not None and talk.conversation.store.is_kept:
         note(f"there was no chat named {setting.choice.session}: this one is new")
@@ -144,7 +144,7 @@ def _ask(
     try:
         for message in asks[0]:
             talk.ask(message)
-            speaker.output.end_line()
+            responder.output.end_line()
             if talk.last is None or talk.last.reason == "cancelled":
                 return ExitCode.INTERRUPT
     finally:
@@ -154,29 +154,29 @@ def _ask(
 
 def _opened(
     setting: _Setting,
-    speaker: "Responder",
+    responder: "Responder",
     system: str | None,
     stack: ExitStack,
     keep: bool,
     aside: "Callable[[str], None] | None" = None,
 ) -> "tuple[Chat, bool]":
     """The chat that was asked for, and whether it begins now."""
-    from llamachat.library import chat_template
+    from llamachat.dialogue.conversation import Conversation
+    from llamachat.dialogue.prompts import chat_template
     from llamachat.session.places import database_path
     from llamachat.terminal.chatting import Chat, ChatSettings, open_store
     from llamachat.terminal.commands.set_command import apply_chosen
-    from llamachat.terminal.conversation import Conversation
     from llamachat.terminal.keeper import Keeper
 
     choice = setting.choice
     store = stack.enter_context(open_store(database_path if keep else None))
-    number, begun = _number(store, choice, speaker.model.title)
+    number, begun = _number(store, choice, responder.model.title)
     keeper = Keeper(store, choice.cache_budget << 20, _decide(choice.if_open))
     stack.callback(keeper.release)
     with _nothing_left(store, number if begun else None):
         number = keeper.take(number)
         conversation = Conversation(
-            speaker.model.tokenizer, speaker.template or chat_template(speaker.model), store, number
+            responder.model.tokenizer, responder.template or chat_template(responder.model), store, number
         )
         if system is not None:
             conversation.set(system=system)
@@ -186,26 +186,26 @@ def _opened(
 
         def open_model(name: str) -> "Responder":
             named = replace(setting.model, model=name, places={})
-            other = stack.enter_context(loading.open_speaker(named, setting.options))
+            other = stack.enter_context(loading.open_responder(named, setting.options))
             return replace(other, template=setting.template.chosen(other.model, bool(setting.tools))).answering()
 
-        talk = Chat(speaker, conversation, manner, open_model, keeper=keeper, aside=aside)
+        talk = Chat(responder, conversation, manner, open_model, keeper=keeper, aside=aside)
         if setting.tools:
             from llamachat.terminal.tools.agreement import asked
             from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
 
             called, source = setting.template.called, conversation.template.source
             talk.tools = ToolUse(setting.tools, source, asked, setting.yes, called=called)
-            talk.speaker = replace(speaker, options=replace(speaker.options, grammar=talk.tools.grammar()))
+            talk.responder = replace(responder, options=replace(responder.options, grammar=talk.tools.grammar()))
             conversation.tools = talk.tools.described()
         typed_names, all_options = typed(setting.context), options_by_name(setting.context)
-        talk.start = replace(talk.start, options=talk.speaker.options, typed=typed_names, all_options=all_options)
+        talk.start = replace(talk.start, options=talk.responder.options, typed=typed_names, all_options=all_options)
         if not begun:
             apply_chosen(talk)
-            speaker = talk.speaker
-            conversation.remember(speaker.context.n_ctx)
-            with _unseen(speaker.output.is_terminal):
-                keeper.restore_snapshot(speaker, number)
+            responder = talk.responder
+            conversation.remember(responder.context.n_ctx)
+            with _unseen(responder.output.is_terminal):
+                keeper.restore_snapshot(responder, number)
     return talk, begun
 
 
@@ -239,7 +239,7 @@ def _decide(choice: IfOpen) -> "Decide":
 def _left(talk: "Chat") -> None:
     """What is kept when a talk ends."""
     if talk.keeper is not None:
-        talk.keeper.leave(talk.speaker, talk.conversation.chat, asked=talk.last is not None)
+        talk.keeper.leave(talk.responder, talk.conversation.chat, asked=talk.last is not None)
 
 
 def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:

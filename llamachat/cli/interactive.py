@@ -81,7 +81,7 @@ def interactive(
     if STDIN in (prompt.file or ()):
         raise UsageError("-f -: standard input is where the person types in this mode; give the prompt in a file")
     text, options = turns.text(optional_prompt(prompt, stdin=False)), length.options(sampling, constraint, True)
-    with loading.open_speaker(model, options, speculation) as speaker:
+    with loading.open_responder(model, options, speculation) as responder:
         from llamachat.terminal.interactive import Interactive, Looks, Wording  # the engine, which --help does without
 
         wording = Wording(
@@ -93,5 +93,5 @@ def interactive(
             several_lines=turns.multiline_input,
         )
         looks = Looks(turns.color, turns.display_prompt)
-        speaker = replace(speaker, tells_shift=True)
-        return Interactive(speaker, wording, looks, kept.keeper()).run(text, turns.interactive_first)
+        responder = replace(responder, tells_shift=True)
+        return Interactive(responder, wording, looks, kept.keeper()).run(text, turns.interactive_first)

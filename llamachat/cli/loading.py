@@ -28,7 +28,7 @@ SMALL = 128
 
 
 @contextmanager
-def open_speaker(
+def open_responder(
     choice: ModelChoice,
     options: "GenerationOptions | None" = None,
     speculation: SpeculationChoice | None = None,

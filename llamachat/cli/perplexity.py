@@ -35,19 +35,19 @@ def perplexity(
     windows: each token once, after at least ctx-size - stride tokens.
     """
     text = prompt_text(prompt)
-    with loading.open_speaker(model) as speaker:
+    with loading.open_responder(model) as responder:
         from llamachat.engine.perplexity import score  # numpy, which --help does without
 
-        ids = speaker.model.tokenize(text)
-        found = score(speaker.context, ids, speaker.model.tokenizer.bos, stride, speaker.scoring)
-        speaker.status.clear()
+        ids = responder.model.tokenize(text)
+        found = score(responder.context, ids, responder.model.tokenizer.bos, stride, responder.scoring)
+        responder.status.clear()
     if output is Format.JSON:
         figures = {"n_tokens": found.n_tokens, "n_scored": found.n_scored, "mean_nll": found.mean_nll}
         figures |= {"error": found.error, "ppl": found.perplexity}
         told = {
             name: value if math.isfinite(value) else None for name, value in figures.items()
         }  # JSON has no infinity
-        print(json.dumps(versioned({**told, "n_ctx": speaker.context.n_ctx})))
+        print(json.dumps(versioned({**told, "n_ctx": responder.context.n_ctx})))
         return
     print(f"perplexity {found.perplexity:.6g} +/- {found.perplexity * found.error:.2g}")
     print(f"mean negative log-probability {found.mean_nll:.5f} over {found.n_scored} of {found.n_tokens} tokens")

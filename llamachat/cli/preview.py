@@ -12,8 +12,8 @@ from llamachat.errors import ExitCode
 from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
+    from llamachat.dialogue.prompts import Templated
     from llamachat.engine.generate import GenerationOptions
-    from llamachat.library import Templated
     from llamachat.templates.renderer import ChatTemplate
     from llamachat.terminal.batch import Line
     from llamachat.terminal.preview import Preview
@@ -29,7 +29,7 @@ class Wanted:
 
     def template_of(self, model: "Templated") -> "ChatTemplate | None":
         """What a prompt goes through for this model; None where it is continued as it stands."""
-        from llamachat.library import chat_template
+        from llamachat.dialogue.prompts import chat_template
 
         return self.template.chosen(model) or chat_template(model) if self.answers else None
 
@@ -44,7 +44,7 @@ def show_previews(model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, r
 
 
 def _seen(opened: loading.WithoutWeights, prompt: Worded, options: "GenerationOptions", wanted: Wanted) -> "Preview":
-    from llamachat.library import chat_tokens, raw_tokens
+    from llamachat.dialogue.prompts import chat_tokens, raw_tokens
     from llamachat.terminal.preview import Preview
 
     options, name, tokenizer = loading.with_defaults(opened, options), str(opened.file.path), opened.tokenizer

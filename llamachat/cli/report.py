@@ -67,12 +67,12 @@ class ReportChoice:
             return ""
         return f"{text}\n\n" if answers and self.output is Format.TEXT else text
 
-    def printer(self, speaker: "Responder") -> "Output":
+    def printer(self, responder: "Responder") -> "Output":
         """Where answers go."""
         from llamachat.terminal.records import JsonLines, JsonObject, records
         from llamachat.terminal.words import WordOutput
 
         if self.output is Format.TEXT:
-            return speaker.output if speaker.output.is_terminal else WordOutput()
-        made = records(speaker.model.tokenizer, speaker.load_s, speaker.context.n_ctx)
+            return responder.output if responder.output.is_terminal else WordOutput()
+        made = records(responder.model.tokenizer, responder.load_s, responder.context.n_ctx)
         return JsonLines(made) if self.output is Format.JSONL else JsonObject(made)

@@ -63,35 +63,35 @@ def run(
     worded = prompt.whole(data or "")
     if manner.dry_run:
         return show_previews(model, [(worded, options)], wanted, report)
-    with loading.open_speaker(model, options, asked.speculation) as opened:
-        speaker = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
-        ids = speaker.prompt(worded.text, wanted.system) if manner.answers else speaker.raw_prompt(worded)
-        ids = keeper.take_over(speaker, ids) if keeper is not None else ids
-        speaker = replace(speaker, output=_output(speaker, ids, wanted, report), tells_shift=True)
-        answer = _spoken(speaker, ids, report.echoed(worded.text, manner.answers))
+    with loading.open_responder(model, options, asked.speculation) as opened:
+        responder = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
+        ids = responder.prompt(worded.text, wanted.system) if manner.answers else responder.raw_prompt(worded)
+        ids = keeper.take_over(responder, ids) if keeper is not None else ids
+        responder = replace(responder, output=_output(responder, ids, wanted, report), tells_shift=True)
+        answer = _spoken(responder, ids, report.echoed(worded.text, manner.answers))
         if keeper is not None:
-            keeper.keep(speaker, len(ids))
-        _tell(speaker, answer, report)
+            keeper.keep(responder, len(ids))
+        _tell(responder, answer, report)
     return _code(answer, manner)
 
 
-def _output(speaker: "Responder", ids: Sequence[int], wanted: Wanted, report: ReportChoice) -> "Output":
+def _output(responder: "Responder", ids: Sequence[int], wanted: Wanted, report: ReportChoice) -> "Output":
     """Where the answer goes, without the thoughts before it if they are to be hidden."""
-    printer, template = report.printer(speaker), wanted.template_of(speaker.model)
+    printer, template = report.printer(responder), wanted.template_of(responder.model)
     if template is None or wanted.template.reasoning is not Reasoning.HIDE:
         return printer
     from llamachat.terminal.answer_only import AnswerOutput, answer_only
 
-    return AnswerOutput(printer, answer_only(template, speaker.model.tokenizer, ids))
+    return AnswerOutput(printer, answer_only(template, responder.model.tokenizer, ids))
 
 
-def _spoken(speaker: "Responder", ids: Sequence[int], echoed: str) -> "Answer":
+def _spoken(responder: "Responder", ids: Sequence[int], echoed: str) -> "Answer":
     """The answer; whatever ends it, what was said of it is written."""
-    output = speaker.output
+    output = responder.output
     try:
         if echoed:
             output.prompt(echoed)
-        answer = speaker.speak(ids)
+        answer = responder.speak(ids)
         output.end_line()
     except Exception:
         if output.is_terminal:
@@ -102,12 +102,12 @@ def _spoken(speaker: "Responder", ids: Sequence[int], echoed: str) -> "Answer":
     return answer
 
 
-def _tell(speaker: "Responder", answer: "Answer", report: ReportChoice) -> None:
+def _tell(responder: "Responder", answer: "Answer", report: ReportChoice) -> None:
     """The figures, on standard error."""
     wanted = report.verbose or report.timings
-    if wanted or (speaker.status.enabled and report.output is Format.TEXT):
-        speaker.report(answer, wanted)
-    tell_ending(answer.reason, speaker.context.n_ctx)
+    if wanted or (responder.status.enabled and report.output is Format.TEXT):
+        responder.report(answer, wanted)
+    tell_ending(answer.reason, responder.context.n_ctx)
 
 
 def _code(answer: "Answer", manner: RunMode) -> int:

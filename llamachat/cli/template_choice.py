@@ -14,7 +14,7 @@ from llamachat.errors import UsageError
 from llamachat.files import read_again
 
 if TYPE_CHECKING:
-    from llamachat.library import Templated
+    from llamachat.dialogue.prompts import Templated
     from llamachat.templates.renderer import ChatTemplate
 
 LARGEST_FILE = 4_000_000
@@ -106,7 +106,7 @@ class TemplateChoice:
             source = model.tool_template
         if source is None and not variables:
             return None
-        from llamachat.library import chat_template
+        from llamachat.dialogue.prompts import chat_template
 
         return chat_template(model, source, variables)
 

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.thinking import Thinking, thinking_of
 from llamachat.dialogue.thoughts import Thought
 from llamachat.engine.events import Event, Stop
 from llamachat.terminal.output import Output
-from llamachat.terminal.thinking import Thinking, thinking_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from llamachat.dialogue.thinking import Thinking
+from llamachat.endings import undisturbed
 from llamachat.engine.events import Event, Token
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
-from llamachat.terminal.endings import undisturbed
-from llamachat.terminal.thinking import Thinking
 from llamachat.terminal.view import PlainView
 
 KEEP_S = 0.9

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from llamachat.dialogue.prompts import chat_tokens, check_length, raw_tokens
 from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
-from llamachat.library import chat_tokens, check_length, raw_tokens
 from llamachat.templates.text import Worded
 from llamachat.terminal.answer_only import AnswerOnly, answer_only
 from llamachat.terminal.output import Output, note

@@ -4,6 +4,7 @@ import shlex
 import time
 from contextlib import suppress
 
+from llamachat.dialogue.messages import quoted
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.attention import Attention
@@ -15,7 +16,6 @@ from llamachat.terminal.commands.hints import hinted
 from llamachat.terminal.commands.thoughts import thoughts
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
-from llamachat.terminal.messages import quoted
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
 from llamachat.terminal.responder import REMARKS, Answer
@@ -50,8 +50,8 @@ class ChatLoop:
 
     def run(self, resumed: bool = False, first: str = "") -> None:
         """Chats until the person quits. resumed: an earlier chat, whose end is shown. first: the first message."""
-        speaker = self._chat.speaker
-        self._chat.say(f"{speaker.model.title}, a context of {speaker.context.n_ctx} tokens.")
+        responder = self._chat.responder
+        self._chat.say(f"{responder.model.title}, a context of {responder.context.n_ctx} tokens.")
         self._chat.say("/help lists the commands, Ctrl+D leaves.")
         if resumed:
             self._chat.say("")
@@ -80,10 +80,10 @@ class ChatLoop:
         except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
             self._chat.say(f"\n({REMARKS['cancelled']})")
         except (LlamaChatError, OSError) as error:
-            self._chat.speaker.status.clear()
-            self._chat.speaker.output.end_line()
+            self._chat.responder.status.clear()
+            self._chat.responder.output.end_line()
             self._chat.say(f"({hinted(error)})")
-        if self._quits:
+            self._chat.responder.status.clear()
             return
         self._say_given_back()
         self._chat.say("")
@@ -93,7 +93,7 @@ class ChatLoop:
         answer = self._chat.current
         if answer is None or answer is before or answer.reason == "cancelled":
             return ""
-        return f"{short_name(self._chat.speaker.model.title)} has answered"
+        return f"{short_name(self._chat.responder.model.title)} has answered"
 
     def _status(self) -> str:
         """The line below the prompt; what is wrong where the chat cannot be read any more."""

@@ -32,10 +32,10 @@ def short_name(title: str) -> str:
 
 
 def _parts(chat: "Chat") -> Iterator[str]:
-    yield short_name(chat.speaker.model.title)
+    yield short_name(chat.responder.model.title)
     yield _session(chat)
     yield _form(chat)
-    yield f"{chat.n_tokens} of {chat.speaker.context.n_ctx} tokens"
+    yield f"{chat.n_tokens} of {chat.responder.context.n_ctx} tokens"
     timings = chat.current.timings if chat.current is not None else Timings()
     if timings.generation_s > 0 and timings.n_generated > 1:
         yield f"{(timings.n_generated - 1) / timings.generation_s:.0f} tokens/s"
@@ -53,7 +53,7 @@ def _session(chat: "Chat") -> str:
 
 def _form(chat: "Chat") -> str:
     """What binds the answers besides the model: a grammar, a schema, tools."""
-    grammar = chat.speaker.options.grammar
+    grammar = chat.responder.options.grammar
     if grammar is None:
         return ""
     kind = getattr(grammar, "kind", "tools")  # the grammar of tools is none that a person gave

@@ -7,7 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.conversation import OF_THE_MESSAGES, Conversation
+from llamachat.dialogue.messages import is_cut, parted, shown_before, with_files
+from llamachat.dialogue.spoken import spoken
+from llamachat.dialogue.thinking import Thinking, thinking_of
 from llamachat.dialogue.thoughts import Thought
+from llamachat.endings import undisturbed
 from llamachat.engine.events import Timings
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
 from llamachat.session.chats import DONE, INTERRUPTED, ChatStore, StoredMessage
@@ -15,19 +20,14 @@ from llamachat.session.fallback import FallbackStore
 from llamachat.terminal.autosave import AutosaveSink, KeptAnswer
 from llamachat.terminal.chat_status import status_of
 from llamachat.terminal.columns import set_out, terminal_size
-from llamachat.terminal.conversation import OF_THE_MESSAGES, Conversation
 from llamachat.terminal.echo import echo_off
-from llamachat.terminal.endings import undisturbed
 from llamachat.terminal.fitting import fitted, options_of
-from llamachat.terminal.messages import is_cut, parted, shown_before, with_files
 from llamachat.terminal.outgrowing import ENDED
 from llamachat.terminal.output import note, write
 from llamachat.terminal.reasoning import ReasoningView
 from llamachat.terminal.responder import Answer, Responder
-from llamachat.terminal.spoken import spoken
 from llamachat.terminal.start import Start, start_of
 from llamachat.terminal.theme import painted
-from llamachat.terminal.thinking import Thinking, thinking_of
 from llamachat.terminal.tools.shown import NO_TOOLS, shown_result, used_tools
 from llamachat.terminal.turns import turn_record
 from llamachat.terminal.view import PlainView, answer_view
@@ -63,7 +63,7 @@ class Chat:
     answered; without it the message stays in the chat. draft: what the next input begins with.
     """
 
-    speaker: Responder
+    responder: Responder
     conversation: Conversation
     manner: ChatSettings = field(default_factory=ChatSettings)
     open_model: Callable[[str], Responder] | None = None
@@ -94,7 +94,7 @@ class Chat:
     @property
     def tokenizer(self) -> "Tokenizer":
         """The model's."""
-        return self.speaker.model.tokenizer
+        return self.responder.model.tokenizer
 
     @property
     def status(self) -> str:
@@ -110,7 +110,7 @@ class Chat:
     def n_tokens(self) -> int:
         """How many tokens the chat has as it is now."""
         count = self.conversation.n_tokens
-        return len(self.speaker.context.tokens) if count is None else count
+        return len(self.responder.context.tokens) if count is None else count
 
     @property
     def lacks_tools(self) -> bool:
@@ -136,10 +136,10 @@ class Chat:
         if self.aside is not None:
             self.aside(text)
             return
-        if self.speaker.output.is_terminal:
+        if self.responder.output.is_terminal:
             columns = terminal_size()[0]
             text = "\n".join(set_out(text, columns))
-        self.speaker.output.write(f"{text}\n")
+        self.responder.output.write(f"{text}\n")
 
     def recall(self) -> None:
         """Shows the end of the chat so far."""
@@ -151,16 +151,16 @@ class Chat:
         self.say(f"({len(path)} messages before)" if len(path) > 1 else "(1 message before)")
         for message in path[-2:]:
             self.say("")
-            view = answer_view(self.speaker.output, self.manner.plain)
+            view = answer_view(self.responder.output, self.manner.plain)
             if message.role == "assistant":
                 view.write(spoken(message.content, self.conversation.template.source))
             elif message.role == "tool":
                 self.say(shown_result(message.content))
             else:
                 write(painted("> ", "prompt") if view.draws else "> ")
-                self.speaker.output.write(f"{message.content}\n")
+                self.responder.output.write(f"{message.content}\n")
             view.close()
-            self.speaker.output.end_line()
+            self.responder.output.end_line()
         if path[-1].role != "assistant":
             self.say("\n(this has no answer yet: /continue gives one)")
         elif is_cut(path[-1]):
@@ -227,17 +227,17 @@ class Chat:
         if chat == self.conversation.chat:
             return
         if self.keeper is not None:
-            chat = self.keeper.change(self.speaker, self.conversation.chat, chat, asked=self.last is not None)
+            chat = self.keeper.change(self.responder, self.conversation.chat, chat, asked=self.last is not None)
         self.conversation.change(chat)
         apply_chosen(self)
-        self.conversation.remember(self.speaker.context.n_ctx)
+        self.conversation.remember(self.responder.context.n_ctx)
         self.last = None
 
     def begin_new(self) -> None:
         """Continues in a new chat with the same system prompt and settings. Raises as `Keeper.take`."""
         conversation = self.conversation
         kept = {name: value for name, value in conversation.settings.items() if name not in OF_THE_MESSAGES}
-        self.go_on_in(conversation.store.create(self.speaker.model.title, None, kept))
+        self.go_on_in(conversation.store.create(self.responder.model.title, None, kept))
 
     def again(self) -> bool:
         """Another answer to the person's last message; the one before stays a branch. False where there is none."""
@@ -245,13 +245,13 @@ class Chat:
         if not asked:
             return False
         tree = self.conversation.store.tree_of(self.conversation.chat)
-        speaker = self.speaker
-        self.speaker = _reseeded(speaker, sum(message.parent == asked[-1].id for message in tree))
+        responder = self.responder
+        self.responder = _reseeded(responder, sum(message.parent == asked[-1].id for message in tree))
         try:
             with self.conversation.standing_at(asked[-1].id):
                 said = self.answer(fitted(self, None), asked[-1].id)
         finally:
-            self.speaker = speaker
+            self.responder = responder
         if said:
             self._went_on(asked[-1])
         return True
@@ -309,16 +309,16 @@ class Chat:
         if self.tools is not None:
             shown = self.tools.view(shown, self.tokenizer, tokens)
         view = AutosaveSink(shown, kept, thinking, len(begun), skipped)
-        speaker = replace(self.speaker, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
+        responder = replace(self.responder, options=options_of(self, tokens), output=view)  # type: ignore[arg-type]
         if view.is_terminal and self.aside is None:
-            self.speaker.output.write("\n")
+            self.responder.output.write("\n")
         try:
             with echo_off():
-                answer = speaker.speak([*tokens, *begun], len(begun))
+                answer = responder.speak([*tokens, *begun], len(begun))
             answer = replace(answer, text=view.text)
             said = len(answer.ids) > len(begun) or answer.reason != "cancelled"
             if said:
-                record = turn_record(self.speaker, conversation.template.name or "", answer)
+                record = turn_record(self.responder, conversation.template.name or "", answer)
                 kept.keep(answer.text, INTERRUPTED if answer.reason == "cancelled" else DONE, record)
                 self._answered(answer, tokens, kept)
         except BaseException:
@@ -355,14 +355,14 @@ class Chat:
         if n_forgotten:
             self.say(f"(the context became full: {n_forgotten} older tokens were forgotten within this answer)")
         if self.manner.verbose:
-            self.speaker.report(answer)
+            self.responder.report(answer)
         elif answer.reason == "context" and self.manner.on_full != "stop":
-            self.say(ENDED.format(n_ctx=self.speaker.context.n_ctx))
+            self.say(ENDED.format(n_ctx=self.responder.context.n_ctx))
         elif answer.reason in REMARKS:
             self.say(f"({REMARKS[answer.reason]})")
 
     def _view(self, thinking: Thinking) -> PlainView:
-        view = answer_view(self.speaker.output, self.manner.plain)
+        view = answer_view(self.responder.output, self.manner.plain)
         if thinking.markers is None or (self.manner.plain and self.manner.reasoning == "show"):
             return view
         thought = Thought(thinking.markers, thinking.inside)
@@ -370,12 +370,12 @@ class Chat:
         return ReasoningView(view, thought, hide=self.manner.reasoning == "hide", spelled=thinking.spelled, key=key)
 
 
-def _reseeded(speaker: Responder, n: int) -> Responder:
+def _reseeded(responder: Responder, n: int) -> Responder:
     """With the n-th seed after the one that was given, so that another answer is one."""
-    sampling = speaker.options.sampling
+    sampling = responder.options.sampling
     if sampling.seed < 0:
-        return speaker
-    return replace(speaker, options=replace(speaker.options, sampling=replace(sampling, seed=sampling.seed + n)))
+        return responder
+    return replace(responder, options=replace(responder.options, sampling=replace(sampling, seed=sampling.seed + n)))
 
 
 def open_store(find: Callable[[], Path] | None) -> ChatStore:

@@ -8,18 +8,18 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.prompts import chat_tokens
+from llamachat.dialogue.reuse import as_held, forget_between, keep_same
+from llamachat.dialogue.spoken import spoken
 from llamachat.engine.answering import GenerationOptions
 from llamachat.errors import Cancelled, LlamaChatError
-from llamachat.library import chat_tokens
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.echo import echo_off
 from llamachat.terminal.output import Output
-from llamachat.terminal.reuse import as_held, forget_between, keep_same
-from llamachat.terminal.spoken import spoken
 
 if TYPE_CHECKING:
+    from llamachat.dialogue.conversation import Message
     from llamachat.terminal.chatting import Chat
-    from llamachat.terminal.conversation import Message
     from llamachat.terminal.responder import Responder
 
 Begun = Callable[[list[int]], Sequence[int]]
@@ -50,7 +50,7 @@ def fitted(chat: "Chat", text: str | None, begun: Begun | None = None) -> list[i
     Raises ContextFull where the message alone is too long, and where nothing may be forgotten; Cancelled where a person
     stops the summary. Nothing is forgotten then.
     """
-    tokens, context = _fitted(chat, text), chat.speaker.context
+    tokens, context = _fitted(chat, text), chat.responder.context
     same = as_held(tokens, context.tokens, chat.tokenizer.piece_bytes)
     tokens = same if len(same) < context.n_ctx else tokens
     keep_same(context, [*tokens, *(begun(tokens) if begun is not None else ())])
@@ -58,7 +58,7 @@ def fitted(chat: "Chat", text: str | None, begun: Begun | None = None) -> list[i
 
 
 def _fitted(chat: "Chat", text: str | None) -> list[int]:
-    conversation, n_ctx = chat.conversation, chat.speaker.context.n_ctx
+    conversation, n_ctx = chat.conversation, chat.responder.context.n_ctx
     before, summarize = conversation.forgotten, chat.manner.on_full == "summarize"
     room = room_of_summary(n_ctx) if summarize else 0
     found = conversation.fitting(text, n_ctx, chat.manner.on_full != "stop", room)
@@ -70,7 +70,7 @@ def _fitted(chat: "Chat", text: str | None) -> list[int]:
         conversation.set(summary=None)
     if n_turns:
         chat.say(f"(the context is full: {_turns(n_turns, 'is', 'are')} forgotten)")
-        forget_between(chat.speaker.context, found.whole, tokens, chat.tokenizer.piece_bytes)
+        forget_between(chat.responder.context, found.whole, tokens, chat.tokenizer.piece_bytes)
     return tokens
 
 
@@ -83,17 +83,17 @@ def _summarized(chat: "Chat", before: int, turns: str) -> bool:
     conversation, after = chat.conversation, chat.conversation.forgotten
     conversation.set(forgotten=before or None)
     chat.say(f"(the context is full: {turns} a summary)")
-    summary = _summary(chat.speaker, conversation, after)
+    summary = _summary(chat.responder, conversation, after)
     conversation.set(forgotten=after, summary=summary or None)
     return bool(summary)
 
 
-def _summary(speaker: "Responder", conversation: Conversation, last: int) -> str:
+def _summary(responder: "Responder", conversation: Conversation, last: int) -> str:
     """The turns that the model remembers, up to the message at `last`, in its own words; "" for none.
 
     The prompt begins as the chat did, so that little of it is evaluated. Turns that leave no room are left out.
     """
-    context, room = speaker.context, room_of_summary(speaker.context.n_ctx)
+    context, room = responder.context, room_of_summary(responder.context.n_ctx)
     tokens: list[int] = []
     for first in [conversation.forgotten, *(one for one in conversation.borders() if one < last)]:
         asking: list[Message] = [*conversation.between(first, last), {"role": "user", "content": ASK}]
@@ -103,9 +103,9 @@ def _summary(speaker: "Responder", conversation: Conversation, last: int) -> str
             break
     else:
         return ""
-    options = replace(speaker.options, max_tokens=room, grammar=None, n_keep=None)
+    options = replace(responder.options, max_tokens=room, grammar=None, n_keep=None)
     with echo_off():
-        answer = replace(speaker, options=options, output=_Unseen()).speak(tokens)
+        answer = replace(responder, options=options, output=_Unseen()).speak(tokens)
     if answer.reason == "cancelled":
         raise Cancelled("the summary was stopped")
     return spoken(answer.text, conversation.template.source).strip()
@@ -113,7 +113,7 @@ def _summary(speaker: "Responder", conversation: Conversation, last: int) -> str
 
 def options_of(chat: "Chat", tokens: list[int]) -> GenerationOptions:
     """How an answer is made: where it outgrows the context, the system prompt stays, or it ends."""
-    options = chat.speaker.options
+    options = chat.responder.options
     if chat.tools is not None:
         options = chat.tools.begun(options, chat.tokenizer, tokens)
     if options.n_keep is None or options.n_keep < 0:

@@ -57,16 +57,16 @@ class Interactive:
     """The loop of the classic mode."""
 
     def __init__(
-        self, speaker: Responder, wording: Wording, looks: Looks | None = None, keeper: PromptKeeper | None = None
+        self, responder: Responder, wording: Wording, looks: Looks | None = None, keeper: PromptKeeper | None = None
     ) -> None:
-        self._speaker = speaker.stopping_at(wording.reverse)
-        self._tokenizer = speaker.model.tokenizer
+        self._responder = responder.stopping_at(wording.reverse)
+        self._tokenizer = responder.model.tokenizer
         self._wording = wording
         self._looks, self._keeper = looks or Looks(), keeper
-        self._colour = self._looks.colour and wants_colour(speaker.output.is_terminal)
+        self._colour = self._looks.colour and wants_colour(responder.output.is_terminal)
         self._ids: list[int] = []
         self._answers: list[Answer] = []
-        self._left = speaker.options.max_tokens
+        self._left = responder.options.max_tokens
 
     def run(self, prompt: str, person_first: bool = False) -> int:
         """Shows the prompt and continues it, until the input ends or the person interrupts their own turn.
@@ -76,14 +76,14 @@ class Interactive:
         """
         self._ids = self._tokenizer.encode(prompt, add_special=True, parse_special=True)
         if self._keeper is not None:
-            self._ids = self._keeper.take_over(self._speaker, self._ids if prompt or person_first else [])
+            self._ids = self._keeper.take_over(self._responder, self._ids if prompt or person_first else [])
             prompt = prompt or self._tokenizer.decode(self._ids)
         n_prompt = len(self._ids)
         self._keep_prompt(n_prompt)
         self._explain()
         if self._looks.prompt:
             with self._painted(look("given")):
-                self._speaker.output.write(prompt)
+                self._responder.output.write(prompt)
         asks = person_first or not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
         try:
             goes_on = not asks or self._listen()
@@ -91,52 +91,52 @@ class Interactive:
                 self._continue()
                 goes_on = self._listen()
         except KeyboardInterrupt:
-            self._speaker.output.write("\n")
+            self._responder.output.write("\n")
             return ExitCode.INTERRUPT
         finally:
-            self._speaker.output.end_line()
+            self._responder.output.end_line()
             if self._keeper is not None:
-                self._keeper.keep(self._speaker, n_prompt, self._ids)
+                self._keeper.keep(self._responder, n_prompt, self._ids)
             self._report()
         return ExitCode.DONE
 
     def _keep_prompt(self, n_prompt: int) -> None:
         """--keep -1 is the prompt, not what the text has grown to by a later turn."""
-        options = self._speaker.options
+        options = self._responder.options
         if options.n_keep == -1:
             n_keep = max(0, n_prompt - self._tokenizer.add_bos)
-            self._speaker = replace(self._speaker, options=replace(options, n_keep=n_keep))
+            self._responder = replace(self._responder, options=replace(options, n_keep=n_keep))
 
     def _explain(self) -> None:
         """The keys, to a person only."""
-        if self._speaker.status.enabled and sys.stdin is not None and sys.stdin.isatty():
+        if self._responder.status.enabled and sys.stdin is not None and sys.stdin.isatty():
             note(KEYS_SEVERAL if self._wording.several_lines else KEYS)
 
     def _report(self) -> None:
         """What all answers took, to a person only."""
-        if self._answers and self._speaker.status.enabled:
+        if self._answers and self._responder.status.enabled:
             together = statistics.summed([answer.timings for answer in self._answers])
-            note(statistics.report(together, self._speaker.load_s, self._speaker.context.n_ctx))
+            note(statistics.report(together, self._responder.load_s, self._responder.context.n_ctx))
 
     def _continue(self) -> None:
         """The model's turn: its text, then the reverse prompt that ended it."""
-        speaker = replace(self._speaker, options=replace(self._speaker.options, max_tokens=self._left))
-        answer = speaker.speak(self._ids)
+        responder = replace(self._responder, options=replace(self._responder.options, max_tokens=self._left))
+        answer = responder.speak(self._ids)
         self._answers.append(answer)
         self._spend(len(answer.ids))
         reverse = self._reverse_after(answer) if answer.reason == "stop" else ""
-        self._speaker.output.write(reverse)
+        self._responder.output.write(reverse)
         self._take(answer, answer.text + reverse)
         # What the context has forgotten may be of this answer, too.
         del self._ids[answer.timings.n_keep : answer.timings.n_keep + answer.timings.n_forgotten]
         if answer.reason == "eos" and self._wording.reverse:
             self._put(f"\n{self._wording.reverse[0]}")
         elif answer.reason in ("eos", "cancelled"):
-            self._speaker.output.end_line()
+            self._responder.output.end_line()
 
     def _listen(self) -> bool:
         """The person's turn; False at the end of the input. An empty line lets the model go on as it was."""
-        self._speaker.output.write(self._wording.prefix)
+        self._responder.output.write(self._wording.prefix)
         with self._painted(look("typed")):
             typed = read_typed(self._wording.several_lines)
         if typed is None:
@@ -155,11 +155,11 @@ class Interactive:
         self._ids += encode(self._wording.prefix, add_special=False, parse_special=True)
         self._ids += encode(typed, add_special=False)
         self._ids += encode(self._wording.suffix, add_special=False, parse_special=True)
-        self._speaker.output.write(self._wording.suffix)
+        self._responder.output.write(self._wording.suffix)
 
     def _spend(self, n_tokens: int) -> None:
         """Counts tokens against -n, the person's too; when it is used up, a new count begins."""
-        n_predict = self._speaker.options.max_tokens
+        n_predict = self._responder.options.max_tokens
         if n_predict > 0:
             self._left -= n_tokens
             self._left = self._left if self._left > 0 else n_predict
@@ -180,7 +180,7 @@ class Interactive:
 
     def _put(self, text: str) -> None:
         """Adds a text of the program's own to the text and shows it."""
-        self._speaker.output.write(text)
+        self._responder.output.write(text)
         self._ids += self._tokenizer.encode(text, add_special=False)
 
     def _take(self, answer: Answer, text: str) -> None:

@@ -42,26 +42,26 @@ class Keeper:
         self._lock = lock
         return taken
 
-    def change(self, speaker: Responder, chat: int, other: int, asked: bool) -> int:
+    def change(self, responder: Responder, chat: int, other: int, asked: bool) -> int:
         """Leaves a chat for another one, which it returns. Raises as `take`, and nothing has changed then."""
         taken, lock = self._opened(other, "cancel")
-        self.leave(speaker, chat, asked)
+        self.leave(responder, chat, asked)
         self.release()
         self._lock = lock
-        speaker.context.rewind(speaker.context.n_reusable)  # what remains knows nothing of the chat before
-        self.restore_snapshot(speaker, taken)
+        responder.context.rewind(responder.context.n_reusable)  # what remains knows nothing of the chat before
+        self.restore_snapshot(responder, taken)
         return taken
 
     def is_unused(self, chat: int, asked: bool) -> bool:
         """Whether a chat is a copy that is not kept: nothing was asked in it, and it has no name."""
         return chat in self._copied and not asked and self._store.summary(chat).name is None
 
-    def restore_snapshot(self, speaker: Responder, chat: int) -> None:
-        """Fills the speaker's context with what is kept of the chat."""
+    def restore_snapshot(self, responder: Responder, chat: int) -> None:
+        """Fills the responder's context with what is kept of the chat."""
         if self._snapshots is not None:
-            restore_snapshot(speaker, self._snapshots, self._copied.get(chat, chat))
+            restore_snapshot(responder, self._snapshots, self._copied.get(chat, chat))
 
-    def leave(self, speaker: Responder, chat: int, asked: bool) -> None:
+    def leave(self, responder: Responder, chat: int, asked: bool) -> None:
         """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was.
 
         So it does with a copy that nothing was asked in and that has no name.
@@ -71,7 +71,7 @@ class Keeper:
         if unused:
             self._store.forget(chat)
         if self._snapshots is not None and asked and self._store.is_saved(chat):
-            save_snapshot(speaker, self._snapshots, chat)
+            save_snapshot(responder, self._snapshots, chat)
 
     def release(self) -> None:
         """Lets others have the chat."""

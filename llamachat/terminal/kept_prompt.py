@@ -27,18 +27,18 @@ class PromptKeeper:
     type: str | None = None
     _n_kept: int = 0
 
-    def take_over(self, speaker: "Responder", prompt: Sequence[int]) -> list[int]:
-        """Fills the speaker's context with what the file has of the prompt; returns the prompt.
+    def take_over(self, responder: "Responder", prompt: Sequence[int]) -> list[int]:
+        """Fills the responder's context with what the file has of the prompt; returns the prompt.
 
         An empty prompt is what the file has. Raises UnusableCache for a file that is damaged, or of something else.
         """
         from llamachat.session.prompt_cache import UnusableCache, open_prompt_cache
 
         try:
-            kept = open_prompt_cache(self.path, settings_of(speaker), speaker.context.parts)
-            if len(kept.tokens) > speaker.context.n_ctx:
-                raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {speaker.context.n_ctx}")
-            speaker.context.restore(kept.tokens, kept.fill)
+            kept = open_prompt_cache(self.path, settings_of(responder), responder.context.parts)
+            if len(kept.tokens) > responder.context.n_ctx:
+                raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {responder.context.n_ctx}")
+            responder.context.restore(kept.tokens, kept.fill)
         except FileNotFoundError:
             return list(prompt)
         except UnusableCache as error:
@@ -49,18 +49,18 @@ class PromptKeeper:
         wanted = list(prompt) or kept.tokens
         n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(kept.tokens, wanted, strict=False)))
         self._n_kept = len(kept.tokens)
-        n_same = speaker.context.rewind(n_same)
-        if speaker.status.enabled:
+        n_same = responder.context.rewind(n_same)
+        if responder.status.enabled:
             n_known = min(n_same, max(0, len(wanted) - 1))
             note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
         return wanted
 
-    def keep(self, speaker: "Responder", n_prompt: int, said: Sequence[int] = ()) -> None:
+    def keep(self, responder: "Responder", n_prompt: int, said: Sequence[int] = ()) -> None:
         """Writes the file, unless it has all of it already; says so where that cannot be done.
 
         said: all tokens of the text, of which the model may not have read the last ones yet; they belong to all of it.
         """
-        context = speaker.context
+        context = responder.context
         unread = said[len(context.tokens) : context.n_ctx]
         if self.everything and not self.read_only and unread and context.tokens == said[: len(context.tokens)]:
             context.eval(unread)
@@ -73,7 +73,7 @@ class PromptKeeper:
         packing = Packing(self.type, context.parts) if self.type is not None else None
         tokens, memory = context.tokens[:n_tokens], context.memory(n_tokens)
         try:
-            write_prompt_cache(self.path, tokens, memory, description_of(speaker), packing)
+            write_prompt_cache(self.path, tokens, memory, description_of(responder), packing)
             self._n_kept = n_tokens
         except LlamaChatError as error:
             note(str(error))

@@ -8,11 +8,11 @@ from contextlib import contextmanager, suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.reuse import as_held, keep_same
 from llamachat.engine.events import Timings
 from llamachat.engine.generation_context import GenerationContext
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.echo import echo_off
-from llamachat.terminal.reuse import as_held, keep_same
 from llamachat.terminal.view import prepare_views
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
     if find is None:
         yield
         return
-    context = chat.speaker.context
+    context = chat.responder.context
     thread = Thread(target=_read, args=(chat, find), name="llamachat-reading", daemon=True)
     thread.start()
     try:
@@ -42,7 +42,7 @@ def reading_ahead(chat: "Chat") -> Iterator[None]:
 
 def _to_find(chat: "Chat") -> Callable[[], list[int]] | None:
     """What finds the tokens that are read; None for none: no person types, or the chat cannot be read any more."""
-    if not chat.speaker.output.is_terminal:
+    if not chat.responder.output.is_terminal:
         return None
     try:
         return chat.conversation.certain()
@@ -52,7 +52,7 @@ def _to_find(chat: "Chat") -> Callable[[], list[int]] | None:
 
 def _read(chat: "Chat", find: Callable[[], list[int]]) -> None:
     """Evaluates what is certain. What goes wrong here, as in a template that refuses, is said when it is asked for."""
-    context = chat.speaker.context
+    context = chat.responder.context
     with suppress(Exception):
         prepare_views()
         certain = as_held(find(), context.tokens, chat.tokenizer.piece_bytes)

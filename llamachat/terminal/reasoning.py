@@ -1,17 +1,13 @@
 """What a model thinks before it answers: told apart from the answer, shown while it comes, then one line."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from llamachat.dialogue.thoughts import Markers, Thought
+from llamachat.dialogue.thoughts import Thought
 from llamachat.engine.events import Event, Stop, Token
 from llamachat.terminal.cleaning import Cleaner
 from llamachat.terminal.columns import wrapped
 from llamachat.terminal.live import LiveArea, Pace, Screen
 from llamachat.terminal.view import PlainView
-
-if TYPE_CHECKING:
-    from llamachat.engine.tokenizers import Tokenizer
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 SHOWN_LINES = 6
@@ -19,13 +15,6 @@ SHOWN_LINES = 6
 
 SHOWN, STEP = 2000, 1000
 """Characters in which that end is looked for; where they begin moves by so many at a time."""
-
-
-def spellings(markers: Markers, tokenizer: "Tokenizer") -> dict[int, str]:
-    """The control tokens of the markers, which print nothing, and how they are spelled."""
-    ids = {token for text in (markers.opening, markers.closing)
-           for token in tokenizer.encode(text, add_special=False, parse_special=True)}  # fmt: skip
-    return {token: tokenizer.decode([token], special=True) for token in sorted(ids) if not tokenizer.piece_bytes(token)}
 
 
 class ReasoningView(PlainView):

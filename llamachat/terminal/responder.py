@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.prompts import chat_template, chat_tokens, check_length, raw_tokens
 from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
 from llamachat.errors import GrammarError
-from llamachat.library import chat_template, chat_tokens, check_length, raw_tokens
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
 from llamachat.terminal import statistics
@@ -101,14 +101,14 @@ class Responder:
         return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids) - n_begun))
 
     def answering(self) -> "Responder":
-        """The same speaker in a conversation; says so if the model has no chat template and none was given."""
+        """The same responder in a conversation; says so if the model has no chat template and none was given."""
         if self.template is None and self.model.chat_template is None:
             note("this model has no chat template, so ChatML is used: if it only continues texts, it may not follow it")
         template = self.template or chat_template(self.model)
         return replace(self.stopping_at(template.end_texts), template=template)
 
     def stopping_at(self, stop: Sequence[str]) -> "Responder":
-        """The same speaker, who also stops at these texts."""
+        """The same responder, who also stops at these texts."""
         return replace(self, options=replace(self.options, stop=(*self.options.stop, *stop)))
 
     def prompt(self, text: str, system: str | None = None) -> list[int]:

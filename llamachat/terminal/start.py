@@ -27,5 +27,5 @@ class Start:
 
 def start_of(chat: "Chat") -> Start:
     """The settings as they are now."""
-    context = chat.speaker.context
-    return Start(chat.speaker.options, chat.manner, context.n_ctx, context.cache_types)
+    context = chat.responder.context
+    return Start(chat.responder.options, chat.manner, context.n_ctx, context.cache_types)

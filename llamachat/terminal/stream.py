@@ -14,8 +14,8 @@ from threading import Event, Lock, Thread, current_thread, main_thread
 from types import FrameType, TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
 
+from llamachat.endings import interrupt
 from llamachat.errors import Cancelled
-from llamachat.terminal.endings import interrupt
 
 Item = TypeVar("Item")
 

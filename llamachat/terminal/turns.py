@@ -7,14 +7,14 @@ from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.terminal.responder import Answer, Responder
 
 
-def turn_record(speaker: Responder, template: str, answer: Answer) -> dict[str, Any]:
+def turn_record(responder: Responder, template: str, answer: Answer) -> dict[str, Any]:
     """Model, template, samplers that are not the default ones; tokens, and seconds."""
     default, timings = asdict(SamplingOptions()), answer.timings
-    settings = asdict(speaker.options.sampling).items()
+    settings = asdict(responder.options.sampling).items()
     sampling = {name: value for name, value in settings if value != default[name] and name != "given"}
     return {
         "reason": answer.reason,
-        "model": speaker.model.title,
+        "model": responder.model.title,
         "template": template,
         "sampling": sampling,
         "n_prompt": timings.n_prompt,

@@ -18,31 +18,31 @@ FEWEST = 256
 """Tokens from which it pays to keep them: fewer are read anew in no time."""
 
 
-def settings_of(speaker: "Responder") -> dict[str, str]:
-    """What a kept cache must be of, to be used by this speaker."""
+def settings_of(responder: "Responder") -> dict[str, str]:
+    """What a kept cache must be of, to be used by this responder."""
     from llamachat.engine.gguf.fingerprint import fingerprint
 
-    model = speaker.model
+    model = responder.model
     return {
         "model": fingerprint(model.file),
         "architecture": str(model.file.metadata.get("general.architecture")),
-        "cache_layout": speaker.context.layout,
+        "cache_layout": responder.context.layout,
         "program": __version__,
     }
 
 
-def description_of(speaker: "Responder") -> dict[str, str]:
+def description_of(responder: "Responder") -> dict[str, str]:
     """The same, and what a reader of the file may want to know besides."""
-    metadata = speaker.model.file.metadata
+    metadata = responder.model.file.metadata
     rope = {name.partition(".")[2]: value for name, value in metadata.items() if ".rope." in name}
     told = " ".join(f"{name}={value}" for name, value in rope.items() if isinstance(value, int | float | str))
-    return {**settings_of(speaker), "context": str(speaker.context.n_ctx), "rope": told, "lora": ""}
+    return {**settings_of(responder), "context": str(responder.context.n_ctx), "rope": told, "lora": ""}
 
 
-def restore_snapshot(speaker: "Responder", snapshots: Snapshots, chat: int) -> int:
-    """Fills the speaker's context with what is kept of the chat; how many tokens that are, 0 where nothing fits."""
-    context = speaker.context
-    kept = snapshots.open(chat, settings_of(speaker))
+def restore_snapshot(responder: "Responder", snapshots: Snapshots, chat: int) -> int:
+    """Fills the responder's context with what is kept of the chat; how many tokens that are, 0 where nothing fits."""
+    context = responder.context
+    kept = snapshots.open(chat, settings_of(responder))
     if kept is None or len(kept.tokens) > context.n_ctx:
         return 0
     told = str(kept.settings.get(EXACT))
@@ -55,13 +55,13 @@ def restore_snapshot(speaker: "Responder", snapshots: Snapshots, chat: int) -> i
     return len(kept.tokens)
 
 
-def save_snapshot(speaker: "Responder", snapshots: Snapshots, chat: int) -> None:
-    """Keeps what the speaker's context has computed of the chat; says so where that cannot be done."""
-    context = speaker.context
+def save_snapshot(responder: "Responder", snapshots: Snapshots, chat: int) -> None:
+    """Keeps what the responder's context has computed of the chat; says so where that cannot be done."""
+    context = responder.context
     n_tokens = len(context.tokens)
     if n_tokens < FEWEST or context.self_extend is not None:
         return
-    told = {**description_of(speaker), EXACT: str(context.n_reusable)}
+    told = {**description_of(responder), EXACT: str(context.n_reusable)}
     try:
         snapshots.keep(chat, context.tokens, context.memory(n_tokens), told)
     except LlamaChatError as error:

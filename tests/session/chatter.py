@@ -16,10 +16,12 @@ sys.path.append(str(Path(__file__).parents[1] / "cli"))
 
 from scripted import ScriptedContext, ScriptedModel
 
+from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.prompts import chat_template
+from llamachat.endings import handle_termination
 from llamachat.engine.events import Event
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.library import chat_template
 from llamachat.session import database
 from llamachat.session.chats import ChatStore
 from llamachat.session.exports import exported, write_export
@@ -27,8 +29,6 @@ from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.snapshots import Snapshots
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.conversation import Conversation
-from llamachat.terminal.endings import handle_termination
 from llamachat.terminal.output import Output
 from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
@@ -72,8 +72,8 @@ def answer_of(turn: int) -> str:
 def talking(store: ChatStore) -> Chat:
     model: Any = ScriptedModel([answer_of(turn) for turn in range(1000)])
     context: Any = SlowContext(model._answers, 10**6)
-    speaker = Responder(model, context, GenerationOptions(sampling=SamplingOptions(temp=0.0)), ToldOutput(), Status())
-    return Chat(speaker, Conversation(model.tokenizer, chat_template(model), store, store.create("m", "killed")))
+    responder = Responder(model, context, GenerationOptions(sampling=SamplingOptions(temp=0.0)), ToldOutput(), Status())
+    return Chat(responder, Conversation(model.tokenizer, chat_template(model), store, store.create("m", "killed")))
 
 
 def migrate(folder: Path, turn: int) -> None:
@@ -95,7 +95,7 @@ def main(folder: Path) -> None:
         snapshots = Snapshots(folder / "snapshots", 10**8)
         for turn in range(1000):
             tell(phase="streaming", turn=turn)
-            chat.speaker.output.shown = 0  # type: ignore[attr-defined]
+            chat.responder.output.shown = 0  # type: ignore[attr-defined]
             chat.ask(f"question {turn}")
             if chat.last is None or chat.last.reason == "cancelled":
                 return

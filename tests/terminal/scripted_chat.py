@@ -4,12 +4,12 @@ from typing import Any
 
 from scripted import ScriptedModel
 
+from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.prompts import chat_template
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.library import chat_template
 from llamachat.session.chats import ChatStore
 from llamachat.terminal.chatting import Chat, ChatSettings
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
 from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
@@ -19,10 +19,10 @@ def made(*answers: str, n_ctx: int = 4096, **manner: Any) -> Chat:
     """A chat that is kept nowhere."""
     model: Any = ScriptedModel(answers or ("An answer.",))
     options = GenerationOptions(sampling=SamplingOptions(temp=0.0))
-    speaker = Responder(model, model.context(n_ctx), options, Output(), Status())
+    responder = Responder(model, model.context(n_ctx), options, Output(), Status())
     store = ChatStore(None)
     talk = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
-    return Chat(speaker, talk, ChatSettings(**manner), give_back=lambda _text: None)
+    return Chat(responder, talk, ChatSettings(**manner), give_back=lambda _text: None)
 
 
 def talk(chat):
@@ -30,4 +30,4 @@ def talk(chat):
 
 
 def prompts(chat):
-    return [bytes(t for t in ids if t < 256).decode() for ids in chat.speaker.context.prompts]
+    return [bytes(t for t in ids if t < 256).decode() for ids in chat.responder.context.prompts]

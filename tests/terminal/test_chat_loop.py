@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from scripted import STUCK, ScriptedModel
 
+from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.prompts import chat_template
 from llamachat.engine.generate import GenerationOptions
 from llamachat.errors import Cancelled, GrammarError, LlamaChatError
-from llamachat.library import chat_template
 from llamachat.session.chats import ChatStore
 from llamachat.session.history import InputHistory
 from llamachat.terminal import chat
 from llamachat.terminal.chat import ChatLoop
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings
 from llamachat.terminal.output import Output
@@ -45,10 +45,10 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
 
         monkeypatch.setattr(chat, "line_reader", reader)
         model: Any = ScriptedModel(answers)
-        speaker = Responder(model, model.context(n_ctx), GenerationOptions(), Output(), Status())
+        responder = Responder(model, model.context(n_ctx), GenerationOptions(), Output(), Status())
         store = ChatStore(None)
         talked = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
-        ChatLoop(Chat(speaker, talked)).run()
+        ChatLoop(Chat(responder, talked)).run()
         return talked
 
     return run

@@ -17,13 +17,13 @@ def kept(chat, tmp_path, name=None):
 
 
 def bound(chat, grammar):
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=grammar))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, grammar=grammar))
     return chat
 
 
 def test_it_names_the_model_and_says_that_nothing_is_kept(make):
     chat = make()
-    assert status_of(chat).split(" · ")[:2] == [short_name(chat.speaker.model.title), "not saved"]
+    assert status_of(chat).split(" · ")[:2] == [short_name(chat.responder.model.title), "not saved"]
 
 
 @pytest.mark.parametrize(("name", "shown"), [(None, "chat 1"), ("work", "work"), ("a" * 90, "a" * 23 + "…")])

@@ -24,8 +24,8 @@ class Talk:
         self.model = ScriptedModel(answers)
         context = self.model.context()
         options = GenerationOptions(max_tokens=n_predict, sampling=SamplingOptions(temp=0.0))
-        speaker = Responder(self.model, context, options, Output(), Status())
-        self.code = Interactive(speaker, Wording(**wording), looks).run(prompt, first)
+        responder = Responder(self.model, context, options, Output(), Status())
+        self.code = Interactive(responder, Wording(**wording), looks).run(prompt, first)
         self.shown = capsys.readouterr().out
         self.read = [self._text(ids) for ids in context.prompts]
         self.whole = self._text(context.tokens)

@@ -64,7 +64,7 @@ def test_regen_with_a_seed_draws_with_another_one(make, monkeypatch):
     run_command("/regen", chat)
     run_command("/regen", chat)
     assert seeds == [7, 8, 9]
-    assert chat.speaker.options.sampling.seed == 7
+    assert chat.responder.options.sampling.seed == 7
 
 
 def test_undo_takes_turns_back_and_what_follows_is_as_if_they_had_not_been(make, capsys):
@@ -141,7 +141,7 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
     run_command("/set on-full stop", chat)
     run_command("/set reasoning hide", chat)
     assert (chat.manner.on_full, chat.manner.reasoning) == ("stop", "hide")
-    options = chat.speaker.options
+    options = chat.responder.options
     assert (options.sampling.temp, options.max_tokens, options.sampling.ignore_eos) == (0.5, 3, True)
     assert options.sampling.samplers == ("top_k", "temperature")
     assert {"temp", "ignore_eos"} <= options.sampling.given
@@ -158,9 +158,9 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
 def test_another_size_of_the_context_keeps_what_was_computed(make, capsys):
     chat = make("One.", "Two.")
     chat.ask("Hello")
-    tokens = list(chat.speaker.context.tokens)
+    tokens = list(chat.responder.context.tokens)
     run_command("/set ctx-size 8000", chat)
-    assert (chat.speaker.context.n_ctx, chat.speaker.context.tokens) == (8000, tokens)
+    assert (chat.responder.context.n_ctx, chat.responder.context.tokens) == (8000, tokens)
     said = capsys.readouterr().out
     assert "ctx_size is 8000 from now on" in said
     assert "trained with a context of 4096" in said
@@ -176,9 +176,9 @@ def test_other_types_of_the_cache_compute_anew(make, capsys):
     chat = make("One.", "Two.")
     chat.ask("Hello")
     run_command("/set cache_type_v q8_0", chat)
-    assert (chat.speaker.context.cache_types, chat.speaker.context.tokens) == (("f16", "q8_0"), [])
+    assert (chat.responder.context.cache_types, chat.responder.context.tokens) == (("f16", "q8_0"), [])
     run_command("/set cache-type-k q4_0", chat)
-    assert chat.speaker.context.cache_types == ("q4_0", "q8_0")
+    assert chat.responder.context.cache_types == ("q4_0", "q8_0")
     run_command("/show", chat)
     said = capsys.readouterr().out
     assert "cache_type_k q4_0, cache_type_v q8_0" in said
@@ -242,10 +242,10 @@ def test_values_of_a_setting_are_completed(make, typed, offered):
 )  # fmt: skip
 def test_wrong_words_are_refused_and_change_nothing(make, line, said):
     chat = make()
-    options = chat.speaker.options
+    options = chat.responder.options
     with pytest.raises(UsageError, match=said):
         run_command(line, chat)
-    assert chat.speaker.options == options
+    assert chat.responder.options == options
     assert talk(chat) == []
 
 
@@ -335,7 +335,7 @@ def test_why_shows_alternatives_and_goes_on_from_another_choice(make, capsys):
     chat.ask("Hello")
     run_command("/why 1", chat)
     assert "'H' 100%" in capsys.readouterr().out
-    evaluated = len(chat.speaker.context.tokens)
+    evaluated = len(chat.responder.context.tokens)
     assert evaluated == len(chat.prompt) + len(chat.last.ids) - 1
     run_command("/why 4 2", chat)
     assert chat.last.text.startswith("Hi ")
@@ -402,7 +402,7 @@ def test_a_template_that_trims_earlier_thoughts_reads_again_only_the_answer_they
 def test_another_model_goes_on_with_the_talk(make, capsys):
     chat = make("A")
     chat.ask("one")
-    other = make("B").speaker.answering()
+    other = make("B").responder.answering()
     chat.open_model = lambda name: other
     run_command("/model other", chat)
     chat.ask("two")
@@ -412,11 +412,11 @@ def test_another_model_goes_on_with_the_talk(make, capsys):
 
 def test_the_model_before_is_closed_and_settings_that_were_made_stay(make):
     chat = make("A")
-    before, other = chat.speaker.model, make("B").speaker.answering()
+    before, other = chat.responder.model, make("B").responder.answering()
     own = replace(other.options.sampling, top_p=0.5)
     chat.open_model = lambda name: replace(other, options=replace(other.options, sampling=own))
     run_command("/set temp 0.25", chat)
     run_command("/model other", chat)
     assert before.closed
-    assert not chat.speaker.model.closed
-    assert (chat.speaker.options.sampling.temp, chat.speaker.options.sampling.top_p) == (0.25, 0.5)
+    assert not chat.responder.model.closed
+    assert (chat.responder.options.sampling.temp, chat.responder.options.sampling.top_p) == (0.25, 0.5)

@@ -3,11 +3,11 @@
 import pytest
 from scripted import BOS, IM_END, ScriptedTokenizer
 
+from llamachat.dialogue.conversation import Conversation, Fitted
 from llamachat.errors import ContextFull, LlamaChatError
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import is_command
-from llamachat.terminal.conversation import Conversation, Fitted
 from llamachat.terminal.input.message import Typed, typed_of
 
 

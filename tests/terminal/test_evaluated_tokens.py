@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from llamachat.dialogue.conversation import Conversation
 from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
@@ -14,7 +15,6 @@ from llamachat.session.snapshots import Snapshots
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
 from llamachat.terminal.reading_ahead import reading_ahead
@@ -35,11 +35,11 @@ def model(smollm2):
 @pytest.fixture
 def chat(model):
     options = GenerationOptions(sampling=SamplingOptions(temp=0.0), max_tokens=24)
-    speaker = Responder(model, model.context(1024), options, Output(), Status()).answering()
+    responder = Responder(model, model.context(1024), options, Output(), Status()).answering()
     store = ChatStore(None)
-    talk = Conversation(model.tokenizer, speaker.template, store, store.create("m"))
+    talk = Conversation(model.tokenizer, responder.template, store, store.create("m"))
     talk.set(system="You are a helpful assistant.")
-    return Chat(speaker, talk)
+    return Chat(responder, talk)
 
 
 def evaluated(chat):
@@ -67,7 +67,7 @@ def test_earlier_turns_are_never_evaluated_again(chat):
 
 
 def test_what_a_full_context_forgets_costs_no_evaluation(chat, capsys):
-    chat.speaker = replace(chat.speaker, context=chat.speaker.model.context(300))
+    chat.responder = replace(chat.responder, context=chat.responder.model.context(300))
     forgot = 0
     for number in range(12):
         chat.ask(f"What about {number}?")
@@ -78,17 +78,17 @@ def test_what_a_full_context_forgets_costs_no_evaluation(chat, capsys):
             assert evaluated(chat) == 1
     assert 1 <= forgot <= 4
     assert chat.conversation.messages()[0] == {"role": "system", "content": "You are a helpful assistant."}
-    held = chat.tokenizer.decode(chat.speaker.context.tokens)
+    held = chat.tokenizer.decode(chat.responder.context.tokens)
     assert "You are a helpful assistant." in held
     assert "What about 0?" not in held
     assert held.count("What about") == len(chat.conversation.messages()) // 2
 
 
 def test_what_knows_of_one_chat_is_not_used_in_another(chat):
-    chat.speaker = replace(chat.speaker, context=chat.speaker.model.context(300))
+    chat.responder = replace(chat.responder, context=chat.responder.model.context(300))
     for number in range(8):
         chat.ask(f"What about {number}?")
-    context, store = chat.speaker.context, chat.conversation.store
+    context, store = chat.responder.context, chat.conversation.store
     assert context.n_reusable < len(context.tokens)
     other = store.fork(chat.conversation.chat)
     chat.keeper = Keeper(store, 0, lambda _said, _nothing: "quit")
@@ -115,7 +115,7 @@ def wait_for_reading(chat):
 
 
 def on_a_terminal(chat):
-    chat.speaker.output.is_terminal = True
+    chat.responder.output.is_terminal = True
     return chat
 
 
@@ -127,7 +127,7 @@ def test_what_the_model_is_told_is_read_while_the_person_types(chat):
 
 def test_nothing_is_read_ahead_where_nobody_types(chat):
     wait_for_reading(chat)
-    assert chat.speaker.context.tokens == []
+    assert chat.responder.context.tokens == []
 
 
 FORGETFUL = """
@@ -144,7 +144,7 @@ def test_thoughts_that_a_template_takes_away_cost_nothing_when_the_next_message_
     on_a_terminal(chat)
     chat.conversation.template = ChatTemplate(FORGETFUL)
     run_command(f"/grammar {THINKING}", chat)
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, max_tokens=200))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, max_tokens=200))
     chat.ask("My name is Anna. Describe the town.")
     said = chat.conversation.path()[-1].content
     assert said.startswith("<think>")
@@ -166,16 +166,16 @@ def test_reading_ahead_ends_with_the_typing(chat):
 
 
 def test_a_chat_that_outgrew_its_context_goes_on_from_what_was_computed(chat, tmp_path):
-    model = chat.speaker.model
-    chat.speaker = replace(chat.speaker, context=model.context(600))
-    while chat.speaker.context.n_reusable == len(chat.speaker.context.tokens):
+    model = chat.responder.model
+    chat.responder = replace(chat.responder, context=model.context(600))
+    while chat.responder.context.n_reusable == len(chat.responder.context.tokens):
         chat.ask(f"What about {len(chat.conversation.path())}?")
     snapshots = Snapshots(tmp_path, 1 << 30)
-    save_snapshot(chat.speaker, snapshots, 1)
-    later = replace(chat.speaker, context=model.context(600))
+    save_snapshot(chat.responder, snapshots, 1)
+    later = replace(chat.responder, context=model.context(600))
     n_known = restore_snapshot(later, snapshots, 1)
-    assert n_known == len(chat.speaker.context.tokens) > later.context.n_reusable
-    chat.speaker = later
+    assert n_known == len(chat.responder.context.tokens) > later.context.n_reusable
+    chat.responder = later
     chat.ask("And now?")
     assert evaluated(chat) <= BETWEEN
 
@@ -184,17 +184,17 @@ def test_of_a_chat_that_outgrew_its_context_only_the_last_turn_is_read_ahead(cha
     on_a_terminal(chat)
     chat.conversation.template = ChatTemplate(FORGETFUL)
     run_command(f"/grammar {THINKING}", chat)
-    options = replace(chat.speaker.options, max_tokens=120)
-    chat.speaker = replace(chat.speaker, context=chat.speaker.model.context(320), options=options)
+    options = replace(chat.responder.options, max_tokens=120)
+    chat.responder = replace(chat.responder, context=chat.responder.model.context(320), options=options)
     for number in range(12):
         chat.ask(f"What about {number}?")
         wait_for_reading(chat)
     assert chat.conversation.forgotten > 0
-    assert chat.speaker.context.n_reusable < len(chat.speaker.context.tokens)
+    assert chat.responder.context.n_reusable < len(chat.responder.context.tokens)
     chat.ask("And you?")
     n_said, read, evaluate = len(chat.last.ids), [], Context.eval
     monkeypatch.setattr(
         Context, "eval", lambda self, ids, *more, **how: [read.append(len(ids)), evaluate(self, ids)][1]
     )
     wait_for_reading(chat)
-    assert 0 < sum(read) <= n_said + BETWEEN < len(chat.speaker.context.tokens)
+    assert 0 < sum(read) <= n_said + BETWEEN < len(chat.responder.context.tokens)

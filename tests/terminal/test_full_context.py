@@ -83,18 +83,18 @@ def test_an_empty_summary_is_no_summary_and_that_is_said(make, capsys):
 
 def test_an_answer_that_outgrows_the_context_forgets_the_talk_but_not_what_the_model_was_told(make, capsys):
     chat = make("y" * 400, n_ctx=300)
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, n_keep=0, max_tokens=300))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, n_keep=0, max_tokens=300))
     run_command("/system The word is plugh", chat)
     chat.ask("Say it")
     assert "older tokens were forgotten within this answer)" in capsys.readouterr().out
-    held = chat.tokenizer.decode(chat.speaker.context.tokens)
+    held = chat.tokenizer.decode(chat.responder.context.tokens)
     assert "The word is plugh" in held
     assert "Say it" not in held
 
 
 def test_where_nothing_may_be_forgotten_an_answer_ends_with_the_context(make, capsys):
     chat = make("y" * 400, n_ctx=300, on_full="stop")
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, n_keep=0, max_tokens=500))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, n_keep=0, max_tokens=500))
     chat.ask("Say it")
     assert chat.last.reason == "context"
     assert "(cut short: the context is full" in capsys.readouterr().out

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue.conversation import Conversation
 from llamachat.engine.generate import GenerationOptions
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.locks import ChatLock
@@ -14,7 +15,6 @@ from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal import keeper as module
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
 from llamachat.terminal.responder import Responder
@@ -31,9 +31,9 @@ def store(own_home):
 def slept(monkeypatch):
     """What was kept and taken over, by the numbers of the chats."""
     seen: list[tuple[str, int]] = []
-    monkeypatch.setattr(module, "save_snapshot", lambda _speaker, _snapshots, chat: seen.append(("sleep", chat)))
+    monkeypatch.setattr(module, "save_snapshot", lambda _responder, _snapshots, chat: seen.append(("sleep", chat)))
     monkeypatch.setattr(
-        module, "restore_snapshot", lambda _speaker, _snapshots, chat: seen.append(("restore_snapshot", chat))
+        module, "restore_snapshot", lambda _responder, _snapshots, chat: seen.append(("restore_snapshot", chat))
     )
     return seen
 
@@ -47,10 +47,10 @@ def chat_with(store: ChatStore, text: str | None = None) -> int:
 
 def opened(store: ChatStore, number: int) -> Chat:
     model: Any = ScriptedModel([])
-    speaker = Responder(model, model.context(100), GenerationOptions(), Output(), Status())
+    responder = Responder(model, model.context(100), GenerationOptions(), Output(), Status())
     keeper = Keeper(store, 1 << 20)
     talk = Conversation(model.tokenizer, ChatTemplate(None), store, keeper.take(number))
-    return Chat(speaker, talk, keeper=keeper)
+    return Chat(responder, talk, keeper=keeper)
 
 
 def is_free(number: int) -> bool:

@@ -3,12 +3,12 @@
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue.thinking import thinking_of
 from llamachat.engine.events import Token
 from llamachat.session.chats import ChatStore, StoredMessage
-from llamachat.terminal import kept_answer
+from llamachat.terminal import autosave
 from llamachat.terminal.autosave import AutosaveSink, KeptAnswer
 from llamachat.terminal.output import Output
-from llamachat.terminal.thinking import thinking_of
 from llamachat.terminal.view import PlainView
 
 
@@ -16,7 +16,7 @@ from llamachat.terminal.view import PlainView
 def clock(monkeypatch):
     """Seconds, as a list of one."""
     now = [100.0]
-    monkeypatch.setattr(kept_answer.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(autosave.time, "monotonic", lambda: now[0])
     return now
 
 

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screens import DRAWINGS, Terminal
 
+from llamachat.dialogue.thinking import spellings
 from llamachat.dialogue.thoughts import KNOWN, Markers, Thought, markers_of
 from llamachat.engine.events import Stop, Token
 from llamachat.terminal.output import Output
-from llamachat.terminal.reasoning import ReasoningView, spellings
+from llamachat.terminal.reasoning import ReasoningView
 from llamachat.terminal.view import MarkdownView, PlainView
 
 THINK = Markers("<think>", "</think>")

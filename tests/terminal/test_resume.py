@@ -2,16 +2,16 @@
 
 import pytest
 
+from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.prompts import chat_template
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.library import chat_template
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import database_path, locks_folder, snapshots_folder
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.keeper import Keeper
 from llamachat.terminal.output import Output
 from llamachat.terminal.responder import Responder
@@ -34,11 +34,11 @@ class Process:
         self.store = FallbackStore(database_path(), pytest.fail)
         self.keeper = Keeper(self.store, budget)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), max_tokens=8)
-        self.speaker = Responder(model, model.context(2048), options, Output(), Status())
+        self.responder = Responder(model, model.context(2048), options, Output(), Status())
         self.number = self.keeper.take(self.store.create("m") if number is None else number)
         talk = Conversation(model.tokenizer, chat_template(model), self.store, self.number)
-        self.keeper.restore_snapshot(self.speaker, self.number)
-        self.chat = Chat(self.speaker, talk, keeper=self.keeper)
+        self.keeper.restore_snapshot(self.responder, self.number)
+        self.chat = Chat(self.responder, talk, keeper=self.keeper)
 
     def ask(self, text):
         """How many tokens are evaluated for it."""
@@ -46,7 +46,7 @@ class Process:
         return self.chat.last.timings.n_prompt - self.chat.last.timings.n_known
 
     def leave(self):
-        self.keeper.leave(self.speaker, self.number, asked=self.chat.last is not None)
+        self.keeper.leave(self.responder, self.number, asked=self.chat.last is not None)
         self.keeper.release()
         self.store.close()
         return self.number
@@ -58,7 +58,7 @@ def long_chat(model, own_home):
     process = Process(model)
     for turn in range(3):
         process.ask(f"{turn}: " + "The railway began with wooden tracks in the mines. " * 40 + "What is this about?")
-    assert len(process.speaker.context.tokens) > 1000
+    assert len(process.responder.context.tokens) > 1000
     return process.leave()
 
 

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from llamachat.terminal.reuse import as_held, forget_between, keep_same
+from llamachat.dialogue.reuse import as_held, forget_between, keep_same
 
 PIECES = [b"", b"", b"a", b"b", b"c", b"ab", b"bc", b"abc", b"ca", b"\xc3", b"\xb8", b"\xc3\xb8"]
 END, BEGIN, A, B, C, AB, BC, ABC, CA, BYTE1, BYTE2, OE = range(12)

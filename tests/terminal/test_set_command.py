@@ -127,17 +127,17 @@ def test_what_was_set_is_kept_with_the_chat_and_holds_there_only(make, capsys):
     run_command("/set temp 0.25", chat)
     run_command("/set stop END", chat)
     run_command("/new", chat)
-    assert chat.speaker.options.sampling.temp == 0.25
+    assert chat.responder.options.sampling.temp == 0.25
     run_command("/set temp 0.5", chat)
     chat.ask("two")
     run_command("/save second", chat)
     assert "set in this chat: temp 0.25, stop END" in said(chat, capsys, "/load first")
-    assert chat.speaker.options.sampling.temp == 0.25
+    assert chat.responder.options.sampling.temp == 0.25
     run_command("/set default", chat)
     run_command("/load second", chat)
-    assert chat.speaker.options.sampling.temp == 0.5
+    assert chat.responder.options.sampling.temp == 0.5
     run_command("/load first", chat)
-    assert chat.speaker.options.sampling.temp == chat.start.options.sampling.temp
+    assert chat.responder.options.sampling.temp == chat.start.options.sampling.temp
     assert SETTINGS["stop"].value(chat) == "none"
 
 
@@ -147,7 +147,7 @@ def test_the_command_line_counts_before_what_is_kept(make, capsys):
     chat.conversation.choose("top_k", "7")
     chat.start = replace(chat.start, typed=frozenset({"temp"}))
     apply_chosen(chat)
-    sampling = chat.speaker.options.sampling
+    sampling = chat.responder.options.sampling
     assert (sampling.temp, sampling.top_k) == (chat.start.options.sampling.temp, 7)
     assert "set in this chat: top_k 7)" in capsys.readouterr().out
 
@@ -161,7 +161,7 @@ def test_a_kept_setting_that_cannot_be_is_said_and_the_chat_goes_on(make, capsys
     assert [
         out.count(f"{name} {text} is kept") for name, text in (("temp", "hot"), ("zebra", "1"), ("top_k", "5"))
     ] == [1, 1, 0]
-    assert chat.speaker.options.sampling.top_k == 5
+    assert chat.responder.options.sampling.top_k == 5
     chat.ask("Say")
     assert talk(chat)[-1] == ("assistant", "An answer.")
 

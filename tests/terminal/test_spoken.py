@@ -3,9 +3,9 @@
 import pytest
 from golden_data import needed
 
+from llamachat.dialogue.spoken import parted, replayed, spoken
 from llamachat.dialogue.thoughts import markers_of
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.spoken import parted, replayed, spoken
 
 PLAIN = "{{ messages }} <think></think>"
 SPLITTING = "{{ message.content.split('</think>') }} <think>"

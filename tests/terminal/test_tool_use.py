@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue.conversation import Conversation
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
@@ -16,7 +17,6 @@ from llamachat.session.chats import ChatStore
 from llamachat.templates.named import builtin_template
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.conversation import Conversation
 from llamachat.terminal.output import Output
 from llamachat.terminal.responder import Responder
 from llamachat.terminal.status import Status
@@ -48,9 +48,9 @@ def make():
         asked: list[str] = []
         use = ToolUse((UPPER,), template, lambda question: (asked.append(question), agree)[1], yes)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), grammar=use.grammar())
-        speaker = Responder(model, model.context(8192), options, Output(), Status())
+        responder = Responder(model, model.context(8192), options, Output(), Status())
         talk = Conversation(model.tokenizer, ChatTemplate(template), store, store.create("m"), use.described())
-        chat = Chat(speaker, talk, tools=use)
+        chat = Chat(responder, talk, tools=use)
         chat.asked = asked  # type: ignore[attr-defined]
         return chat
 
@@ -58,7 +58,7 @@ def make():
 
 
 def prompts(chat):
-    return [bytes(t for t in ids if t < 256).decode() for ids in chat.speaker.context.prompts]
+    return [bytes(t for t in ids if t < 256).decode() for ids in chat.responder.context.prompts]
 
 
 def test_a_call_is_run_when_the_person_agrees_and_the_model_goes_on(make, capsys):
@@ -109,7 +109,7 @@ def test_ids_are_nine_letters_or_digits_and_the_same_for_call_and_result(make):
 def test_a_call_that_nests_deep_is_said_and_the_chat_continues(make, capsys):
     deep = "[" * 6000
     chat = make(f'<tool_call>{{"name": "upper", "arguments": {{"text": {deep}', "Fine.", yes=True)
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=None))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, grammar=None))
     chat.ask("Go")
     assert "(not run: a call that nests deeper than" in capsys.readouterr().out
     chat.ask("And?")
@@ -125,7 +125,7 @@ def test_with_yes_nobody_is_asked(make):
 
 def test_a_call_that_has_begun_obeys_the_tools(make):
     chat = make('<tool_call>{"name": "rm", "arguments": {"text": 1}}', yes=True)
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, max_tokens=30))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, max_tokens=30))
     chat.ask("Do")
     assert chat.last.text.startswith('<tool_call>{"name": "upper"')
 

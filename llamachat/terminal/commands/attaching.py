@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.messages import with_files
 from llamachat.errors import UsageError
 from llamachat.files import reason
 from llamachat.terminal.commands.base import Command, saying
-from llamachat.terminal.messages import with_files
 from llamachat.terminal.paths import MENTION, mentioned, path_of, paths, replaced
 from llamachat.terminal.typed import read_until_dot
 
@@ -83,7 +83,7 @@ def text_of(path: Path) -> str:
 def _room(chat: "Chat", files: Sequence[tuple[str, str]]) -> int:
     """How many tokens a message with these files leaves in the context; beside the whole chat where it has to stay."""
     alone = chat.manner.on_full != "stop"
-    return chat.speaker.context.n_ctx - 1 - chat.conversation.size(with_files(files, ""), alone)
+    return chat.responder.context.n_ctx - 1 - chat.conversation.size(with_files(files, ""), alone)
 
 
 def _read(chat: "Chat", words: str) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.messages import parted
+from llamachat.dialogue.spoken import spoken
 from llamachat.errors import UsageError
 from llamachat.session.chats import DONE, StoredMessage
 from llamachat.session.dates import date_of
 from llamachat.terminal.columns import columns_of, cut, terminal_size
 from llamachat.terminal.commands.base import Command, doing, number_of
-from llamachat.terminal.messages import parted
 from llamachat.terminal.pager import paged
 from llamachat.terminal.sanitize import clean, clean_line
-from llamachat.terminal.spoken import spoken
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -102,7 +102,7 @@ def _branches(chat: "Chat", _words: str) -> None:
         chat.say("(an empty chat)")
         return
     here = {message.id for message in chat.conversation.path()}
-    columns = terminal_size()[0] if chat.speaker.output.is_terminal else WIDTH
+    columns = terminal_size()[0] if chat.responder.output.is_terminal else WIDTH
     for row in drawing(tree):
         mark = "*" if row.message.id in here else " "
         before = f"{'' if row.branch is None else row.branch:>3}{mark} {row.lines}"
@@ -181,7 +181,7 @@ def _history(chat: "Chat", _words: str) -> None:
         state = "" if message.state == DONE else " (interrupted)"
         parts.append(f"{number}{_who(message)}{state}  {_when(message)}".rstrip() + f"\n{clean(said).strip()}\n")
     text = "\n".join(parts)
-    if not chat.speaker.output.is_terminal or not paged(text):
+    if not chat.responder.output.is_terminal or not paged(text):
         chat.say(text)
 
 

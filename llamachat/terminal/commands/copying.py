@@ -3,11 +3,11 @@
 import base64
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.spoken import spoken
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, number_of
 from llamachat.terminal.output import write
 from llamachat.terminal.sanitize import clean
-from llamachat.terminal.spoken import spoken
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -65,7 +65,7 @@ def _put(chat: "Chat", text: str, what: str) -> None:
     content = clean(text).encode()
     if len(content) > LARGEST_COPY:
         raise UsageError(f"{what} has {len(content)} bytes; terminals take {LARGEST_COPY}")
-    if chat.speaker.output.is_terminal:
+    if chat.responder.output.is_terminal:
         write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
     chat.say(f"Copied{f' {what}' if what != ANSWER else ''}, {len(content)} bytes (where the terminal allows it).")
 

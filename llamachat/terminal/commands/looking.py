@@ -19,7 +19,7 @@ KEPT = ("n_prompt", "n_known", "prompt_s", "n_generated", "generation_s")
 
 def _show(chat: "Chat", _words: str) -> str:
     """Model, context, template, chat and settings as they are now."""
-    model, context = chat.speaker.model, chat.speaker.context
+    model, context = chat.responder.model, chat.responder.context
     n_messages = len(chat.conversation.path())
     summary = chat.conversation.store.summary(chat.conversation.chat)
     template = chat.conversation.template
@@ -42,7 +42,7 @@ def _settings(chat: "Chat") -> str:
     made = [
         f"{one.name} {one.value(chat)}" for one in SETTINGS.values() if one.is_changed(chat) and one.name != "on_full"
     ]
-    if has_own_grammar(chat.speaker.options):
+    if has_own_grammar(chat.responder.options):
         made.append("a grammar")
     return ", ".join(made) or "the usual ones"
 
@@ -58,7 +58,7 @@ def _when_full(chat: "Chat") -> str:
 def _stats(chat: "Chat", _words: str) -> str:
     if chat.current is not None:
         timings = replace(chat.current.timings, n_past=chat.n_tokens)
-        return statistics.report(timings, chat.speaker.load_s, chat.speaker.context.n_ctx)
+        return statistics.report(timings, chat.responder.load_s, chat.responder.context.n_ctx)
     path = chat.conversation.path()
     if not path or path[-1].role != "assistant":
         raise UsageError("there is no answer yet")
@@ -71,7 +71,7 @@ def _stats(chat: "Chat", _words: str) -> str:
 def _tokens(chat: "Chat", words: str) -> str:
     """The tokens of a text, or how many the chat has."""
     if not words:
-        return f"The chat has {len(chat.conversation.tokens())} of {chat.speaker.context.n_ctx} tokens."
+        return f"The chat has {len(chat.conversation.tokens())} of {chat.responder.context.n_ctx} tokens."
     ids = chat.tokenizer.encode(words, add_special=False)
     pieces = [chat.tokenizer.piece_bytes(token).decode("utf-8", "replace") for token in ids]
     listed = " ".join(f"{token}:{piece!r}" for token, piece in zip(ids, pieces, strict=True))

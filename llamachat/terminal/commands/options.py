@@ -22,7 +22,7 @@ def _system(chat: "Chat", words: str) -> str:
 
 
 def _constrain(chat: "Chat", grammar: "GrammarSource | LazyGrammar | None") -> None:
-    chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, grammar=grammar))
+    chat.responder = replace(chat.responder, options=replace(chat.responder.options, grammar=grammar))
 
 
 def _grammar(chat: "Chat", words: str) -> str:
@@ -57,32 +57,32 @@ def _think(chat: "Chat", words: str) -> str:
 def _model(chat: "Chat", words: str) -> None:
     """Another model continues the chat."""
     if not words:
-        chat.say(f"{chat.speaker.model.title}; /model NAME continues with another one.")
+        chat.say(f"{chat.responder.model.title}; /model NAME continues with another one.")
         return
     if chat.open_model is None:
         raise UsageError("the model cannot be changed here")
-    before, speaker = chat.speaker, chat.open_model(words)
-    template = speaker.template
+    before, responder = chat.responder, chat.open_model(words)
+    template = responder.template
     assert template is not None
-    options = replace(speaker.options, grammar=before.options.grammar)
+    options = replace(responder.options, grammar=before.options.grammar)
     if chat.tools is not None:
         try:
             tools = replace(chat.tools, template=template.source)
         except UsageError:
-            speaker.model.close()
+            responder.model.close()
             raise
         if options.grammar is not None and not has_own_grammar(options):
             options = replace(options, grammar=tools.grammar())
         chat.tools = tools
-    chat.speaker = replace(speaker, options=options)
+    chat.responder = replace(responder, options=options)
     before.model.close()
-    chat.conversation.tokenizer, chat.conversation.template = speaker.model.tokenizer, template
-    chat.conversation.remember(speaker.context.n_ctx)
-    chat.conversation.store.set_model(chat.conversation.chat, speaker.model.title)
+    chat.conversation.tokenizer, chat.conversation.template = responder.model.tokenizer, template
+    chat.conversation.remember(responder.context.n_ctx)
+    chat.conversation.store.set_model(chat.conversation.chat, responder.model.title)
     chat.last = None
-    context = speaker.context
+    context = responder.context
     chat.start = replace(chat.start, options=options, n_ctx=context.n_ctx, cache_types=context.cache_types)
-    chat.say(f"{speaker.model.title} continues from here.")
+    chat.say(f"{responder.model.title} continues from here.")
     apply_chosen(chat)
 
 
@@ -99,7 +99,7 @@ def _list_models(chat: "Chat", _words: str) -> str:
     found = sorted({one.name: one for one in discover()}.values(), key=lambda one: one.name)
     rows = [
         clean_line(f"{one.name}, {one.type}, {size_text(one.n_bytes)}")
-        + (" (this one)" if one.name == chat.speaker.model.title else "")
+        + (" (this one)" if one.name == chat.responder.model.title else "")
         for one in found
     ]
     if not rows:

@@ -78,21 +78,21 @@ class Sampler:
 
     def value(self, chat: "Chat") -> str:
         """What it is now, as it is written."""
-        return written(getattr(chat.speaker.options.sampling, self.name))
+        return written(getattr(chat.responder.options.sampling, self.name))
 
     def is_changed(self, chat: "Chat") -> bool:
         """Whether somebody chose the value."""
-        return self.name in chat.speaker.options.sampling.given
+        return self.name in chat.responder.options.sampling.given
 
     def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be, and for a token that the model does not have."""
         value = self._parsed(words)
-        self._make(chat, value, chat.speaker.options.sampling.given | {self.name}, self.usual)
+        self._make(chat, value, chat.responder.options.sampling.given | {self.name}, self.usual)
 
     def reset(self, chat: "Chat") -> None:
         """What the command line, the settings or the model say."""
         start = chat.start.options.sampling
-        given = chat.speaker.options.sampling.given - {self.name} | (start.given & {self.name})
+        given = chat.responder.options.sampling.given - {self.name} | (start.given & {self.name})
         self._make(chat, getattr(start, self.name), given, start)
 
     def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
@@ -104,7 +104,7 @@ class Sampler:
         return _now_and_usual(self.value(chat), written(getattr(self.usual, self.name)))
 
     def _make(self, chat: "Chat", value: Any, given: frozenset[str], others: SamplingOptions) -> None:
-        options = chat.speaker.options
+        options = chat.responder.options
         made: dict[str, Any] = {self.name: value, "given": given}
         if self.name in _OTHER_ORDER:  # both say which samplers there are: the later one counts
             made[_OTHER_ORDER[self.name]] = getattr(others, _OTHER_ORDER[self.name])
@@ -112,7 +112,7 @@ class Sampler:
         for token, _ in sampling.logit_bias:
             if token >= chat.tokenizer.n_vocab:
                 raise UsageError(f"logit_bias: there is no token {token}; the model has {chat.tokenizer.n_vocab}")
-        chat.speaker = replace(chat.speaker, options=replace(options, sampling=sampling))
+        chat.responder = replace(chat.responder, options=replace(options, sampling=sampling))
 
     def _parsed(self, words: Sequence[str]) -> Any:
         if self.name in SEVERAL:
@@ -156,13 +156,13 @@ class Stops:
         return _now_and_usual(self.value(chat), "none")
 
     def _own(self, chat: "Chat") -> tuple[str, ...]:
-        return _without(chat.speaker.options.stop, chat)
+        return _without(chat.responder.options.stop, chat)
 
     def _make(self, chat: "Chat", texts: tuple[str, ...]) -> None:
         if "" in texts:
             raise UsageError("stop: an empty text would stop the model before its first word")
         stop = (*texts, *chat.conversation.template.end_texts)
-        chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, stop=stop))
+        chat.responder = replace(chat.responder, options=replace(chat.responder.options, stop=stop))
 
 
 def _without(stop: Sequence[str], chat: "Chat") -> tuple[str, ...]:
@@ -181,11 +181,11 @@ class Length:
 
     def value(self, chat: "Chat") -> str:
         """What it is now, as it is written."""
-        return written(getattr(chat.speaker.options, self.field))
+        return written(getattr(chat.responder.options, self.field))
 
     def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
-        return getattr(chat.speaker.options, self.field) not in (getattr(self.usual, self.field), 0)
+        return getattr(chat.responder.options, self.field) not in (getattr(self.usual, self.field), 0)
 
     def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be."""
@@ -197,7 +197,7 @@ class Length:
 
     def _make(self, chat: "Chat", value: Any) -> None:
         made: dict[str, Any] = {self.field: value}
-        chat.speaker = replace(chat.speaker, options=replace(chat.speaker.options, **made))
+        chat.responder = replace(chat.responder, options=replace(chat.responder.options, **made))
 
     def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
@@ -253,7 +253,7 @@ class ContextSize:
 
     def value(self, chat: "Chat") -> str:
         """What it is now."""
-        return str(chat.speaker.context.n_ctx)
+        return str(chat.responder.context.n_ctx)
 
     def is_changed(self, _chat: "Chat") -> bool:
         """No matter: /show has it beside the tokens that are used."""
@@ -261,18 +261,18 @@ class ContextSize:
 
     def reset(self, chat: "Chat") -> None:
         """The size that the chat began with."""
-        _remember(chat, chat.start.n_ctx, chat.speaker.context.cache_types)
+        _remember(chat, chat.start.n_ctx, chat.responder.context.cache_types)
 
     def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be, NotEnoughMemory for too many."""
-        _remember(chat, int(_number(self.name, _one(self.name, words), int)), chat.speaker.context.cache_types)
-        trained = chat.speaker.model.n_ctx_train
-        if chat.speaker.context.n_ctx > trained:
+        _remember(chat, int(_number(self.name, _one(self.name, words), int)), chat.responder.context.cache_types)
+        trained = chat.responder.model.n_ctx_train
+        if chat.responder.context.n_ctx > trained:
             chat.say(f"(the model was trained with a context of {trained} tokens)")
 
     def values(self, chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
-        found = {str(chat.speaker.model.n_ctx_train): "the model's own", self.value(chat): "now"}
+        found = {str(chat.responder.model.n_ctx_train): "the model's own", self.value(chat): "now"}
         return list(found.items())
 
 
@@ -286,7 +286,7 @@ class CacheTypeOf:
 
     def value(self, chat: "Chat") -> str:
         """What it is now."""
-        return chat.speaker.context.cache_types[self.place]
+        return chat.responder.context.cache_types[self.place]
 
     def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
@@ -301,9 +301,9 @@ class CacheTypeOf:
         self._make(chat, chat.start.cache_types[self.place])
 
     def _make(self, chat: "Chat", name: str) -> None:
-        types = list(chat.speaker.context.cache_types)
+        types = list(chat.responder.context.cache_types)
         types[self.place] = name
-        _remember(chat, chat.speaker.context.n_ctx, types)
+        _remember(chat, chat.responder.context.n_ctx, types)
 
     def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
@@ -314,13 +314,13 @@ class CacheTypeOf:
 
 def _remember(chat: "Chat", n_ctx: int, types: Sequence[str]) -> None:
     """Continues in another context, unless it is the same."""
-    before = chat.speaker.context
+    before = chat.responder.context
     if (n_ctx, tuple(types)) == (before.n_ctx, tuple(before.cache_types)):
         return
     key, value = cast("Sequence[CacheType]", types)
-    context = chat.speaker.model.context(n_ctx, key, value, before.self_extend)
+    context = chat.responder.model.context(n_ctx, key, value, before.self_extend)
     context.take_over(before)
-    chat.speaker = replace(chat.speaker, context=context)
+    chat.responder = replace(chat.responder, context=context)
     chat.conversation.remember(n_ctx)
 
 

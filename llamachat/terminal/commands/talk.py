@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.messages import parted, quoted
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, number_of, saying
-from llamachat.terminal.messages import parted, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

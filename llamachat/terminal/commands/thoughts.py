@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.spoken import parted
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, number_of, saying
-from llamachat.terminal.spoken import parted
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat

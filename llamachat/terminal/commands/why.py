@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llamachat.dialogue.reuse import keep_same
 from llamachat.errors import UsageError
 from llamachat.terminal.columns import padded
 from llamachat.terminal.commands.base import Command, doing, number_of
-from llamachat.terminal.reuse import keep_same
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -50,7 +50,7 @@ def _alternatives(chat: "Chat", prompt: list[int], ids: list[int]) -> tuple[np.n
 
     Only what the context no longer holds of prompt and answer is evaluated again.
     """
-    context = chat.speaker.context
+    context = chat.responder.context
     keep_same(context, prompt[:-1])
     n_same = len(context.tokens)
     if len(prompt) + len(ids) > context.n_ctx:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from llamachat.dialogue.thinking import ends_within
 from llamachat.dialogue.tools.call import Call, Reading
 from llamachat.dialogue.tools.choice import OWN, Dialect, dialect_of
 from llamachat.dialogue.tools.definition import Tool
@@ -14,7 +15,6 @@ from llamachat.dialogue.tools.running import missing, run_call, words_of
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.grammar import LazyGrammar
 from llamachat.session.chats import StoredMessage
-from llamachat.terminal.thinking import ends_within
 from llamachat.terminal.tools.agreement import Agreement, question_of, visible
 from llamachat.terminal.tools.shown import shown_call, shown_result
 from llamachat.terminal.tools.view import CallsView

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from llamachat.dialogue.thoughts import Markers, markers_of
 from llamachat.engine.events import Event, Token
-from llamachat.terminal.reasoning import spellings
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
@@ -65,6 +64,13 @@ def thinking_of(template: str, tokenizer: "Tokenizer", prompt: Sequence[int]) ->
     if markers is None:
         return Thinking()
     return Thinking(markers, ends_within(markers, tokenizer, prompt), spellings(markers, tokenizer))
+
+
+def spellings(markers: Markers, tokenizer: "Tokenizer") -> dict[int, str]:
+    """The control tokens of the markers, which print nothing, and how they are spelled."""
+    ids = {token for text in (markers.opening, markers.closing)
+           for token in tokenizer.encode(text, add_special=False, parse_special=True)}  # fmt: skip
+    return {token: tokenizer.decode([token], special=True) for token in sorted(ids) if not tokenizer.piece_bytes(token)}
 
 
 def ends_within(markers: Markers | None, tokenizer: "Tokenizer", prompt: Sequence[int]) -> bool:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+from llamachat.dialogue.alternating import alternating
+from llamachat.dialogue.prompts import chat_tokens, fewest_tokens
+from llamachat.dialogue.spoken import replayed
 from llamachat.dialogue.tools.choice import with_calls
 from llamachat.engine.generation_context import common_prefix
 from llamachat.errors import ContextFull, LlamaChatError
-from llamachat.library import chat_tokens, fewest_tokens
 from llamachat.session.chats import DONE, ChatStore, StoredMessage
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.alternating import alternating
-from llamachat.terminal.spoken import replayed
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer

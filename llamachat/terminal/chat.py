@@ -83,7 +83,7 @@ class ChatLoop:
             self._chat.responder.status.clear()
             self._chat.responder.output.end_line()
             self._chat.say(f"({hinted(error)})")
-            self._chat.responder.status.clear()
+        if self._quits:
             return
         self._say_given_back()
         self._chat.say("")

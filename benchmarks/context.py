@@ -13,8 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from llamachat.catalog import resolve
-from llamachat.engine.backend.cpu.limits import read_bandwidth
-from llamachat.engine.context import BatchDecoder
+from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, generate
 from llamachat.engine.measure import Work
 from llamachat.engine.model import Model
@@ -58,7 +57,7 @@ def decoding(model: Model, repetitions: int) -> None:
             context.eval(ids[context.n_past : length])
             took = median_ms(lambda c=context: c.eval([7]), lambda c=context, n=length: c.truncate(n), repetitions)
             n_bytes = weights + per_token * length
-            limit = 1e3 * n_bytes / read_bandwidth(*model.native, int(n_bytes))
+            limit = 1e3 * n_bytes / model.device.read_bandwidth(int(n_bytes))
             first, first_limit = first or took, first_limit or limit
             steps = f"{took:6.2f} ms, {took / first:.2f} x the first"
             print(f"decoding {name:5} at {length:5}: {steps}; limit {limit:6.2f} ms, {limit / first_limit:.2f} x")

@@ -15,12 +15,12 @@ from collections import defaultdict
 from pathlib import Path
 
 from llamachat.catalog import resolve
+from llamachat.engine.backend.cpu.backend import PACKED, names
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
 from llamachat.engine.backend.cpu.weights import Weights
 from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.measure import processor_name
-from llamachat.engine.model import PACKED, names
 from llamachat.engine.models import describe
 from llamachat.errors import LlamaChatError
 

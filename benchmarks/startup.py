@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llamachat.catalog import resolve
-from llamachat.engine.backend.cpu.cache import cache_bytes_per_token
+from llamachat.engine.backend.choose import choose
 from llamachat.engine.gguf import open_gguf
+from llamachat.engine.graph import states
 from llamachat.engine.measure import processor_name
 from llamachat.engine.models import describe
 from llamachat.engine.tokenizers import Tokenizer
@@ -73,7 +74,8 @@ def prompt_of(path: Path) -> tuple[str, int]:
 def memory_bound(path: Path, n_ctx: int) -> tuple[float, float]:
     """(bytes that a run may take at most, bytes of the KV cache in it)."""
     file = open_gguf(path)
-    cache = n_ctx * cache_bytes_per_token(describe(file.metadata, file.tensors, path).graph().nodes, "f16", "f16")
+    kept = states(describe(file.metadata, file.tensors, path).graph().nodes)
+    cache = n_ctx * choose().state_sizes(kept, "f16", "f16").per_token
     return 1.25 * sum(tensor.n_bytes for tensor in file.tensors.values()) + cache + 150 * MB, cache
 
 

@@ -39,7 +39,7 @@ class LlamaChat:
         self._model = Model(path, n_threads, n_ctx=n_ctx)
         self._context = self._model.context(n_ctx)
         self.n_vocab = self._model.n_vocab
-        self.about = f"llamachat {__version__} ({self._model.isa})"
+        self.about = f"llamachat {__version__} ({self._model.device.title})"
 
     def clear(self) -> None:
         """Forgets all tokens."""

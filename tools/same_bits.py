@@ -12,16 +12,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llamachat.engine.answering import GenerationOptions
-from llamachat.engine.context import CacheType
 from llamachat.engine.events import Token
 from llamachat.engine.model import Model
 from llamachat.engine.parallel import Batch, Request
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import LlamaChatError
+
+if TYPE_CHECKING:
+    from llamachat.engine.state.cache_types import CacheType  # older checkouts have it elsewhere
 
 ISAS = ("avx512vnni", "avx512", "avxvnni", "avx2", "generic")
 CACHE_TYPES: tuple[CacheType, ...] = ("f16", "f32", "q8_0", "q4_0")

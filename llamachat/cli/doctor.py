@@ -46,12 +46,11 @@ def _report(context: Context, model: ModelFile, threads: int | None) -> "Report"
 
     status = Status()
     header = Header.of(resolve(model.model)) if model.model is not None else None
-    n_threads = machine.thread_count(threads)
     n_bytes = header.work.weight_bytes if header is not None and header.work is not None else machine.MEASURED_BYTES
-    report = {"program": list(software.program()), "processor": list(machine.processor(n_threads))}
+    report = {"program": list(software.program()), "processor": list(machine.processor(threads))}
     if not any(fact.problem for fact in report["processor"]):
         with status.during("measuring ..."):
-            report["speed"] = list(machine.speeds(n_threads, n_bytes))
+            report["speed"] = list(machine.speeds(threads, n_bytes))
     report["memory"] = list(machine.memory())
     report["folders"] = list(places.folders())
     report["compiled kernels"] = list(places.object_cache())

@@ -13,9 +13,9 @@ from llamachat.cli.settings.places import placed
 from llamachat.cli.speculation import SpeculationChoice
 
 if TYPE_CHECKING:
-    from llamachat.engine.context import CacheType
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.model import Model
+    from llamachat.engine.state.cache_types import CacheType
     from llamachat.engine.tokenizers import Tokenizer
     from llamachat.terminal.batch import Job
     from llamachat.terminal.responder import Responder

@@ -12,28 +12,34 @@ from typing import Literal
 
 import numpy as np
 
-from llamachat.engine.backend.cpu.buffers import Buffer
-from llamachat.engine.backend.cpu.engine import BATCH
-from llamachat.engine.backend.cpu.forward import APART, Forward, Rows
-from llamachat.engine.backend.cpu.workers import Step
+from llamachat.engine.arrays import NDArray
+from llamachat.engine.backend.interface import Forward
+from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted, wanted_of_last
+from llamachat.engine.cancellation import Cancellation
+from llamachat.engine.graph import states
+from llamachat.engine.inputs import Inputs, embedding_inputs, token_inputs
+from llamachat.engine.plan import Plan
 from llamachat.engine.self_extend import GroupedPositions
+from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.checkpoints import Checkpoints
 from llamachat.errors import Cancelled, ContextFull, UsageError
 
-CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 Progress = Callable[[int, int], None]
+WhichRows = Literal["last", "all"]
+What = Literal["logits", "hidden"]
 
 
 class Context:
     """The tokens evaluated so far and their keys and values; made by `Model.context`. Not for two threads at once.
 
     n_reusable: so many of the first tokens have the keys and values that evaluating them anew would give; those after
-    them know of tokens that are forgotten. owner: who generates in it, so that two cannot mix their texts.
+    them know of tokens that are forgotten. owner: who generates in it, so that two cannot mix their texts. tokens: ids,
+    and `EMBEDDED` where an embedding was given.
 
     A model with recurrent state cannot go back to every place: `reachable` says to which. `checkpoint` makes one.
     """
 
-    def __init__(self, forward: Forward, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
+    def __init__(self, forward: Forward, plan: Plan, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
         if n_ctx < 1:
             raise UsageError(f"a context needs at least one token, not {n_ctx}")
         self.n_ctx = n_ctx
@@ -41,9 +47,9 @@ class Context:
         self.n_reusable = 0
         self.owner: object = None
         self._grouped = grouped
-        self._forward = forward
-        self._cache = Buffer(forward.layout.n_bytes, whole=True)
-        self._step = Step()
+        self._forward, self._plan = forward, plan
+        self._state = forward.new_state()
+        self._cancellation = Cancellation()
         self._checkpoints = Checkpoints()
 
     @property
@@ -54,44 +60,85 @@ class Context:
     @property
     def n_vocab(self) -> int:
         """How many tokens the model has."""
-        return self._forward.engine.n_vocab
+        return self._plan.nodes[-1].width
 
     @property
     def max_apart(self) -> int:
         """How many tokens a step can take that are of several contexts."""
-        return min(APART, self._forward.most_logits)
+        return min(self._forward.limits.apart, self._forward.limits.outputs)
 
     @property
     def cache_bytes(self) -> int:
         """Memory that the cache may take when full."""
-        return self._cache.n_bytes
+        return self._state.n_bytes
+
+    @property
+    def max_batch(self) -> int:
+        """Tokens that are evaluated at once."""
+        return self._forward.limits.contiguous
 
     def eval(
-        self, tokens: Sequence[int], logits: Literal["last", "all"] = "last", progress: Progress | None = None
+        self,
+        tokens: Sequence[int],
+        logits: WhichRows = "last",
+        progress: Progress | None = None,
+        wanted: What = "logits",
     ) -> np.ndarray:
         """Evaluates tokens after those before: float32 [n_vocab] after the last one, or [n_tokens, n_vocab] for "all".
 
-        progress(done, total) is called after each batch. Raises ContextFull before anything is evaluated, UsageError
-        for ids that are not in the vocabulary, Cancelled when `cancel` was called: finished batches stay evaluated.
+        wanted: "hidden" gives what the output head reads, the hidden states behind the last norm, instead of logits:
+        float32 [width], or [n_tokens, width]. progress(done, total) is called after each batch.
+
+        Raises ContextFull before anything is evaluated, UsageError for ids that are not in the vocabulary, Cancelled
+        when `cancel` was called: finished batches stay evaluated.
         """
-        if logits not in ("last", "all"):
-            raise UsageError(f'logits are wanted "last" or "all", not {logits!r}')
-        ids = self._checked(tokens)
-        whole = logits == "all"
-        results = np.empty((len(ids) if whole else 1, self.n_vocab), np.float32)
-        size, done = self._forward.most_logits if whole else BATCH, 0
-        while done < len(ids):
-            batch = ids[done : done + min(size, self._room())]
-            last = done + len(batch) == len(ids)
-            self._run(batch, results[done : done + len(batch)] if whole else results[: int(last)])
+        return self._eval(self._checked(tokens), logits, progress, wanted)
+
+    def eval_embeddings(
+        self,
+        embeddings: np.ndarray,
+        logits: WhichRows = "last",
+        progress: Progress | None = None,
+        wanted: What = "logits",
+    ) -> np.ndarray:
+        """Evaluates vectors, float32 [n, width], in place of tokens' embeddings: what `eval` gives.
+
+        A token's embedding is its row of the table, times the factor of architectures that have one (`graph.Embed`).
+        In `tokens` each is `EMBEDDED`, and what follows them cannot be kept (`memory`). Raises as `eval`, and
+        UsageError for another shape, numbers that are not finite, and models that read token ids in several places.
+        """
+        inputs = embedding_inputs(embeddings, self._plan)
+        self._check_room(len(inputs))
+        return self._eval(inputs, logits, progress, wanted)
+
+    def _eval(self, rows: Inputs, which: WhichRows, progress: Progress | None, wanted: What) -> np.ndarray:
+        if which not in ("last", "all"):
+            raise UsageError(f'logits are wanted "last" or "all", not {which!r}')
+        what = Wanted.LOGITS if wanted == "logits" else Wanted.HIDDEN
+        whole, limits = which == "all", self._forward.limits
+        results = np.empty((len(rows) if whole else 1, self._width_of(wanted)), np.float32)
+        size, done = limits.outputs if whole else limits.contiguous, 0
+        while done < len(rows):
+            batch = rows[done : done + min(size, self._room())]
+            last = done + len(batch) == len(rows)
+            self._run(batch, what, results[done : done + len(batch)] if whole else results[: int(last)])
             done += len(batch)
             if progress is not None:
-                progress(done, len(ids))
+                progress(done, len(rows))
         return results if whole else results[0]
+
+    def _width_of(self, wanted: What) -> int:
+        if wanted not in ("logits", "hidden"):
+            raise UsageError(f'"logits" or "hidden" states can be wanted, not {wanted!r}')
+        if wanted == "logits":
+            return self.n_vocab
+        if self._plan.hidden is None:
+            raise UsageError("this model has no output head, and so no hidden states before it")
+        return self._plan.hidden.width
 
     def reachable(self, n_past: int) -> int:
         """The most tokens, n_past or fewer, that the context can be truncated to."""
-        if n_past >= len(self.tokens) or not self._forward.layout.state_bytes:
+        if n_past >= len(self.tokens) or not self.needs_checkpoints:
             return min(n_past, len(self.tokens))
         return self._checkpoints.before(n_past)
 
@@ -107,12 +154,12 @@ class Context:
     @property
     def needs_checkpoints(self) -> bool:
         """Whether there are places that only a checkpoint makes reachable."""
-        return self._forward.layout.state_bytes > 0
+        return len(self._state.recurrent()) > 0
 
     def checkpoint(self, passing: bool = False) -> None:
         """Makes the place after the last token reachable until several more are made; passing: until the next one."""
         if self.needs_checkpoints:
-            self._checkpoints.add(len(self.tokens), self._forward.layout.states_in(self._cache), passing)
+            self._checkpoints.add(len(self.tokens), self._state.recurrent(), passing)
 
     def truncate(self, n_past: int) -> None:
         """Forgets every token from position n_past on. Raises UsageError for a place that is not `reachable`."""
@@ -120,8 +167,8 @@ class Context:
             raise UsageError(f"cannot go back to {n_past} tokens: {len(self.tokens)} are evaluated")
         if self.reachable(n_past) != n_past:
             raise UsageError(f"cannot go back to {n_past} tokens: the model's state after them is not kept")
-        if n_past < len(self.tokens) and self._forward.layout.state_bytes:
-            self._checkpoints.restore(n_past, self._forward.layout.states_in(self._cache))
+        if n_past < len(self.tokens) and self.needs_checkpoints:
+            self._state.set_recurrent(self._checkpoints.back_to(n_past))
         del self.tokens[n_past:]
         self.n_reusable = min(self.n_reusable, n_past)
         if self._grouped is not None and not self._grouped.truncate(n_past):
@@ -135,10 +182,10 @@ class Context:
     @property
     def _shift_refusal(self) -> str:
         """Why the model's state cannot be shifted; "" where it can."""
-        return next((state.shift_refusal for state in self._forward.layout.states if state.shift_refusal), "")
+        return next((state.shift_refusal for state in states(self._plan.nodes) if state.shift_refusal), "")
 
     def remove(self, first: int, last: int) -> None:
-        """Forgets the tokens first .. last - 1; those after them move down, their keys turned to the new positions.
+        """Forgets the tokens first .. last - 1; those after them move down, their keys rotated to the new positions.
 
         What they know of the forgotten ones stays in them. Raises UsageError for tokens that are not there, and where
         positions are grouped (Self-Extend).
@@ -150,20 +197,18 @@ class Context:
         if refusal := self._shift_refusal:
             raise UsageError(f"a context of this model cannot be shifted: {refusal}")
         n_reusable = self.n_reusable
-        sources, moved = np.arange(last, len(self.tokens)), self.tokens[last:]
+        moved = self.tokens[last:]
         # An interruption leaves a shorter context, never one that claims what is half moved.
         self.truncate(first)
         if first < last and moved:
-            gap = last - first
-            self._forward.turn_keys(self._cache, sources, sources - gap, np.full(len(sources), -gap))
-            self._forward.layout.move_values(self._cache, last, last + len(moved), first)
+            self._state.remove(first, last, last + len(moved))
         elif moved:
             self.n_reusable = n_reusable
         self.tokens += moved
 
     def fork(self) -> Context:
         """Another context with the same tokens evaluated: its cache is a copy."""
-        other = Context(self._forward, self.n_ctx)
+        other = Context(self._forward, self._plan, self.n_ctx)
         other.copy(self)
         return other
 
@@ -171,7 +216,7 @@ class Context:
         """Takes over the tokens of another context of the same model, size and cache type; forgets its own."""
         self.truncate(0)
         self._grouped = deepcopy(other._grouped)
-        self._forward.layout.copy(other._cache, self._cache, len(other.tokens))
+        self._state.copy(other._state, len(other.tokens))
         self._checkpoints.copy(other._checkpoints)
         self.tokens, self.n_reusable = list(other.tokens), other.n_reusable
 
@@ -183,22 +228,21 @@ class Context:
         if not 0 <= n_tokens <= other.n_reusable or other.reachable(n_tokens) != n_tokens:
             raise UsageError(f"{n_tokens} tokens cannot be taken over from another context")
         self.truncate(0)
-        layout = self._forward.layout
-        layout.copy(other._cache, self._cache, n_tokens)
-        if layout.state_bytes:
+        self._state.copy(other._state, n_tokens)
+        if self.needs_checkpoints:
             self._checkpoints.copy(other._checkpoints)
             if n_tokens < len(other.tokens):
-                self._checkpoints.restore(n_tokens, layout.states_in(self._cache))
+                self._state.set_recurrent(self._checkpoints.back_to(n_tokens))
         self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
 
     def bytes_of(self, n_tokens: int) -> int:
         """Memory that so many tokens take."""
-        return self._forward.layout.used_bytes(n_tokens)
+        return self._state.used_bytes(n_tokens)
 
     def forget(self) -> None:
         """Forgets everything and gives the memory back to the system."""
         self.truncate(0)
-        self._cache.release()
+        self._state.release()
 
     def take_over(self, other: Context) -> None:
         """Takes over as many first tokens of another context of the same model as fit and are as if evaluated anew.
@@ -218,10 +262,9 @@ class Context:
         return None if self._grouped is None else (self._grouped.group, self._grouped.width)
 
     @property
-    def cache_types(self) -> tuple[str, str]:
+    def cache_types(self) -> tuple[CacheType, CacheType]:
         """The types of its keys and values."""
-        shape = self._forward.layout.shape
-        return shape.type_k, shape.type_v
+        return self._forward.cache_types
 
     @property
     def n_ahead(self) -> int:
@@ -232,25 +275,28 @@ class Context:
     @property
     def layout(self) -> str:
         """How the cache lies in memory; what `memory` gives fits contexts with the same layout, of the same model."""
-        return self._forward.layout.description
+        return self._forward.layout
 
     @property
-    def parts(self) -> list[tuple[int, str]]:
+    def parts(self) -> Sequence[tuple[int, str]]:
         """Of what `memory` gives, as often as it repeats: bytes, and the type of what is in them, "" for nothing."""
-        return self._forward.layout.parts
+        return self._forward.parts
 
     def memory(self, n_tokens: int) -> np.ndarray:
         """uint8: the stretch of the cache that holds the first n_tokens; valid until the next evaluation.
 
-        Raises UsageError for more than are evaluated, and where positions are grouped (Self-Extend).
+        Raises UsageError for more than are evaluated, for embeddings among them, and where positions are grouped
+        (Self-Extend).
         """
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be kept")
         if not 0 <= n_tokens <= len(self.tokens):
             raise UsageError(f"{n_tokens} tokens cannot be kept: {len(self.tokens)} are evaluated")
-        if self._forward.layout.state_bytes and n_tokens < len(self.tokens):
+        if self.needs_checkpoints and n_tokens < len(self.tokens):
             raise UsageError(f"{n_tokens} tokens cannot be kept: the model's state is that after {len(self.tokens)}")
-        return self._cache.bytes[: self._forward.layout.used_bytes(n_tokens)]
+        if EMBEDDED in self.tokens[:n_tokens]:
+            raise UsageError("a context in which embeddings were evaluated cannot be kept: they are no tokens")
+        return self._state.snapshot(n_tokens)
 
     def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
         """Makes the tokens evaluated: `fill` writes what `memory` gave for them. What was there before is forgotten.
@@ -261,69 +307,68 @@ class Context:
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot take over a cache")
         self.truncate(0)
-        ids = self._checked(tokens)
-        fill(self._cache.bytes[: self._forward.layout.used_bytes(len(ids))])
+        ids = self._checked(tokens).ids
+        self._state.restore(len(ids), fill)
         self._append(ids.tolist())
         self.n_reusable = len(ids) if n_reusable is None else max(0, min(n_reusable, len(ids)))
 
     def cancel(self) -> None:
         """Stops the evaluation that runs, or the next one, from another thread; it raises Cancelled."""
-        self._step.set(cancel=1)
+        self._cancellation.cancel()
 
     def resume(self) -> None:
         """Takes a `cancel` back that no evaluation has seen; waits for one that runs."""
-        self._step.resume()
+        self._cancellation.resume()
 
-    def _checked(self, tokens: Sequence[int]) -> np.ndarray:
-        n_vocab = self.n_vocab
-        if not len(tokens):
-            raise UsageError("nothing to evaluate: the list of tokens is empty")
-        ids = np.asarray(tokens)
-        if ids.ndim != 1 or ids.dtype.kind not in "iu" or min(tokens) < 0 or max(tokens) >= n_vocab:
-            raise UsageError(f"token ids must be between 0 and {n_vocab - 1}")
-        if len(self.tokens) + len(ids) > self.n_ctx:
+    def _checked(self, tokens: Sequence[int]) -> Inputs:
+        inputs = token_inputs(tokens, self.n_vocab)
+        self._check_room(len(inputs))
+        return inputs
+
+    def _check_room(self, n_tokens: int) -> None:
+        if len(self.tokens) + n_tokens > self.n_ctx:
             raise ContextFull(
-                f"{len(ids)} tokens do not fit: {len(self.tokens)} of the context's {self.n_ctx} are used; "
+                f"{n_tokens} tokens do not fit: {len(self.tokens)} of the context's {self.n_ctx} are used; "
                 "shorten the prompt or ask for a larger context"
             )
-        return ids.astype(np.int32)
 
     def _room(self) -> int:
         """How many tokens may be evaluated at once; groups positions first where that is due."""
         if self._grouped is None:
-            return BATCH
-        cells = np.arange(len(self.tokens))
-        while self._grouped.room(len(cells)) <= 0:
-            # An interruption leaves an empty context, never one that claims keys that are half turned.
+            return self._forward.limits.contiguous
+        n_past = len(self.tokens)
+        while self._grouped.room(n_past) <= 0:
+            # An interruption leaves an empty context, never one that claims keys that are half rotated.
             held, reusable, grouped = list(self.tokens), self.n_reusable, deepcopy(self._grouped)
             self.truncate(0)
-            self._forward.turn_keys(self._cache, cells, cells, grouped.regroup(len(cells)))
+            self._state.rotate(grouped.regroup(n_past))
             self.tokens, self.n_reusable, self._grouped = held, reusable, grouped
-        return self._grouped.room(len(cells))
+        return self._grouped.room(n_past)
 
     def _positions(self, n_tokens: int) -> np.ndarray:
         """Positions of the next tokens."""
         n_past = len(self.tokens)
         return self._grouped.append(n_past, n_tokens) if self._grouped else np.arange(n_past, n_past + n_tokens)
 
-    def _run(self, batch: np.ndarray, out: np.ndarray) -> None:
-        """One step; the logits of its last len(out) tokens go to out."""
-        cells = np.arange(len(self.tokens), len(self.tokens) + len(batch))
-        rows = Rows(batch, self._forward.layout.cells(self._cache), cells, self._positions(len(batch)))
+    def _run(self, rows: Inputs, what: Wanted, out: NDArray[np.float32]) -> None:
+        """One step; what is wanted of its last len(out) rows goes to out."""
+        cells = np.arange(len(self.tokens), len(self.tokens) + len(rows))
+        positions, wanted = self._positions(len(rows)), wanted_of_last(len(rows), len(out), what)
+        batch = Batch([self._state], rows.ids, positions, cells, wanted, rows.embeddings, contiguous=True)
         try:
-            self._forward.step(self._step, rows, out)
+            self._forward.run(batch, Outputs(out, out), self._cancellation)
         except BaseException as error:
             self._lose_state()
             if isinstance(error, Cancelled):
                 raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
             raise
-        self._append(batch.tolist())
+        self._append(rows.ids.tolist())
 
     def _lose_state(self) -> None:
         """A step that was not finished may have changed recurrent state: back to the last place that is known."""
-        if self._forward.layout.state_bytes:
+        if self.needs_checkpoints:
             n_left = self._checkpoints.before(len(self.tokens))
-            self._checkpoints.restore(n_left, self._forward.layout.states_in(self._cache))
+            self._state.set_recurrent(self._checkpoints.back_to(n_left))
             del self.tokens[n_left:]
             self.n_reusable = min(self.n_reusable, n_left)
 
@@ -332,70 +377,3 @@ class Context:
         if self.n_reusable == len(self.tokens):
             self.n_reusable += len(tokens)
         self.tokens += tokens
-
-
-class BatchDecoder:
-    """Evaluates tokens of several contexts in one step. Not for two threads at once."""
-
-    def __init__(self) -> None:
-        self._step = Step()
-
-    def eval(
-        self, contexts: Sequence[Context], tokens: Sequence[Sequence[int]], out: np.ndarray | None = None
-    ) -> np.ndarray:
-        """Evaluates tokens[i], one or more, in contexts[i]: float32 [all tokens, n_vocab], after each, in this order.
-
-        That is `out` where it is given. Each step takes as many contexts as fit `Context.max_apart` tokens. Raises
-        before anything is evaluated: ContextFull; UsageError for ids that are not in the vocabulary, more than
-        max_apart tokens of a context, and contexts that are not of one model, size and cache type, or twice in the
-        list. Raises Cancelled when `cancel` was called: contexts whose step was finished have their tokens.
-        """
-        ids = _checked_together(contexts, tokens)
-        ends = np.cumsum([len(one) for one in ids])
-        if out is None:
-            out = np.empty((int(ends[-1]), contexts[0].n_vocab), np.float32)
-        first, begin = 0, 0
-        while first < len(contexts):
-            last = int(np.searchsorted(ends, begin + contexts[0].max_apart, side="right"))
-            end = int(ends[last - 1])
-            self._run(contexts[first:last], ids[first:last], out[begin:end])
-            first, begin = last, end
-        return out
-
-    def cancel(self) -> None:
-        """Stops the evaluation that runs, or the next one, from another thread; it raises Cancelled."""
-        self._step.set(cancel=1)
-
-    def resume(self) -> None:
-        """Takes a `cancel` back that no evaluation has seen; waits for one that runs."""
-        self._step.resume()
-
-    def _run(self, contexts: Sequence[Context], ids: Sequence[np.ndarray], out: np.ndarray) -> None:
-        for context in contexts:
-            context._room()
-        lengths = [len(one) for one in ids]
-        caches = np.array([context._forward.layout.cells(context._cache) for context in contexts])
-        pairs = list(zip(contexts, lengths, strict=True))
-        cells = np.concatenate([np.arange(len(one.tokens), len(one.tokens) + n) for one, n in pairs])
-        positions = np.concatenate([context._positions(n) for context, n in pairs])
-        rows = Rows(np.concatenate(ids), np.repeat(caches, lengths), cells, positions, run=False)
-        try:
-            contexts[0]._forward.step(self._step, rows, out)
-        except BaseException:
-            for context in contexts:
-                context._lose_state()
-            raise
-        for context, some in zip(contexts, ids, strict=True):
-            context._append(some.tolist())
-
-
-def _checked_together(contexts: Sequence[Context], tokens: Sequence[Sequence[int]]) -> list[np.ndarray]:
-    if not contexts or len(contexts) != len(tokens):
-        raise UsageError(f"{len(contexts)} contexts cannot take {len(tokens)} lists of tokens: each needs one")
-    if len({id(context._forward) for context in contexts}) != 1:
-        raise UsageError("contexts that are evaluated together must be of one model, one size and one cache type")
-    if len({id(context) for context in contexts}) != len(contexts):
-        raise UsageError("a context cannot be evaluated together with itself")
-    if max(map(len, tokens)) > contexts[0].max_apart:
-        raise UsageError(f"at most {contexts[0].max_apart} tokens of a context fit a step with others")
-    return [context._checked(some) for context, some in zip(contexts, tokens, strict=True)]

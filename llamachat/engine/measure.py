@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 
 from llamachat import __version__
-from llamachat.engine.backend.cpu.cache import cache_bytes_per_token
-from llamachat.engine.backend.cpu.engine import BATCH
-from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.backend.choose import choose
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import TensorInfo
-from llamachat.engine.graph import Node, states, uses
-from llamachat.engine.model import PACKED, Model
+from llamachat.engine.graph import Node, Role, states, uses
+from llamachat.engine.model import Model
 from llamachat.engine.plan import Plan
+from llamachat.engine.state.cache_types import CacheType
 from llamachat.errors import UsageError
 
 LIMIT_BYTES = 1 << 30
+MATRICES = (Role.MATRIX, Role.EXPERTS)
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,14 @@ class Work:
         return cls.in_file(model.nodes, model.file.tensors, model.cache_types)
 
     @classmethod
-    def in_file(cls, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo], cache_types: tuple[str, str]) -> Work:
+    def in_file(
+        cls, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo], cache_types: tuple[CacheType, CacheType]
+    ) -> Work:
         """The work of these operations with the weights of a file; nothing of it is read but its header."""
-        packed = [(use, tensors[use.tensor.name]) for use in uses(nodes, *PACKED)]
+        packed = [(use, tensors[use.tensor.name]) for use in uses(nodes, *MATRICES)]
         return cls(
             weight_bytes=sum(round(use.share * tensor.n_bytes) for use, tensor in packed),
-            cache_bytes=cache_bytes_per_token(states(nodes), *cache_types),
+            cache_bytes=choose().state_sizes(states(nodes), *cache_types).per_token,
             operations=sum(node.operations for node in nodes),
             head_operations=sum(node.operations for node in Plan(nodes).head),
             quantised=not any(tensor.type.block == 1 for _, tensor in packed),
@@ -79,10 +81,10 @@ def measure(
         rows = []
         if n_prompt:
             progress(f"prompt of {n_prompt}")
-            rows.append(_row(model, work, n_prompt, 0, *_prompt_test(model, context, work, n_prompt, repetitions)))
+            rows.append(_row(model, context, n_prompt, 0, *_prompt_test(model, context, work, n_prompt, repetitions)))
         if n_gen:
             progress(f"generation of {n_gen}")
-            rows.append(_row(model, work, 0, n_gen, *_generation_test(model, context, work, n_gen, repetitions)))
+            rows.append(_row(model, context, 0, n_gen, *_generation_test(model, context, work, n_gen, repetitions)))
         return rows
 
 
@@ -90,14 +92,14 @@ def _prompt_test(
     model: Model, context: Context, work: Work, n: int, repetitions: int
 ) -> tuple[list[float], float, float]:
     """(seconds of each repetition, limit in operations per second, operations of a repetition)."""
-    rate = dot_rate if work.quantised else fused_rate
+    rate = model.device.integer_rate if work.quantised else model.device.float_rate
     tokens = _tokens(model, n)
 
     def evaluate() -> None:
         context.truncate(0)
         context.eval(tokens)
 
-    seconds, limit = _time(evaluate, repetitions, lambda: rate(*model.native))
+    seconds, limit = _time(evaluate, repetitions, rate)
     # Logits are computed for the last token only, so the output matrix counts once a prompt.
     return seconds, limit, float(n * (work.operations - work.head_operations) + work.head_operations)
 
@@ -114,7 +116,8 @@ def _generation_test(
         for token in tokens:
             context.eval([token])
 
-    seconds, limit = _time(generate, repetitions, lambda: read_bandwidth(*model.native, min(read // n, LIMIT_BYTES)))
+    bandwidth, n_bytes = model.device.read_bandwidth, min(read // n, LIMIT_BYTES)
+    seconds, limit = _time(generate, repetitions, lambda: bandwidth(n_bytes))
     return seconds, limit, float(read)
 
 
@@ -133,7 +136,7 @@ def _tokens(model: Model, n: int) -> list[int]:
 
 
 def _row(
-    model: Model, work: Work, n_prompt: int, n_gen: int, seconds: list[float], limit: float, amount: float
+    model: Model, context: Context, n_prompt: int, n_gen: int, seconds: list[float], limit: float, amount: float
 ) -> dict[str, Any]:
     n = n_prompt or n_gen
     speeds = [n / s for s in seconds]
@@ -142,13 +145,13 @@ def _row(
     return {
         "build_version": __version__,
         "cpu_info": processor_name(),
-        "backend": f"llvmlite {model.isa}",
+        "backend": model.device.title,
         "model_filename": str(model.file.path),
         "model_type": f"{model.spec.architecture} {kinds.most_common(1)[0][0]}",
         "model_size": sum(t.n_bytes for t in model.file.tensors.values()),
         "model_n_params": sum(int(np.prod(t.shape)) for t in model.file.tensors.values()),
-        "n_batch": BATCH,
-        "n_threads": model.n_threads,
+        "n_batch": context.max_batch,
+        "n_threads": model.device.n_threads,
         "type_k": model.cache_types[0],
         "type_v": model.cache_types[1],
         "n_prompt": n_prompt,

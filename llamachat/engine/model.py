@@ -1,4 +1,4 @@
-"""A loaded model: the file, its tokenizer, the packed weights, the threads; and the contexts made from it."""
+"""A loaded model: the file, its tokenizer, its weights on a backend; and the contexts made from it."""
 
 from __future__ import annotations
 
@@ -9,28 +9,23 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from weakref import WeakValueDictionary
 
-from llamachat.engine.backend.cpu.cache import CacheShape, cache_bytes_per_token, check_cache_types, state_bytes
-from llamachat.engine.backend.cpu.engine import Engine
-from llamachat.engine.backend.cpu.forward import Forward
-from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
-from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
-from llamachat.engine.backend.cpu.weights import Weights, decode, format_of, memory_of, read
-from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
-from llamachat.engine.context import CacheType, Context
+from llamachat.engine.backend.choose import DEFAULT, choose
+from llamachat.engine.backend.interface import Device, Settings, Sizes, StateSizes
+from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, open_gguf, typed
 from llamachat.engine.graph import Node, Role, states, uses
 from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.plan import Plan
 from llamachat.engine.positions import check_factors
+from llamachat.engine.quants.tensors import decode, read
 from llamachat.engine.self_extend import GroupedPositions
+from llamachat.engine.state.cache_types import CacheType, check_cache_types
 from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer
-from llamachat.errors import ModelFileError, UsageError
+from llamachat.errors import ModelFileError
 
-MAX_THREADS = 256
 CHAT_TEMPLATE = "tokenizer.chat_template"
 TOOL_TEMPLATE = f"{CHAT_TEMPLATE}.tool_use"
 LoadProgress = Callable[[str, int, int], None]
@@ -42,9 +37,9 @@ class Model:
     path: the file (the first part of a split one). threads: default is one per physical core. isa: the instruction
     set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory plan reserves for
     each of n_contexts contexts, see `context`; n_ctx None is the model's own up to 8192, less if memory asks for it.
-    progress(what, done, total) is called while weights are packed.
+    progress(what, done, total) is called while weights are packed. backend: a name of `backend.choose.BACKENDS`.
 
-    Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa).
+    Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend).
     """
 
     def __init__(
@@ -58,36 +53,22 @@ class Model:
         cache_type_v: CacheType | None = None,
         n_contexts: int = 1,
         progress: LoadProgress | None = None,
+        backend: str = DEFAULT,
     ) -> None:
-        if threads is not None and not 1 <= threads <= MAX_THREADS:
-            said = f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}"
-            raise UsageError(said, settings=("threads",))
+        self._backend = choose(backend)
+        self.device: Device = self._backend.open(Settings(threads, isa))
         file = open_gguf(Path(path))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
-        nodes = self.spec.graph().nodes
-        matrices, vectors = names(nodes, *PACKED), names(nodes, *READ_WHOLE)
-        self._check_formats(names(nodes, *Role))
-        types = (cache_type, cache_type_v or cache_type)
-        chosen, tensors, n_threads = choose_isa(isa), self.file.tensors, threads or default_threads()
-        self.plan: MemoryPlan = plan_memory(
-            weight_bytes=memory_of(map(tensors.__getitem__, matrices), map(tensors.__getitem__, vectors), chosen.rows),
-            cache_bytes_per_token=n_contexts * cache_bytes_per_token(states(nodes), *types)
-            + scratch_bytes_per_token(nodes),
-            scratch_bytes=scratch_bytes(nodes) + n_contexts * (1 + MOST_CHECKPOINTS) * state_bytes(states(nodes)),
-            requested_n_ctx=n_ctx,
-            trained_n_ctx=self.spec.params.context_length,
-            available=available_memory(n_workers=n_threads - 1),
-        )
-        self._check_angles(nodes)
-        compiler = Compiler(chosen)
-        pool = WorkerPool(compiler, n_threads)
-        weights = Weights(self.file, compiler, pool)
+        self.nodes: Sequence[Node] = self.spec.graph().nodes
+        sizes = self.device.sizes(self.nodes, self.file.tensors)
+        self.cache_types: tuple[CacheType, CacheType] = (cache_type, cache_type_v or cache_type)
+        self.plan: MemoryPlan = self._memory_plan(sizes, n_ctx, n_contexts)
+        self._check_angles()
         tell = progress or (lambda what, done, total: None)
-        weights.load(matrices, vectors, lambda done, total: tell("packing weights", done, total))
-        self.cache_types: tuple[CacheType, CacheType] = types
-        self._forwards: WeakValueDictionary[CacheShape, Forward] = WeakValueDictionary()
-        self._engine = Engine(Plan(nodes), weights, compiler, pool, self.spec.params.n_vocab)
+        self._loaded = self.device.load(
+            self.file, Plan(self.nodes), lambda done, total: tell("packing weights", done, total)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -98,8 +79,8 @@ class Model:
         self.close()
 
     def close(self) -> None:
-        """Ends the worker threads; contexts of this model must not be used any more."""
-        self._engine.pool.close()
+        """Ends what the backend started; contexts of this model must not be used any more."""
+        self.device.close()
 
     @property
     def name(self) -> str:
@@ -114,32 +95,12 @@ class Model:
     @property
     def n_vocab(self) -> int:
         """Number of tokens in the vocabulary."""
-        return self._engine.n_vocab
+        return self.spec.params.n_vocab
 
     @property
     def n_ctx_train(self) -> int:
         """The context that the model was trained with, in tokens."""
         return self.spec.params.context_length
-
-    @property
-    def n_threads(self) -> int:
-        """Threads that work on a step."""
-        return self._engine.pool.n_threads
-
-    @property
-    def nodes(self) -> Sequence[Node]:
-        """The operations of the forward pass."""
-        return self._engine.plan.nodes
-
-    @property
-    def native(self) -> tuple[Compiler, WorkerPool]:
-        """The compiler and the threads, for measurements."""
-        return self._engine.compiler, self._engine.pool
-
-    @property
-    def isa(self) -> str:
-        """The instruction set that the kernels are written for."""
-        return self._engine.compiler.isa.name
 
     @property
     def chat_template(self) -> str | None:
@@ -184,25 +145,35 @@ class Model:
         or does not fit the model's heads, NotEnoughMemory for more than was planned if it does not fit what is free.
         """
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
-        check_cache_types(states(self.nodes), *types)
+        per_token = self._state_sizes(types).per_token
         n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
-        shape = CacheShape.of(n_ctx, *types)
         if n_ctx > self.plan.n_ctx or types != self.cache_types:
-            check_cache_fits(n_ctx, cache_bytes_per_token(states(self.nodes), *types))
-        forward = self._forwards.get(shape)
-        if forward is None:
-            forward = self._forwards[shape] = Forward(self._engine, shape)
-        return Context(forward, n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
+            check_cache_fits(n_ctx, per_token)
+        forward = self._loaded.forward(n_ctx, *types)
+        return Context(forward, Plan(self.nodes), n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 
-    def _check_angles(self, nodes: Sequence[Node]) -> None:
+    def _memory_plan(self, sizes: Sizes, n_ctx: int | None, n_contexts: int) -> MemoryPlan:
+        """Raises NotEnoughMemory."""
+        state = self._state_sizes(self.cache_types)
+        return plan_memory(
+            weight_bytes=sizes.weights,
+            cache_bytes_per_token=n_contexts * state.per_token + sizes.scratch_per_token,
+            scratch_bytes=sizes.scratch + n_contexts * (1 + MOST_CHECKPOINTS) * state.recurrent,
+            requested_n_ctx=n_ctx,
+            trained_n_ctx=self.spec.params.context_length,
+            available=available_memory(n_workers=self.device.n_threads - 1),
+        )
+
+    def _state_sizes(self, types: tuple[CacheType, CacheType]) -> StateSizes:
+        """What a sequence takes. Raises UsageError for types that are not known or do not fit the model's heads."""
+        check_cache_types(states(self.nodes), *types)
+        return self._backend.state_sizes(states(self.nodes), *types)
+
+    def _check_angles(self) -> None:
         """Raises ModelFileError for factors of angles that are no positive numbers, before anything is packed."""
-        for use in uses(nodes, Role.ANGLES):
+        for use in uses(self.nodes, Role.ANGLES):
             tensor = self.file.tensors[use.tensor.name]
             check_factors(decode(tensor, read(self.file, tensor)), tensor.name)
-
-    def _check_formats(self, names: Sequence[str]) -> None:
-        for name in names:
-            format_of(self.file.tensors[name])
 
 
 def _shaped(file: GgufFile, spec: ModelSpec) -> GgufFile:
@@ -214,12 +185,3 @@ def _shaped(file: GgufFile, spec: ModelSpec) -> GgufFile:
 def chat_template_of(file: GgufFile, key: str = CHAT_TEMPLATE) -> str | None:
     """The Jinja source of a file's chat template. Raises ModelFileError where it is no text."""
     return typed(file.metadata, key, str, "a text", "") if key in file.metadata else None
-
-
-PACKED = (Role.MATRIX, Role.EXPERTS)
-READ_WHOLE = (Role.VECTOR, Role.CONVOLUTION)
-
-
-def names(nodes: Sequence[Node], *roles: Role) -> list[str]:
-    """Names of the tensors that operations read in these roles, in order, each once."""
-    return [use.tensor.name for use in uses(nodes, *roles)]

@@ -17,7 +17,8 @@ from typing import Final, Protocol
 import numpy as np
 
 from llamachat.engine.answering import Answering, GenerationOptions
-from llamachat.engine.context import BatchDecoder, Context
+from llamachat.engine.batch_decoder import BatchDecoder
+from llamachat.engine.context import Context
 from llamachat.engine.events import EvaluatingContext, Event, Failed, Progress, Reading, StopReason
 from llamachat.engine.generation_context import GenerationContext, Logits, common_prefix
 from llamachat.engine.sampling.vocabulary import Vocabulary

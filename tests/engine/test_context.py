@@ -232,7 +232,7 @@ def test_the_refusal_names_a_context_that_fits(path: Path, monkeypatch: pytest.M
 def test_a_closed_model_leaves_no_threads(path: Path) -> None:
     before = set(threading.enumerate())
     with Model(path, 3) as model:
-        assert model.n_threads == 3
+        assert model.device.n_threads == 3
         assert len(set(threading.enumerate()) - before) == 2
     assert set(threading.enumerate()) <= before
 

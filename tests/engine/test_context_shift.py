@@ -155,7 +155,7 @@ def test_an_interrupted_shift_leaves_a_shorter_true_context(shallow: Model, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(context._forward.layout, "move_values", interrupted)
+        patch.setattr(context._state.layout, "move_values", interrupted)
         with pytest.raises(KeyboardInterrupt):
             context.remove(10, 20)
     assert context.tokens == PROMPT[:10]
@@ -183,7 +183,7 @@ def test_an_interrupted_grouping_leaves_an_empty_true_context(shallow: Model, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(context._forward, "turn_keys", interrupted)
+        patch.setattr(context._forward, "rotate_keys", interrupted)
         with pytest.raises(KeyboardInterrupt):
             context.eval([1])
     assert context.tokens == []

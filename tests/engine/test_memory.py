@@ -193,5 +193,5 @@ def test_without_proc_what_is_free_counts_and_not_all_the_memory(
 def test_the_plan_counts_what_packing_takes(golden: Path, name: str) -> None:
     """Tiny matrices are mostly padding."""
     with Model(golden / "archs" / f"{name}.gguf", threads=1) as model:
-        assert model.plan.weights == model._engine.weights.n_bytes
+        assert model.plan.weights == model._loaded.weight_bytes
         assert model.plan.weights > sum(tensor.n_bytes for tensor in model.file.tensors.values()) // 2

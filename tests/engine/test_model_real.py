@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
-from llamachat.engine.backend.cpu.weights import decode
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.model import Model
+from llamachat.engine.quants.tensors import decode
 
 pytestmark = pytest.mark.real
 

@@ -21,7 +21,8 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, lanes
 from llamachat.engine.backend.cpu.lower import Lowering, lower
-from llamachat.engine.context import BatchDecoder, Context
+from llamachat.engine.batch_decoder import BatchDecoder
+from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, Token, generate
 from llamachat.engine.model import Model
 from llamachat.engine.models import Architecture, describe, parts, register, unregister

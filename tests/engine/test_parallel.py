@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from llamachat.engine.context import CacheType, Context
+from llamachat.engine.context import Context
 from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions, generate
 from llamachat.engine.model import Model
 from llamachat.engine.parallel import Batch, Request
 from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.engine.state.cache_types import CacheType
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
 
 PROMPTS = [np.random.default_rng(i).integers(1, 80, 3 + 5 * i).tolist() for i in range(7)]

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llamachat.engine.backend.cpu.forward import APART
-from llamachat.engine.context import BatchDecoder, Context
+from llamachat.engine.backend.cpu.programs import APART
+from llamachat.engine.batch_decoder import BatchDecoder
+from llamachat.engine.context import Context
 from llamachat.engine.model import Model
 from llamachat.errors import Cancelled, ContextFull, UsageError
 

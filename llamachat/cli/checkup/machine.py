@@ -1,16 +1,12 @@
-"""Processor, instruction set, speeds and memory."""
+"""Processor, backend, speeds and memory."""
 
 import os
 import platform
-import sys
 from collections.abc import Iterator
 
 from llamachat.cli.checkup.facts import Fact
-from llamachat.engine.backend.cpu.jit.cache import ObjectCache
-from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
-from llamachat.engine.backend.cpu.jit.isa import ISAS
-from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
-from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
+from llamachat.engine.backend.choose import choose
+from llamachat.engine.backend.interface import Settings
 from llamachat.engine.measure import processor_name
 from llamachat.engine.memory import OVERRIDE, available_memory, size_text
 from llamachat.errors import LlamaChatError
@@ -21,31 +17,27 @@ MEASURED_BYTES = 1 << 28
 MOST_BYTES = 1 << 30
 
 
-def processor(threads: int) -> Iterator[Fact]:
-    """The processor, and the instruction set that kernels are written for."""
+def processor(threads: int | None) -> Iterator[Fact]:
+    """The processor, and what the backend says of it: threads, the instruction set that kernels are written for."""
     yield Fact("processor", processor_name(), processor_name())
     yield Fact("architecture", platform.machine(), platform.machine())
-    usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    yield Fact("cores", usable, f"{usable} that this process may use, of {os.cpu_count()}")
-    yield Fact("threads", threads, f"{threads} work on a step")
-    yield _instruction_set()
-    yield from _missing()
+    for detail in choose().describe(Settings(threads)):
+        yield Fact(detail.name, detail.value, detail.text, problem=detail.problem)
 
 
-def speeds(threads: int, n_bytes: int = MEASURED_BYTES) -> Iterator[Fact]:
+def speeds(threads: int | None, n_bytes: int = MEASURED_BYTES) -> Iterator[Fact]:
     """Read bandwidth over so many bytes (a processor's cache makes it larger) and arithmetic rates, measured now."""
-    compiler = Compiler(choose_isa(), ObjectCache(None))
-    pool = WorkerPool(compiler, threads)
+    device = choose().open(Settings(threads, stores=False))
     try:
         amount = min(n_bytes, MOST_BYTES, max(1 << 20, available_memory() // 4))
-        read = read_bandwidth(compiler, pool, amount)
+        read = device.read_bandwidth(amount)
         yield Fact("read_bytes_per_s", read, f"{read / 1e9:.1f} GB/s, over {size_text(amount)}")
-        dots = dot_rate(compiler, pool)
+        dots = device.integer_rate()
         yield Fact("integer_operations_per_s", dots, f"{dots / 1e9:.0f} Gop/s in integer dot products")
-        fused = fused_rate(compiler, pool)
+        fused = device.float_rate()
         yield Fact("float_operations_per_s", fused, f"{fused / 1e9:.0f} Gop/s in float32 multiply-adds")
     finally:
-        pool.close()
+        device.close()
 
 
 def memory() -> Iterator[Fact]:
@@ -57,27 +49,3 @@ def memory() -> Iterator[Fact]:
         return
     told = f", because {OVERRIDE} says so" if os.environ.get(OVERRIDE) else ""
     yield Fact("available_bytes", free, f"{size_text(free)} for a model{told}")
-
-
-def thread_count(asked: int | None) -> int:
-    """The threads that a model is run with."""
-    return asked or default_threads()
-
-
-def _instruction_set() -> Fact:
-    try:
-        chosen = choose_isa().name
-    except LlamaChatError as error:
-        return Fact("instruction_set", None, str(error), problem=True)
-    if os.environ.get("LLAMACHAT_ISA"):
-        return Fact("instruction_set", chosen, f"{chosen}, because LLAMACHAT_ISA says so")
-    return Fact("instruction_set", chosen, f"{chosen}, the best of {', '.join(usable_isas())}")
-
-
-def _missing() -> Iterator[Fact]:
-    """What the processor lacks for the instruction sets that it does not have."""
-    features, usable = processor_features(), usable_isas()
-    lacking = {name: sorted(set(isa.needs) - features) for name, isa in ISAS.items() if name not in usable}
-    if lacking:
-        said = "; ".join(f"{name} needs {', '.join(names) or 'an x86-64 processor'}" for name, names in lacking.items())
-        yield Fact("not_there", lacking, said)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from llamachat.cli.checkup.facts import Fact
 from llamachat.engine.gguf import open_gguf
@@ -11,7 +12,7 @@ from llamachat.engine.memory import available_memory, plan_memory, size_text
 from llamachat.engine.models import describe
 from llamachat.errors import LlamaChatError, NotEnoughMemory
 
-CACHE_TYPE = "f16"
+CACHE_TYPE: Final = "f16"
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What runs a forward pass: one package per kind of machine."""
+"""What runs a forward pass: one package per kind of machine, behind one interface (`interface.py`)."""

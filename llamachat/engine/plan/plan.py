@@ -6,6 +6,7 @@ from functools import cached_property
 
 from llamachat.engine.graph import Node
 from llamachat.engine.plan.border import border
+from llamachat.engine.plan.ends import embedding, hidden
 from llamachat.engine.plan.fuse import Fusion, fusions, readers
 
 
@@ -30,6 +31,16 @@ class Plan:
         """Values of the body that the head reads, in the order in which it does."""
         before = set(self.body)
         return list(dict.fromkeys(value for node in self.head for value in node.inputs if value in before))
+
+    @cached_property
+    def embedding(self) -> Node | None:
+        """The value that a row may bring with it instead of a token id; None where a model has none or several."""
+        return embedding(self.nodes)
+
+    @cached_property
+    def hidden(self) -> Node | None:
+        """The value that the output head reads, a row's hidden state; None where there is no output head."""
+        return hidden(self.nodes)
 
     @cached_property
     def n_readers(self) -> Mapping[Node, int]:

@@ -36,10 +36,11 @@ class Checkpoints:
         """The last place, n_past or earlier, that is kept."""
         return max((place for place in self._kept if place <= n_past), default=0)
 
-    def restore(self, n_past: int, states: np.ndarray) -> None:
-        """Writes what is kept of a place into the states, and forgets the places after it."""
-        states[:] = self._kept[n_past] if n_past else 0
+    def back_to(self, n_past: int) -> np.ndarray | None:
+        """The states that are kept of a place, None for the beginning; forgets the places after it."""
+        states = self._kept[n_past] if n_past else None
         self._kept = {place: kept for place, kept in self._kept.items() if place <= n_past}
+        return states
 
     def copy(self, other: Checkpoints) -> None:
         """Takes over those of another sequence; copies are never written to, so that both may share them."""

@@ -16,7 +16,7 @@ from llamachat.errors import UsageError
 from llamachat.terminal.escapes import unescaped
 
 if TYPE_CHECKING:
-    from llamachat.engine.context import CacheType
+    from llamachat.engine.state.cache_types import CacheType
     from llamachat.terminal.chatting import Chat
 
 SWITCH = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
@@ -301,13 +301,13 @@ class CacheTypeOf:
         self._make(chat, chat.start.cache_types[self.place])
 
     def _make(self, chat: "Chat", name: str) -> None:
-        types = list(chat.responder.context.cache_types)
+        types: list[str] = [*chat.responder.context.cache_types]
         types[self.place] = name
         _remember(chat, chat.responder.context.n_ctx, types)
 
     def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
-        from llamachat.engine.backend.cpu.cache import CACHE_TYPES
+        from llamachat.engine.state.cache_types import CACHE_TYPES
 
         return [(one, "") for one in CACHE_TYPES]
 

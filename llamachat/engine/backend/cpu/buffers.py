@@ -14,12 +14,12 @@ HUGE = 1 << 21
 class Buffer:
     """`n_bytes` of anonymous memory; `address` is valid as long as this object lives.
 
-    whole: all of it will be used, so that it may come in huge pages. Without, only touched pages take memory.
+    huge: all of it will be used, so that it may come in huge pages. Without, only touched pages take memory.
     """
 
-    def __init__(self, n_bytes: int, whole: bool = False) -> None:
+    def __init__(self, n_bytes: int, huge: bool = False) -> None:
         self.n_bytes = n_bytes
-        self._memory = _map(max(n_bytes, 1), whole)
+        self._memory = _map(max(n_bytes, 1), huge)
         self.bytes: np.ndarray = np.frombuffer(self._memory, np.uint8)[:n_bytes]
         self.address = int(self.bytes.ctypes.data) if n_bytes else 0
 
@@ -34,12 +34,12 @@ class Buffer:
         return self.bytes[at : at + size].view(dtype).reshape(shape)
 
 
-def _map(n_bytes: int, whole: bool) -> mmap.mmap:
+def _map(n_bytes: int, huge: bool) -> mmap.mmap:
     if sys.platform == "win32":
         return mmap.mmap(-1, n_bytes)
     # Private, because shared anonymous memory gets no huge pages.
     memory = mmap.mmap(-1, n_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if whole and n_bytes >= HUGE and sys.platform == "linux":
+    if huge and n_bytes >= HUGE and sys.platform == "linux":
         with suppress(OSError):  # kernels without transparent huge pages
             memory.madvise(mmap.MADV_HUGEPAGE)
     return memory

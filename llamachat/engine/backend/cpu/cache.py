@@ -15,10 +15,9 @@ from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.kernels.cache import CHUNK
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.backend.cpu.program import ALIGN
+from llamachat.engine.state.cache_types import CacheType, check_cache_types
 from llamachat.engine.state.spec import KeyValueSpec, RecurrentSpec, StateSpec
-from llamachat.errors import UsageError
 
-CACHE_TYPES = tuple(CACHE_FORMATS)
 LAYOUT_VERSION = 2
 """Counts changes of what lies where in a cache; kept caches of another version are worthless."""
 
@@ -28,11 +27,11 @@ class CacheShape:
     """How many cells a cache has, a multiple of CHUNK, and the types of its keys and values."""
 
     n_ctx: int
-    type_k: str
-    type_v: str
+    type_k: CacheType
+    type_v: CacheType
 
     @classmethod
-    def of(cls, n_ctx: int, type_k: str, type_v: str) -> CacheShape:
+    def of(cls, n_ctx: int, type_k: CacheType, type_v: CacheType) -> CacheShape:
         """Room for at least n_ctx tokens."""
         return cls(-(-n_ctx // CHUNK) * CHUNK, type_k, type_v)
 
@@ -132,23 +131,6 @@ def cache_bytes_per_token(states: Sequence[StateSpec], type_k: str, type_v: str)
     """Bytes of keys and values that one token takes in all layers. Raises UsageError for types that do not fit."""
     check_cache_types(states, type_k, type_v)
     return sum(state.n_head * sum(_row_bytes(state, type_k, type_v)) for state in key_values(states))
-
-
-def check_cache_types(states: Sequence[StateSpec], *names: str) -> None:
-    """Raises UsageError for a cache type that is not known, or has blocks that the model's heads do not fill."""
-    for name in names:
-        if name not in CACHE_FORMATS:
-            said = f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}"
-            raise UsageError(said, settings=("cache_type",))
-        block = CACHE_FORMATS[name].block
-        for state in key_values(states):
-            if state.key_dim % block or state.value_dim % block:
-                size = state.key_dim if state.key_dim % block else state.value_dim
-                raise UsageError(
-                    f"cache type {name} has blocks of {block} values, which heads of {size} do not fill: "
-                    "this model's cache can be f32, f16 or bf16",
-                    settings=("cache_type",),
-                )
 
 
 def key_values(states: Sequence[StateSpec]) -> list[KeyValueSpec]:

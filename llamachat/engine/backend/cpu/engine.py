@@ -20,4 +20,8 @@ class Engine:
     weights: Weights
     compiler: Compiler
     pool: WorkerPool
-    n_vocab: int
+
+    @property
+    def n_vocab(self) -> int:
+        """Logits of a token."""
+        return self.plan.nodes[-1].width

@@ -1,6 +1,6 @@
-"""Keys that change their place: cached keys are read, turned to their new positions and stored in other cells.
+"""The K-shift: cached keys are read, rotated to their new positions and stored in other cells.
 
-A key in the cache has been turned by its position already. Turning it again by the difference of two positions moves
+A key in the cache has been rotated by its position already. Rotating it again by the difference of two positions moves
 it, because rotations add up (Su et al. 2021, arXiv 2104.09864); keys of a layer without rope are only moved.
 """
 
@@ -25,7 +25,7 @@ from llamachat.engine.state.spec import KeyValueSpec
 
 
 class KeyRotator:
-    """Moves and turns the keys of all layers, for the caches of one layout."""
+    """Moves and rotates the keys of all layers, for the caches of one layout."""
 
     def __init__(self, engine: Engine, layout: CacheLayout) -> None:
         self._engine, self._layout = engine, layout
@@ -35,16 +35,17 @@ class KeyRotator:
         self._tables = {spec: Buffer(4 * spec.n_rot * BATCH) for spec in map(_rotation, states) if spec is not None}
         self._program = build([launch for state in states for launch in self._launches(state)], engine.compiler)
 
-    def turn(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
-        """Keys of the cells `sources` go to the cells `targets`, `differences` positions on; all int [n].
+    def rotate(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+        """Keys of the cells `sources` go to the cells `targets`, rotated by `differences` positions; all int64 [n].
 
-        Both rise, and targets[i] <= sources[i]: no key is overwritten before it is read.
+        cache: the address of the first cell. Both rise, and targets[i] <= sources[i]: no key is overwritten before it
+        is read.
         """
         for start in range(0, len(sources), BATCH):
             some = slice(start, start + BATCH)
-            self._turn(cache, sources[some], targets[some], differences[some])
+            self._rotate(cache, sources[some], targets[some], differences[some])
 
-    def _turn(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+    def _rotate(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
         n = len(sources)
         rows = self._rows.view(np.int64, (BATCH, len(ROW)))
         for i, values in enumerate((cache, targets, np.arange(n), sources)):
@@ -59,15 +60,15 @@ class KeyRotator:
     def _launches(self, state: KeyValueSpec) -> Sequence[Launch]:
         shape, place = self._layout.shape, self._layout.layers[state.layer]
         stride = 4 * state.n_head * state.key_dim
-        x, cache = Region(stride * BATCH), Region(0, outside=True)
+        x, cache = Region(stride * BATCH), Region(0, no_address=True)
         cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": state.n_head}
         cached |= {"chunk_bytes": self._layout.chunk_bytes, "cache": cache}
         launches = [Launch(LoadKeys(state.key_dim, shape.type_k), cached)]
         spec = _rotation(state)
         if spec is not None:
-            turned: Arguments = {"x": x, "table": self._tables[spec].address, "heads": state.n_head}
+            rotated: Arguments = {"x": x, "table": self._tables[spec].address, "heads": state.n_head}
             kernel = Rope(state.key_dim, spec.n_rot, spec.order)
-            launches.append(Launch(kernel, {**turned, "stride": stride}))
+            launches.append(Launch(kernel, {**rotated, "stride": stride}))
         return [*launches, Launch(StoreKeys(state.key_dim, shape.type_k), cached)]
 
 

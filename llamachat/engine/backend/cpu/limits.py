@@ -19,7 +19,7 @@ def read_bandwidth(compiler: Compiler, pool: WorkerPool, n_bytes: int) -> float:
     spec = ReadAll()
     block = spec.block_bytes(compiler.isa.rows)
     blocks = max(1, n_bytes // block)
-    memory, out = Buffer(blocks * block, whole=True), Buffer(64 * pool.n_threads)
+    memory, out = Buffer(blocks * block, huge=True), Buffer(64 * pool.n_threads)
     memory.bytes[:] = 1
     program = build([Launch(spec, {"source": memory.address, "blocks": blocks, "out": out.address})], compiler)
     return blocks * block / _best_time(program, pool)

@@ -23,19 +23,19 @@ ALIGN = 64
 class Region:
     """A piece of memory that launches share.
 
-    fixed: an address outside the program's own memory. outside: elsewhere, where only the kernels know. private: each
-    thread touches only a part of its own.
+    fixed: an address in memory that is not the program's own. no_address: it stands for memory that the kernels reach
+    otherwise (a cache) and only orders the launches that touch it. private: each thread touches only a part of its own.
     """
 
     n_bytes: int
     fixed: int = 0
-    outside: bool = False
+    no_address: bool = False
     private: bool = False
 
     @property
     def own(self) -> bool:
         """Whether it is placed in the program's memory."""
-        return not (self.fixed or self.outside)
+        return not (self.fixed or self.no_address)
 
 
 # A launch's arguments by name: integers, or regions of which the address is meant.
@@ -84,7 +84,7 @@ class Program:
 def build(launches: Sequence[Launch], compiler: Compiler) -> Program:
     """Places the regions, sets the barriers and writes the launches and their arguments."""
     places, size = _place(launches)
-    memory = Buffer(size, whole=True)
+    memory = Buffer(size, huge=True)
     barriers = _barriers(launches, places)
     arguments = Buffer(8 * max(1, sum(len(launch.spec.arguments) for launch in launches)))
     table = Buffer(LAUNCH_BYTES * max(1, len(launches)))

@@ -15,9 +15,9 @@ from llamachat.engine.backend.cpu.kernels.tile import tile_rows
 from llamachat.engine.backend.cpu.program import ALIGN, Launch, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 from llamachat.engine.gguf import GgufFile, TensorInfo
-from llamachat.engine.quants import FORMATS, Format
+from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import BlockFormat
-from llamachat.errors import ModelFileError, Unsupported
+from llamachat.engine.quants.tensors import decode, format_of, read
 
 PACKED_AT_ONCE = 16 << 20  # bytes of the file that are in memory twice while they are packed
 
@@ -66,7 +66,7 @@ class Weights:
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
         plans = {name: packed(self._file.tensors[name], self.rows) for name in matrices}
-        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), whole=True)
+        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), huge=True)
         at = self._tiles.address
         for name, plan in plans.items():
             self._matrices[name] = replace(plan, tiles=at)
@@ -207,29 +207,3 @@ def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo], row
     tiles = sum(_aligned(packed(tensor, rows).n_bytes) for tensor in matrices)
     unit = UNIT * rows
     return tiles + sum(4 * -(-int(np.prod(tensor.shape)) // unit) * unit for tensor in vectors)
-
-
-def format_of(tensor: TensorInfo) -> Format:
-    """The block format of a tensor; refuses those that the engine cannot compute with."""
-    fmt = FORMATS.get(tensor.type.name)
-    if fmt is None:
-        known = ", ".join(FORMATS)
-        raise Unsupported(
-            f"block type {tensor.type.name} cannot be computed with yet (known: {known})", where=tensor.name
-        )
-    return fmt
-
-
-def read(file: GgufFile, tensor: TensorInfo) -> np.ndarray:
-    """A copy of a small tensor's bytes, uint8. Raises ModelFileError where the file was cut or changed."""
-    out = np.empty(tensor.n_bytes, np.uint8)
-    file.read(tensor, 0, out)
-    return out
-
-
-def decode(tensor: TensorInfo, data: np.ndarray | None = None) -> np.ndarray:
-    """All values as float32, flat; of `data`, a copy of its bytes, where that is given."""
-    values = format_of(tensor).decode(tensor.data if data is None else data)
-    if not np.isfinite(values).all():
-        raise ModelFileError("holds values that are not finite", where=tensor.name)
-    return values

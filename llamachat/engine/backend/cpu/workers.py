@@ -36,12 +36,6 @@ class Step:
         self._buffer = Buffer(8 * len(STEP))
         self.address = self._buffer.address
         self._values = self._buffer.view(np.int64, (len(STEP),))
-        self.running = threading.Lock()  # held while it is evaluated
-
-    def resume(self) -> None:
-        """Takes a cancellation back; waits for an evaluation, which must not mistake half of its work for all."""
-        with self.running:
-            self.set(cancel=0)
 
     def set(self, **values: int) -> None:
         """Writes fields by name."""
@@ -52,6 +46,10 @@ class Step:
     def offset(name: str) -> int:
         """Where a field lies in a step."""
         return 8 * _STEP_INDEX[name]
+
+    def stop(self) -> None:
+        """Asks whoever runs it to stop; from any thread."""
+        self.set(cancel=1)
 
     @property
     def cancelled(self) -> bool:

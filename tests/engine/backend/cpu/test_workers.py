@@ -323,15 +323,3 @@ def test_what_a_worker_runs_lives_as_long_as_it(compiler: Compiler) -> None:
     del arguments, thread, stop
     gc.collect()
     assert seen() is None
-
-
-def test_resuming_waits_for_the_evaluation_that_runs() -> None:
-    step = Step()
-    step.set(cancel=1)
-    with step.running:
-        thread = threading.Thread(target=step.resume)
-        thread.start()
-        thread.join(0.05)
-        assert step.cancelled
-    thread.join()
-    assert not step.cancelled

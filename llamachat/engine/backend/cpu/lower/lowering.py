@@ -7,7 +7,7 @@ head: only rows whose logits are wanted go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
@@ -77,19 +77,26 @@ class Lowering:
         self._panels: dict[tuple[Node, bool], Region] = {}
         self._scratch = Region(0, private=True)
 
-    def body(self, crossing: dict[Node, Region]) -> list[Launch]:
-        """What every token needs, and the rows that go on into the head's regions."""
-        self._lower(self.plan.body)
+    def body(self, crossing: Mapping[Node, Region], given: Mapping[Node, Region]) -> list[Launch]:
+        """What every token needs, and the rows that go on into the head's regions. given: values that are there."""
+        self.regions.update(given)
+        self._lower([node for node in self.plan.body if node not in given])
         for node, region in crossing.items():
             self.launch(TakeRows(), {"x": self.regions[node], "y": region, "stride": self.stride(node.width)})
         return self._finished()
 
-    def head(self, crossing: dict[Node, Region]) -> tuple[list[Launch], Region]:
-        """From there to the logits; their region is kept until the next step."""
+    def head(self, crossing: Mapping[Node, Region], results: Sequence[Node]) -> tuple[list[Launch], list[Region]]:
+        """From there to the last of the results, and their regions, which are kept until the next step."""
         self.count_name = "n_outputs"
         self.regions.update(crossing)
-        self._lower(self.plan.head)
-        return self._finished(), self.regions[self.plan.nodes[-1]]
+        nodes = self.plan.head
+        self._lower(nodes[: max(nodes.index(node) + 1 if node in nodes else 0 for node in results)])
+        return self._finished(), [self.regions[node] for node in results]
+
+    def alone(self, node: Node) -> tuple[list[Launch], Region]:
+        """One operation without inputs, and where its value lies."""
+        self._lower([node])
+        return self._finished(), self.regions[node]
 
     @property
     def count(self) -> int:

@@ -1,0 +1,159 @@
+"""The processor as a backend: threads that run native code written for its instruction set."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from weakref import WeakValueDictionary
+
+from llamachat.engine.backend.cpu.cache import CacheShape, cache_bytes_per_token, state_bytes
+from llamachat.engine.backend.cpu.engine import Engine
+from llamachat.engine.backend.cpu.forward import CpuForward
+from llamachat.engine.backend.cpu.jit.cache import ObjectCache
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
+from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
+from llamachat.engine.backend.cpu.weights import Weights, memory_of
+from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
+from llamachat.engine.backend.interface import Detail, Settings, Sizes, StateSizes
+from llamachat.engine.gguf import GgufFile, TensorInfo
+from llamachat.engine.graph import Node, Role, uses
+from llamachat.engine.plan import Plan
+from llamachat.engine.quants.tensors import format_of
+from llamachat.engine.state.cache_types import CacheType
+from llamachat.engine.state.spec import StateSpec
+from llamachat.errors import LlamaChatError, UsageError
+
+MAX_THREADS = 256
+PACKED = (Role.MATRIX, Role.EXPERTS)
+READ_WHOLE = (Role.VECTOR, Role.CONVOLUTION)
+
+
+class Processor:
+    """Implements `interface.Backend`, where its methods are described."""
+
+    def describe(self, settings: Settings) -> Iterator[Detail]:
+        """Cores, threads, the instruction set, and what the processor lacks for others."""
+        usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+        yield Detail("cores", usable, f"{usable} that this process may use, of {os.cpu_count()}")
+        threads = settings.threads or default_threads()
+        yield Detail("threads", threads, f"{threads} work on a step")
+        yield _instruction_set(settings.isa)
+        yield from _missing()
+
+    def state_sizes(self, states: Sequence[StateSpec], type_k: CacheType, type_v: CacheType) -> StateSizes:
+        """Without the padding of a layer's chunks."""
+        return StateSizes(state_bytes(states), cache_bytes_per_token(states, type_k, type_v))
+
+    def open(self, settings: Settings) -> CpuDevice:
+        """Raises UsageError for a number of threads out of range, and an instruction set that is not there."""
+        return CpuDevice(settings)
+
+
+class CpuDevice:
+    """Implements `interface.Device`: its compiler and threads are made when first needed."""
+
+    def __init__(self, settings: Settings) -> None:
+        threads = settings.threads
+        if threads is not None and not 1 <= threads <= MAX_THREADS:
+            said = f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}"
+            raise UsageError(said, settings=("threads",))
+        self.n_threads = threads or default_threads()
+        self._isa, self._stores = choose_isa(settings.isa), settings.stores
+        self._closed = False
+
+    @property
+    def title(self) -> str:
+        """What writes the code, and the instruction set."""
+        return f"llvmlite {self._isa.name}"
+
+    def sizes(self, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> Sizes:
+        """Every tensor's format is looked at, also of those that stay in the file."""
+        for name in names(nodes, *Role):
+            format_of(tensors[name])
+        matrices, vectors = ([tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, READ_WHOLE))
+        weights = memory_of(matrices, vectors, self._isa.rows)
+        return Sizes(weights, scratch_bytes(nodes), scratch_bytes_per_token(nodes))
+
+    def load(self, file: GgufFile, plan: Plan, progress: Callable[[int, int], None]) -> CpuModel:
+        """Packs the matrices with all threads."""
+        compiler, pool = self._compiler, self._pool
+        weights = Weights(file, compiler, pool)
+        weights.load(names(plan.nodes, *PACKED), names(plan.nodes, *READ_WHOLE), progress)
+        return CpuModel(Engine(plan, weights, compiler, pool))
+
+    def read_bandwidth(self, n_bytes: int) -> float:
+        """By a load loop of all threads."""
+        return read_bandwidth(self._compiler, self._pool, n_bytes)
+
+    def integer_rate(self) -> float:
+        """By all threads, without memory."""
+        return dot_rate(self._compiler, self._pool)
+
+    def float_rate(self) -> float:
+        """By all threads, without memory."""
+        return fused_rate(self._compiler, self._pool)
+
+    def close(self) -> None:
+        """Ends the worker threads."""
+        self._closed = True
+        if "_pool" in self.__dict__:
+            self._pool.close()
+
+    @cached_property
+    def _compiler(self) -> Compiler:
+        return Compiler(self._isa, None if self._stores else ObjectCache(None))
+
+    @cached_property
+    def _pool(self) -> WorkerPool:
+        if self._closed:
+            raise UsageError("the model is closed: nothing can be evaluated with it any more")
+        return WorkerPool(self._compiler, self.n_threads)
+
+
+class CpuModel:
+    """Implements `interface.LoadedModel`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._forwards: WeakValueDictionary[CacheShape, CpuForward] = WeakValueDictionary()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Tiles with their padding, and vectors as float32."""
+        return self._engine.weights.n_bytes
+
+    def forward(self, n_ctx: int, type_k: CacheType, type_v: CacheType) -> CpuForward:
+        """Whole chunks of cells."""
+        shape = CacheShape.of(n_ctx, type_k, type_v)
+        forward = self._forwards.get(shape)
+        if forward is None:
+            forward = self._forwards[shape] = CpuForward(self._engine, shape)
+        return forward
+
+
+def names(nodes: Iterable[Node], *roles: Role) -> list[str]:
+    """Names of the tensors that operations read in these roles, in order, each once."""
+    return [use.tensor.name for use in uses(nodes, *roles)]
+
+
+def _instruction_set(name: str | None) -> Detail:
+    try:
+        chosen = choose_isa(name).name
+    except LlamaChatError as error:
+        return Detail("instruction_set", None, str(error), problem=True)
+    if os.environ.get("LLAMACHAT_ISA"):
+        return Detail("instruction_set", chosen, f"{chosen}, because LLAMACHAT_ISA says so")
+    return Detail("instruction_set", chosen, f"{chosen}, the best of {', '.join(usable_isas())}")
+
+
+def _missing() -> Iterator[Detail]:
+    """What the processor lacks for the instruction sets that it does not have."""
+    features, usable = processor_features(), usable_isas()
+    lacking = {name: sorted(set(isa.needs) - features) for name, isa in ISAS.items() if name not in usable}
+    if lacking:
+        said = "; ".join(f"{name} needs {', '.join(names) or 'an x86-64 processor'}" for name, names in lacking.items())
+        yield Detail("not_there", lacking, said)

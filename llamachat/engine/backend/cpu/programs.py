@@ -1,0 +1,133 @@
+"""The programs of a forward pass over one shape of cache, made when first needed, and the memory that they share.
+
+A pass is a body, up to the last operation that mixes tokens, and a head, from the rows of which something is wanted to
+their hidden states and logits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from llamachat.engine.arrays import NDArray
+from llamachat.engine.backend.cpu.buffers import Buffer
+from llamachat.engine.backend.cpu.cache import CacheLayout
+from llamachat.engine.backend.cpu.engine import BATCH, Engine
+from llamachat.engine.backend.cpu.lookup import Lookup
+from llamachat.engine.backend.cpu.lower import DIRECT_PANELS, Lowering, LoweringContext, Shape
+from llamachat.engine.backend.cpu.program import Program, Region, build
+from llamachat.engine.backend.cpu.rope_tables import RopeTables
+from llamachat.engine.backend.interface import Limits
+from llamachat.engine.batch import Wanted
+from llamachat.engine.graph import Node
+
+APART = 64  # at most so many tokens of different sequences in a step
+ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked for
+Values = NDArray[np.float32]
+
+
+class Programs:
+    """Programs for a few sizes, so that few serve all. tables, lookup: what launches find angles and embeddings in."""
+
+    def __init__(self, engine: Engine, cache: CacheLayout, tables: RopeTables, lookup: Lookup) -> None:
+        self._engine = engine
+        self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, lookup)
+        self._columns = engine.compiler.isa.columns
+        self._kept: dict[int, Buffer] = {}  # {address: memory beside the programs' own}
+        self._crossing: dict[Node, Region] = {}
+        self._bodies: dict[tuple[Shape, bool], Program] = {}
+        self._heads: dict[tuple[Shape, Wanted], tuple[Program, dict[Wanted, Values]]] = {}
+        self._lookups: dict[Shape, Program] = {}
+        self._input: Region | None = None
+
+    @property
+    def limits(self) -> Limits:
+        """How large a batch may be."""
+        outputs = min(BATCH, ALL_LOGITS_BYTES // (4 * self._engine.n_vocab)) // self._columns
+        return Limits(BATCH, APART, max(1, outputs) * self._columns)
+
+    def body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
+        """What every token needs. embedded: the embeddings lie in `input` already."""
+        shape = self._shape(n_tokens, BATCH if contiguous else APART, contiguous and n_tokens > 1)
+        if (shape, embedded) not in self._bodies:
+            node = self._engine.plan.embedding
+            given = {node: self._input_region()} if embedded and node is not None else {}
+            launches = self._lowering(shape).body(self._crossing_regions(), given)
+            self._bodies[shape, embedded] = build(launches, self._engine.compiler)
+        return self._bodies[shape, embedded]
+
+    def lookup(self, n_tokens: int) -> Program:
+        """The embeddings of tokens, into `input`."""
+        shape, node = self._shape(n_tokens, BATCH), self._engine.plan.embedding
+        assert node is not None
+        if shape not in self._lookups:
+            launches, region = self._lowering(shape).alone(node)
+            region.fixed = self._input_region().fixed
+            self._lookups[shape] = build(launches, self._engine.compiler)
+        return self._lookups[shape]
+
+    def input(self) -> Values:
+        """Where the embeddings of a batch's rows lie that are given: float32 [BATCH, width]."""
+        node = self._engine.plan.embedding
+        assert node is not None
+        return self._view(self._input_region(), node)
+
+    def head(self, n_outputs: int, wanted: Wanted) -> tuple[Program, dict[Wanted, Values]]:
+        """From the rows of the body to what is wanted of them, and where each lies: float32 [rows, width]."""
+        shape = self._shape(n_outputs, self.limits.outputs)
+        if (shape, wanted) not in self._heads:
+            plan = self._engine.plan
+            nodes = {Wanted.HIDDEN: plan.hidden, Wanted.LOGITS: plan.nodes[-1]}
+            results = {what: node for what, node in nodes.items() if what & wanted and node is not None}
+            launches, regions = self._lowering(shape).head(self._crossing_regions(), list(results.values()))
+            for region in regions:
+                if not region.fixed:
+                    region.fixed = self._keep(region.n_bytes).address
+            pairs = zip(results.items(), regions, strict=True)
+            views = {what: self._view(region, node) for (what, node), region in pairs}
+            self._heads[shape, wanted] = build(launches, self._engine.compiler), views
+        return self._heads[shape, wanted]
+
+    def _lowering(self, shape: Shape) -> Lowering:
+        return Lowering(self._engine.plan, self._context, shape)
+
+    def _shape(self, n_tokens: int, most: int, contiguous: bool = False) -> Shape:
+        """For n_tokens, of at most `most`: the smallest of a few sizes."""
+        widest = self._columns
+        columns = next((c for c in (1, 2, 4) if c < widest and n_tokens <= c), widest)
+        sizes = (columns, DIRECT_PANELS * columns, most)
+        max_tokens = min(most, next(size for size in sizes if n_tokens <= size))
+        return Shape(max_tokens, columns, self._engine.pool.n_threads, contiguous)
+
+    @property
+    def _widest(self) -> Lowering:
+        return self._lowering(self._shape(BATCH, BATCH, True))
+
+    def _crossing_regions(self) -> dict[Node, Region]:
+        """Where bodies leave the rows that heads begin with; the same for all."""
+        if not self._crossing:
+            widest = self._widest
+            self._crossing = {node: self._fixed(widest.region(node.width)) for node in self._engine.plan.crossing}
+        return self._crossing
+
+    def _input_region(self) -> Region:
+        """Where embeddings lie that come with a batch; the same for all bodies."""
+        if self._input is None:
+            node = self._engine.plan.embedding
+            assert node is not None
+            self._input = self._fixed(self._widest.region(node.width))
+        return self._input
+
+    def _keep(self, n_bytes: int) -> Buffer:
+        buffer = Buffer(n_bytes)
+        self._kept[buffer.address] = buffer
+        return buffer
+
+    def _fixed(self, region: Region) -> Region:
+        """A region like it, in memory of its own."""
+        return Region(region.n_bytes, self._keep(region.n_bytes).address)
+
+    def _view(self, region: Region, node: Node) -> Values:
+        """A region as float32 [rows, node.width]."""
+        stride = self._widest.stride(node.width)
+        values: Values = self._kept[region.fixed].view(np.float32, (region.n_bytes // stride, stride // 4))
+        return values[:, : node.width]

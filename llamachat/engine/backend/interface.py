@@ -1,0 +1,187 @@
+"""What a backend is: how a kind of machine keeps weights and the state of sequences, and evaluates batches.
+
+A `Backend` is opened with settings and becomes a `Device`, which loads weights and becomes a `LoadedModel`; that one
+prepares a `Forward` for states of one shape, which makes states and runs batches. Above them nobody knows addresses,
+threads, instruction sets or where memory lies: arrays that go in or out are NumPy's, on the host.
+
+A backend that is written elsewhere implements these five and is entered in `choose.BACKENDS`; `SequenceState` is in
+`engine/state/sequence.py`, `Batch` in `engine/batch.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from llamachat.engine.batch import Batch, Outputs
+    from llamachat.engine.cancellation import Cancellation
+    from llamachat.engine.gguf import GgufFile, TensorInfo
+    from llamachat.engine.graph import Node
+    from llamachat.engine.plan import Plan
+    from llamachat.engine.state.cache_types import CacheType
+    from llamachat.engine.state.sequence import SequenceState
+    from llamachat.engine.state.spec import StateSpec
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a person may say of a backend; each reads what concerns it. None: the best that is there.
+
+    threads: how many work on a step. isa: the instruction set. stores: whether it may keep compiled code on disk.
+    """
+
+    threads: int | None = None
+    isa: str | None = None
+    stores: bool = True
+
+
+@dataclass(frozen=True)
+class Detail:
+    """Something to know of a backend on this machine: a name and a value for programs, text for a person."""
+
+    name: str
+    value: object
+    text: str
+    problem: bool = False
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Bytes that a model takes beside the states of its sequences: weights as they are kept, room for a step.
+
+    scratch_per_token: of that room, what grows with each token of the longest context.
+    """
+
+    weights: int
+    scratch: int
+    scratch_per_token: int
+
+
+@dataclass(frozen=True)
+class StateSizes:
+    """Bytes of a sequence's state: of all recurrent states, and for each token that a context holds."""
+
+    recurrent: int
+    per_token: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many rows a batch may have: contiguous ones, rows of different sequences, and rows from the first wanted."""
+
+    contiguous: int
+    apart: int
+    outputs: int
+
+
+class Backend(Protocol):
+    """A kind of machine. Stateless; asking it costs nothing."""
+
+    def describe(self, settings: Settings) -> Iterator[Detail]:
+        """What there is to know of this machine for it (`doctor`); settings that cannot be are a problem, no error."""
+        ...
+
+    def state_sizes(self, states: Sequence[StateSpec], type_k: CacheType, type_v: CacheType) -> StateSizes:
+        """What a sequence of a model with these states takes."""
+        ...
+
+    def open(self, settings: Settings) -> Device:
+        """The machine with these settings. Raises UsageError for settings that it cannot have."""
+        ...
+
+
+class Device(Protocol):
+    """A backend with its settings. What it starts, it starts when something is first loaded or measured."""
+
+    @property
+    def title(self) -> str:
+        """What a table of measurements calls it, "llvmlite avx2" for instance."""
+        ...
+
+    @property
+    def n_threads(self) -> int:
+        """Threads of this process that work on a step, the caller among them."""
+        ...
+
+    def sizes(self, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> Sizes:
+        """What a model of these operations and tensors takes. Raises Unsupported for what cannot be computed with."""
+        ...
+
+    def load(self, file: GgufFile, plan: Plan, progress: Callable[[int, int], None]) -> LoadedModel:
+        """Loads the weights that the plan names; progress(done, total) counts bytes of the file.
+
+        Raises ModelFileError for a file that was cut or changed or holds values that are not finite.
+        """
+        ...
+
+    def read_bandwidth(self, n_bytes: int) -> float:
+        """Bytes per second of reading so many bytes once, measured now: what bounds generation."""
+        ...
+
+    def integer_rate(self) -> float:
+        """Operations per second of 8-bit dot products, measured now: what bounds a prompt with quantised weights."""
+        ...
+
+    def float_rate(self) -> float:
+        """Operations per second of float32 multiply-adds, measured now: what bounds a prompt with float weights."""
+        ...
+
+    def close(self) -> None:
+        """Ends what it started; what was loaded with it evaluates nothing more and raises UsageError."""
+        ...
+
+
+class LoadedModel(Protocol):
+    """The weights of a model, ready."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory that they take."""
+        ...
+
+    def forward(self, n_ctx: int, type_k: CacheType, type_v: CacheType) -> Forward:
+        """Prepares evaluations over states of at least n_ctx cells; sequences of one `Forward` can be in one batch.
+
+        Equal shapes give the same object as long as it is in use.
+        """
+        ...
+
+
+class Forward(Protocol):
+    """The forward pass of a model over sequence states of one shape. One step at a time; several threads may ask."""
+
+    @property
+    def limits(self) -> Limits:
+        """How large a batch may be."""
+        ...
+
+    @property
+    def cache_types(self) -> tuple[CacheType, CacheType]:
+        """The types of cached keys and values."""
+        ...
+
+    @property
+    def layout(self) -> str:
+        """How a state lies in memory: snapshots of equal layouts, of one model, mean the same."""
+        ...
+
+    @property
+    def parts(self) -> Sequence[tuple[int, str]]:
+        """Of what a snapshot repeats: bytes, and the cache type of the numbers in them, "" for what has no meaning."""
+        ...
+
+    def new_state(self) -> SequenceState:
+        """The state of a sequence that has not begun."""
+        ...
+
+    def run(self, batch: Batch, outputs: Outputs, cancellation: Cancellation) -> None:
+        """Evaluates a batch: writes its rows' keys, values and recurrent states, and what is wanted of them to outputs.
+
+        Equal to the bit however rows are divided into batches. Raises Cancelled where `cancellation` asks for it and
+        ModelFileError where the model's file was cut or changed: recurrent states are then undefined, and the batch's
+        cells hold nothing that may be read. The batch keeps to `limits` and has been checked: ids in the vocabulary,
+        cells within the states.
+        """
+        ...

@@ -13,10 +13,12 @@ from llamachat import __version__
 from llamachat.catalog.known import GEMMA3, SMOLLM2
 from llamachat.cli.app import MEANINGS, make_program
 from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.grammar.source import builtin_names
 from llamachat.engine.models import SYNONYMS, architectures
 from llamachat.engine.quants import FORMATS
 from llamachat.errors import ExitCode
 from llamachat.terminal.commands import COMMANDS as SLASH_COMMANDS
+from llamachat.terminal.input.keytable import KEYS
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "llamachat"
@@ -82,7 +84,7 @@ def test_the_readme_lists_the_variables_that_the_program_reads():
     read = {
         name for path in PACKAGE.rglob("*.py") for name in re.findall(r"LLAMACHAT_[A-Z_]+", path.read_text("utf-8"))
     }
-    assert {row[0].strip("`") for row in table(section(README, "Settings of the environment"))} == read
+    assert {row[0].strip("`") for row in table(section(README, "Environment variables"))} == read
 
 
 def test_the_readme_lists_architectures_formats_and_processors():
@@ -90,6 +92,23 @@ def test_the_readme_lists_architectures_formats_and_processors():
     assert set(re.findall(r"`(\w+)`", models[1])) == {*architectures(), *SYNONYMS}
     assert set(re.findall(r"\b(?:Q\d_\w+|B?F\d\d)\b", models[1])) == set(FORMATS)
     assert re.findall(r"avx\w*|generic", models[2]) == list(ISAS)
+
+
+def test_the_readme_counts_architectures_and_formats():
+    counted = next(row for row in table(section(README, "Install")) if row[0] == "architectures, block formats")
+    assert counted[1] == f"{len(architectures())}, {len(FORMATS)}"
+
+
+def test_the_readme_names_options_grammars_and_keys_that_exist():
+    given = [one for command in (APP, *APP.commands.values()) for one in command.params]
+    options = {option for one in given for option in (*one.opts, *one.secondary_opts)}
+    assert set(re.findall(r"`(--?[a-z][\w-]*)", README)) <= options
+    grammars = re.search(r"or a name: (.*?)\)", README, re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", grammars)) == set(builtin_names())
+    keys = " ".join(key.keys for group in KEYS.values() for key in group)
+    named = re.findall(r"\b(?:Alt|Ctrl)\+\w+(?: Ctrl\+\w+)?|\bEsc\b|\bTab\b", section(README, "Chat"))
+    assert len(named) > 5
+    assert [key for key in named if key not in keys] == []
 
 
 def test_the_readme_names_slash_commands_that_exist_and_the_known_models():

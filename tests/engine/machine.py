@@ -1,6 +1,6 @@
 """Runs single kernels for tests: one launch on some threads; outputs are poisoned by NaN and guarded by known bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Machine:
         self._pools: dict[int, WorkerPool] = {}
         self.step = Step()
 
-    def run(self, spec: KernelSpec, arguments: dict[str, int], threads: int = 1, **step: int) -> None:
+    def run(self, spec: KernelSpec, arguments: Mapping[str, int | float], threads: int = 1, **step: int) -> None:
         """One launch, with these fields of the step."""
         self.step.set(cancel=0, **step)
         if threads not in self._pools:

@@ -7,6 +7,7 @@ thread may still be writing or reading. Launches that split the same rows in the
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -38,8 +39,8 @@ class Region:
         return not (self.fixed or self.no_address)
 
 
-# A launch's arguments by name: integers, or regions of which the address is meant.
-Arguments = dict[str, int | Region]
+Arguments = dict[str, int | float | Region]
+"""A launch's arguments by name: integers, regions whose address is meant, and numbers: those of `reals`."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,30 @@ def build(launches: Sequence[Launch], compiler: Compiler) -> Program:
     values = arguments.view(np.int64, (arguments.n_bytes // 8,))
     at = 0
     for i, launch in enumerate(launches):
-        names = launch.spec.arguments
+        n = len(launch.spec.arguments)
         rows[i] = (compiler.address(launch.spec), arguments.address + 8 * at, barriers[i], 0)
-        values[at : at + len(names)] = [_value(launch.arguments[name], places, memory.address) for name in names]
-        at += len(names)
+        values[at : at + n] = _values(launch, places, memory.address)
+        at += n
     return Program(table.address, len(launches), size, [memory, arguments, table])
 
 
-def _value(value: int | Region, places: dict[Region, int], base: int) -> int:
-    if not isinstance(value, Region):
-        return value
-    return value.fixed or base + places[value]
+def _values(launch: Launch, places: dict[Region, int], base: int) -> list[int]:
+    """What is written into the i64 fields of a launch's arguments."""
+    spec, given = launch.spec, launch.arguments
+    return [_bits(given[name]) if name in spec.reals else _value(given[name], places, base) for name in spec.arguments]
+
+
+def _value(value: int | float | Region, places: dict[Region, int], base: int) -> int:
+    if isinstance(value, Region):
+        return value.fixed or base + places[value]
+    assert isinstance(value, int)
+    return value
+
+
+def _bits(value: int | float | Region) -> int:
+    """A number as the bits of a float32."""
+    assert not isinstance(value, Region)
+    return int.from_bytes(struct.pack("<f", value), "little")
 
 
 def _place(launches: Sequence[Launch]) -> tuple[dict[Region, int], int]:

@@ -33,12 +33,17 @@ SYMBOL = "kernel"
 class KernelSpec:
     """Base of kernel specifications: frozen dataclasses whose `repr` is complete.
 
-    arguments: the kernel's own i64 fields. reads, writes: the arguments whose memory it reads and writes; names that
-    are no arguments stand for memory that the kernel reaches otherwise (a cache). broadcast: those of `reads` of which
-    every thread reads all, however the items are shared. split: how its items go to threads; `emit` asks it.
+    arguments: the kernel's own i64 fields. reals: those of them that hold a float32 (`Kernel.real`). reads, writes: the
+    arguments whose memory it reads and writes; names that are no arguments stand for memory that the kernel reaches
+    otherwise (a cache). broadcast: those of `reads` of which every thread reads all, however the items are shared.
+    split: how its items go to threads; `emit` asks it.
+
+    Sizes are fields of the record, because code is written out for them. Constants of a model (a scale, a window, an
+    eps) are arguments: layers and models that differ in nothing else share one compiled kernel.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ()
+    reals: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
     broadcast: ClassVar[tuple[str, ...]] = ()

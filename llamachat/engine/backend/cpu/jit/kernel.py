@@ -12,7 +12,7 @@ from typing import Any
 
 import llvmlite.ir as ir
 
-from llamachat.engine.backend.cpu.jit.values import I8, I32, I64, Ptr, Var, Vec, constant, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, I64, Ptr, Var, Vec, constant, lanes
 
 CACHE_LINE = 64
 
@@ -33,7 +33,11 @@ class Fields:
     def __getattr__(self, name: str) -> Vec:
         if name not in self._names:
             raise AttributeError(f"{name} is not one of {self._names}")
-        return Ptr(self.base)[8 * self._names.index(name)].load(I64, align=8)
+        return self.place(name).load(I64, align=8)
+
+    def place(self, name: str) -> Ptr:
+        """Where a field lies."""
+        return Ptr(self.base)[8 * self._names.index(name)]
 
 
 class Kernel:
@@ -49,6 +53,10 @@ class Kernel:
     def pointer(self, name: str) -> Ptr:
         """The argument of that name as an address."""
         return Ptr(getattr(self.args, name))
+
+    def real(self, name: str) -> Vec:
+        """The argument of that name as a float32: the lower half of its field. It must be one of `KernelSpec.reals`."""
+        return self.args.place(name).load(F32, align=8)
 
     def row(self, token: Vec) -> Fields:
         """What the step says of one of its tokens: the fields of ROW."""

@@ -39,13 +39,17 @@ class Attention(KernelSpec):
     """y = softmax(q k^T scale) v for every token of the step, all of them neighbours in one sequence.
 
     q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in a chunk of the cache;
-    scratch: `room` bytes for each thread. An item of work is `tokens` tokens and the heads that share a key/value head.
+    scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW.
+    An item of work is `tokens` tokens and the heads that share a key/value head.
     """
 
     heads: Heads
     tokens: int
     block: int = 6
-    arguments: ClassVar = ("q", "y", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room")
+    arguments: ClassVar = (
+        *("q", "y", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room", "scale", "window"),
+    )
+    reals: ClassVar = ("scale",)
     reads: ClassVar = ("q", "cache")
     writes: ClassVar = ("y", "scratch")
     split: ClassVar = Turns()
@@ -87,7 +91,9 @@ class AttentionParts(KernelSpec):
     block: int = 6
     arguments: ClassVar = (
         *("q", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room", "parts", "part_room"),
+        *("scale", "window"),
     )
+    reals: ClassVar = ("scale",)
     reads: ClassVar = ("q", "cache")
     writes: ClassVar = ("parts", "scratch")
     split: ClassVar = Turns()
@@ -124,21 +130,21 @@ class AttentionParts(KernelSpec):
 class AttentionMerge(KernelSpec):
     """y from the parts of `AttentionParts`, merged in the order of the chunks."""
 
-    heads: Heads
-    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room")
+    head_dim: int
+    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room", "window")
     reads: ClassVar = ("parts",)
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("n_tokens", ("n_head",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Head by head of each token."""
-        heads, dim = self.heads, self.heads.head_dim
+        dim = self.head_dim
         n_head, n = k.args.n_head, lanes_for(dim, isa.rows)
         first, last = self.split.share(k)
         with k.loop(first, last) as item:
             token, head = item // n_head, item % n_head
             y = k.pointer("y")[token * k.args.stride + head * (4 * dim)]
-            begin, end = seen(k, heads.window, token, token + 1)
+            begin, end = seen(k, token, token + 1)
             n_chunks = (end + (CHUNK - 1)) // CHUNK - begin // CHUNK
             parts = k.pointer("parts")[token * k.args.part_room][head * part_bytes(dim)]
             top, total = k.var(k.constant(F32, MASKED)), k.var(k.constant(F32, 0.0))

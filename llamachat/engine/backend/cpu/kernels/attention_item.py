@@ -19,20 +19,24 @@ from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 from llamachat.engine.backend.cpu.kernels.scores import Keys, scores_of
 
 AHEAD = 2048  # bytes of values that are asked for before their use
+NO_WINDOW = (1 << 31) - 1
+"""The argument `window` of layers that see everything."""
 MASKED = -1e30  # the score of keys that are not seen; finite, so that differences of two are numbers
+LOWEST = 1 << 31
 Finish = Callable[[Vec, Vec, Vec], None]
 
 
 @dataclass(frozen=True)
 class Heads:
-    """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head."""
+    """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head.
+
+    The factor of scores and the window are arguments of a launch, so that layers share kernels that differ in them.
+    """
 
     head_dim: int
     n_group: int
     type_k: str
     type_v: str
-    scale: float
-    window: int
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,9 @@ def certain(k: Kernel, top: Vec, total: Vec) -> Vec:
     return (top > MASKED).select(total, k.constant(F32, math.nan))
 
 
-def seen(k: Kernel, window: int, token: Vec, end: Vec) -> tuple[Vec, Vec]:
+def seen(k: Kernel, token: Vec, end: Vec) -> tuple[Vec, Vec]:
     """[first, last) of the cells that tokens token .. end - 1 of the step see, all of one sequence."""
-    first = (k.row(token).cell - (window - 1)).max(0) if window else k.number(0)
-    return first, k.row(end - 1).cell + 1
+    return (k.row(token).cell - (k.args.window - 1)).max(0), k.row(end - 1).cell + 1
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ class Item:
 
     def seen(self) -> tuple[Vec, Vec]:
         """[first, last) of the cells that one of the item's tokens sees."""
-        return seen(self.k, self.heads.window, self.token, self.end)
+        return seen(self.k, self.token, self.end)
 
     def _real_rows(self) -> Iterator[tuple[int, Vec, Vec]]:
         """(row, its token in the batch, byte offset of its head) of the rows that are not padding."""
@@ -143,7 +146,7 @@ class Item:
         for row, token, head in self._real_rows():
             source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head]
             to = self.queries[row * self.query_bytes]
-            self.query_scores.write_query(k, self.isa, source, to, dim, self.heads.scale)
+            self.query_scores.write_query(k, self.isa, source, to, dim, k.real("scale"))
         for row in range(self.rows.count, self.rows.padded):
             with k.loop(0, self.query_bytes, 4) as at:
                 self.queries[at + row * self.query_bytes].store(self.queries[at].load(I32, 4), 4)
@@ -197,18 +200,20 @@ class Item:
     def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> list[Vec]:
         """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them that are masked.
 
-        Returns the maximum of each row of the block.
+        Returns the maximum of each row of the block. A row sees a key if 0 <= its cell - the key's < window: one
+        comparison of integers where both are moved down to the lowest.
         """
         k, b, block = self.k, self.query_scores.keys_at_once(self.isa), self.rows.block
         step = max(LANES, b * self.keys_per_load)
         largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
+        masked, limit = k.constant(lanes(F32, b), MASKED), (k.args.window - LOWEST).cut(I32).splat(b)
         with k.loop(begin // step * step, end, step) as first:
             for key in range(0, step, b * self.keys_per_load):
                 for r, scores in enumerate(self._multiply(first + key, row)):
                     cell = self.cell + (row + r) // self.heads.n_group
-                    distance = (cell - start - first - key).cut(I32).splat(b) - k.ramp(b)
+                    distance = (cell - start - first - key - LOWEST).cut(I32).splat(b) - k.ramp(b)
                     for i, score in enumerate(scores):
-                        value = self._masked(score, distance - i * b)
+                        value = (distance - i * b < limit).select(score, masked)
                         self.scores[(row + r) * (4 * CHUNK) + (first + key + i * b) * 4].store(value, 4)
                         largest[r].set(largest[r].get().max(value))
         return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
@@ -220,12 +225,6 @@ class Item:
         keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
         rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
         return self.query_scores.multiply(self.k, self.isa, keys, rows, dim)
-
-    def _masked(self, scores: Vec, distance: Vec) -> Vec:
-        """MASKED where a key is after the row's cell, or a window's length before it; distance = row's cell - key's."""
-        masked = self.k.constant(scores.type, MASKED)
-        value = (distance < 0).select(masked, scores)
-        return (distance >= self.heads.window).select(masked, value) if self.heads.window else value
 
     def _weigh(self, begin: Vec, end: Vec, row: Vec, tops: list[Vec]) -> list[Vec]:
         """Scores of a block of rows become weights; returns their sums. Rows go side by side to hide latencies."""

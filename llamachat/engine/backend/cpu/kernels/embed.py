@@ -19,17 +19,19 @@ _WIDTH = 16
 
 @dataclass(frozen=True)
 class Embed(KernelSpec):
-    """y[t] = factor * table[tokens[t]]; table: rows of `row_bytes` as in the file; y: rows of `stride`."""
+    """y[t] = factor * table[tokens[t]]; table: rows of `row_bytes` as in the file; y: rows of `stride`;
+    factor: float32.
+    """
 
     format: str
-    factor: float
-    arguments: ClassVar = ("table", "y", "row_bytes", "blocks", "stride")
+    arguments: ClassVar = ("table", "y", "row_bytes", "blocks", "stride", "factor")
+    reals: ClassVar = ("factor",)
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("n_tokens")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Row by row."""
-        fmt = FORMATS[self.format]
+        fmt, factor = FORMATS[self.format], k.real("factor")
         first, last = self.split.share(k)
         with k.loop(first, last) as t:
             token = Ptr(k.step.tokens)[t * 4].load(I32, 4).signed(t.type)
@@ -38,9 +40,9 @@ class Embed(KernelSpec):
                 at, to = row[block * fmt.layout.itemsize], y[block * (4 * fmt.block)]
                 if isinstance(fmt, BlockFormat):
                     for column in range(0, fmt.block, _WIDTH):
-                        to[4 * column].store(_Reader(k, isa, fmt, at).weights(column) * self.factor, 4)
+                        to[4 * column].store(_Reader(k, isa, fmt, at).weights(column) * factor.splat(_WIDTH), 4)
                 else:
-                    to.store(read_floats(k, isa, self.format, at, 1) * self.factor, 4)
+                    to.store(read_floats(k, isa, self.format, at, 1) * factor, 4)
 
 
 class _Reader:

@@ -29,13 +29,13 @@ def lanes_for(size: int, most: int = LANES) -> int:
 class RmsNorm(KernelSpec):
     """`groups` neighbouring groups of `size` values in each of `count` rows; weight [size].
 
-    x, y, other: float32 rows of x_stride and y_stride bytes (`other` like y). y may be x.
+    x, y, other: float32 rows of x_stride and y_stride bytes (`other` like y). y may be x. eps: float32.
     """
 
     size: int
-    eps: float
     residual: bool = False
-    arguments: ClassVar = ("x", "y", "other", "weight", "count", "groups", "x_stride", "y_stride")
+    arguments: ClassVar = ("x", "y", "other", "weight", "count", "groups", "x_stride", "y_stride", "eps")
+    reals: ClassVar = ("eps",)
     reads: ClassVar = ("x", "other")
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("count", ("groups",))
@@ -52,7 +52,7 @@ class RmsNorm(KernelSpec):
                 value = x[at].load(lanes(F32, n), 4)
                 square.set(isa.fma(k, value, value, square.get()))
             mean = square.get().reduce(lambda a, b: a + b) * (1.0 / self.size)
-            scale = (mean.like(1.0) / k.sqrt(mean + self.eps)).splat(n)
+            scale = (mean.like(1.0) / k.sqrt(mean + k.real("eps"))).splat(n)
             out = row * k.args.y_stride + group
             with k.loop(0, 4 * self.size, 4 * n) as at:
                 self._store(k, x[at].load(lanes(F32, n), 4) * scale, at, out)

@@ -41,7 +41,7 @@ class Scores(Protocol):
         """Registers that each register of keys needs."""
         ...
 
-    def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: float) -> None:
+    def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: Vec) -> None:
         """Makes `dim` float32 ready, times scale."""
         ...
 
@@ -68,11 +68,11 @@ class FloatScores:
         """The keys, and a sum for each query."""
         return n_queries + 1
 
-    def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: float) -> None:
+    def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: Vec) -> None:
         """The query times scale."""
         n = lanes_for(dim, isa.rows)
         with k.loop(0, 4 * dim, 4 * n) as at:
-            to[at].store(source[at].load(lanes(F32, n), 4) * scale, 4)
+            to[at].store(source[at].load(lanes(F32, n), 4) * scale.splat(n), 4)
 
     def multiply(self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int) -> list[list[Vec]]:
         """Dimension by dimension; keys are asked for ahead."""
@@ -114,7 +114,7 @@ class BlockScores:
         """The keys, and for each query an integer and a sum."""
         return 2 * n_queries + 1
 
-    def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: float) -> None:
+    def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: Vec) -> None:
         """The query rounded; the scale takes the factor in. A sum starts with what the codes' bias takes away."""
         with k.loop(0, dim // BLOCK) as block:
             codes, own_scale = rounded(k, isa, source[block * (4 * BLOCK)])

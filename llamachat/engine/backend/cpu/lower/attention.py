@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
-from llamachat.engine.backend.cpu.kernels.attention_item import Heads, part_bytes
+from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes
 from llamachat.engine.backend.cpu.kernels.cache import CHUNK, StoreKeys, StoreValues
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments, Region
@@ -25,10 +25,10 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
     ):
         arguments: Arguments = {"x": to.regions[x], "at": at, **cached, "stride": to.stride(x.width)}
         to.launch(store(node.head_dim, name), arguments)
-    heads = Heads(node.head_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v, node.scale, node.window)
+    heads = Heads(node.head_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v)
     to.value(node)
     read: Arguments = {"q": to.regions[node.q], **cached, "stride": to.stride(node.width)}
-    read |= {"keys": places.keys, "values": places.values}
+    read |= {"keys": places.keys, "values": places.values, "window": node.window or NO_WINDOW, "scale": node.scale}
     (_contiguous if to.shape.contiguous else _apart)(node, to, heads, read)
 
 
@@ -48,4 +48,4 @@ def _apart(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> No
     given: Arguments = {"parts": parts, "part_room": part_room}
     to.launch(spec, {**read, "scratch": scratch, "room": spec.scratch_bytes, **given})
     merged: Arguments = {"y": to.regions[node], "stride": to.stride(node.width), "n_head": node.n_head}
-    to.launch(AttentionMerge(heads), {**merged, **given})
+    to.launch(AttentionMerge(heads.head_dim), {**merged, **given, "window": read["window"]})

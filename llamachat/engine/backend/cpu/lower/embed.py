@@ -13,12 +13,13 @@ def lower_embed(node: g.Embed, to: Lowering) -> None:
     table = to.weights.table(node.table.name)
     n_rows, n_columns = table.shape
     to.launch(
-        Embed(table.type.name, node.factor),
+        Embed(table.type.name),
         {
             "table": to.rows.address(node.table.name),
             "y": to.value(node),
             "row_bytes": table.n_bytes // n_rows,
             "blocks": n_columns // table.type.block,
             "stride": to.stride(node.width),
+            "factor": node.factor,
         },
     )

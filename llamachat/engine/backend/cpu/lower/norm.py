@@ -18,7 +18,7 @@ def lower_rms_norm(node: g.RmsNorm, to: Lowering) -> None:
 def norm(node: g.RmsNorm, to: Lowering, out: g.Node, residual: g.Node | None = None) -> None:
     """The norm, + residual, into the region of `out`."""
     to.launch(
-        RmsNorm(node.size, node.eps, residual is not None),
+        RmsNorm(node.size, residual is not None),
         {
             "x": to.regions[node.x],
             "y": to.regions[out],
@@ -28,5 +28,6 @@ def norm(node: g.RmsNorm, to: Lowering, out: g.Node, residual: g.Node | None = N
             "groups": node.width // node.size,
             "x_stride": to.stride(node.width),
             "y_stride": to.stride(node.width),
+            "eps": node.eps,
         },
     )

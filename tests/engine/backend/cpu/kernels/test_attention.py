@@ -8,7 +8,7 @@ from cache_rows import rounded, rounded_query
 from machine import Array, Machine, poisoned, rows_of
 
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
-from llamachat.engine.backend.cpu.kernels.attention_item import Heads, part_bytes
+from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes
 from llamachat.engine.backend.cpu.kernels.cache import CHUNK, StoreKeys, StoreValues
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.backend.cpu.lower.attention import QUERY_ROWS
@@ -30,7 +30,7 @@ class Shape:
 
     @property
     def heads(self) -> Heads:
-        return Heads(self.head_dim, self.n_head // self.n_head_kv, *self.types, self.head_dim**-0.5, self.window)
+        return Heads(self.head_dim, self.n_head // self.n_head_kv, *self.types)
 
     @property
     def row_bytes(self) -> tuple[int, ...]:
@@ -114,7 +114,8 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
         arguments = {"x": x.address, "at": at, "stride": 4 * x.values.shape[1], **size}
         machine.run(spec, arguments, threads, **facts)
     y = poisoned(*q.values.shape)
-    read = {"q": q.address, "keys": 0, "values": values_at, "stride": 4 * q.values.shape[1], **size}
+    read: dict[str, int | float] = {"q": q.address, "keys": 0, "values": values_at, **size}
+    read |= {"stride": 4 * q.values.shape[1], "scale": shape.head_dim**-0.5, "window": shape.window or NO_WINDOW}
     (attend_run if run else attend_apart)(machine, shape, read, y, threads, facts)
     assert all(array.intact() for array in (q, k, v, y, *(one.cache for one, _ in tokens)))
     width = shape.n_head * shape.head_dim
@@ -123,7 +124,7 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
 
 
 def attend_run(
-    machine: Machine, shape: Shape, read: dict[str, int], y: Array, threads: int, facts: dict[str, int]
+    machine: Machine, shape: Shape, read: dict[str, int | float], y: Array, threads: int, facts: dict[str, int]
 ) -> None:
     spec = Attention(shape.heads, max(1, QUERY_ROWS // shape.heads.n_group), machine.isa.query_rows)
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
@@ -133,7 +134,7 @@ def attend_run(
 
 
 def attend_apart(
-    machine: Machine, shape: Shape, read: dict[str, int], y: Array, threads: int, facts: dict[str, int]
+    machine: Machine, shape: Shape, read: dict[str, int | float], y: Array, threads: int, facts: dict[str, int]
 ) -> None:
     spec = AttentionParts(shape.heads, machine.isa.query_rows)
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
@@ -142,7 +143,8 @@ def attend_apart(
     kept = {"parts": parts.address, "part_room": room}
     machine.run(spec, {**read, **kept, "scratch": scratch.address, "room": spec.scratch_bytes}, threads, **facts)
     merged = {"y": y.address, "stride": read["stride"], "n_head": shape.n_head, **kept}
-    machine.run(AttentionMerge(shape.heads), merged, threads, **facts)
+    merged["window"] = read["window"]
+    machine.run(AttentionMerge(shape.head_dim), merged, threads, **facts)
     assert scratch.intact()
     assert parts.intact()
 

@@ -36,8 +36,9 @@ def test_a_norm_equals_numpy(machine: Machine, size: int, groups: int, residual:
         "groups": groups,
         "x_stride": 4 * (width + 8),
         "y_stride": 4 * (width + 16),
+        "eps": eps,
     }
-    machine.run(RmsNorm(size, eps, residual), arguments, threads, n_tokens=n)
+    machine.run(RmsNorm(size, residual), arguments, threads, n_tokens=n)
     exact = x.values[:, :width].reshape(n, groups, size).astype(np.float64)
     exact = exact / np.sqrt((exact**2).mean(-1, keepdims=True) + eps) * weight.values
     expected = exact.reshape(n, width) + (other.values[:, :width] if residual else 0)
@@ -162,8 +163,9 @@ def test_embeddings_are_the_decoder_s_rows_times_the_factor(machine: Machine, na
         "row_bytes": table.values.nbytes // n_rows,
         "blocks": width // fmt.block,
         "stride": 4 * (width + 8),
+        "factor": factor,
     }
-    machine.run(Embed(name, factor), arguments, 2, n_tokens=5, tokens=tokens.address)
+    machine.run(Embed(name), arguments, 2, n_tokens=5, tokens=tokens.address)
     expected = fmt.decode(table.values).reshape(n_rows, width)[tokens.values] * np.float32(factor)
     np.testing.assert_array_equal(y.values[:, :width], expected)
     assert np.isnan(y.values[:, width:]).all()

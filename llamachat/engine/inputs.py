@@ -44,7 +44,8 @@ def embedding_inputs(embeddings: np.ndarray, plan: Plan) -> Inputs:
         raise UsageError("embeddings cannot be given to this model: it reads token ids in several places")
     if found.ndim != 2 or not len(found) or found.shape[1] != node.width or found.dtype.kind != "f":
         raise UsageError(f"embeddings must be floats [n, {node.width}], not {found.dtype} {list(found.shape)}")
-    vectors = found.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        vectors = found.astype(np.float32)
     if not np.isfinite(vectors).all():
         raise UsageError("an embedding holds numbers that are not finite")
     return Inputs(np.full(len(vectors), EMBEDDED, np.int32), vectors)

@@ -142,12 +142,20 @@ class Context:
             return min(n_past, len(self.tokens))
         return self._checkpoints.before(n_past)
 
+    def reusable(self, n_past: int) -> int:
+        """The most tokens, n_past or fewer, that are as if evaluated anew when it goes back to them."""
+        n_left = self.reachable(min(n_past, self.n_reusable))
+        return n_left if self._grouped is None or self._grouped.as_anew(n_left) else 0
+
     def rewind(self, n_past: int) -> int:
         """Forgets every token from position n_past on, and those before it that must be evaluated again.
 
-        Returns how many are left: n_past, or fewer where recurrent state had to go back to a checkpoint.
+        Returns how many are left: n_past, or fewer where recurrent state had to go back to a checkpoint, and none where
+        they share positions (Self-Extend) that they would not share without those that follow.
         """
         n_left = self.reachable(n_past)
+        if n_left <= self.n_reusable:
+            n_left = self.reusable(n_left)
         self.truncate(n_left)
         return n_left
 
@@ -225,7 +233,7 @@ class Context:
 
         Raises UsageError for tokens that the other does not have, or has not as if evaluated anew.
         """
-        if not 0 <= n_tokens <= other.n_reusable or other.reachable(n_tokens) != n_tokens:
+        if n_tokens < 0 or other.reusable(n_tokens) != n_tokens:
             raise UsageError(f"{n_tokens} tokens cannot be taken over from another context")
         self.truncate(0)
         self._state.copy(other._state, n_tokens)
@@ -234,6 +242,9 @@ class Context:
             if n_tokens < len(other.tokens):
                 self._state.set_recurrent(self._checkpoints.back_to(n_tokens))
         self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
+        self._grouped = deepcopy(other._grouped)
+        if self._grouped is not None:
+            self._grouped.truncate(n_tokens)
 
     def bytes_of(self, n_tokens: int) -> int:
         """Memory that so many tokens take."""

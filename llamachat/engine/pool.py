@@ -105,4 +105,4 @@ class ContextPool:
 def _known(context: Context, prompt: Sequence[int]) -> int:
     """How many tokens of the prompt a context holds as if they had been evaluated for it; all but the last at most."""
     same = common_prefix(context.tokens, prompt)
-    return context.reachable(min(same, context.n_reusable, len(prompt) - 1))
+    return context.reusable(min(same, len(prompt) - 1))

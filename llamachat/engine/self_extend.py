@@ -50,13 +50,15 @@ class GroupedPositions:
         self._grouped += self.width // self.group
         return new - old
 
+    def as_anew(self, n_past: int) -> bool:
+        """Whether the first n_past tokens have the positions that they would have without those that follow."""
+        return not n_past or self._grouped == (n_past - 1) // self.width * (self.width // self.group)
+
     def truncate(self, n_past: int) -> bool:
         """Forgets what follows n_past tokens; False if positions are shared that these alone would not share."""
-        step = self.width // self.group
-        windows = max(0, n_past - 1) // self.width
-        as_anew = self._grouped == windows * step
+        as_anew, step = self.as_anew(n_past), self.width // self.group
         while self._grouped > self.next(n_past):
             self._grouped -= step
         if not n_past:
             self._grouped = 0
-        return as_anew or not n_past
+        return as_anew

@@ -70,7 +70,9 @@ def _outcome(arguments: list[str]) -> int:
 
 
 def _interrupted_import(error: BaseException | None) -> bool:
-    """Whether a library's import was interrupted, and it made an error of its own of that."""
+    """Whether a library's import was interrupted, and it or Python made another error of that."""
+    if isinstance(error, RuntimeError):  # before 3.12: within a __set_name__, as dataclasses have it for each field
+        return isinstance(error.__cause__, KeyboardInterrupt)
     if not isinstance(error, ImportError | SystemError):
         return False
     while error is not None and not isinstance(error, KeyboardInterrupt):

@@ -105,7 +105,9 @@ __main__.main()
 """
 
 
-@pytest.mark.parametrize(("kind", "code"), [("ImportError", 130), ("SystemError", 130), ("ValueError", 1)])
+@pytest.mark.parametrize(
+    ("kind", "code"), [("ImportError", 130), ("SystemError", 130), ("RuntimeError", 130), ("ValueError", 1)]
+)
 def test_a_library_that_makes_an_error_of_an_interrupted_import(kind: str, code: int) -> None:
     program = WRAPPED.replace("{kind}", kind)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=False)

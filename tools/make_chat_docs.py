@@ -1,4 +1,4 @@
-"""Writes docs/chat.md, the manual of a chat, out of its tables of keys, lines, commands and settings.
+"""Writes docs/chat.md, the manual of a chat, from its tables of keys, lines, commands and settings.
 
 python tools/make_chat_docs.py [--check]: with --check it writes nothing, and exits with 1 if the file differs.
 """
@@ -23,30 +23,29 @@ HEAD = """# A chat in the terminal
 Made by `python tools/make_chat_docs.py` from the program itself; a test compares the two.
 
 `llamachat chat` begins a chat. You type a message and press Enter; the answer appears while it is written. A line that
-begins with `/` is a command for the program. All else is a message for the model, but for the few lines below.
-[cli.md](cli.md) has the options of `llamachat chat`.
+begins with `/` is a slash command. Everything else is a message for the model, except for the lines below. The options
+of `llamachat chat` are in [cli.md](cli.md).
 """
 
-PASTED = """A text that you paste, or write in your editor, is a message whatever its lines begin with: `/`,
-`//` or three quotes. A long one is shown as one word, `[pasted: 300 lines]`; it is sent whole, Tab opens it,
-and one Backspace removes it. What you send while an answer is written waits: each Enter is a message of its
-own, lines pasted at once are one.
+PASTED = """Pasted text, or text from your editor, is a message whatever its lines begin with: `/`, `//` or three quotes. A
+long one is shown as one word, `[pasted: 300 lines]`. It is sent whole; Tab opens it, and one Backspace removes it.
+Messages that you send while an answer is written are queued: each Enter is one message, lines pasted at once are one
+message.
 """
 
-FILES = """`@PATH` in a message attaches the file: what it holds goes before the message. A path is understood
-as you type it or drop it on the terminal: in quotes, with `\\ ` for a blank, or as a `file://` URL; Tab
-completes it. An attached file belongs to the chat in which you attached it.
+FILES = """`@PATH` in a message attaches the file: its contents are put before the message. A path may be typed or
+dropped on the terminal: in quotes, with `\\ ` for a space, or as a `file://` URL. Tab completes it. An attached file
+belongs to the chat in which you attached it.
 """
 
-COMMANDS_TEXT = """`N` is a number; what stands in brackets may be missing. Words that a command does not take
-are refused. A name that another program uses for a command leads to the one here, as `/search` to `/sessions
-WORDS`.
+COMMANDS_TEXT = """`N` is a number; arguments in brackets are optional. Arguments that a command does not take are
+refused. Names of commands in other programs are redirected, as `/search` to `/sessions WORDS`.
 """
 
-SETTINGS_TEXT = """`/set` shows all settings, `/set NAME` one, `/set NAME VALUE` changes one. `default` as the
-value puts back what the chat began with, `/set default` does so for all. `none` empties a setting of several
-values; quotes keep words together: `/set stop "THE END" STOP`. What you change is kept with the chat, and holds
-again when you continue it, unless the command line says otherwise. Names may have `-` for `_`.
+SETTINGS_TEXT = """`/set` shows all settings, `/set NAME` one, `/set NAME VALUE` changes one. The value `default`
+restores what the chat began with; `/set default` does so for all. `none` empties a setting of several values. Quotes
+keep words together: `/set stop "THE END" STOP`. Changes are saved with the chat and apply again when you resume it,
+unless the command line says otherwise. Names may have `-` for `_`.
 """
 
 

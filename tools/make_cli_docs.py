@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, the manual of the command line, out of the commands, their options and their texts.
+"""Writes docs/cli.md, the manual of the command line, from the commands, their options and their texts.
 
 And docs/llamachat.1, the same as a man page. python tools/make_cli_docs.py [--check]: with --check it writes nothing,
 and exits with 1 if a file is not up to date.
@@ -41,34 +41,34 @@ llamachat: chat with local GGUF language models, in a terminal and in scripts
 ## Description
 
 Each command has `--help` (or `-h`) with its usual options, and `--help-all`. Options may stand in any order;
-`--name=value` and `--name value` are the same, as are `--ctx-size` and `--ctx_size`. A switch `--name` is undone by
-`--no-name`; the later one counts. An option that takes one value is given once. `--` ends them.
+`--name=value` and `--name value` are the same, as are `--ctx-size` and `--ctx_size`. `--no-name` undoes a switch
+`--name`; the later one counts. An option that takes one value is given once. `--` ends the options.
 
-Options of llama.cpp and Ollama that mean something here are understood (`-hf`, `-sys`, `-cnv`, `--log-disable`); those
-that change nothing here are named on standard error (`--mlock`, `--no-mmap`, `-ngl`); the others are refused with what
-to type instead.
+Options of llama.cpp and Ollama that have an equivalent are accepted (`-hf`, `-sys`, `-cnv`, `--log-disable`). Those
+that have no effect here are named on standard error (`--mlock`, `--no-mmap`, `-ngl`). Others are refused with the
+option to use instead.
 
-Standard output gets results and nothing else; progress, remarks and errors go to standard error. An error is one line
+Standard output gets results and nothing else. Progress, remarks and errors go to standard error. An error is one line
 that says what is wrong, where, and what to do.
 """
 
 SETTINGS = """## Settings
 
-Every option but those of the moment can be set where it need not be typed. What is nearer counts:
+Nearly every option is also a setting. In this order of precedence:
 
 1. the command line;
 2. the environment: the variable `LLAMACHAT_` with the setting's name in capitals, as `LLAMACHAT_CTX_SIZE=4096`.
-   Switches take 1 and 0 (or true, yes, on, false, no, off), options that may be given several times a text or a JSON
-   list of texts. An empty variable is as none;
+   Switches take 1 and 0 (or true, yes, on, false, no, off). Options that may be given several times take a text or a
+   JSON list of texts. An empty variable counts as unset;
 3. for `run`, the head of the prompt that `--prompt` names;
 4. the profile: the table `[profile.NAME]` of the configuration file, chosen with `--profile NAME` or
    `LLAMACHAT_PROFILE`;
 5. the configuration file;
-6. what is built in, which is what `--help` shows.
+6. the default, which `--help` shows.
 
-The configuration file is TOML. Names of settings are those of the options, without `--` and with `_` for `-`; `-` is
-understood, too. A setting counts for every command that has the option and takes the value. A relative path is relative
-to the file's folder; so is the file of `model`, `model_draft`, `chat_template` and `prompt`, which may also be names.
+The configuration file is TOML. A setting has its option's name without `--` and with `_` for `-` (`-` is accepted,
+too). It applies to every command that has the option and accepts the value. A relative path is relative to the file's
+folder; so is the file of `model`, `model_draft`, `chat_template` and `prompt`, which may also be names.
 
     ctx_size = 4096
     temp = 0.7
@@ -82,26 +82,26 @@ to the file's folder; so is the file of `model`, `model_draft`, `chat_template` 
     base = "code"
     n_predict = 100
 
-A profile may build on another: the settings of the one that `base` names count where the profile itself says nothing.
+A profile may extend another: `base` names it, and its settings apply where the profile has none of its own.
 
-A name that is not known, and a value of the wrong kind or out of bounds, is refused with file and line, or the
-variable, and the nearest name. A setting that does not go with the command line (`json` in the file, `--grammar` typed)
-gives way to it, and one that means nothing alone (`system` without a chat) waits. What is typed in vain is refused.
+An unknown name, and a value of the wrong type or out of bounds, is refused with the file and line or the variable, and
+with the nearest name. A setting that conflicts with the command line (`json` in the file, `--grammar` typed) is
+ignored; so is one that has no effect alone (`system` without a chat). A typed option without effect is refused.
 `debug`, `profile`, `var`, `version` and `yes` cannot be set. `--help`, `--version`, `config path`, `config edit`,
-`completion` and `doctor` work with a broken file, too.
+`completion` and `doctor` also work with a broken file.
 """
 
 FILES = """## Files
 
-On Linux; other systems have folders of their own for these, which `llamachat doctor` tells.
+On Linux; `llamachat doctor` prints the folders of other systems.
 
-| file or folder | what it is |
+| file or folder | contents |
 | --- | --- |
 | `~/.config/llamachat/config.toml` | the configuration file |
-| `~/.config/llamachat/prompts/` | your prompts; beside the configuration file, wherever that is |
-| `~/.local/share/llamachat/chats/` | the chats that are kept |
-| `~/.local/share/llamachat/models/` | models that `llamachat pull` fetched |
-| `~/.local/state/llamachat/` | what was typed before |
+| `~/.config/llamachat/prompts/` | your prompts; always beside the configuration file |
+| `~/.local/share/llamachat/chats/` | saved chats |
+| `~/.local/share/llamachat/models/` | models that `llamachat pull` downloaded |
+| `~/.local/state/llamachat/` | the history of inputs |
 | `~/.cache/llamachat/` | compiled kernels; may be deleted at any time |
 """
 

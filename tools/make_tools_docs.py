@@ -1,6 +1,7 @@
-"""Writes docs/tools.md: how tools are used, and what is known of the calls of public chat templates.
+"""Writes docs/tools.md: how tools are used, and which public chat templates with tools are supported.
 
-python tools/make_tools_docs.py FOLDER ...: templates are the *.jinja files of the folders, and those of this package.
+python tools/make_tools_docs.py [FOLDER ...]: templates are the *.jinja files of the folders and those of this package.
+Rows of other templates stay as they are in the file.
 """
 
 import re
@@ -44,32 +45,33 @@ description, a JSON schema of its arguments, and the command that does the work 
 
 - `{text}` in a word is replaced by the argument `text`. No shell reads the words unless you name one, and then an
   argument belongs in a word of its own, as above. All arguments are also on the command's standard input, as JSON.
-- A call is shown with its command. `y` runs it, `n` does not, `a` runs this tool in this chat from now on without a
-  question. `--yes` never asks.
-- What the command writes to standard output is what the model reads, 16,000 characters at most. A command has 60
-  seconds. What it leaves running in the background is ended with it.
-- Once a call has begun, a grammar keeps it to the tools and their schemas where the format has its arguments in JSON.
-- What stands in a model's thoughts is never run.
+- A call is shown with its command. `y` runs it, `n` does not, `a` runs this tool in this chat from now on without
+  asking. `--yes` never asks.
+- The model gets the command's standard output, at most 16,000 characters. A command has 60 seconds. Processes that it
+  left running in the background are ended with it.
+- Once a call has begun, a grammar constrains it to the tools and their schemas, if the format has its arguments in
+  JSON.
+- Calls inside a model's thoughts are never run.
 
 ## Models
 
-Save the list above as `tools.json`. The template of the default model, SmolLM2-135M, has no tools; the template
-`hermes`, which comes with llamachat, gives them to every model that knows ChatML:
+Save the list above as `tools.json`. The template of the default model, SmolLM2-135M, has no tools. The built-in
+template `hermes` adds them for every model that was trained on ChatML:
 
     llamachat chat --tools tools.json --chat-template hermes
 
-So a chat with tools begins, but the default model is too small to call well: most often it makes no call at all.
-Larger models do, as Llama 3.1 8B Instruct and Llama 3.2 3B Instruct. Their own templates have tools, so they need no
-`--chat-template` (5 GB and 2 GB to download):
+The default model is too small to use tools: mostly it makes no call at all. Larger models do, as Llama 3.1 8B Instruct
+and Llama 3.2 3B Instruct. Their own templates have tools, so they need no `--chat-template` (5 GB and 2 GB to
+download):
 
     llamachat chat -m hf:bartowski/Meta-Llama-3.1-8B-Instruct-GGUF:Q4_K_M --tools tools.json
     llamachat chat -m hf:bartowski/Llama-3.2-3B-Instruct-GGUF:Q4_K_M --tools tools.json
 
 ## Templates
 
-A model writes calls as its chat template has taught it. Before a chat with tools begins, a call is rendered through
-the template and read back; where it does not come back as it was, `--tools` is refused with the reason (exit code 2).
-A template that shows no tools to the model is refused, too.
+A model writes calls in the format of its chat template. Before a chat with tools begins, a call is rendered through
+the template and parsed again. If the result differs, `--tools` is refused with the reason (exit code 2). A template
+that does not show the tools to the model is refused, too.
 
 {summary}
 
@@ -110,13 +112,20 @@ def _plain(text: str) -> str:
     return " ".join(text.replace("|", "\\|").replace("<", "\\<").split())
 
 
+def page(before: str, rows: dict[str, str]) -> str:
+    """The text. before: the page until now, whose other rows stay; rows: {template's name: its line}."""
+    old = {line.split(" | ")[0].removeprefix("| "): line for line in before.splitlines() if line.startswith("| ")}
+    others = {name: line for name, line in old.items() if name not in ("template", "---") and name[0] != "`"}
+    lines = sorted((others | rows).items(), key=lambda one: (one[0][0] != "`", one[0].casefold()))
+    n_refused = sum("| refused |" in line for _, line in lines)
+    summary = f"{len(lines) - n_refused} of {len(lines)} public templates with tools are supported."
+    return HEAD.replace("{summary}", summary) + "\n".join(line for _, line in lines) + "\n"
+
+
 def main() -> None:
-    """Write the file."""
+    """Writes the file."""
     found = [(name, source) for name, source in templates([Path(one) for one in sys.argv[1:]]) if with_tools(source)]
-    rows = [row(name, source) for name, source in found]
-    n_refused = sum("| refused |" in line for line in rows)
-    summary = f"Of {len(rows)} public templates that speak of tools {len(rows) - n_refused} are read back."
-    TARGET.write_text(HEAD.replace("{summary}", summary) + "\n".join(rows) + "\n", encoding="utf-8")
+    TARGET.write_text(page(TARGET.read_text("utf-8"), {name: row(name, source) for name, source in found}), "utf-8")
 
 
 if __name__ == "__main__":

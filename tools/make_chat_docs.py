@@ -27,10 +27,10 @@ begins with `/` is a slash command. Everything else is a message for the model, 
 of `llamachat chat` are in [cli.md](cli.md).
 """
 
-PASTED = """Pasted text, or text from your editor, is a message whatever its lines begin with: `/`, `//` or three quotes. A
-long one is shown as one word, `[pasted: 300 lines]`. It is sent whole; Tab opens it, and one Backspace removes it.
-Messages that you send while an answer is written are queued: each Enter is one message, lines pasted at once are one
-message.
+PASTED = """Pasted text, or text from your editor, is a message whatever its lines begin with: `/`, `//` or three
+quotes. A long one is shown as one word, `[pasted: 300 lines]`. It is sent whole; Tab opens it, and one Backspace
+removes it. Messages that you send while an answer is written are queued: each Enter is one message, lines pasted at
+once are one message.
 """
 
 FILES = """`@PATH` in a message attaches the file: its contents are put before the message. A path may be typed or

@@ -2,7 +2,7 @@
 
 from llamachat.engine.gguf.metadata import Metadata, typed
 from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, open_gguf, parse
-from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType
+from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType, register_type, unregister_type
 from llamachat.engine.gguf.writer import file_bytes, tensor_bytes, write_gguf
 
 __all__ = [
@@ -16,7 +16,9 @@ __all__ = [
     "file_bytes",
     "open_gguf",
     "parse",
+    "register_type",
     "tensor_bytes",
     "typed",
+    "unregister_type",
     "write_gguf",
 ]

@@ -1,8 +1,13 @@
-"""The tensor types of ggml: number in the file, name, weights in a block, bytes of a block (ggml.h, ggml-common.h)."""
+"""The tensor types of ggml: number in the file, name, weights in a block, bytes of a block (ggml.h, ggml-common.h).
+
+`register_type` adds one from elsewhere, `unregister_type` takes it back.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from llamachat.errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -28,3 +33,21 @@ _ROWS = [
 
 TYPES: dict[int, GgmlType] = {row[0]: GgmlType(*row) for row in _ROWS}
 BY_NAME: dict[str, GgmlType] = {kind.name: kind for kind in TYPES.values()}
+
+
+def register_type(kind: GgmlType) -> None:
+    """Makes a tensor type from elsewhere known to the reader and the writer of files.
+
+    Raises UsageError for a number or a name that a known type has, and for sizes that are not positive.
+    """
+    if kind.id in TYPES or kind.name in BY_NAME:
+        known = TYPES.get(kind.id) or BY_NAME[kind.name]
+        raise UsageError(f"the tensor type {kind.name} ({kind.id}) is known already: {known.name} ({known.id})")
+    if min(kind.block, kind.bytes) < 1 or not 0 <= kind.id < 1 << 32:
+        raise UsageError(f"{kind} is no tensor type: its sizes must be positive and its number have 32 bits")
+    TYPES[kind.id] = BY_NAME[kind.name] = kind
+
+
+def unregister_type(name: str) -> None:
+    """Takes a `register_type` back."""
+    del TYPES[BY_NAME.pop(name).id]

@@ -1,12 +1,40 @@
-"""Every block format as data, with its NumPy reference codec: name -> format; BLOCK_FORMATS are the quantised ones."""
+"""Every block format as data, with its NumPy reference codec: name -> format; BLOCK_FORMATS are the quantised ones.
+
+`register` adds one from elsewhere, `unregister` takes it back.
+"""
+
+from typing import Final
 
 from llamachat.engine.quants.floats import FLOATS, FloatFormat
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.k_quants import K_QUANTS
 from llamachat.engine.quants.legacy import LEGACY
+from llamachat.errors import UsageError
 
 Format = BlockFormat | FloatFormat
 
 BLOCK_FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in (*LEGACY, *K_QUANTS)}
 
 FORMATS: dict[str, Format] = {**{fmt.name: fmt for fmt in FLOATS}, **BLOCK_FORMATS}
+
+_OWN: Final = frozenset(FORMATS)
+
+
+def register(fmt: BlockFormat) -> None:
+    """Makes a block format from elsewhere known, whose tensor type is (`gguf.register_type`).
+
+    Models with such tensors can be loaded from then on. Raises UsageError for a name that is known.
+    """
+    if fmt.name in FORMATS:
+        raise UsageError(f"the block format {fmt.name} is known already")
+    FORMATS[fmt.name] = BLOCK_FORMATS[fmt.name] = fmt
+
+
+def unregister(name: str) -> None:
+    """Takes a `register` back; models with such tensors must be closed before."""
+    del FORMATS[name], BLOCK_FORMATS[name]
+
+
+def is_foreign(name: str) -> bool:
+    """Whether a format was registered, so that the name does not say what it is."""
+    return name not in _OWN

@@ -14,6 +14,7 @@ from llamachat.engine.backend.cpu.forward import CpuForward
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
 from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.backend.cpu.kernels.tile import check_kernels
 from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
 from llamachat.engine.backend.cpu.weights import Weights, memory_of
@@ -22,6 +23,7 @@ from llamachat.engine.backend.interface import Detail, Settings, Sizes, StateSiz
 from llamachat.engine.gguf import GgufFile, TensorInfo
 from llamachat.engine.graph import Node, Role, uses
 from llamachat.engine.plan import Plan
+from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.tensors import format_of
 from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.spec import StateSpec
@@ -73,7 +75,9 @@ class CpuDevice:
     def sizes(self, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> Sizes:
         """Every tensor's format is looked at, also of those that stay in the file."""
         for name in names(nodes, *Role):
-            format_of(tensors[name])
+            fmt = format_of(tensors[name])
+            if isinstance(fmt, BlockFormat):
+                check_kernels(fmt)
         matrices, vectors = ([tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, READ_WHOLE))
         weights = memory_of(matrices, vectors, self._isa.rows)
         return Sizes(weights, scratch_bytes(nodes), scratch_bytes_per_token(nodes))

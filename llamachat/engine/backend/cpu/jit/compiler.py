@@ -1,8 +1,10 @@
 """From kernel specifications to machine code: emit, optimise, keep the object on disk, link, hand out addresses.
 
-A `KernelSpec` is a frozen record; its `repr` with the instruction set names its object file. Only a miss in the cache
-imports the IR builder. LLVM ends the process when asked for a symbol that is not there, so addresses are only asked for
-names that the object was compiled under.
+A `KernelSpec` is a frozen record; its `repr` with the instruction set and the sources of this package names its object
+file. What comes from elsewhere (a kernel, an instruction set, a block format that was registered) may change without
+that: there the emitted IR itself is the name. Only that, and a miss in the cache, imports the IR builder. LLVM ends the
+process when asked for a symbol that is not there, so addresses are only asked for names that the object was compiled
+under.
 """
 
 from __future__ import annotations
@@ -53,6 +55,11 @@ class KernelSpec:
         """How items go to threads."""
         return Turns()
 
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the kernel is made from what is no part of this package, so that its record does not say all."""
+        return not _ours(type(self))
+
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Writes the kernel's body."""
         raise TypeError(f"{type(self).__name__} does not emit")
@@ -87,20 +94,21 @@ class Compiler:
 
     def _make(self, spec: KernelSpec) -> int:
         """Loads or compiles the kernel, and links it."""
-        key = f"{self._base} {spec!r}"
+        foreign = spec.is_foreign or not _ours(type(self.isa))
+        text = emit(spec, self.isa) if foreign else ""
+        key = f"{self._base} {type(spec).__module__} {spec!r} {text}"
         name, code = hashlib.sha256(key.encode()).hexdigest()[:16], self.store.load(key)
         if code is not None:
             try:
                 return self._link(code, name)
             except RuntimeError:  # an object of another system
                 name += "-anew"
-        code = self._compile(spec)
+        code = self._compile(spec, text or emit(spec, self.isa))
         self.store.save(key, code)
         return self._link(code, name)
 
-    def _compile(self, spec: KernelSpec) -> bytes:
+    def _compile(self, spec: KernelSpec, text: str) -> bytes:
         self.compiled += 1
-        text = emit(spec, self.isa)
         module = llvm.parse_assembly(text)
         module.verify()
         if self._machine is None:
@@ -170,9 +178,14 @@ def usable_isas() -> list[str]:
     return [name for name, isa in ISAS.items() if features.issuperset(isa.needs)]
 
 
+def _ours(kind: type) -> bool:
+    """Whether `_sources` covers a class."""
+    return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+
+
 @cache
 def _sources() -> str:
-    """A stamp of the code that writes code, instead of a version number kept by hand."""
+    """A stamp of this package's code that writes code, instead of a version number kept by hand."""
     cpu = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for folder in (cpu / "jit", cpu / "jit" / "isa", cpu / "kernels", cpu.parents[1] / "quants"):

@@ -11,7 +11,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.matmul import read_floats
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import FORMATS, is_foreign
 from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num
 
 _WIDTH = 16
@@ -28,6 +28,11 @@ class Embed(KernelSpec):
     reals: ClassVar = ("factor",)
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("n_tokens")
+
+    @property
+    def is_foreign(self) -> bool:
+        """Also where the format is."""
+        return is_foreign(self.format) or super().is_foreign
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Row by row."""

@@ -19,7 +19,7 @@ from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Var,
 from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS, widen_bfloat
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 from llamachat.engine.backend.cpu.kernels.tile import Tile
-from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS, is_foreign
 
 # Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
 UNIT = 2
@@ -52,6 +52,11 @@ class Product(KernelSpec):
     writes: ClassVar = ("y", "scratch")
     broadcast: ClassVar = ("x",)
     split: ClassVar = Shares("", ("units",))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Also where the format is."""
+        return is_foreign(self.format) or super().is_foreign
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""

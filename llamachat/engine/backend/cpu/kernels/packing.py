@@ -12,7 +12,7 @@ from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.matmul import UNIT
 from llamachat.engine.backend.cpu.kernels.tile import Field, Tile
-from llamachat.engine.quants import BLOCK_FORMATS
+from llamachat.engine.quants import BLOCK_FORMATS, is_foreign
 
 _UNITS = {1: I8, 2: I16, 4: I32}
 
@@ -24,6 +24,11 @@ class Pack(KernelSpec):
     format: str
     arguments: ClassVar = ("source", "tiles", "rows", "blocks", "units")
     split: ClassVar = Shares("", ("units",))
+
+    @property
+    def is_foreign(self) -> bool:
+        """Also where the format is."""
+        return is_foreign(self.format) or super().is_foreign
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Unit by unit, each UNIT tile rows; matrices are packed apart, so that nothing is shared."""

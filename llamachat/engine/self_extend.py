@@ -33,13 +33,13 @@ class GroupedPositions:
         return self._grouped + self.width - self.next(n_past)
 
     def append(self, n_past: int, n_tokens: int) -> np.ndarray:
-        """Positions of n_tokens after n_past others."""
+        """Positions [n_tokens] of tokens after n_past others."""
         first = self.next(n_past)
         self.positions[n_past : n_past + n_tokens] = np.arange(first, first + n_tokens)
         return self.positions[n_past : n_past + n_tokens]
 
     def regroup(self, n_past: int) -> np.ndarray:
-        """Groups the oldest positions that are not shared yet; the differences, new - old, of n_past tokens."""
+        """Groups the oldest positions that are not shared yet; the differences, new - old: integers [n_past]."""
         old = self.positions[:n_past].copy()
         first, last = self._grouped, self._grouped + self.width
         # Positions of one group become one, counted on from those before.

@@ -8,7 +8,10 @@ from llamachat.session.records import DONE, StoredMessage
 
 
 def linked(entries: list[dict[str, Any]], place: str) -> tuple[StoredMessage, ...]:
-    """The messages with ids and parents: those that the entries have, else each after the one before it."""
+    """The messages with ids and parents: those that the entries have, else each after the one before it.
+
+    place: names the chat in messages. Raises UsageError for a message whose parent does not come before it.
+    """
     has_tree = all(type(entry.get("id")) is int and "parent" in entry for entry in entries)
     seen: set[int] = set()
     messages = []

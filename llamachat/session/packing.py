@@ -33,12 +33,12 @@ class Packing:
         return n_bytes // self._repeats * sum(self._packed_size(size, name) for size, name in self.parts)
 
     def packed(self, memory: np.ndarray) -> np.ndarray:
-        """The memory, uint8, as it is written."""
+        """The memory, uint8 [n_bytes], as it is written: uint8 [size(n_bytes)]."""
         pieces = [_changed(columns, name, self._type_of(name)) for columns, name in self._columns(memory)]
         return np.concatenate(pieces, axis=1).ravel()
 
     def unpack(self, packed: np.ndarray, memory: np.ndarray) -> None:
-        """The way back, into `memory`."""
+        """The inverse: uint8 [size(n_bytes)] into `memory`, uint8 [n_bytes]."""
         rows, at = packed.reshape(memory.nbytes // self._repeats, -1), 0
         for columns, name in self._columns(memory):
             size = self._packed_size(columns.shape[1], name)

@@ -62,9 +62,10 @@ def write_prompt_cache(
     packing: Packing | None = None,
     follow: bool = True,
 ) -> None:
-    """Keeps a prompt: the file is replaced as a whole or not at all. Raises LlamaChatError where it cannot be.
+    """Saves a prompt: the file is replaced whole or not at all. Raises LlamaChatError where it cannot be.
 
-    packing: the file's own type; None for the memory as it is. follow: a link is followed, not replaced.
+    memory: uint8 [n_bytes], what `Context.memory` gives for the tokens. packing: the file's own type; None for the
+    memory as it is. follow: a link is followed, not replaced.
     """
     path = _regular(path) if follow else path
     ids = np.asarray(tokens, np.int32)

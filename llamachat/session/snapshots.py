@@ -21,9 +21,9 @@ class Snapshots:
         self._folder, self._budget = folder, budget
 
     def keep(self, chat: int, tokens: Sequence[int], memory: np.ndarray, settings: Mapping[str, str]) -> bool:
-        """Writes a chat's snapshot, and makes room for it; False where it alone is too large.
+        """Writes a chat's snapshot (memory: uint8 [n_bytes]) and makes room for it; False where it alone is too large.
 
-        Raises LlamaChatError where it cannot be written; the one before stays then.
+        Raises LlamaChatError where it cannot be written; the previous one stays then.
         """
         if memory.nbytes > self._budget:
             self.drop(chat)

@@ -71,7 +71,7 @@ class Budget(threading.local):
         self._weights = {}
 
     def step(self, cost: int = 1) -> None:
-        """Count an iteration or a call."""
+        """Counts an iteration or a call. Raises LlamaChatError beyond MAX_STEPS."""
         self.steps += cost
         if self.steps > MAX_STEPS:
             raise LlamaChatError(f"The chat template was stopped after {MAX_STEPS} steps; it seems to run in circles")
@@ -79,13 +79,13 @@ class Budget(threading.local):
             self.look()
 
     def look(self) -> None:
-        """Look at the clock."""
+        """Looks at the clock. Raises LlamaChatError after `allowed_s` seconds of processor time."""
         self.next_look = self.steps + STEPS_PER_LOOK
         if time.thread_time() - self.started_s > self.allowed_s:
             raise LlamaChatError(f"The chat template was stopped after {self.allowed_s:.1f} seconds of computing")
 
     def charge(self, n_bytes: int) -> None:
-        """Count bytes that were made, or are about to be."""
+        """Counts bytes that were made, or are about to be. Raises LlamaChatError beyond MAX_BYTES."""
         self.n_bytes += n_bytes
         if self.n_bytes > MAX_BYTES:
             refuse_size()

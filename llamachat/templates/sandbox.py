@@ -287,5 +287,5 @@ def clock(moment: datetime) -> Callable[[str], str]:
 
 
 def raise_exception(message: object) -> NoReturn:
-    """What templates call to refuse a conversation."""
+    """What templates call to refuse a conversation. Raises TemplateError."""
     raise TemplateError(str(message))

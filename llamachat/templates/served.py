@@ -30,7 +30,10 @@ def _program(source: str) -> LocalProgram:
 
 
 def answer(request: dict[str, Any], begins: bool) -> bytes:
-    """What a request's answer is: "=" and a text or JSON, or "!" and a fault as JSON. begins: with a new budget."""
+    """What a request's answer is: "=" and a text or JSON, or "!" and a fault as JSON. begins: with a new budget.
+
+    Raises MemoryError where the limit of memory is reached.
+    """
     program = _program(request["source"])
     try:
         if begins:

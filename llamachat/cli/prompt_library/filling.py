@@ -28,7 +28,10 @@ class Filling:
             raise UsageError(f"the prompt {prompt.name} needs {_listed(missing)}: give --var {missing[0]}=VALUE")
 
     def worded(self, data: str) -> Worded:
-        """The prompt's text with the input in its place, or behind it after a blank line where it has none."""
+        """The prompt's text with the input in its place, or behind it after a blank line where it has none.
+
+        Raises UsageError where the prompt needs an input and there is none.
+        """
         needs_input = INPUT in self._asked_of_body
         if needs_input and not data:
             name = self._prompt.name
@@ -39,7 +42,10 @@ class Filling:
         return Worded([*made.parts, ("\n\n" if made.parts else "", True), (data, False)])
 
     def system(self, told: str | None, data: str | None) -> str | None:
-        """What the model is told before: `told`, rendered if it is the prompt's own. data: None for several inputs."""
+        """The system prompt: `told`, rendered if it is the prompt's own. data: None for several inputs.
+
+        Raises UsageError where it needs an input and there is not exactly one.
+        """
         if self._system is None or told != self._prompt.system:
             return told
         if INPUT in self._system.names and not data:

@@ -60,7 +60,7 @@ class GrammarSource:
 
     @classmethod
     def gbnf(cls, text: str, name: str = "grammar") -> GrammarSource:
-        """A grammar from its text, or one of those that come along from its name (`builtin_names`)."""
+        """A grammar from its text, or a built-in one by name (`builtin_names`). Raises UsageError for another name."""
         if not _BARE_NAME.fullmatch(text.strip()):
             return cls("gbnf", text, name)
         known = builtin_names()

@@ -57,8 +57,8 @@ class Graph:
     ) -> Node:
         """Causal attention with grouped heads over the keys and values of `layer`; window 0 sees everything.
 
-        rope: queries and keys are turned by it first. A model that does something between turns them itself; then its
-        contexts cannot be shifted.
+        rope: queries and keys are rotated by it first. A model that does something in between rotates them itself; then
+        its contexts cannot be shifted. Raises ShapeError.
         """
         if n_head % n_head_kv or q.width % n_head:
             raise ShapeError(f"{n_head} heads cannot share {n_head_kv} key/value heads")

@@ -37,7 +37,7 @@ def architectures() -> Mapping[str, str]:
 
 
 def register(name: str, architecture: Architecture) -> None:
-    """Makes an architecture from elsewhere known by its `general.architecture`; it may not be one of ours."""
+    """Adds an architecture from outside by its `general.architecture`. Raises UsageError for one of the package."""
     if name in architectures() or name in SYNONYMS:
         raise UsageError(f"the architecture {name} is known already")
     _registered[name] = architecture

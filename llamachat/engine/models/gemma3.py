@@ -23,7 +23,10 @@ LARGEST_MODEL_LAYERS: Final = 62
 
 
 def window_pattern(value: object) -> int | tuple[bool, ...]:
-    """The forms of `sliding_window_pattern`: every n-th layer is full, or for each layer whether it has a window."""
+    """The forms of `sliding_window_pattern`: every n-th layer is full, or for each layer whether it has a window.
+
+    Raises ValueError with what it should have been.
+    """
     if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_COUNT:
         return value
     if isinstance(value, Iterable) and not isinstance(value, str):

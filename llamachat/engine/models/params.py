@@ -110,7 +110,7 @@ def keys_read(cls: type[object]) -> frozenset[str]:
 
 
 def rows_of(tensor: str) -> Callable[[Earlier], int]:
-    """A default: the first dimension of a tensor of the file."""
+    """A default: the first dimension of a tensor of the file; raises ModelFileError where there is no such tensor."""
 
     def rows(earlier: Earlier) -> int:
         if tensor not in earlier["rows"]:
@@ -121,7 +121,7 @@ def rows_of(tensor: str) -> Callable[[Earlier], int]:
 
 
 def quotient_of(whole: str, parts: str) -> Callable[[Earlier], int]:
-    """A default: field `whole` divided by field `parts`; refused where that leaves a rest."""
+    """A default: field `whole` divided by field `parts`; raises ModelFileError where that leaves a remainder."""
 
     def quotient(earlier: Earlier) -> int:
         if earlier[whole] % earlier[parts]:

@@ -26,7 +26,7 @@ class FloatFormat:
         return words.astype(np.float32)
 
     def encode(self, values: NDArray[np.floating]) -> Bytes:
-        """Raw bytes of the values, rounded to nearest even."""
+        """Raw bytes of n values of any shape, rounded to nearest even: uint8 [n * size of one]."""
         wide = np.ascontiguousarray(values, np.float32).ravel()
         if self.name != "BF16":
             with np.errstate(over="ignore", under="ignore"):  # too large is infinite

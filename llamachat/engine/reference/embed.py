@@ -9,7 +9,7 @@ from llamachat.errors import UsageError
 
 @value.register
 def embed(node: Embed, state: Evaluation) -> Floats:
-    """Rows of the table [n_vocab, width] times the factor: [n_tokens, width]."""
+    """Rows of the table [n_vocab, width] times the factor: [n_tokens, width]. Raises UsageError for other ids."""
     n_vocab = node.table.shape[0]
     if not len(state.tokens) or state.tokens.min() < 0 or state.tokens.max() >= n_vocab:
         raise UsageError(f"tokens must be at least one and lie between 0 and {n_vocab - 1}")

@@ -28,13 +28,16 @@ class Evaluation:
     values: dict[Node, Floats] = field(default_factory=dict)
 
     def weight(self, tensor: Tensor) -> Floats:
-        """A tensor as float64, in the shape that the graph says."""
+        """A tensor as float64 [*tensor.shape]."""
         return np.asarray(self.load(tensor.name), np.float64).reshape(tensor.shape)
 
 
 @singledispatch
 def value(node: Node, state: Evaluation) -> Floats:
-    """The value of an operation, float64 [rows, node.width]; `value.register` gives an operation its meaning."""
+    """The value of an operation, float64 [rows, node.width]; `value.register` gives an operation its meaning.
+
+    Raises UsageError for an operation that has none.
+    """
     raise UsageError(f"the reference does not know {type(node).__name__}: register its meaning with value.register")
 
 

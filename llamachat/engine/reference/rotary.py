@@ -9,7 +9,7 @@ from llamachat.engine.reference.evaluation import Evaluation, Floats, value
 
 @value.register
 def rope(node: Rope, state: Evaluation) -> Floats:
-    """Pairs (a, b) become (a cos t - b sin t, a sin t + b cos t), t = the angle of position and pair."""
+    """[n_tokens, width]: pairs (a, b) as (a cos t - b sin t, a sin t + b cos t), t = the angle of position and pair."""
     n_rot = node.spec.n_rot
     factors = None if node.spec.factors is None else state.weight(node.spec.factors)
     cos, sin = (z[:, None, :] for z in rope_angles(node.spec, factors, np.arange(len(state.tokens))))

@@ -136,7 +136,7 @@ def _exceeding(sums: Weights, point: float) -> tuple[int, float]:
 
 
 def largest(logits: Logits, k: int) -> Index:
-    """Positions of the k largest logits, rising; of equal ones those at the lowest positions. Linear time, no NaN."""
+    """Positions [k] of the k largest of logits [n], rising; of equal ones the lowest positions. Linear time, no NaN."""
     found = _contenders(logits, k)
     values = logits[found]
     if found.size <= k:

@@ -123,7 +123,7 @@ def names_of(options: SamplingOptions) -> Sequence[str]:
 
 
 def described(logits: Logits, token: int, largest: float, n_top: int) -> Choice:
-    """The choice with ln of softmax probabilities among all logits (no NaN, no +inf), the largest of which is given.
+    """The choice with ln of softmax probabilities among logits [n] (no NaN, no +inf), the largest of which is given.
 
     Alternatives that are impossible are left out.
     """

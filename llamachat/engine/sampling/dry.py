@@ -86,7 +86,7 @@ FEW = 32
 
 
 def repetitions(text: NDArray[np.integer], limit: int) -> dict[int, int]:
-    """For tokens that followed an earlier occurrence of the text's end: its greatest length, at most `limit`."""
+    """{token that followed an earlier occurrence of the end of `text` [n]: its greatest length, at most `limit`}."""
     n = text.size
     ends = np.flatnonzero(text[:-1] == text[-1]) if n > 1 else np.empty(0, np.intp)
     lengths = np.zeros(n, np.intp)  # of the repetition that ends at each place

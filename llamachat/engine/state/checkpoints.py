@@ -37,7 +37,7 @@ class Checkpoints:
         return max((place for place in self._kept if place <= n_past), default=0)
 
     def back_to(self, n_past: int) -> np.ndarray | None:
-        """The states that are kept of a place, None for the beginning; forgets the places after it."""
+        """The states that are kept of a place, uint8 [n_bytes], None for the beginning; forgets the places after it."""
         states = self._kept[n_past] if n_past else None
         self._kept = {place: kept for place, kept in self._kept.items() if place <= n_past}
         return states

@@ -39,7 +39,7 @@ class SequenceState(Protocol):
         ...
 
     def rotate(self, differences: NDArray[np.int64]) -> None:
-        """Rotates the keys of the first len(differences) cells by so many positions each, in their cells."""
+        """Rotates the keys of the first n cells by differences [n], positions each, in their cells."""
         ...
 
     def snapshot(self, n_cells: int) -> NDArray[np.uint8]:
@@ -54,11 +54,11 @@ class SequenceState(Protocol):
         ...
 
     def recurrent(self) -> NDArray[np.uint8]:
-        """The recurrent states, uint8, valid until the next evaluation; empty where the model has none."""
+        """The recurrent states, uint8 [n_bytes], valid until the next evaluation; empty where the model has none."""
         ...
 
     def set_recurrent(self, states: NDArray[np.uint8] | None) -> None:
-        """Takes recurrent states back, as `recurrent` gave them; None: those at the beginning of a sequence."""
+        """Restores recurrent states, uint8 [n_bytes], as `recurrent` gave them; None: those of an empty sequence."""
         ...
 
     def release(self) -> None:

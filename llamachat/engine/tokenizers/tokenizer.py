@@ -83,13 +83,16 @@ class Tokenizer:
         return clean_spaces(raw) if self._family.clean_spaces else raw
 
     def piece_bytes(self, token: int, special: bool = False) -> bytes:
-        """What one token prints; maybe a part of a character. Control tokens print nothing unless `special`."""
+        """What one token prints; maybe a part of a character. Control tokens print nothing unless `special`.
+
+        Raises UsageError for an id outside the vocabulary.
+        """
         if not 0 <= token < self.n_vocab:
             raise UsageError(f"token {token} is not in the vocabulary of {self.n_vocab}")
         return self._family.piece(token, special)
 
     def piece(self, token: int) -> str:
-        """The token's text as the vocabulary has it."""
+        """The token's text as the vocabulary has it. Raises UsageError for an id outside the vocabulary."""
         if not 0 <= token < self.n_vocab:
             raise UsageError(f"token {token} is not in the vocabulary of {self.n_vocab}")
         return self._vocabulary.texts[token]

@@ -99,7 +99,7 @@ class Keys:
         return typed(self._metadata, f"{PREFIX}{name}", bool, "true or false", default)
 
     def texts(self, name: str, required: bool = False) -> list[str]:
-        """A list of strings, empty where the key is missing and not required."""
+        """A list of strings, empty where the key is missing and not required. Raises ModelFileError."""
         if required and f"{PREFIX}{name}" not in self._metadata:
             raise ModelFileError(f"the file has no {name}", where=f"{PREFIX}{name}")
         value = typed(self._metadata, f"{PREFIX}{name}", list, "a list of texts", [])
@@ -108,7 +108,7 @@ class Keys:
         return value
 
     def numbers(self, name: str, count: int) -> np.ndarray | None:
-        """`count` numbers, or None where the key is missing."""
+        """Numbers [count], or None where the key is missing. Raises ModelFileError."""
         value = self._metadata.get(f"{PREFIX}{name}")
         if value is None:
             return None
@@ -117,7 +117,10 @@ class Keys:
         return value
 
     def token(self, name: str, count: int, default: int | None) -> int | None:
-        """A token id below `count`; all ones (the format's "none") and a default beyond the vocabulary are None."""
+        """A token id below `count`; all ones (the format's "none") and a default beyond the vocabulary are None.
+
+        Raises ModelFileError.
+        """
         key = f"{PREFIX}{name}_token_id"
         value = typed(self._metadata, key, int, "a token id", NO_TOKEN if default is None else default)
         if value == NO_TOKEN or (default is not None and value == default >= count):

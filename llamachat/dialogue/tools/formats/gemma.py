@@ -33,7 +33,7 @@ class _Reader:
         self.text, self.at, self._quote = text, at, quote
 
     def value(self, depth: int) -> Any:
-        """The value that begins here."""
+        """The value that begins here. Raises UnreadableCall."""
         if depth > DEEPEST:
             raise UnreadableCall(f"a call that nests deeper than {DEEPEST} levels")
         if self._takes(self._quote):

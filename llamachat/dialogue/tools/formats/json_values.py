@@ -28,7 +28,7 @@ class JsonValues(Patterned):
     after: tuple[str, ...] = ()
 
     def take(self, answer: str, start: int, tools: Sequence[Tool]) -> tuple[list[Call], int]:
-        """The calls of one or more values up to the closing mark."""
+        """The calls of one or more values up to the closing mark. Raises UnreadableCall."""
         at, calls = self.opened(answer, start).end(), list[Call]()
         while True:
             value, at = json_at(answer, at)

@@ -29,7 +29,7 @@ class Buffer:
             self._memory.madvise(mmap.MADV_DONTNEED)
 
     def view(self, dtype: type, shape: tuple[int, ...], at: int = 0) -> np.ndarray:
-        """An array over its bytes from `at` on."""
+        """An array [*shape] over its bytes from `at` on; a view."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         return self.bytes[at : at + size].view(dtype).reshape(shape)
 

@@ -32,6 +32,6 @@ class Lookup:
         return self._rows[name][0].address
 
     def fill(self, ids: np.ndarray) -> None:
-        """Copies the rows of these tokens. Raises ModelFileError where the file was cut or changed."""
+        """Copies the rows of these token ids, integers [n]. Raises ModelFileError where the file was cut or changed."""
         for name, (_, rows) in self._rows.items():
             self._weights.read_rows(name, ids.tolist(), rows[: len(ids)])

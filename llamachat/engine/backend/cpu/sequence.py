@@ -62,19 +62,19 @@ class CpuState:
         self._owner.rotate_keys(self.address, cells, cells, differences)
 
     def snapshot(self, n_cells: int) -> NDArray[np.uint8]:
-        """A view of the beginning of its memory."""
+        """A view of the beginning of its memory: uint8 [used_bytes(n_cells)]."""
         return self.memory.bytes[: self.used_bytes(n_cells)]
 
     def restore(self, n_cells: int, fill: Callable[[NDArray[np.uint8]], None]) -> None:
-        """`fill` writes the memory itself."""
+        """`fill` writes the memory itself, uint8 [used_bytes(n_cells)]."""
         fill(self.snapshot(n_cells))
 
     def recurrent(self) -> NDArray[np.uint8]:
-        """A view."""
+        """A view: uint8 [state_bytes]."""
         return self.layout.states_in(self.memory)
 
     def set_recurrent(self, states: NDArray[np.uint8] | None) -> None:
-        """None: zeros."""
+        """states: uint8 [state_bytes]; None: zeros."""
         self.recurrent()[:] = 0 if states is None else states
 
     def release(self) -> None:

@@ -61,7 +61,7 @@ class KernelSpec:
         return not _ours(type(self))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Writes the kernel's body."""
+        """Writes the kernel's body. Raises TypeError where a kernel has none."""
         raise TypeError(f"{type(self).__name__} does not emit")
 
 
@@ -158,7 +158,10 @@ def processor_features() -> frozenset[str]:
 
 
 def choose_isa(name: str | None = None) -> Generic:
-    """The best instruction set that this processor has, or the one named (`LLAMACHAT_ISA`)."""
+    """The best instruction set that this processor has, or the one named (`LLAMACHAT_ISA`).
+
+    Raises UsageError for a name that is not known or a set that the processor lacks.
+    """
     from llamachat.engine.backend.cpu.jit.isa import ISAS
 
     wanted = name or os.environ.get("LLAMACHAT_ISA") or None

@@ -60,7 +60,10 @@ class LoweringContext:
 
 @singledispatch
 def lower(node: Node, to: Lowering) -> None:
-    """Adds the launches that compute a node, and its region; `lower.register` takes a function for an operation."""
+    """Adds the launches that compute a node, and its region; `lower.register` takes a function for an operation.
+
+    Raises Unsupported for an operation without one.
+    """
     raise Unsupported(f"the processor's backend does not know the operation {type(node).__name__}")
 
 

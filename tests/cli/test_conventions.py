@@ -203,31 +203,6 @@ def test_row_17_after_a_pipe_the_chat_goes_on_at_the_terminal(environment, llama
     child.close(force=True)
 
 
-@pytest.fixture
-def left_behind(own_home, terminal) -> list[Path]:
-    """The files that a chat of one question leaves at home."""
-    child = terminal("chat")
-    child.expect(EDITING)
-    child.send("hello\r")
-    child.expect_exact("An answer.")
-    child.expect(EDITING)
-    child.sendeof()
-    child.wait()
-    return [path for path in own_home.rglob("*") if path.is_file()]
-
-
-def test_row_18_files_lie_where_the_system_wants_them(left_behind, own_home):
-    assert left_behind
-    assert {path.relative_to(own_home).parts[:2] for path in left_behind} <= {
-        (kind, "llamachat") for kind in ("config", "data", "state")
-    }
-
-
-def test_row_19_what_was_typed_is_private(left_behind):
-    assert left_behind
-    assert [path for path in left_behind if path.stat().st_mode & 0o077] == []
-
-
 def test_row_20_the_nearer_counts_and_is_shown(llamachat, tmp_path):
     (tmp_path / "c.toml").write_text("temp = 0.1\ntop_k = 1\n[profile.p]\ntop_k = 2\ntop_p = 0.2\n")
     environment = {"LLAMACHAT_CONFIG": str(tmp_path / "c.toml"), "LLAMACHAT_TOP_P": "0.3"}
@@ -314,21 +289,6 @@ def test_row_26_a_run_in_a_pipe_says_nothing_but_its_answer(llamachat):
     assert llamachat("run", "-v", "-p", "hi").stderr != b""
 
 
-def test_row_27_what_destroys_refuses_without_a_terminal_and_without_consent(llamachat):
-    with ChatStore(database_path()) as store:
-        store.create("tiny", "taxes")
-    done = llamachat("sessions", "delete", "taxes")
-    assert done.returncode == ExitCode.USAGE
-    assert b"--yes" in done.stderr
-    assert b"taxes" in llamachat("sessions").stdout
-
-
-def test_row_27_consent_cannot_be_set_once_and_for_all(llamachat):
-    done = llamachat("sessions", LLAMACHAT_YES="1")
-    assert done.returncode == ExitCode.USAGE
-    assert b"LLAMACHAT_YES" in done.stderr
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -354,21 +314,6 @@ def test_row_29_what_takes_time_is_said_on_a_terminal(terminal):
     child = terminal("run", "-p", "hi", answers=(STUCK,))
     child.expect(r"\d+ %|tokens")
     child.sendintr()
-
-
-def test_row_31_two_at_once_keep_both_chats(environment, llamachat, llamachat_command):
-    environment["SCRIPTED_ANSWERS"] = json.dumps(["Said."])
-    at_once = [
-        subprocess.Popen(
-            llamachat_command("chat", "--session", name, "Hi"),
-            env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        )
-        for name in ("one", "two")
-    ]  # fmt: skip
-    assert [process.communicate(timeout=60)[0] for process in at_once] == [b"Said.\n"] * 2
-    listed = llamachat("sessions").stdout
-    assert b"one" in listed
-    assert b"two" in listed
 
 
 def test_row_32_nothing_that_talks_to_a_network_is_loaded_for_a_local_model(environment, llamachat_command):

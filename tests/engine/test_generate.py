@@ -1,120 +1,21 @@
 """The decode loop against a context with scripted logits: events, endings, and what has been evaluated after each."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from scripted_context import EOS, GREEDY, PIECES, Scripted, Words, run, text
 
 from llamachat.engine.generate import (
     Event,
     GenerationOptions,
-    Speculation,
     Stop,
     Token,
     common_prefix,
     generate,
 )
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.errors import Cancelled, ContextFull, LlamaChatError, UsageError
-
-PIECES = [b"a", b"b", b"c", b" END", b"\xf0\x9f", b"\x98\x80", b"EN", b"D!", b"<eos>", b"z"]
-EOS = 8
-
-
-class Words:
-    """A tokenizer of ten tokens."""
-
-    eog = frozenset({EOS})
-    n_vocab = len(PIECES)
-    add_bos = False
-
-    def encode(self, text: str, add_special: bool = True) -> list[int]:
-        return []
-
-    def piece_bytes(self, token: int, special: bool = False) -> bytes:
-        return PIECES[token]
-
-
-@dataclass
-class Scripted:
-    """A context that makes the script's token the likeliest at each position; it counts what it evaluates."""
-
-    script: Sequence[int]
-    n_ctx: int = 64
-    cancel_at: int = -1
-    tokens: list[int] = field(default_factory=list)
-    evaluated: list[int] = field(default_factory=list)
-    n_removed: int = 0
-    owner: object = None
-    reusable: int | None = None
-
-    @property
-    def n_ahead(self) -> int:
-        return self.n_ctx - len(self.tokens)
-
-    @property
-    def n_reusable(self) -> int:
-        return len(self.tokens) if self.reusable is None else self.reusable
-
-    def eval(
-        self, tokens: Sequence[int], logits: str = "last", progress: Callable[[int, int], None] | None = None
-    ) -> np.ndarray:
-        assert len(self.tokens) + len(tokens) <= self.n_ctx
-        rows: list[np.ndarray] = []
-        for done, token in enumerate(tokens, 1):
-            if len(self.tokens) == self.cancel_at:
-                raise Cancelled("stopped")
-            self.tokens.append(token)
-            self.evaluated.append(token)
-            rows.append(self.logits())
-            if progress:
-                progress(done, len(tokens))
-        return np.array(rows) if logits == "all" else rows[-1]
-
-    def logits(self) -> np.ndarray:
-        result = np.zeros(len(PIECES), dtype=np.float32)
-        place = len(self.tokens) + self.n_removed
-        result[self.script[min(place, len(self.script)) - 1]] = 9
-        return result
-
-    def remove(self, first: int, last: int) -> None:
-        assert 0 <= first < last <= len(self.tokens)
-        self.n_removed += last - first
-        del self.tokens[first:last]
-
-    def truncate(self, n_past: int) -> None:
-        assert n_past <= len(self.tokens)
-        del self.tokens[n_past:]
-
-    can_shift = True
-    needs_checkpoints = False
-
-    def cancel(self) -> None:
-        pass
-
-    def resume(self) -> None:
-        pass
-
-    def rewind(self, n_past: int) -> int:
-        assert n_past <= len(self.tokens)
-        del self.tokens[n_past:]
-        return n_past
-
-    def checkpoint(self, passing: bool = False) -> None:
-        pass
-
-
-GREEDY = SamplingOptions(temp=0)
-
-
-def run(context: Scripted, prompt: list[int], **options: object) -> list[Event]:
-    settings = {"sampling": GREEDY, **options}
-    return list(generate(context, Words(), prompt, GenerationOptions(**settings)))  # type: ignore[arg-type]
-
-
-def text(events: list[Event]) -> str:
-    return "".join(event.text for event in events)
+from llamachat.errors import ContextFull, LlamaChatError, UsageError
 
 
 def test_an_end_token_ends_the_answer_without_an_event_of_its_own() -> None:
@@ -335,64 +236,6 @@ def test_a_prompt_that_goes_on_in_a_full_context_makes_room() -> None:
     assert events[-1] == Stop("", "length")
     assert context.tokens[-2:] == [1, 1]
     assert context.n_removed == 2
-
-
-@dataclass
-class Oracle:
-    """Guesses the script, wrong at some places."""
-
-    script: Sequence[int]
-    wrong: frozenset[int] = frozenset()
-    asked: list[int] = field(default_factory=list)
-
-    def propose(self, tokens: Sequence[int], most: int) -> list[int]:
-        self.asked.append(most)
-        places = range(len(tokens), len(tokens) + most)
-        return [9 if place in self.wrong else self.script[min(place, len(self.script)) - 1] for place in places]
-
-
-LONG = [*([0, 1, 2] * 10), EOS]
-
-
-@pytest.mark.parametrize("wrong", [frozenset(), frozenset({3}), frozenset({4, 9, 10}), frozenset(range(99))])
-@pytest.mark.parametrize("options", [{}, {"max_tokens": 7}, {"stop": ("cab",)}, {"n_keep": 0}])
-@pytest.mark.parametrize("n_ctx", [64, 12])
-def test_guesses_change_nothing_but_the_number_of_steps(
-    wrong: frozenset[int], options: dict[str, object], n_ctx: int
-) -> None:
-    plain, guessed = Scripted(LONG, n_ctx=n_ctx), Scripted(LONG, n_ctx=n_ctx)
-    expected = run(plain, [9], **options)
-    settings = GenerationOptions(sampling=GREEDY, **options)  # type: ignore[arg-type]
-    found = list(generate(guessed, Words(), [9], settings, speculation=Speculation(Oracle(LONG, wrong), 4)))
-    assert found == expected
-    assert guessed.tokens == plain.tokens
-
-
-def test_guesses_are_counted() -> None:
-    context = Scripted(LONG)
-    oracle = Oracle(LONG, frozenset({3}))
-    options = GenerationOptions(sampling=GREEDY, max_tokens=8)
-    *_, stop = generate(context, Words(), [9], options, speculation=Speculation(oracle, 4))
-    assert isinstance(stop, Stop)
-    # Of 2 .. 5 the third is wrong; then, from 4 on, all four are right.
-    assert (stop.timings.n_accepted, stop.timings.n_drafted) == (5, 8)
-    assert max(oracle.asked) == 4
-
-
-def test_a_cancelled_step_leaves_no_guesses_behind() -> None:
-    context = Scripted(LONG, cancel_at=4)
-    options = GenerationOptions(sampling=GREEDY)
-    *_, stop = generate(context, Words(), [9], options, speculation=Speculation(Oracle(LONG), 4))
-    assert stop == Stop("", "cancelled")
-    assert context.tokens == [9, 0]
-
-
-def test_closing_the_iterator_early_leaves_no_guesses_behind() -> None:
-    context = Scripted(LONG)
-    events = generate(context, Words(), [9], GenerationOptions(sampling=GREEDY), speculation=Speculation(Oracle(LONG)))
-    assert [next(events).text, next(events).text] == ["a", "b"]
-    events.close()  # type: ignore[attr-defined]
-    assert context.tokens == [9, 0]
 
 
 def test_what_an_answer_took_is_told_at_its_end() -> None:

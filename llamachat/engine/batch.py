@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntFlag
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
@@ -27,13 +26,15 @@ class Wanted(IntFlag):
     """The input of the output head (`Plan.hidden`), behind the last norm."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """n rows, each a token of a sequence. A row sees the cells of its sequence that are written, itself among them.
 
     states: of the rows' sequences, one for each row, or one for all. ids: int32 [n], `EMBEDDED` for rows of which
     `embeddings`, float32 [n, width], has the vector; it takes the place of the token's embedding with its factor
-    (`Plan.embedding`). positions, cells: int64 [n]. wanted: uint8 [n] of `Wanted`.
+    (`Plan.embedding`). positions, cells: int64 [n].
+
+    n_outputs: of the rows before the last so many nothing is wanted. wanted: what is wanted of those, a `Wanted` for
+    all of them or uint8 [n_outputs].
 
     contiguous: consecutive tokens of one sequence (prefill). Else rows are of any sequences, and those of one follow
     each other in it.
@@ -43,30 +44,17 @@ class Batch:
     ids: NDArray[np.int32]
     positions: NDArray[np.int64]
     cells: NDArray[np.int64]
-    wanted: NDArray[np.uint8]
+    n_outputs: int
+    wanted: Wanted | NDArray[np.uint8] = Wanted.LOGITS
     embeddings: NDArray[np.float32] | None = None
     contiguous: bool = False
 
-    @property
-    def n_outputs(self) -> int:
-        """How many rows there are from the first one of which anything is wanted."""
-        first = np.flatnonzero(self.wanted)
-        return len(self.ids) - int(first[0]) if len(first) else 0
 
-
-@dataclass(frozen=True)
-class Outputs:
-    """Room for what is wanted of a batch, in the order of its rows.
+class Outputs(NamedTuple):
+    """Room for what is wanted of a batch, in the order of its rows; what is not wanted may stand for anything.
 
     logits: float32 [rows of which logits are wanted, n_vocab]. hidden: float32 [rows of which it is wanted, width].
     """
 
     logits: NDArray[np.float32]
     hidden: NDArray[np.float32]
-
-
-def wanted_of_last(n_rows: int, n_wanted: int, what: Wanted) -> NDArray[np.uint8]:
-    """uint8 [n_rows]: `what` of the last n_wanted rows, nothing of the others."""
-    wanted = np.zeros(n_rows, np.uint8)
-    wanted[n_rows - n_wanted :] = what
-    return wanted

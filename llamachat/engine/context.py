@@ -14,7 +14,7 @@ import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.interface import Forward
-from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted, wanted_of_last
+from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.graph import states
 from llamachat.engine.inputs import Inputs, embedding_inputs, token_inputs
@@ -364,8 +364,8 @@ class Context:
     def _run(self, rows: Inputs, what: Wanted, out: NDArray[np.float32]) -> None:
         """One step; what is wanted of its last len(out) rows goes to out."""
         cells = np.arange(len(self.tokens), len(self.tokens) + len(rows))
-        positions, wanted = self._positions(len(rows)), wanted_of_last(len(rows), len(out), what)
-        batch = Batch([self._state], rows.ids, positions, cells, wanted, rows.embeddings, contiguous=True)
+        positions, given = self._positions(len(rows)), rows.embeddings
+        batch = Batch([self._state], rows.ids, positions, cells, len(out), what, given, contiguous=True)
         try:
             self._forward.run(batch, Outputs(out, out), self._cancellation)
         except BaseException as error:

@@ -1,6 +1,8 @@
 """Asking an evaluation to stop: seen by the one that runs, or by the next, once; taken back between them."""
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -8,9 +10,20 @@ from llamachat.engine.cancellation import Cancellation
 from llamachat.errors import Cancelled
 
 
+@contextmanager
+def step(cancellation: Cancellation, stop: Callable[[], object]) -> Iterator[None]:
+    """As backends run one."""
+    with cancellation.running:
+        try:
+            cancellation.begin(stop)
+            yield
+        finally:
+            cancellation.end()
+
+
 def test_a_step_that_runs_is_stopped_from_another_thread() -> None:
     cancellation, stopped = Cancellation(), threading.Event()
-    with cancellation.step(stopped.set):
+    with step(cancellation, stopped.set):
         assert not stopped.is_set()
         thread = threading.Thread(target=cancellation.cancel)
         thread.start()
@@ -24,13 +37,13 @@ def test_a_step_that_runs_is_stopped_from_another_thread() -> None:
 def test_a_request_before_a_step_stops_it_at_its_beginning() -> None:
     cancellation, stops = Cancellation(), []
     cancellation.cancel()
-    with cancellation.step(lambda: stops.append(1)):
+    with step(cancellation, lambda: stops.append(1)):
         assert stops == [1]
 
 
 def test_a_step_that_has_ended_is_stopped_by_nobody() -> None:
     cancellation, stops = Cancellation(), []
-    with pytest.raises(ValueError, match="its own"), cancellation.step(lambda: stops.append(1)):
+    with pytest.raises(ValueError, match="its own"), step(cancellation, lambda: stops.append(1)):
         raise ValueError("its own")
     cancellation.cancel()
     assert stops == []
@@ -45,13 +58,13 @@ def test_a_signal_may_cancel_what_its_own_thread_is_beginning() -> None:
         if len(stops) == 1:
             cancellation.cancel()
 
-    with cancellation.step(stop):
+    with step(cancellation, stop):
         assert len(stops) == 2
 
 
 def test_resuming_waits_for_the_evaluation_that_runs() -> None:
     cancellation = Cancellation()
-    with cancellation.step(lambda: None):
+    with step(cancellation, lambda: None):
         cancellation.cancel()
         thread = threading.Thread(target=cancellation.resume)
         thread.start()

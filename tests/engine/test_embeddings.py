@@ -109,7 +109,7 @@ def test_rows_of_a_batch_want_what_they_want(model: Model) -> None:
     out = Outputs(
         np.empty((has_logits.sum(), model.n_vocab), np.float32), np.empty((has_hidden.sum(), rows.shape[1]), np.float32)
     )
-    batch = Batch([context._state], ids, places, places, kinds, rows, contiguous=True)
+    batch = Batch([context._state], ids, places, places, 60, kinds, rows, contiguous=True)
     context._forward.run(batch, out, Cancellation())
     np.testing.assert_array_equal(out.logits, wanted[has_logits])
     np.testing.assert_array_equal(out.hidden, hidden[has_hidden])
@@ -125,7 +125,7 @@ def test_rows_of_several_sequences_want_what_they_want(model: Model) -> None:
     kinds = np.array([Wanted.LOGITS, Wanted.NOTHING, Wanted.LOGITS], np.uint8)
     out = Outputs(np.empty((2, model.n_vocab), np.float32), np.empty((0, rows.shape[1]), np.float32))
     ids = np.array([7, EMBEDDED, EMBEDDED], np.int32)
-    batch = Batch([context._state for context in contexts], ids, places, places, kinds, rows)
+    batch = Batch([context._state for context in contexts], ids, places, places, 3, kinds, rows)
     contexts[0]._forward.run(batch, out, Cancellation())
     np.testing.assert_array_equal(out.logits, [wanted[0], wanted[2]])
 

@@ -100,17 +100,18 @@ class ArrayForward:
         plan = self.model.plan
         states = [*batch.states] * (len(batch.ids) if len(batch.states) == 1 else 1)
         logits, hidden = np.empty((2, len(batch.ids)), object)
-        with cancellation.step(lambda: None):
+        with cancellation.running:
             for state in dict.fromkeys(states):
                 rows = [i for i, owner in enumerate(states) if owner is state]
                 cancellation.check()
                 values = self.model.evaluate(batch, rows, state)
                 logits[rows], hidden[rows] = ([*values[node]] for node in (plan.nodes[-1], plan.hidden))
             cancellation.check()
+        wanted = np.zeros(len(batch.ids), np.uint8)
+        wanted[len(wanted) - batch.n_outputs :] = batch.wanted
         for what, found, out in ((Wanted.LOGITS, logits, outputs.logits), (Wanted.HIDDEN, hidden, outputs.hidden)):
-            wanted = (batch.wanted & what) != 0
-            if wanted.any():
-                out[:] = np.stack(found[wanted])
+            if (wanted & what).any():
+                out[:] = np.stack(found[(wanted & what) != 0])
 
 
 class ArrayModel:

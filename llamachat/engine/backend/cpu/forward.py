@@ -19,11 +19,10 @@ from llamachat.engine.backend.cpu.jit.kernel import ROW, ROW_BYTES
 from llamachat.engine.backend.cpu.key_rotator import KeyRotator
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Program
-from llamachat.engine.backend.cpu.programs import Programs, Values
+from llamachat.engine.backend.cpu.programs import Programs
 from llamachat.engine.backend.cpu.rope_tables import RopeTables
 from llamachat.engine.backend.cpu.sequence import CpuState, Integers
 from llamachat.engine.backend.cpu.workers import Step
-from llamachat.engine.backend.interface import Limits
 from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.graph import states
@@ -40,14 +39,10 @@ class CpuForward:
         self._tables = RopeTables(shape.n_ctx, engine.weights.values)
         self._lookup = Lookup(engine.plan.nodes, engine.weights)
         self._programs = Programs(engine, self.cache, self._tables, self._lookup)
+        self.limits = self._programs.limits
         self._rows = Buffer(ROW_BYTES * BATCH)
         self._step = Step()
         self._lock = threading.Lock()
-
-    @cached_property
-    def limits(self) -> Limits:
-        """How large a batch may be."""
-        return self._programs.limits
 
     @property
     def cache_types(self) -> tuple[CacheType, CacheType]:
@@ -70,13 +65,16 @@ class CpuForward:
 
     def run(self, batch: Batch, outputs: Outputs, cancellation: Cancellation) -> None:
         """A body, and a head where anything is wanted."""
-        with self._lock:
+        with self._lock, cancellation.running:
             self._step.set(cancel=0)
-            with cancellation.step(self._step.stop):
+            try:
+                cancellation.begin(self._step.stop)
                 self._run(batch, outputs, cancellation)
+            finally:
+                cancellation.end()
 
     def _run(self, batch: Batch, outputs: Outputs, cancellation: Cancellation) -> None:
-        n_tokens, n_outputs = len(batch.ids), batch.n_outputs
+        n_tokens, n_outputs, wanted = len(batch.ids), batch.n_outputs, batch.wanted
         self._write(batch)
         numbers, rows = self._lookup.numbers.address, self._rows.address
         self._step.set(n_tokens=n_tokens, n_outputs=n_outputs, tokens=numbers, rows=rows)
@@ -84,12 +82,13 @@ class CpuForward:
             self._embed(batch, cancellation)
         self._launch(self._programs.body(n_tokens, batch.contiguous, batch.embeddings is not None), cancellation)
         if n_outputs:
-            wanted = batch.wanted[n_tokens - n_outputs :]
-            head, values = self._programs.head(n_outputs, Wanted(int(np.bitwise_or.reduce(wanted))))
+            kinds = wanted if isinstance(wanted, Wanted) else Wanted(int(np.bitwise_or.reduce(wanted)))
+            head, values = self._programs.head(n_outputs, kinds)
             self._launch(head, cancellation)
-            for what, out in ((Wanted.LOGITS, outputs.logits), (Wanted.HIDDEN, outputs.hidden)):
-                if what in values:
-                    _take(values[what], wanted & what, out)
+            for what, found in values.items():
+                out = outputs.logits if what is Wanted.LOGITS else outputs.hidden
+                some = found[:n_outputs]
+                out[:] = some if wanted is kinds else some[(wanted & what) != 0]
 
     def rotate_keys(self, cache: int, sources: Integers, targets: Integers, differences: Integers) -> None:
         """See `KeyRotator.rotate`."""
@@ -105,7 +104,7 @@ class CpuForward:
         if batch.embeddings is None:
             self._lookup.fill(batch.ids)
         table = self._rows.view(np.int64, (BATCH, len(ROW)))[:n_tokens]
-        addresses = [cast(CpuState, state).address for state in batch.states]
+        addresses = [state.address for state in cast(Sequence[CpuState], batch.states)]
         for i, values in enumerate((addresses, batch.cells, batch.positions)):
             table[:, i] = values
         self._tables.fill(int(batch.positions.max()) + 1)
@@ -124,11 +123,5 @@ class CpuForward:
         cancellation.check()
         self._engine.pool.run(program.address, program.n_launches, self._step)
         cancellation.check()
-        if self._step.cancelled:
+        if self._step.cancelled:  # by a request that was taken back meanwhile
             raise Cancelled("the evaluation was stopped")
-
-
-def _take(values: Values, wanted: np.ndarray, out: Values) -> None:
-    """Copies those of the first len(wanted) rows that are wanted."""
-    rows = values[: len(wanted)]
-    out[:] = rows if wanted.all() else rows[wanted != 0]

@@ -23,30 +23,38 @@ from llamachat.engine.graph import Node
 APART = 64  # at most so many tokens of different sequences in a step
 ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked for
 Values = NDArray[np.float32]
+Head = tuple[Program, dict[Wanted, Values]]
 
 
 class Programs:
-    """Programs for a few sizes, so that few serve all. tables, lookup: what launches find angles and embeddings in."""
+    """Programs for a few sizes, so that few serve all. limits: how large a batch may be.
+
+    tables, lookup: where launches find angles and embeddings.
+    """
 
     def __init__(self, engine: Engine, cache: CacheLayout, tables: RopeTables, lookup: Lookup) -> None:
         self._engine = engine
         self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, lookup)
         self._columns = engine.compiler.isa.columns
+        outputs = min(BATCH, ALL_LOGITS_BYTES // (4 * engine.n_vocab)) // self._columns
+        self.limits = Limits(BATCH, APART, max(1, outputs) * self._columns)
         self._kept: dict[int, Buffer] = {}  # {address: memory beside the programs' own}
         self._crossing: dict[Node, Region] = {}
         self._bodies: dict[tuple[Shape, bool], Program] = {}
-        self._heads: dict[tuple[Shape, Wanted], tuple[Program, dict[Wanted, Values]]] = {}
+        self._heads: dict[tuple[Shape, Wanted], Head] = {}
+        self._body_of: dict[tuple[int, bool, bool], Program] = {}
+        self._head_of: dict[tuple[int, Wanted], Head] = {}
         self._lookups: dict[Shape, Program] = {}
         self._input: Region | None = None
 
-    @property
-    def limits(self) -> Limits:
-        """How large a batch may be."""
-        outputs = min(BATCH, ALL_LOGITS_BYTES // (4 * self._engine.n_vocab)) // self._columns
-        return Limits(BATCH, APART, max(1, outputs) * self._columns)
-
     def body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
         """What every token needs. embedded: the embeddings lie in `input` already."""
+        asked = n_tokens, contiguous, embedded
+        if asked not in self._body_of:  # a step asks twice, and should not lose time
+            self._body_of[asked] = self._make_body(n_tokens, contiguous, embedded)
+        return self._body_of[asked]
+
+    def _make_body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
         shape = self._shape(n_tokens, BATCH if contiguous else APART, contiguous and n_tokens > 1)
         if (shape, embedded) not in self._bodies:
             node = self._engine.plan.embedding
@@ -71,8 +79,14 @@ class Programs:
         assert node is not None
         return self._view(self._input_region(), node)
 
-    def head(self, n_outputs: int, wanted: Wanted) -> tuple[Program, dict[Wanted, Values]]:
+    def head(self, n_outputs: int, wanted: Wanted) -> Head:
         """From the rows of the body to what is wanted of them, and where each lies: float32 [rows, width]."""
+        asked = n_outputs, wanted
+        if asked not in self._head_of:
+            self._head_of[asked] = self._make_head(n_outputs, wanted)
+        return self._head_of[asked]
+
+    def _make_head(self, n_outputs: int, wanted: Wanted) -> Head:
         shape = self._shape(n_outputs, self.limits.outputs)
         if (shape, wanted) not in self._heads:
             plan = self._engine.plan

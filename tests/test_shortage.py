@@ -59,9 +59,12 @@ def test_a_limit_of_addresses_is_known_before_a_model_is_loaded():
     code = (
         "import resource\n"
         "resource.setrlimit(resource.RLIMIT_AS, (1 << 31, 1 << 31))\n"
+        "from llamachat.engine.backend.choose import choose\n"
+        "from llamachat.engine.backend.interface import Settings\n"
         "from llamachat.engine.memory import available_memory\n"
-        "print(available_memory(n_workers=0))\n"
-        "print(available_memory(n_workers=7))\n"
+        "for threads in (1, 8):\n"
+        "    device = choose().open(Settings(threads))\n"
+        "    print(available_memory(reserved_addresses=device.reserved_addresses))\n"
     )
     if resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY or not os.path.exists("/proc/self/statm"):
         pytest.skip("needs a process without a limit, and /proc")

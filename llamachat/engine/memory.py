@@ -17,10 +17,8 @@ DEFAULT_N_CTX: Final = 8192
 CTX_STEP: Final = 256
 OVERRIDE: Final = "LLAMACHAT_MEMORY"
 UNITS: Final[Mapping[str, int]] = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-RESERVED_ADDRESSES: Final = 220 * 10**6
-"""Bytes of addresses that the compiler and the C library take once a model is loaded."""
-ADDRESSES_PER_THREAD: Final = 80 * 10**6
-"""The same of a worker: its stack, and 64 MiB that the C library keeps for what it allocates."""
+RESERVED_ADDRESSES: Final = 300 * 10**6
+"""Bytes of addresses beside a model, where no device says how many: what a processor with two threads takes."""
 UNLIMITED: Final = 1 << 60
 """A cgroup v1 limit beyond this means none."""
 
@@ -102,16 +100,18 @@ def size_text(n_bytes: int) -> str:
     return f"{n_bytes / UNITS['K']:.0f} kB" if n_bytes >= UNITS["K"] else f"{n_bytes} bytes"
 
 
-def available_memory(root: Path = Path("/"), n_workers: int = 1) -> int:
+def available_memory(root: Path = Path("/"), reserved_addresses: int = RESERVED_ADDRESSES) -> int:
     """Bytes that this process could take without swapping: what is free, or less where a container limits it.
 
-    LLAMACHAT_MEMORY ("500M", "4G" or bytes) overrides it. root: where /proc and /sys are. n_workers: threads that will
-    be started. Raises UsageError if the override is no size.
+    LLAMACHAT_MEMORY ("500M", "4G" or bytes) overrides it. root: where /proc and /sys are. reserved_addresses: what a
+    device takes of a limit of addresses (`ulimit -v`) beside a model.
+
+    Raises UsageError if the override is no size.
     """
     if override := os.environ.get(OVERRIDE):
         return parse_size(override, OVERRIDE)
     free = _meminfo_available(root)
-    limits = [*_cgroup_v2_free(root), *_cgroup_v1_free(root), *_address_space_free(root, n_workers)]
+    limits = [*_cgroup_v2_free(root), *_cgroup_v1_free(root), *_address_space_free(root, reserved_addresses)]
     return max(0, min([_system_memory() if free is None else free, *limits]))
 
 
@@ -147,7 +147,7 @@ def _cgroup_v1_free(root: Path) -> Iterator[int]:
             yield limit - used + stat.get("total_inactive_file", 0) + stat.get("total_active_file", 0)
 
 
-def _address_space_free(root: Path, n_workers: int) -> Iterator[int]:
+def _address_space_free(root: Path, reserved_addresses: int) -> Iterator[int]:
     """What `ulimit -v` leaves for a model: the limit, less what is in use and what compiling and threads will take."""
     if sys.platform == "win32":
         return
@@ -156,8 +156,7 @@ def _address_space_free(root: Path, n_workers: int) -> Iterator[int]:
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     pages = _text(root / "proc/self/statm").split()
     if limit != resource.RLIM_INFINITY and pages:
-        reserved = RESERVED_ADDRESSES + n_workers * ADDRESSES_PER_THREAD
-        yield limit - int(pages[0]) * os.sysconf("SC_PAGE_SIZE") - reserved
+        yield limit - int(pages[0]) * os.sysconf("SC_PAGE_SIZE") - reserved_addresses
 
 
 def _groups(root: Path, controller: str, mount: Path) -> Iterator[Path]:

@@ -161,7 +161,7 @@ class Model:
             scratch_bytes=sizes.scratch + n_contexts * (1 + MOST_CHECKPOINTS) * state.recurrent,
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
-            available=available_memory(n_workers=self.device.n_threads - 1),
+            available=available_memory(reserved_addresses=self.device.reserved_addresses),
         )
 
     def _state_sizes(self, types: tuple[CacheType, CacheType]) -> StateSizes:

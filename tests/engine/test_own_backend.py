@@ -176,7 +176,7 @@ class ArrayModel:
 
 
 class ArrayDevice:
-    title, n_threads = "numpy", 1
+    title, n_threads, reserved_addresses = "numpy", 1, 0
 
     def sizes(self, nodes: Sequence[g.Node], tensors: dict) -> Sizes:
         uses = g.uses(nodes, *g.Role)

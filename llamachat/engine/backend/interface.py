@@ -105,6 +105,11 @@ class Device(Protocol):
         """Threads of this process that work on a step, the caller among them."""
         ...
 
+    @property
+    def reserved_addresses(self) -> int:
+        """Bytes of addresses, not of memory, that what it starts takes beside a model, for where they are limited."""
+        ...
+
     def sizes(self, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> Sizes:
         """What a model of these operations and tensors takes. Raises Unsupported for what cannot be computed with."""
         ...

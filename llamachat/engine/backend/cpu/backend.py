@@ -30,6 +30,10 @@ from llamachat.engine.state.spec import StateSpec
 from llamachat.errors import LlamaChatError, UsageError
 
 MAX_THREADS = 256
+RESERVED_ADDRESSES = 220 * 10**6
+"""Bytes of addresses that the compiler and the C library take once a model is loaded."""
+ADDRESSES_PER_THREAD = 80 * 10**6
+"""The same of a worker: its stack, and 64 MiB that the C library keeps for what it allocates."""
 PACKED = (Role.MATRIX, Role.EXPERTS)
 READ_WHOLE = (Role.VECTOR, Role.CONVOLUTION)
 
@@ -71,6 +75,11 @@ class CpuDevice:
     def title(self) -> str:
         """What writes the code, and the instruction set."""
         return f"llvmlite {self._isa.name}"
+
+    @property
+    def reserved_addresses(self) -> int:
+        """The calling thread has its own already."""
+        return RESERVED_ADDRESSES + (self.n_threads - 1) * ADDRESSES_PER_THREAD
 
     def sizes(self, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> Sizes:
         """Every tensor's format is looked at, also of those that stay in the file."""

@@ -33,8 +33,8 @@ class Batch(NamedTuple):
     `embeddings`, float32 [n, width], has the vector; it takes the place of the token's embedding with its factor
     (`Plan.embedding`). positions, cells: int64 [n].
 
-    n_outputs: of the rows before the last so many nothing is wanted. wanted: what is wanted of those, a `Wanted` for
-    all of them or uint8 [n_outputs].
+    n_outputs: of the rows before the last n_outputs nothing is wanted. wanted: what is wanted of those n_outputs, a
+    `Wanted` for all of them or uint8 [n_outputs].
 
     contiguous: consecutive tokens of one sequence (prefill). Else rows are of any sequences, and those of one follow
     each other in it.

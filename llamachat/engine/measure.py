@@ -70,7 +70,7 @@ def measure(
     repetitions: int = 5,
     progress: Callable[[str], None] = lambda what: None,
 ) -> list[dict[str, Any]]:
-    """One row for the prompt test and one for the generation test; a length of 0 leaves its test out.
+    """One row for the prompt test and one for the generation test; a length of 0 means no such test.
 
     Raises UsageError where there is nothing to measure, and what `Model` raises.
     """

@@ -130,7 +130,7 @@ def _meminfo_available(root: Path) -> int | None:
 
 
 def _cgroup_v2_free(root: Path) -> Iterator[int]:
-    """What every group above this process leaves: limit - usage + file cache (kernel docs, cgroup-v2, memory)."""
+    """What every group above this process has free: limit - usage + file cache (kernel docs, cgroup-v2, memory)."""
     for folder in _groups(root, "", root / "sys/fs/cgroup"):
         limit, used = _number(folder / "memory.max"), _number(folder / "memory.current")
         if limit is not None and used is not None:
@@ -148,7 +148,7 @@ def _cgroup_v1_free(root: Path) -> Iterator[int]:
 
 
 def _address_space_free(root: Path, reserved_addresses: int) -> Iterator[int]:
-    """What `ulimit -v` leaves for a model: the limit, less what is in use and what compiling and threads will take."""
+    """What `ulimit -v` allows a model: the limit, less what is in use and what the device will reserve."""
     if sys.platform == "win32":
         return
     import resource

@@ -26,7 +26,7 @@ def processor(threads: int | None) -> Iterator[Fact]:
 
 
 def speeds(threads: int | None, n_bytes: int = MEASURED_BYTES) -> Iterator[Fact]:
-    """Read bandwidth over so many bytes (a processor's cache makes it larger) and arithmetic rates, measured now."""
+    """Read bandwidth over n_bytes (a processor's cache makes it larger) and arithmetic rates, measured now."""
     device = choose().open(Settings(threads, stores=False))
     try:
         amount = min(n_bytes, MOST_BYTES, max(1 << 20, available_memory() // 4))
@@ -47,5 +47,5 @@ def memory() -> Iterator[Fact]:
     except LlamaChatError as error:
         yield Fact("available_bytes", None, str(error), problem=True)
         return
-    told = f", because {OVERRIDE} says so" if os.environ.get(OVERRIDE) else ""
-    yield Fact("available_bytes", free, f"{size_text(free)} for a model{told}")
+    reason = f", because {OVERRIDE} says so" if os.environ.get(OVERRIDE) else ""
+    yield Fact("available_bytes", free, f"{size_text(free)} for a model{reason}")

@@ -122,7 +122,7 @@ class Device(Protocol):
         ...
 
     def read_bandwidth(self, n_bytes: int) -> float:
-        """Bytes per second of reading so many bytes once, measured now: what bounds generation."""
+        """Bytes per second of reading n_bytes once, measured now: what bounds generation."""
         ...
 
     def integer_rate(self) -> float:

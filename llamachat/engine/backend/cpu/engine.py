@@ -9,7 +9,7 @@ from llamachat.engine.backend.cpu.weights import Weights
 from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.plan import Plan
 
-BATCH = 512  # at most so many tokens in a step
+BATCH = 512  # tokens of a step, at most
 
 
 @dataclass(frozen=True)

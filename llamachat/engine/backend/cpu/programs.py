@@ -20,8 +20,8 @@ from llamachat.engine.backend.interface import Limits
 from llamachat.engine.batch import Wanted
 from llamachat.engine.graph import Node
 
-APART = 64  # at most so many tokens of different sequences in a step
-ALL_LOGITS_BYTES = 32 << 20  # at most so many logits at once when all are asked for
+APART = 64  # tokens of several sequences in a step, at most
+ALL_LOGITS_BYTES = 32 << 20  # memory of a step's logits, at most, where those of all tokens are wanted
 Values = NDArray[np.float32]
 Head = tuple[Program, dict[Wanted, Values]]
 
@@ -117,7 +117,7 @@ class Programs:
         return self._lowering(self._shape(BATCH, BATCH, True))
 
     def _crossing_regions(self) -> dict[Node, Region]:
-        """Where bodies leave the rows that heads begin with; the same for all."""
+        """Where bodies write the rows that heads read; the same for all."""
         if not self._crossing:
             widest = self._widest
             self._crossing = {node: self._fixed(widest.region(node.width)) for node in self._engine.plan.crossing}

@@ -10,7 +10,7 @@ from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.positions import rope_angles
 
-STEP = 256  # positions are filled in by so many
+STEP = 256  # positions that are computed at once
 
 
 class RopeTables:
@@ -31,7 +31,7 @@ class RopeTables:
         return self._tables[spec].address
 
     def fill(self, n_positions: int) -> None:
-        """Makes the tables valid for so many positions."""
+        """Computes what is missing of the first n_positions."""
         if n_positions <= self._filled:
             return
         filled = min(self.n_positions, -(-n_positions // STEP) * STEP)

@@ -40,7 +40,7 @@ class Matrix:
         return isinstance(FORMATS[self.format], BlockFormat)
 
     def product(self, columns: int, direct: bool) -> Product | FloatProduct:
-        """The kernel that multiplies it with so many columns of activations."""
+        """The kernel that multiplies it with `columns` columns of activations."""
         return Product(self.format, columns, direct) if self.quantised else FloatProduct(self.format, columns)
 
     def scratch_bytes(self, rows: int) -> int:

@@ -75,7 +75,7 @@ def memory_bound(path: Path, n_ctx: int) -> tuple[float, float]:
     """(bytes that a run may take at most, bytes of the KV cache in it)."""
     file = open_gguf(path)
     kept = states(describe(file.metadata, file.tensors, path).graph().nodes)
-    cache = n_ctx * choose().state_sizes(kept, "f16", "f16").per_token
+    cache = choose().state_sizes(kept, "f16", "f16").cache(n_ctx)
     return 1.25 * sum(tensor.n_bytes for tensor in file.tensors.values()) + cache + 150 * MB, cache
 
 

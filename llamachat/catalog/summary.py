@@ -46,7 +46,14 @@ class Summary:
     def fits(self, available: int) -> bool:
         """Whether `available` bytes hold the weights, the scratch and at least a small context; an estimate."""
         try:
-            plan_memory(self.tensor_bytes, self.cache_bytes, self.scratch_bytes, None, self.n_ctx or _BATCH, available)
+            plan_memory(
+                self.tensor_bytes,
+                lambda n: n * self.cache_bytes,
+                self.scratch_bytes,
+                None,
+                self.n_ctx or _BATCH,
+                available,
+            )
         except NotEnoughMemory:
             return False
         return True

@@ -55,7 +55,7 @@ def forget_between(context: "Context", before: Sequence[int], after: Sequence[in
     """Takes out of a context of the talk `before` what `after` has no more, if that is one stretch of tokens.
 
     What follows it moves down and is not evaluated again (`Context.remove`). A context that cannot be shifted stays as
-    it is.
+    it is: it is evaluated again as far as it must be.
     """
     first, n_less = common_prefix(before, after), len(before) - len(after)
     if not context.can_shift or n_less <= 0 or before[first + n_less :] != after[first:]:
@@ -63,8 +63,10 @@ def forget_between(context: "Context", before: Sequence[int], after: Sequence[in
     n_same = common_prefix(as_held(before, context.tokens, piece), context.tokens)
     held = context.tokens[:n_same]
     start, end = (_n_held(before[:place], held, piece) for place in (first, first + n_less))
-    if start is not None and end is not None:
+    if start is not None and end is not None and context.reachable(n_same) == n_same:
         context.rewind(n_same)
+        if context.shift_refusal(start, end):
+            return
         context.remove(start, end)
 
 

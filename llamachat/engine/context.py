@@ -20,11 +20,12 @@ from llamachat.engine.graph import states
 from llamachat.engine.inputs import Inputs, embedding_inputs, token_inputs
 from llamachat.engine.plan import Plan
 from llamachat.engine.self_extend import GroupedPositions
+from llamachat.engine.state.answers import StateAnswers
 from llamachat.engine.state.cache_types import CacheType
-from llamachat.engine.state.checkpoints import Checkpoints
 from llamachat.errors import Cancelled, ContextFull, UsageError
 
 Progress = Callable[[int, int], None]
+Fill = Callable[[np.ndarray], None]
 WhichRows = Literal["last", "all"]
 What = Literal["logits", "hidden"]
 
@@ -36,7 +37,8 @@ class Context:
     them know of tokens that are forgotten. owner: who generates in it, so that two cannot mix their texts. tokens: ids,
     and `EMBEDDED` where an embedding was given.
 
-    A model with recurrent state cannot go back to every place: `reachable` says to which. `checkpoint` makes one.
+    Not every state can go back to every place: `reachable` says to which. Recurrent state needs a `checkpoint` there,
+    and layers with a window keep only so many of the last tokens (`state/windows.py`).
     """
 
     def __init__(self, forward: Forward, plan: Plan, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
@@ -50,7 +52,7 @@ class Context:
         self._forward, self._plan = forward, plan
         self._state = forward.new_state()
         self._cancellation = Cancellation()
-        self._checkpoints = Checkpoints()
+        self._answers = StateAnswers(states(plan.nodes), forward.ring)
 
     @property
     def n_past(self) -> int:
@@ -138,9 +140,7 @@ class Context:
 
     def reachable(self, n_past: int) -> int:
         """The most tokens, n_past or fewer, that the context can be truncated to."""
-        if n_past >= len(self.tokens) or not self.needs_checkpoints:
-            return min(n_past, len(self.tokens))
-        return self._checkpoints.before(n_past)
+        return self._answers.reachable(n_past, len(self.tokens))
 
     def reusable(self, n_past: int) -> int:
         """The most tokens, n_past or fewer, that are as if evaluated anew when it goes back to them."""
@@ -150,8 +150,8 @@ class Context:
     def rewind(self, n_past: int) -> int:
         """Forgets every token from position n_past on, and those before it that must be evaluated again.
 
-        Returns how many are left: n_past, or fewer where recurrent state had to go back to a checkpoint, and none where
-        they share positions (Self-Extend) that they would not share without those that follow.
+        Returns how many are left: n_past, or fewer where that is not `reachable`, and none where they share positions
+        (Self-Extend) that they would not share without those that follow.
         """
         n_left = self.reachable(n_past)
         if n_left <= self.n_reusable:
@@ -162,12 +162,12 @@ class Context:
     @property
     def needs_checkpoints(self) -> bool:
         """Whether there are places that only a checkpoint makes reachable."""
-        return len(self._state.recurrent()) > 0
+        return self._answers.needs_checkpoints
 
     def checkpoint(self, passing: bool = False) -> None:
         """Makes the place after the last token reachable until several more are made; passing: until the next one."""
         if self.needs_checkpoints:
-            self._checkpoints.add(len(self.tokens), self._state.recurrent(), passing)
+            self._answers.checkpoints.add(len(self.tokens), self._state.recurrent(), passing)
 
     def truncate(self, n_past: int) -> None:
         """Forgets every token from position n_past on. Raises UsageError for a place that is not `reachable`."""
@@ -176,43 +176,43 @@ class Context:
         if self.reachable(n_past) != n_past:
             raise UsageError(f"cannot go back to {n_past} tokens: the model's state after them is not kept")
         if n_past < len(self.tokens) and self.needs_checkpoints:
-            self._state.set_recurrent(self._checkpoints.back_to(n_past))
+            self._state.set_recurrent(self._answers.checkpoints.back_to(n_past))
         del self.tokens[n_past:]
+        self._answers.kept.truncate(n_past)
         self.n_reusable = min(self.n_reusable, n_past)
         if self._grouped is not None and not self._grouped.truncate(n_past):
             self.n_reusable = 0
 
     @property
     def can_shift(self) -> bool:
-        """Whether tokens can be taken out of the middle, as `remove` does."""
-        return self._grouped is None and not self._shift_refusal
+        """Whether tokens can be taken out of the middle, as `remove` does, wherever `shift_refusal` has no reason."""
+        return self._grouped is None and self._answers.can_shift
 
-    @property
-    def _shift_refusal(self) -> str:
-        """Why the model's state cannot be shifted; "" where it can."""
-        return next((state.shift_refusal for state in states(self._plan.nodes) if state.shift_refusal), "")
+    def shift_refusal(self, first: int, last: int) -> str:
+        """Why the tokens first .. last - 1 cannot be taken out; "" where they can."""
+        if self._grouped is not None:
+            return "a context with grouped positions (Self-Extend) cannot be shifted"
+        return self._answers.shift_refusal(first, last, len(self.tokens))
 
     def remove(self, first: int, last: int) -> None:
         """Forgets the tokens first .. last - 1; those after them move down, their keys rotated to the new positions.
 
-        What they know of the forgotten ones stays in them. Raises UsageError for tokens that are not there, and where
-        positions are grouped (Self-Extend).
+        What they know of the forgotten ones stays in them. Raises UsageError for tokens that are not there, and with
+        the `shift_refusal` where there is one.
         """
         if not 0 <= first <= last <= len(self.tokens):
             raise UsageError(f"cannot forget tokens {first} to {last}: {len(self.tokens)} are evaluated")
-        if self._grouped is not None:
-            raise UsageError("a context with grouped positions (Self-Extend) cannot be shifted")
-        if refusal := self._shift_refusal:
-            raise UsageError(f"a context of this model cannot be shifted: {refusal}")
-        n_reusable = self.n_reusable
-        moved = self.tokens[last:]
+        if refusal := self.shift_refusal(first, last):
+            raise UsageError(refusal)
+        if first == last:
+            return
+        n_past, n_lost, tokens = len(self.tokens), self.n_lost, self.tokens[:first] + self.tokens[last:]
+        after = tokens, min(self.n_reusable, first), self._answers.kept.after_removal(first, last, n_past) or 0
         # An interruption leaves a shorter context, never one that claims what is half moved.
-        self.truncate(first)
-        if first < last and moved:
-            self._state.remove(first, last, last + len(moved))
-        elif moved:
-            self.n_reusable = n_reusable
-        self.tokens += moved
+        self.rewind(first)
+        if last < n_past:
+            self._state.remove(first, last, n_past, n_lost)
+        self.tokens, self.n_reusable, self._answers.kept.n_lost = after
 
     def fork(self) -> Context:
         """Another context with the same tokens evaluated: its cache is a copy."""
@@ -225,7 +225,7 @@ class Context:
         self.truncate(0)
         self._grouped = deepcopy(other._grouped)
         self._state.copy(other._state, len(other.tokens))
-        self._checkpoints.copy(other._checkpoints)
+        self._answers.copy(other._answers)
         self.tokens, self.n_reusable = list(other.tokens), other.n_reusable
 
     def copy_prefix(self, other: Context, n_tokens: int) -> None:
@@ -237,10 +237,10 @@ class Context:
             raise UsageError(f"{n_tokens} tokens cannot be taken over from another context")
         self.truncate(0)
         self._state.copy(other._state, n_tokens)
-        if self.needs_checkpoints:
-            self._checkpoints.copy(other._checkpoints)
-            if n_tokens < len(other.tokens):
-                self._state.set_recurrent(self._checkpoints.back_to(n_tokens))
+        self._answers.copy(other._answers)
+        self._answers.kept.truncate(n_tokens)
+        if self.needs_checkpoints and n_tokens < len(other.tokens):
+            self._state.set_recurrent(self._answers.checkpoints.back_to(n_tokens))
         self.tokens, self.n_reusable = other.tokens[:n_tokens], n_tokens
         self._grouped = deepcopy(other._grouped)
         if self._grouped is not None:
@@ -263,9 +263,7 @@ class Context:
         self.truncate(0)
         if self.layout != other.layout or self._grouped is not None or other._grouped is not None:
             return
-        n_tokens = min(other.n_reusable, self.n_ctx)
-        if not self.needs_checkpoints or n_tokens == len(other.tokens):
-            self.copy_prefix(other, n_tokens)
+        self.copy_prefix(other, other.reachable(min(other.n_reusable, self.n_ctx)))
 
     @property
     def self_extend(self) -> tuple[int, int] | None:
@@ -281,39 +279,47 @@ class Context:
     def n_ahead(self) -> int:
         """So many more tokens can be evaluated and then forgotten again as if they had never been."""
         n_past = len(self.tokens)
-        return self.n_ctx - n_past if self._grouped is None else min(self.n_ctx - n_past, self._grouped.room(n_past))
+        room = self._answers.kept.n_ahead(n_past, self.n_ctx - n_past)
+        return room if self._grouped is None else min(room, self._grouped.room(n_past))
 
     @property
     def layout(self) -> str:
         """How the cache lies in memory; what `memory` gives fits contexts with the same layout, of the same model."""
         return self._forward.layout
 
-    @property
-    def parts(self) -> Sequence[tuple[int, str]]:
+    def parts(self, n_tokens: int) -> Sequence[tuple[int, str]]:
         """Of what `memory` gives, as often as it repeats: bytes, and the type of what is in them, "" for nothing."""
-        return self._forward.parts
+        return self._forward.parts(n_tokens)
+
+    @property
+    def n_lost(self) -> int:
+        """So many of the first tokens are no longer kept in layers with a window."""
+        return self._answers.kept.n_lost
 
     def memory(self, n_tokens: int) -> np.ndarray:
         """uint8 [n_bytes]: the state after the first n_tokens, valid until the next evaluation.
 
-        Raises UsageError for more than are evaluated, for embeddings among them, and where positions are grouped
-        (Self-Extend).
+        Raises UsageError for more than are evaluated, for embeddings among them, where positions are grouped
+        (Self-Extend), and for tokens after which the state is not kept.
         """
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot be kept")
         if not 0 <= n_tokens <= len(self.tokens):
             raise UsageError(f"{n_tokens} tokens cannot be kept: {len(self.tokens)} are evaluated")
-        if self.needs_checkpoints and n_tokens < len(self.tokens):
-            raise UsageError(f"{n_tokens} tokens cannot be kept: the model's state is that after {len(self.tokens)}")
+        if refusal := self._answers.keep_refusal(n_tokens, len(self.tokens)):
+            raise UsageError(refusal)
         if EMBEDDED in self.tokens[:n_tokens]:
             raise UsageError("a context in which embeddings were evaluated cannot be kept: they are no tokens")
         return self._state.snapshot(n_tokens)
 
-    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
+    def restore(
+        self, tokens: Sequence[int], fill: Fill, n_reusable: int | None = None, n_lost: int | None = None
+    ) -> None:
         """Makes the tokens evaluated: `fill` writes what `memory` gave for them into uint8 [n_bytes]; forgets its own.
 
-        n_reusable: as it was where the memory comes from; None: all of them. Where `fill` raises, the context is empty.
-        Raises UsageError as `memory`, ContextFull where they do not fit.
+        n_reusable, n_lost: as they were where the memory comes from; None: all of them, and nothing but what the next
+        token sees is sure to be kept. Where `fill` raises, the context is empty. Raises UsageError as `memory`,
+        ContextFull where they do not fit.
         """
         if self._grouped is not None:
             raise UsageError("a context with grouped positions (Self-Extend) cannot take over a cache")
@@ -322,6 +328,7 @@ class Context:
         self._state.restore(len(ids), fill)
         self._append(ids.tolist())
         self.n_reusable = len(ids) if n_reusable is None else max(0, min(n_reusable, len(ids)))
+        self._answers.kept.n_lost = self._answers.kept.of_restored(len(ids), n_lost)
 
     def cancel(self) -> None:
         """Stops the evaluation that runs, or the next one, from another thread; it raises Cancelled."""
@@ -350,15 +357,17 @@ class Context:
         n_past = len(self.tokens)
         while self._grouped.room(n_past) <= 0:
             # An interruption leaves an empty context, never one that claims keys that are half rotated.
-            held, reusable, grouped = list(self.tokens), self.n_reusable, deepcopy(self._grouped)
+            held, grouped = (list(self.tokens), self.n_reusable, self.n_lost), deepcopy(self._grouped)
             self.truncate(0)
-            self._state.rotate(grouped.regroup(n_past))
-            self.tokens, self.n_reusable, self._grouped = held, reusable, grouped
+            self._state.rotate(grouped.regroup(n_past), held[2])
+            self._grouped = grouped
+            self.tokens, self.n_reusable, self._answers.kept.n_lost = held
         return self._grouped.room(n_past)
 
     def _positions(self, n_tokens: int) -> np.ndarray:
-        """Positions of the next tokens."""
+        """Positions of the next tokens, whose cells are about to be written."""
         n_past = len(self.tokens)
+        self._answers.kept.write(n_past + n_tokens)
         return self._grouped.append(n_past, n_tokens) if self._grouped else np.arange(n_past, n_past + n_tokens)
 
     def _run(self, rows: Inputs, what: Wanted, out: NDArray[np.float32]) -> None:
@@ -378,8 +387,9 @@ class Context:
     def _lose_state(self) -> None:
         """A step that was not finished may have changed recurrent state: back to the last place that is known."""
         if self.needs_checkpoints:
-            n_left = self._checkpoints.before(len(self.tokens))
-            self._state.set_recurrent(self._checkpoints.back_to(n_left))
+            n_left = self._answers.known_before(len(self.tokens))
+            self._state.set_recurrent(self._answers.checkpoints.back_to(n_left))
+            self._answers.kept.truncate(n_left)
             del self.tokens[n_left:]
             self.n_reusable = min(self.n_reusable, n_left)
 

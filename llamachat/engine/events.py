@@ -145,6 +145,10 @@ class EvaluatingContext(Protocol):
         """Forget everything after the first `n_past` tokens, or more where that cannot be reached; what is left."""
         ...
 
+    def shift_refusal(self, first: int, last: int) -> str:
+        """Why the tokens first .. last - 1 cannot be removed; "" where they can."""
+        ...
+
     def remove(self, first: int, last: int) -> None:
         """Forget the tokens first .. last - 1 and move those after them down."""
         ...

@@ -178,7 +178,11 @@ class GenerationContext:
 
     def _drop(self) -> None:
         n, first = self._droppable(), self._n_keep or 0
-        self._context.remove(first, first + n)
+        if self._context.shift_refusal(first, first + n):  # not here, though elsewhere: it is evaluated again
+            left = [*self._context.tokens[:first], *self._context.tokens[first + n :]]
+            self._context.eval(left[self._context.rewind(first) :])
+        else:
+            self._context.remove(first, first + n)
         self._timings.n_forgotten += n
 
 

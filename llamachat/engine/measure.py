@@ -20,6 +20,7 @@ import numpy as np
 
 from llamachat import __version__
 from llamachat.engine.backend.choose import choose
+from llamachat.engine.backend.interface import StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import TensorInfo
 from llamachat.engine.graph import Node, Role, states, uses
@@ -34,10 +35,10 @@ MATRICES = (Role.MATRIX, Role.EXPERTS)
 
 @dataclass(frozen=True)
 class Work:
-    """What one token costs: bytes of packed weights, cache bytes per token before it, operations in all matrices."""
+    """What one token costs: bytes of packed weights, what it keeps and reads, operations in all matrices."""
 
     weight_bytes: int
-    cache_bytes: int
+    state: StateSizes
     operations: int
     head_operations: int
     quantised: bool
@@ -55,7 +56,7 @@ class Work:
         packed = [(use, tensors[use.tensor.name]) for use in uses(nodes, *MATRICES)]
         return cls(
             weight_bytes=sum(round(use.share * tensor.n_bytes) for use, tensor in packed),
-            cache_bytes=choose().state_sizes(states(nodes), *cache_types).per_token,
+            state=choose().state_sizes(states(nodes), *cache_types),
             operations=sum(node.operations for node in nodes),
             head_operations=sum(node.operations for node in Plan(nodes).head),
             quantised=not any(tensor.type.block == 1 for _, tensor in packed),
@@ -109,7 +110,7 @@ def _generation_test(
 ) -> tuple[list[float], float, float]:
     """(seconds of each repetition, limit in bytes per second, bytes read in a repetition)."""
     tokens = _tokens(model, n)
-    read = n * work.weight_bytes + work.cache_bytes * n * (n - 1) // 2
+    read = n * work.weight_bytes + sum(map(work.state.read, range(n)))
 
     def generate() -> None:
         context.truncate(0)

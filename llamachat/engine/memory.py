@@ -6,7 +6,8 @@ It asks the operating system how much a process may take (its own and its contai
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -41,13 +42,13 @@ class MemoryPlan:
 
 def plan_memory(
     weight_bytes: int,
-    cache_bytes_per_token: int,
+    cache_bytes: Callable[[int], int],
     scratch_bytes: int,
     requested_n_ctx: int | None,
     trained_n_ctx: int,
     available: int,
 ) -> MemoryPlan:
-    """The context and the memory that a model takes, all in bytes and tokens.
+    """The context and the memory that a model takes, all in bytes and tokens. cache_bytes: of a context's tokens.
 
     Without a request the context is the model's own up to 8192, or as many multiples of 256 as fit. Raises
     NotEnoughMemory with the numbers and the context that would fit, UsageError for a context below one token.
@@ -57,28 +58,31 @@ def plan_memory(
         raise UsageError(said, settings=("n_ctx",))
     fixed = weight_bytes + scratch_bytes
     n_ctx, note = requested_n_ctx or min(trained_n_ctx, DEFAULT_N_CTX), ""
-    fitting = max(0, available - fixed) // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
-    if fixed + n_ctx * cache_bytes_per_token > available:
+    if fixed + cache_bytes(n_ctx) > available:
+        fitting = _fitting(cache_bytes, n_ctx, available - fixed)
         if requested_n_ctx or not fitting:
-            said = _refusal(fixed, fixed + n_ctx * cache_bytes_per_token, fitting, available)
+            said = _refusal(fixed, fixed + cache_bytes(n_ctx), fitting, available)
             raise NotEnoughMemory(said, settings=("n_ctx",) if fitting else ("model",))
         note = f"context {fitting} instead of {n_ctx} tokens, because only {size_text(available)} are free"
         n_ctx = fitting
     elif n_ctx > trained_n_ctx:
         note = f"the context of {n_ctx} tokens is longer than the {trained_n_ctx} that the model was trained with"
-    return MemoryPlan(n_ctx, weight_bytes, n_ctx * cache_bytes_per_token, scratch_bytes, note)
+    return MemoryPlan(n_ctx, weight_bytes, cache_bytes(n_ctx), scratch_bytes, note)
 
 
-def check_cache_fits(n_ctx: int, cache_bytes_per_token: int) -> None:
+def check_cache_fits(n_ctx: int, cache_bytes: Callable[[int], int]) -> None:
     """Raises NotEnoughMemory for a context that does not fit the memory that is free, with the one that would."""
-    free = available_memory()
-    if n_ctx * cache_bytes_per_token > free:
-        fitting = free // max(1, cache_bytes_per_token) // CTX_STEP * CTX_STEP
-        needed = size_text(n_ctx * cache_bytes_per_token)
-        raise NotEnoughMemory(
-            f"a context of {n_ctx} tokens takes {needed}, {size_text(free)} are free; {fitting} tokens would fit",
-            settings=("n_ctx",),
-        )
+    free, needed = available_memory(), cache_bytes(n_ctx)
+    if needed > free:
+        fitting = _fitting(cache_bytes, n_ctx, free)
+        said = f"a context of {n_ctx} tokens takes {size_text(needed)}, {size_text(free)} are free"
+        raise NotEnoughMemory(f"{said}; {fitting} tokens would fit", settings=("n_ctx",))
+
+
+def _fitting(cache_bytes: Callable[[int], int], n_ctx: int, available: int) -> int:
+    """The most tokens, fewer than n_ctx and in steps of CTX_STEP, whose cache fits."""
+    n_steps = bisect_right(range(-(-n_ctx // CTX_STEP)), available, key=lambda n: cache_bytes(CTX_STEP * n))
+    return CTX_STEP * max(0, n_steps - 1)
 
 
 def _refusal(fixed: int, needed: int, fitting: int, available: int) -> str:

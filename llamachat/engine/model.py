@@ -145,10 +145,10 @@ class Model:
         or does not fit the model's heads, NotEnoughMemory for more than was planned if it does not fit what is free.
         """
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
-        per_token = self._state_sizes(types).per_token
+        sizes = self._state_sizes(types)
         n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
         if n_ctx > self.plan.n_ctx or types != self.cache_types:
-            check_cache_fits(n_ctx, per_token)
+            check_cache_fits(n_ctx, sizes.cache)
         forward = self._loaded.forward(n_ctx, *types)
         return Context(forward, Plan(self.nodes), n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 
@@ -157,7 +157,7 @@ class Model:
         state = self._state_sizes(self.cache_types)
         return plan_memory(
             weight_bytes=sizes.weights,
-            cache_bytes_per_token=n_contexts * state.per_token + sizes.scratch_per_token,
+            cache_bytes=lambda n: n_contexts * state.cache(n) + n * sizes.scratch_per_token,
             scratch_bytes=sizes.scratch + n_contexts * (1 + MOST_CHECKPOINTS) * state.recurrent,
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,

@@ -89,8 +89,10 @@ def write_prompt_cache(
         raise LlamaChatError(f"{path}: the prompt cache cannot be written: {said}") from error
 
 
-def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()) -> KeptPrompt:
-    """The prompt that a file keeps, if it is one of these settings. parts: how the cache lies in memory.
+def open_prompt_cache(
+    path: Path, settings: Mapping[str, str], parts: "Callable[[int], Parts]" = lambda _: ()
+) -> KeptPrompt:
+    """The prompt that a file keeps, if it is one of these settings. parts: how a cache of n tokens lies in memory.
 
     Raises FileNotFoundError, also for an empty file; UnusableCache, with the reason, for a file that is damaged or of
     another model or other settings. Whether the cache itself is whole is checked by `fill`, which raises it, too.
@@ -115,7 +117,7 @@ def open_prompt_cache(path: Path, settings: Mapping[str, str], parts: Parts = ()
     if len(ids) % 4 or len(ids) > LARGEST_TOKENS or len(ids) + len(cache) + start != len(mapping):
         raise UnusableCache(f"{path} is damaged: its parts do not fill it")
     tokens = np.frombuffer(ids, np.int32)
-    packing = _packing(metadata, parts, path)
+    packing = _packing(metadata, parts(len(tokens)), path)
 
     def fill(memory: np.ndarray) -> None:
         n_bytes = memory.nbytes if packing is None else packing.size(memory.nbytes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.errors import LlamaChatError
 from llamachat.terminal.output import note
-from llamachat.terminal.waking import description_of, settings_of
+from llamachat.terminal.waking import LOST, description_of, number_in, settings_of
 
 if TYPE_CHECKING:
     from llamachat.terminal.responder import Responder
@@ -38,7 +38,7 @@ class PromptKeeper:
             kept = open_prompt_cache(self.path, settings_of(responder), responder.context.parts)
             if len(kept.tokens) > responder.context.n_ctx:
                 raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {responder.context.n_ctx}")
-            responder.context.restore(kept.tokens, kept.fill)
+            responder.context.restore(kept.tokens, kept.fill, n_lost=number_in(kept.settings, LOST))
         except FileNotFoundError:
             return list(prompt)
         except UnusableCache as error:
@@ -70,9 +70,10 @@ class PromptKeeper:
         from llamachat.session.packing import Packing
         from llamachat.session.prompt_cache import write_prompt_cache
 
-        packing = Packing(self.type, context.parts) if self.type is not None else None
-        tokens, memory = context.tokens[:n_tokens], context.memory(n_tokens)
+        packing = Packing(self.type, context.parts(n_tokens)) if self.type is not None else None
+        tokens = context.tokens[:n_tokens]
         try:
+            memory = context.memory(n_tokens)
             write_prompt_cache(self.path, tokens, memory, description_of(responder), packing)
             self._n_kept = n_tokens
         except LlamaChatError as error:

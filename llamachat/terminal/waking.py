@@ -1,5 +1,6 @@
 """What a model has computed of a chat: kept when the chat is left, taken over when it goes on."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from llamachat import __version__
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 EXACT = "exact"
 """What a snapshot calls `Context.n_reusable`: of a chat that outgrew its context some tokens know of forgotten ones."""
+
+LOST = "lost"
+"""The same of `Context.n_lost`: tokens that layers with a window do not keep any more."""
 
 FEWEST = 256
 """Tokens from which it pays to keep them: fewer are read anew in no time."""
@@ -36,7 +40,14 @@ def description_of(responder: "Responder") -> dict[str, str]:
     metadata = responder.model.file.metadata
     rope = {name.partition(".")[2]: value for name, value in metadata.items() if ".rope." in name}
     told = " ".join(f"{name}={value}" for name, value in rope.items() if isinstance(value, int | float | str))
-    return {**settings_of(responder), "context": str(responder.context.n_ctx), "rope": told, "lora": ""}
+    own = {"context": str(responder.context.n_ctx), "rope": told, "lora": "", LOST: str(responder.context.n_lost)}
+    return {**settings_of(responder), **own}
+
+
+def number_in(settings: Mapping[str, str], name: str) -> int | None:
+    """A number that a kept cache says of itself; None where it says none."""
+    told = str(settings.get(name))
+    return int(told) if told.isdecimal() else None
 
 
 def restore_snapshot(responder: "Responder", snapshots: Snapshots, chat: int) -> int:
@@ -45,9 +56,9 @@ def restore_snapshot(responder: "Responder", snapshots: Snapshots, chat: int) ->
     kept = snapshots.open(chat, settings_of(responder))
     if kept is None or len(kept.tokens) > context.n_ctx:
         return 0
-    told = str(kept.settings.get(EXACT))
+    exact, lost = (number_in(kept.settings, name) for name in (EXACT, LOST))
     try:
-        context.restore(kept.tokens, kept.fill, int(told) if told.isdecimal() else 0)
+        context.restore(kept.tokens, kept.fill, exact or 0, lost)
     except (UnusableCache, UsageError) as error:
         note(f"{error}; it is read anew")
         snapshots.drop(chat)

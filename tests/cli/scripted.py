@@ -96,7 +96,14 @@ class ScriptedContext:
         del self.tokens[n_past:]
 
     can_shift = True
+    n_lost = 0
     needs_checkpoints = False
+
+    def reachable(self, n_past: int) -> int:
+        return min(n_past, len(self.tokens))
+
+    def shift_refusal(self, first: int, last: int) -> str:
+        return ""
 
     def rewind(self, n_past: int) -> int:
         del self.tokens[n_past:]
@@ -116,7 +123,13 @@ class ScriptedContext:
     def memory(self, n_tokens: int) -> np.ndarray:
         return np.asarray(self.tokens[:n_tokens], np.int32).view(np.uint8)
 
-    def restore(self, tokens: Sequence[int], fill: Callable[[np.ndarray], None], n_reusable: int | None = None) -> None:
+    def restore(
+        self,
+        tokens: Sequence[int],
+        fill: Callable[[np.ndarray], None],
+        n_reusable: int | None = None,
+        n_lost: int | None = None,
+    ) -> None:
         self.tokens = []
         fill(np.zeros(4 * len(tokens), np.uint8))
         self.tokens = list(tokens)

@@ -1,5 +1,6 @@
 """The plan before loading, and what the system says is free."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,34 +15,39 @@ GB = 10**9
 MB = 10**6
 
 
+def each(n_bytes: int) -> Callable[[int], int]:
+    """A cache in which every token takes so many bytes."""
+    return lambda n: n * n_bytes
+
+
 def test_the_default_context_is_the_models_own() -> None:
-    plan = plan_memory(GB, 1000, MB, None, 2048, 16 * GB)
+    plan = plan_memory(GB, each(1000), MB, None, 2048, 16 * GB)
     assert (plan.n_ctx, plan.weights, plan.cache, plan.scratch, plan.note) == (2048, GB, 2_048_000, MB, "")
     assert plan.total == GB + 2_048_000 + MB
 
 
 def test_the_default_context_ends_at_8192() -> None:
-    assert plan_memory(GB, 1000, MB, None, 131_072, 16 * GB).n_ctx == 8192
+    assert plan_memory(GB, each(1000), MB, None, 131_072, 16 * GB).n_ctx == 8192
 
 
 def test_too_little_memory_makes_the_default_context_smaller_and_says_so() -> None:
-    plan = plan_memory(GB, MB, 0, None, 8192, GB + 3000 * MB)
+    plan = plan_memory(GB, each(MB), 0, None, 8192, GB + 3000 * MB)
     assert plan.n_ctx == 2816
     assert plan.note == "context 2816 instead of 8192 tokens, because only 4.0 GB are free"
 
 
 def test_a_plan_that_just_fits_is_kept() -> None:
-    assert plan_memory(GB, MB, 7, 512, 8192, GB + 7 + 512 * MB).n_ctx == 512
+    assert plan_memory(GB, each(MB), 7, 512, 8192, GB + 7 + 512 * MB).n_ctx == 512
 
 
 def test_a_context_beyond_the_training_is_given_with_a_note() -> None:
-    plan = plan_memory(GB, 1000, 0, 4096, 2048, 16 * GB)
+    plan = plan_memory(GB, each(1000), 0, 4096, 2048, 16 * GB)
     assert plan.n_ctx == 4096
     assert "longer than the 2048" in plan.note
 
 
 def test_a_model_without_a_cache_takes_any_context() -> None:
-    assert plan_memory(GB, 0, 0, None, 8192, GB).n_ctx == 8192
+    assert plan_memory(GB, each(0), 0, None, 8192, GB).n_ctx == 8192
 
 
 @pytest.mark.parametrize(
@@ -59,14 +65,23 @@ def test_a_model_without_a_cache_takes_any_context() -> None:
 )
 def test_too_little_memory_is_refused_with_the_numbers(requested: int | None, available: int, sentence: str) -> None:
     with pytest.raises(NotEnoughMemory, match=sentence) as raised:
-        plan_memory(GB, MB, 4 * MB, requested, 8192, available)
+        plan_memory(GB, each(MB), 4 * MB, requested, 8192, available)
     assert raised.value.exit_code is ExitCode.MEMORY
+
+
+def test_a_cache_that_grows_more_slowly_after_its_windows_is_planned_as_it_is() -> None:
+    def cache(n: int) -> int:
+        return n * MB + 9 * MB * min(n, 2048)
+
+    assert plan_memory(GB, cache, 0, 8192, 8192, GB + cache(8192)).cache == (8192 + 9 * 2048) * MB
+    assert plan_memory(GB, cache, 0, None, 8192, GB + cache(4096) + 255 * MB).n_ctx == 4096
+    assert plan_memory(GB, cache, 0, None, 8192, GB + cache(512)).n_ctx == 512
 
 
 @pytest.mark.parametrize("n_ctx", [0, -5])
 def test_a_context_below_one_token_is_a_wrong_option(n_ctx: int) -> None:
     with pytest.raises(UsageError, match="it must have 1 or more"):
-        plan_memory(GB, MB, 0, n_ctx, 8192, 16 * GB)
+        plan_memory(GB, each(MB), 0, n_ctx, 8192, 16 * GB)
 
 
 @pytest.mark.parametrize(

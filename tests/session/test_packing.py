@@ -71,7 +71,7 @@ def test_a_context_that_was_kept_in_another_type_goes_on_nearly_as_before(golden
         context, other = model.context(600), model.context(600)
         settings = {"model": fingerprint(model.file), "cache_layout": context.layout}
         context.eval(ids)
-        write_prompt_cache(path, ids, context.memory(300), settings, Packing(to, context.parts))
+        write_prompt_cache(path, ids, context.memory(300), settings, Packing(to, context.parts(300)))
         expected = context.eval([3])
         found = open_prompt_cache(path, settings, other.parts)
         other.restore(found.tokens, found.fill)

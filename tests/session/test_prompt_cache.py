@@ -34,7 +34,7 @@ def kept(tmp_path):
     return path
 
 
-def filled(path, settings=SETTINGS, n_bytes=5_000_000, parts=()):
+def filled(path, settings=SETTINGS, n_bytes=5_000_000, parts=lambda _: ()):
     found = open_prompt_cache(path, settings, parts)
     memory = np.zeros(n_bytes, np.uint8)
     found.fill(memory)
@@ -112,7 +112,7 @@ def test_mutated_files_never_give_anything_else(tmp_path, packing):
                 raw += bytes(chance.randrange(1, 40))
         path.write_bytes(raw)
         try:
-            tokens, found = filled(path, n_bytes=len(memory), parts=packing.parts if packing else ())
+            tokens, found = filled(path, n_bytes=len(memory), parts=lambda _: packing.parts if packing else ())
         except (UnusableCache, FileNotFoundError):  # an empty file is as none
             n_refused += 1
             continue
@@ -220,7 +220,7 @@ def test_every_architecture_goes_on_to_the_bit(golden, tmp_path):
             for n_kept in (300, 257, 17):
                 other = model.context(600)
                 found = open_prompt_cache(path, settings)
-                other.restore(found.tokens, found.fill)
+                other.restore(found.tokens, found.fill, n_lost=context.n_lost)
                 other.truncate(n_kept)
                 np.testing.assert_array_equal(other.eval([*ids[n_kept:], 3]), expected, err_msg=file.stem)
     assert n_models >= 9

@@ -73,6 +73,12 @@ class Held:
     def can_shift(self):
         return self.self_extend is None
 
+    def reachable(self, n_past):
+        return n_past
+
+    def shift_refusal(self, first, last):
+        return ""
+
     def rewind(self, n_past):
         del self.tokens[n_past:]
         return n_past

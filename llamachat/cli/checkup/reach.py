@@ -42,12 +42,12 @@ def reach(header: Header, speeds: Mapping[str, float]) -> Iterator[Fact]:
         return
     yield from _memory(work, n_ctx)
     yield Fact("bytes_per_token", work.weight_bytes, f"{size_text(work.weight_bytes)} of weights are read for a token")
-    per_token = work.cache_bytes
+    per_token = work.state.per_token
     yield Fact("cache_bytes_per_token", per_token, f"{size_text(per_token)} more for each token before it")
     if not speeds:
         return
     read = speeds["read_bytes_per_s"]
-    generation, full = read / work.weight_bytes, read / (work.weight_bytes + per_token * n_ctx)
+    generation, full = read / work.weight_bytes, read / (work.weight_bytes + work.state.read(n_ctx))
     yield Fact("generation_per_s", generation, f"at most {generation:.0f} tokens/s, with an empty context")
     yield Fact("generation_full_per_s", full, f"at most {full:.0f} tokens/s, after {n_ctx} tokens")
     rate = speeds["integer_operations_per_s" if work.quantised else "float_operations_per_s"]
@@ -65,7 +65,7 @@ def _work(path: Path) -> tuple[Work, int]:
 def _memory(work: Work, n_ctx_train: int) -> Iterator[Fact]:
     """The memory that it takes with a usual context, about."""
     try:
-        plan = plan_memory(work.weight_bytes, work.cache_bytes, 0, None, n_ctx_train, available_memory())
+        plan = plan_memory(work.weight_bytes, work.state.cache, 0, None, n_ctx_train, available_memory())
     except NotEnoughMemory as error:
         yield Fact("fits", False, str(error), problem=True)
         return

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llamachat.engine.state.cache_types import CacheType
     from llamachat.engine.state.sequence import SequenceState
     from llamachat.engine.state.spec import StateSpec
+    from llamachat.engine.state.windows import Ring
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,33 @@ class Sizes:
 
 
 @dataclass(frozen=True)
+class LayerSize:
+    """Bytes of a token's keys and values in a layer; so many tokens are kept, and seen by one, at most; 0: all."""
+
+    n_bytes: int
+    kept: int = 0
+    seen: int = 0
+
+
+@dataclass(frozen=True)
 class StateSizes:
-    """Bytes of a sequence's state: of all recurrent states, and for each token that a context holds."""
+    """Bytes of a sequence's state: of all recurrent states, and of the layers that keep keys and values."""
 
     recurrent: int
-    per_token: int
+    layers: tuple[LayerSize, ...]
+
+    @property
+    def per_token(self) -> int:
+        """Bytes that one token takes in all layers."""
+        return sum(layer.n_bytes for layer in self.layers)
+
+    def cache(self, n_tokens: int) -> int:
+        """Bytes that n_tokens take."""
+        return sum(layer.n_bytes * min(n_tokens, layer.kept or n_tokens) for layer in self.layers)
+
+    def read(self, n_past: int) -> int:
+        """Bytes that a token after n_past others reads."""
+        return sum(layer.n_bytes * min(n_past, layer.seen or n_past) for layer in self.layers)
 
 
 @dataclass(frozen=True)
@@ -173,8 +196,15 @@ class Forward(Protocol):
         ...
 
     @property
-    def parts(self) -> Sequence[tuple[int, str]]:
-        """Of what a snapshot repeats: bytes, and the cache type of the numbers in them, "" for what has no meaning."""
+    def ring(self) -> Ring | None:
+        """What layers with a window keep; None where every layer keeps all tokens."""
+        ...
+
+    def parts(self, n_cells: int) -> Sequence[tuple[int, str]]:
+        """Of what a snapshot of n_cells repeats: bytes, and the cache type of the numbers in them.
+
+        "" for what has no meaning, "raw" for what is kept as it is.
+        """
         ...
 
     def new_state(self) -> SequenceState:

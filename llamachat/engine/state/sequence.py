@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 class SequenceState(Protocol):
     """Keys, values and recurrent states of one sequence, in the memory of the backend that made it.
 
-    A token lies in a cell; cells are numbered from 0. Which cells are in use, and by which tokens, its owner knows. All
+    A token lies in a cell; cells are numbered from 0. Which cells are in use, and by which tokens, its owner knows;
+    also how many of the first ones, n_lost, were overwritten in layers with a window (`Forward.ring`). All
     arrays that go in or out are NumPy's, wherever the state itself lies. Not for two threads at once.
     """
 
@@ -31,14 +32,14 @@ class SequenceState(Protocol):
         """Takes over the recurrent states and the first n_cells of another state of the same `Forward.layout`."""
         ...
 
-    def remove(self, first: int, last: int, n_cells: int) -> None:
+    def remove(self, first: int, last: int, n_cells: int, n_lost: int) -> None:
         """K-shift: the cells last .. n_cells - 1 move to the cells from `first` on.
 
         Their keys are rotated by first - last positions. Only for states that can be shifted (`shift_refusal`).
         """
         ...
 
-    def rotate(self, differences: NDArray[np.int64]) -> None:
+    def rotate(self, differences: NDArray[np.int64], n_lost: int) -> None:
         """Rotates the keys of the first n cells by differences [n], positions each, in their cells."""
         ...
 

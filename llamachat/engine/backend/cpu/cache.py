@@ -1,7 +1,9 @@
-"""The state of one sequence in one piece of memory: recurrent states, then the cache of keys and values of every layer.
+"""The state of one sequence in one piece of memory, in three parts around one place, the first cell.
 
-CHUNK cells of all layers lie together (`kernels/cache.py`), so that what a sequence has used of its memory is one
-stretch from its beginning. A row of a step names the first cell: recurrent states lie before it, at negative offsets.
+From there on lie the keys and values of the layers that keep all tokens, CHUNK cells of all of them together
+(`kernels/cache.py`). Recurrent states lie before it, and before these, chunk after chunk towards the beginning of the
+memory, the rings of the layers with a window (`state/windows.py`). So what a sequence has used is one stretch around
+the first cell, wherever it is in memories of different sizes; a row of a step names the first cell.
 """
 
 from __future__ import annotations
@@ -12,11 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from llamachat.engine.backend.cpu.buffers import Buffer
+from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.backend.cpu.kernels.cache import CHUNK
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.backend.cpu.program import ALIGN
-from llamachat.engine.state.cache_types import CacheType, check_cache_types
+from llamachat.engine.backend.interface import LayerSize
+from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.spec import KeyValueSpec, RecurrentSpec, StateSpec
+from llamachat.engine.state.windows import ring_of
 
 LAYOUT_VERSION = 2
 """Counts changes of what lies where in a cache; kept caches of another version are worthless."""
@@ -38,53 +43,80 @@ class CacheShape:
 
 @dataclass(frozen=True)
 class LayerCache:
-    """Where a layer's keys and values begin in a chunk, in bytes, and what one head's row of each takes."""
+    """Where a layer's keys and values lie.
+
+    keys, values: those of its first chunk, in bytes from the first cell; row_k, row_v: bytes of a head's row of each.
+    chunk_bytes: from a chunk to the next one. n_chunks: how many there are; the one after them takes the first's place.
+    ring: whether the layer has a window, so that these may be fewer than the cache has cells for.
+    """
 
     keys: int
     values: int
     row_k: int
     row_v: int
     n_head_kv: int
+    chunk_bytes: int
+    n_chunks: int
+    ring: bool
+
+    @property
+    def place(self) -> dict[str, int]:
+        """The arguments of `kernels.cache.PLACE`."""
+        return {"n_head_kv": self.n_head_kv, "chunk_bytes": self.chunk_bytes, "n_chunks": self.n_chunks}
 
 
 class CacheLayout:
     """The places of all states in a sequence's memory.
 
-    chunk_bytes: what CHUNK cells take. state_bytes: what all recurrent states take. recurrent: {(layer, name): where
-    the state begins, from the first cell, in bytes}.
+    chunk_bytes, ring_bytes: what CHUNK cells take of all layers that keep all tokens, and of those with a window.
+    ring: what the latter keep, however few cells the cache has; None where there are none. state_bytes: what all
+    recurrent states take. recurrent: {(layer, name): where the state begins, from the first cell, in bytes}.
     """
 
     def __init__(self, states: Sequence[StateSpec], shape: CacheShape) -> None:
         self.shape, self.states = shape, states
-        self.layers: dict[int, LayerCache] = {}
-        self.chunk_bytes = 0
-        for state in key_values(states):
-            row_k, row_v = _row_bytes(state, shape.type_k, shape.type_v)
-            keys, values = (self._take(row * state.n_head * CHUNK) for row in (row_k, row_v))
-            self.layers[state.layer] = LayerCache(keys, values, row_k, row_v, state.n_head)
+        self.ring = ring_of(states, BATCH, CHUNK)
         self.recurrent: dict[tuple[int, str], int] = {}
         self.state_bytes = 0
         for one in recurrent(states):
             self.state_bytes += state_bytes([one])
             self.recurrent[one.layer, one.name] = -self.state_bytes
+        self.n_chunks = shape.n_ctx // CHUNK
+        self.n_ring_chunks = min(self.n_chunks, self.ring.n_cells // CHUNK) if self.ring else 0
+        full = [state for state in key_values(states) if not state.window]
+        windowed = [state for state in key_values(states) if state.window]
+        self.chunk_bytes, self.ring_bytes = (sum(map(sum, map(self._sizes, some))) for some in (full, windowed))
+        self.layers = {
+            **self._placed(full, 0, self.chunk_bytes, self.n_chunks),
+            **self._placed(windowed, -self.state_bytes - self.ring_bytes, -self.ring_bytes, self.n_ring_chunks),
+        }
 
     @property
     def description(self) -> str:
         """What there is to know of it: caches with equal descriptions, of one model, mean the same."""
         shape = self.shape
-        layers = [(number, place.n_head_kv, place.row_k, place.row_v) for number, place in self.layers.items()]
+        layers = [(number, place.n_head_kv, place.row_k, place.row_v) for number, place in sorted(self.layers.items())]
         own = f" {self.state_bytes} {sorted(self.recurrent.items())}" if self.recurrent else ""
+        if self.ring is not None:
+            windowed = [number for number, place in sorted(self.layers.items()) if place.ring]
+            own += f" ring {self.ring.n_cells} {self.ring_bytes} {windowed}"
         return f"{LAYOUT_VERSION} {shape.type_k} {shape.type_v} {CHUNK} {self.chunk_bytes} {layers}{own}"
 
-    @property
-    def parts(self) -> list[tuple[int, str]]:
-        """What a chunk of cells consists of, in order: bytes, and the type of what is in them, "" for nothing."""
-        found: list[tuple[int, str]] = []
-        for layer in self.layers.values():
-            for row, name in ((layer.row_k, self.shape.type_k), (layer.row_v, self.shape.type_v)):
-                used = row * layer.n_head_kv * CHUNK
-                found += [(used, name), (-used % ALIGN, "")]
-        return [part for part in found if part[0]]
+    def parts(self, n_cells: int) -> list[tuple[int, str]]:
+        """What the memory of the first n_cells consists of, in order: bytes, and the type of what is in them.
+
+        The type is "" for nothing, "raw" for recurrent states. Where there are chunks of one kind only, it is what one
+        consists of: the memory repeats it.
+        """
+        full, windowed = (
+            [part for layer in self.layers.values() if layer.ring is ring for part in self._parts(layer)]
+            for ring in (False, True)
+        )
+        if not self.ring and not self.state_bytes:
+            return full
+        n_chunks = -(-n_cells // CHUNK)
+        states = [(self.state_bytes, "raw")] if self.state_bytes else []
+        return [*windowed * min(n_chunks, self.n_ring_chunks), *states, *full * n_chunks]
 
     @property
     def n_bytes(self) -> int:
@@ -93,44 +125,82 @@ class CacheLayout:
 
     def used_bytes(self, n_cells: int) -> int:
         """So much of a sequence's memory holds its recurrent states and its first n_cells."""
-        return self.state_bytes + -(-n_cells // CHUNK) * self.chunk_bytes
+        n_chunks = -(-n_cells // CHUNK)
+        return min(n_chunks, self.n_ring_chunks) * self.ring_bytes + self.state_bytes + n_chunks * self.chunk_bytes
+
+    def used(self, memory: Buffer, n_cells: int) -> np.ndarray:
+        """The stretch of a sequence's memory with its recurrent states and its first n_cells: uint8 [used_bytes]."""
+        unused = self.n_ring_chunks - min(-(-n_cells // CHUNK), self.n_ring_chunks)
+        start = unused * self.ring_bytes
+        return memory.bytes[start : start + self.used_bytes(n_cells)]
 
     def cells(self, memory: Buffer) -> int:
         """The address of the first cell."""
-        return memory.address + self.state_bytes
+        return memory.address + self._first_cell
 
     def states_in(self, memory: Buffer) -> np.ndarray:
         """The recurrent states: uint8 [state_bytes]."""
-        return memory.bytes[: self.state_bytes]
+        return memory.bytes[self._first_cell - self.state_bytes : self._first_cell]
 
-    def copy(self, source: Buffer, to: Buffer, n_cells: int) -> None:
-        """Copies the recurrent states and the first n_cells of every layer."""
-        n_bytes = self.used_bytes(n_cells)
-        np.copyto(to.bytes[:n_bytes], source.bytes[:n_bytes])
+    def move_values(self, cache: Buffer, sources: np.ndarray, targets: np.ndarray, n_lost: int) -> None:
+        """Moves the values of the cells `sources` to the cells `targets`, both int [n], in every layer.
 
-    def move_values(self, cache: Buffer, first: int, last: int, to: int) -> None:
-        """Moves the values of the cells first .. last - 1 to the cells from `to` on, in every layer."""
-        sources, targets = np.arange(first, last), np.arange(to, to + last - first)
+        Of the first n_lost cells nothing is kept in rings.
+        """
         for layer in self.layers.values():
+            some = sources >= n_lost if layer.ring else np.ones(len(sources), bool)
+            (from_chunk, from_cell), (to_chunk, to_cell) = (divmod(cells[some], CHUNK) for cells in (sources, targets))
             values = self._values(cache, layer)
-            values[targets // CHUNK, :, targets % CHUNK] = values[sources // CHUNK, :, sources % CHUNK]
+            moved = values[from_chunk % layer.n_chunks, :, from_cell]  # a copy
+            values[to_chunk % layer.n_chunks, :, to_cell] = moved
+
+    @property
+    def _first_cell(self) -> int:
+        """Where the first cell is in the memory."""
+        return self.n_ring_chunks * self.ring_bytes + self.state_bytes
 
     def _values(self, cache: Buffer, layer: LayerCache) -> np.ndarray:
-        """uint8 [chunks, n_head_kv, CHUNK, row]."""
-        chunks = cache.view(np.uint8, (self.shape.n_ctx // CHUNK, self.chunk_bytes), self.state_bytes)
-        rows = chunks[:, layer.values : layer.values + layer.n_head_kv * CHUNK * layer.row_v]
-        return rows.reshape(len(rows), layer.n_head_kv, CHUNK, layer.row_v)
+        """uint8 [chunks, n_head_kv, CHUNK, row]: a view."""
+        shape = (layer.n_chunks, layer.n_head_kv, CHUNK, layer.row_v)
+        strides = (layer.chunk_bytes, CHUNK * layer.row_v, layer.row_v, 1)
+        return np.ndarray(shape, np.uint8, cache.bytes, self._first_cell + layer.values, strides)
 
-    def _take(self, n_bytes: int) -> int:
-        place = self.chunk_bytes
-        self.chunk_bytes += -(-n_bytes // ALIGN) * ALIGN
-        return place
+    def _sizes(self, state: KeyValueSpec) -> tuple[int, int]:
+        """Bytes of CHUNK cells' keys and values."""
+        rows = _row_bytes(state, self.shape.type_k, self.shape.type_v)
+        keys, values = (-(-row * state.n_head * CHUNK // ALIGN) * ALIGN for row in rows)
+        return keys, values
+
+    def _placed(
+        self, states: Sequence[KeyValueSpec], first: int, chunk_bytes: int, n_chunks: int
+    ) -> dict[int, LayerCache]:
+        """The layers that lie together, their first chunk from `first` on."""
+        found = {}
+        for state in states:
+            keys, values = self._sizes(state)
+            rows = _row_bytes(state, self.shape.type_k, self.shape.type_v)
+            ring = bool(state.window)
+            found[state.layer] = LayerCache(first, first + keys, *rows, state.n_head, chunk_bytes, n_chunks, ring)
+            first += keys + values
+        return found
+
+    def _parts(self, layer: LayerCache) -> list[tuple[int, str]]:
+        """What a chunk of a layer's cells consists of."""
+        found: list[tuple[int, str]] = []
+        for row, name in ((layer.row_k, self.shape.type_k), (layer.row_v, self.shape.type_v)):
+            used = row * layer.n_head_kv * CHUNK
+            found += [(used, name), (-used % ALIGN, "")]
+        return [part for part in found if part[0]]
 
 
-def cache_bytes_per_token(states: Sequence[StateSpec], type_k: str, type_v: str) -> int:
-    """Bytes of keys and values that one token takes in all layers. Raises UsageError for types that do not fit."""
-    check_cache_types(states, type_k, type_v)
-    return sum(state.n_head * sum(_row_bytes(state, type_k, type_v)) for state in key_values(states))
+def layer_sizes(states: Sequence[StateSpec], type_k: str, type_v: str) -> tuple[LayerSize, ...]:
+    """What a token takes in every layer with keys and values, without the padding of chunks."""
+    ring = ring_of(states, BATCH, CHUNK)
+    kept = ring.n_cells if ring is not None else 0
+    return tuple(
+        LayerSize(one.n_head * sum(_row_bytes(one, type_k, type_v)), kept if one.window else 0, one.window)
+        for one in key_values(states)
+    )
 
 
 def key_values(states: Sequence[StateSpec]) -> list[KeyValueSpec]:

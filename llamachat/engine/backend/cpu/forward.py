@@ -27,6 +27,7 @@ from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.graph import states
 from llamachat.engine.state.cache_types import CacheType
+from llamachat.engine.state.windows import Ring
 from llamachat.errors import Cancelled
 
 
@@ -55,9 +56,13 @@ class CpuForward:
         return self.cache.description
 
     @property
-    def parts(self) -> Sequence[tuple[int, str]]:
-        """Of a chunk of cells."""
-        return self.cache.parts
+    def ring(self) -> Ring | None:
+        """Whole chunks of cells."""
+        return self.cache.ring
+
+    def parts(self, n_cells: int) -> Sequence[tuple[int, str]]:
+        """Of a chunk of cells where there are no others, else of all of them."""
+        return self.cache.parts(n_cells)
 
     def new_state(self) -> CpuState:
         """All zero; pages take memory when they are first written."""
@@ -90,10 +95,10 @@ class CpuForward:
                 some = found[:n_outputs]
                 out[:] = some if wanted is kinds else some[(wanted & what) != 0]
 
-    def rotate_keys(self, cache: int, sources: Integers, targets: Integers, differences: Integers) -> None:
+    def rotate_keys(self, cache: int, sources: Integers, targets: Integers, differences: Integers, n_lost: int) -> None:
         """See `KeyRotator.rotate`."""
         with self._lock:
-            self._rotator.rotate(cache, sources, targets, differences)
+            self._rotator.rotate(cache, sources, targets, differences, n_lost)
 
     @cached_property
     def _rotator(self) -> KeyRotator:

@@ -15,9 +15,9 @@ from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, key_values
 from llamachat.engine.backend.cpu.engine import BATCH, Engine
 from llamachat.engine.backend.cpu.jit.kernel import ROW, ROW_BYTES
-from llamachat.engine.backend.cpu.kernels.cache import LoadKeys, StoreKeys
+from llamachat.engine.backend.cpu.kernels.cache import CHUNK, LoadKeys, StoreKeys
 from llamachat.engine.backend.cpu.kernels.rope import Rope
-from llamachat.engine.backend.cpu.program import Arguments, Launch, Region, build
+from llamachat.engine.backend.cpu.program import Arguments, Launch, Program, Region, build
 from llamachat.engine.backend.cpu.rope_tables import write_angles
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.graph import RopeSpec
@@ -30,39 +30,54 @@ class KeyRotator:
     def __init__(self, engine: Engine, layout: CacheLayout) -> None:
         self._engine, self._layout = engine, layout
         states = key_values(layout.states)
-        self._rows = Buffer(ROW_BYTES * BATCH)
+        # In a ring a target may be the cell of a later source: all of them are read before any is stored.
+        most = max(BATCH, layout.n_ring_chunks * CHUNK)
+        self._rows = Buffer(ROW_BYTES * most)
         # A table of differences: one row for each token of a step. YaRN's magnitude is in the keys already.
-        self._tables = {spec: Buffer(4 * spec.n_rot * BATCH) for spec in map(_rotation, states) if spec is not None}
-        self._program = build([launch for state in states for launch in self._launches(state)], engine.compiler)
+        self._tables = {spec: Buffer(4 * spec.n_rot * most) for spec in map(_rotation, states) if spec is not None}
+        self._full = self._program([state for state in states if not layout.layers[state.layer].ring], BATCH)
+        self._rings = self._program([state for state in states if layout.layers[state.layer].ring], most)
 
-    def rotate(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+    def rotate(
+        self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray, n_lost: int
+    ) -> None:
         """Keys of the cells `sources` go to the cells `targets`, rotated by `differences` positions; all int64 [n].
 
         cache: the address of the first cell. Both rise, and targets[i] <= sources[i]: no key is overwritten before it
-        is read.
+        is read. Of the first n_lost cells nothing is kept in rings.
         """
         for start in range(0, len(sources), BATCH):
             some = slice(start, start + BATCH)
-            self._rotate(cache, sources[some], targets[some], differences[some])
+            self._rotate(self._full, cache, sources[some], targets[some], differences[some])
+        kept = sources >= n_lost
+        self._rotate(self._rings, cache, sources[kept], targets[kept], differences[kept])
 
-    def _rotate(self, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray) -> None:
+    def _rotate(
+        self, program: Program, cache: int, sources: np.ndarray, targets: np.ndarray, differences: np.ndarray
+    ) -> None:
         n = len(sources)
-        rows = self._rows.view(np.int64, (BATCH, len(ROW)))
+        if not n or not program.n_launches:
+            return
+        rows = self._rows.view(np.int64, (n, len(ROW)))
         for i, values in enumerate((cache, targets, np.arange(n), sources)):
-            rows[:n, i] = values
+            rows[:, i] = values
         for spec, table in self._tables.items():
-            angles = table.view(np.float32, (BATCH, 2, spec.n_rot // 2))[:n]
+            angles = table.view(np.float32, (n, 2, spec.n_rot // 2))
             write_angles(angles, replace(spec, magnitude=1.0), self._engine.weights.values, differences)
         step = Step()
         step.set(n_tokens=n, rows=self._rows.address)
-        self._engine.pool.run(self._program.address, self._program.n_launches, step)
+        self._engine.pool.run(program.address, program.n_launches, step)
 
-    def _launches(self, state: KeyValueSpec) -> Sequence[Launch]:
+    def _program(self, states: Sequence[KeyValueSpec], most: int) -> Program:
+        """For these layers, and at most so many keys at once."""
+        return build([launch for state in states for launch in self._launches(state, most)], self._engine.compiler)
+
+    def _launches(self, state: KeyValueSpec, most: int) -> Sequence[Launch]:
         shape, place = self._layout.shape, self._layout.layers[state.layer]
         stride = 4 * state.n_head * state.key_dim
-        x, cache = Region(stride * BATCH), Region(0, no_address=True)
-        cached: Arguments = {"x": x, "at": place.keys, "stride": stride, "n_head_kv": state.n_head}
-        cached |= {"chunk_bytes": self._layout.chunk_bytes, "cache": cache}
+        x = Region(stride * most)
+        cached: Arguments = {"x": x, "at": place.keys, "stride": stride, **place.place}
+        cached["cache"] = Region(0, no_address=True)
         launches = [Launch(LoadKeys(state.key_dim, shape.type_k), cached)]
         spec = _rotation(state)
         if spec is not None:

@@ -19,7 +19,7 @@ class RotatesKeys(Protocol):
 
     cache: CacheLayout
 
-    def rotate_keys(self, cache: int, sources: Integers, targets: Integers, differences: Integers) -> None:
+    def rotate_keys(self, cache: int, sources: Integers, targets: Integers, differences: Integers, n_lost: int) -> None:
         """See `KeyRotator.rotate`."""
         ...
 
@@ -47,23 +47,24 @@ class CpuState:
 
     def copy(self, source: CpuState, n_cells: int) -> None:
         """Takes over the first n_cells and the recurrent states."""
-        self.layout.copy(source.memory, self.memory, n_cells)
+        np.copyto(self.snapshot(n_cells), source.snapshot(n_cells))
 
-    def remove(self, first: int, last: int, n_cells: int) -> None:
+    def remove(self, first: int, last: int, n_cells: int, n_lost: int) -> None:
         """K-shift: the keys of the cells last .. n_cells - 1, then their values."""
         sources = np.arange(last, n_cells)
         differences = np.full(len(sources), first - last)
-        self._owner.rotate_keys(self.address, sources, sources + (first - last), differences)
-        self.layout.move_values(self.memory, last, n_cells, first)
+        targets = sources + (first - last)
+        self._owner.rotate_keys(self.address, sources, targets, differences, n_lost)
+        self.layout.move_values(self.memory, sources, targets, n_lost)
 
-    def rotate(self, differences: Integers) -> None:
+    def rotate(self, differences: Integers, n_lost: int) -> None:
         """Rotates keys where they are."""
         cells = np.arange(len(differences))
-        self._owner.rotate_keys(self.address, cells, cells, differences)
+        self._owner.rotate_keys(self.address, cells, cells, differences, n_lost)
 
     def snapshot(self, n_cells: int) -> NDArray[np.uint8]:
-        """A view of the beginning of its memory: uint8 [used_bytes(n_cells)]."""
-        return self.memory.bytes[: self.used_bytes(n_cells)]
+        """A view of the stretch around its first cell: uint8 [used_bytes(n_cells)]."""
+        return self.layout.used(self.memory, n_cells)
 
     def restore(self, n_cells: int, fill: Callable[[NDArray[np.uint8]], None]) -> None:
         """`fill` writes the memory itself, uint8 [used_bytes(n_cells)]."""

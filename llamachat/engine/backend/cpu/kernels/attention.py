@@ -1,11 +1,11 @@
 """Causal attention with grouped heads over a cache, with an online softmax (Milakov & Gimelshein 2018; Dao et al.
 2022), for runs of neighbouring tokens of one sequence (`Attention`) and for single tokens (`AttentionParts`).
 
-Order of additions, whatever is evaluated together: the cache is walked from cell 0 in chunks of CHUNK keys. In a
-chunk a score adds as `scores` says, a sum adds lane by lane and then the lanes as a tree, an output
-adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came before. A masked key
-adds exact zeros; where no score is above a masked one's, -1e30, the output is NaN. So threads may share chunks
-(`AttentionParts`), and their results are merged in order (`AttentionMerge`).
+Order of additions, whatever is evaluated together: chunks of CHUNK keys are walked in their order, from the first one
+that any of the item's tokens sees. In a chunk a score adds as `scores` says, a sum adds lane by lane and then the lanes
+as a tree, an output adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came
+before. A masked key adds exact zeros; where no score is above a masked one's, -1e30, the output is NaN. So threads may
+share chunks (`AttentionParts`), and their results are merged in order (`AttentionMerge`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from llamachat.engine.backend.cpu.kernels.attention_item import (
     scratch_bytes,
     seen,
 )
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK
+from llamachat.engine.backend.cpu.kernels.cache import CHUNK, PLACE
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 
 
@@ -38,7 +38,7 @@ from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 class Attention(KernelSpec):
     """y = softmax(q k^T scale) v for every token of the step, all of them neighbours in one sequence.
 
-    q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in a chunk of the cache;
+    q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in the cache's first chunk;
     scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW.
     An item of work is `tokens` tokens and the heads that share a key/value head.
     """
@@ -46,9 +46,7 @@ class Attention(KernelSpec):
     heads: Heads
     tokens: int
     block: int = 6
-    arguments: ClassVar = (
-        *("q", "y", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room", "scale", "window"),
-    )
+    arguments: ClassVar = ("q", "y", "keys", "values", "stride", *PLACE, "scratch", "room", "scale", "window")
     reals: ClassVar = ("scale",)
     reads: ClassVar = ("q", "cache")
     writes: ClassVar = ("y", "scratch")
@@ -90,8 +88,7 @@ class AttentionParts(KernelSpec):
     heads: Heads
     block: int = 6
     arguments: ClassVar = (
-        *("q", "keys", "values", "stride", "n_head_kv", "chunk_bytes", "scratch", "room", "parts", "part_room"),
-        *("scale", "window"),
+        *("q", "keys", "values", "stride", *PLACE, "scratch", "room", "parts", "part_room", "scale", "window"),
     )
     reals: ClassVar = ("scale",)
     reads: ClassVar = ("q", "cache")

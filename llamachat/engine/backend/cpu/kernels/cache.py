@@ -1,8 +1,9 @@
 """Keys and values of a step's tokens into the cache of their sequence, and keys out of it.
 
-The cache of a sequence is one piece of memory, chunk by chunk: CHUNK cells of all layers lie together. `at` is where a
-layer's keys or values begin in a chunk: keys [n_head_kv][CHUNK / LANES] groups of LANES keys, values
-[n_head_kv][CHUNK] rows, as their formats lay them out.
+The cache of a sequence is one piece of memory, chunk by chunk: CHUNK cells of several layers lie together. `at` is
+where a layer's keys or values begin in the first chunk, from where the row says that the cache is: keys
+[n_head_kv][CHUNK / LANES] groups of LANES keys, values [n_head_kv][CHUNK] rows, as their formats lay them out.
+chunk_bytes: how far it is to the next chunk, which may lie before. n_chunks: how many there are; then it begins anew.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, Ca
 from llamachat.engine.backend.cpu.kernels.norm import LANES
 
 CHUNK = 256
+PLACE = ("n_head_kv", "chunk_bytes", "n_chunks")
+"""Arguments that say how a layer's cells lie."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class StoreValues(KernelSpec):
 
     head_dim: int
     cache_type: str
-    arguments: ClassVar = ("x", "at", "stride", "n_head_kv", "chunk_bytes")
+    arguments: ClassVar = ("x", "at", "stride", *PLACE)
     reads: ClassVar = ("x",)
     writes: ClassVar = ("cache",)
     split: ClassVar = Shares("n_tokens", ("n_head_kv",))
@@ -88,7 +91,7 @@ class LoadKeys(KernelSpec):
 
 def chunk_of(k: Kernel, cache: Ptr, chunk: Vec) -> Ptr:
     """Where a chunk of a sequence's cache begins."""
-    return cache[chunk * k.args.chunk_bytes]
+    return cache[chunk % k.args.n_chunks * k.args.chunk_bytes]
 
 
 def key_group(rows: Ptr, fmt: CacheFormat, dim: int, cell: Vec) -> Ptr:

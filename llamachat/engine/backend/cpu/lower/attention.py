@@ -17,8 +17,7 @@ QUERY_ROWS = 12
 def lower_attention(node: g.Attention, to: Lowering) -> None:
     """Stores, then attends."""
     cache, places = to.cache.shape, to.cache.layers[node.layer]
-    cached: Arguments = {"n_head_kv": node.n_head_kv, "chunk_bytes": to.cache.chunk_bytes}
-    cached["cache"] = Region(0, no_address=True)
+    cached: Arguments = {**places.place, "cache": Region(0, no_address=True)}
     for store, x, at, name in (
         (StoreKeys, node.k, places.keys, cache.type_k),
         (StoreValues, node.v, places.values, cache.type_v),

@@ -105,7 +105,7 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     cells = np.array([cell for _, cell in tokens])
     rows = rows_of(np.array([one.cache.address for one, _ in tokens]), cells, cells)
     values_at = tokens[0][0].values_at
-    size = {"n_head_kv": shape.n_head_kv, "chunk_bytes": tokens[0][0].chunk_bytes}
+    size = {"n_head_kv": shape.n_head_kv, "chunk_bytes": tokens[0][0].chunk_bytes, "n_chunks": N_CTX // CHUNK}
     facts = {"n_tokens": n, "rows": rows.address}
     for spec, x, at in (
         (StoreKeys(shape.head_dim, shape.types[0]), k, 0),

@@ -11,6 +11,7 @@ from llamachat.engine.quants import FORMATS
 
 HEADS, DIM, N = 3, 64, 20
 TYPES = [*CACHE_FORMATS]
+ONE_CHUNK = {"n_head_kv": HEADS, "chunk_bytes": 0, "n_chunks": 1}
 
 
 def normal(n: int) -> np.ndarray:
@@ -27,7 +28,7 @@ def store(
     row = CACHE_FORMATS[spec.cache_type].row_bytes(DIM)
     cache, source = Array(np.full(HEADS * CHUNK * row, 0xEE, np.uint8)), Array(x)
     rows = rows_of(cache.address, cells, cells)
-    arguments = {"x": source.address, "at": 0, "stride": x.strides[0], "n_head_kv": HEADS, "chunk_bytes": 0}
+    arguments = {"x": source.address, "at": 0, "stride": x.strides[0], **ONE_CHUNK}
     machine.run(spec, arguments, threads, n_tokens=len(x), rows=rows.address)
     assert cache.intact()
     return cache, cache.values.reshape(HEADS, CHUNK, row)
@@ -54,7 +55,7 @@ def test_keys_come_back_as_they_were_stored(machine: Machine, name: str, threads
     cache, _ = store(machine, StoreKeys(DIM, name), x, cells, threads)
     y = poisoned(N, HEADS * DIM + 8)
     rows = rows_of(cache.address, np.zeros(N), np.zeros(N), cells)
-    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], "n_head_kv": HEADS, "chunk_bytes": 0}
+    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], **ONE_CHUNK}
     machine.run(LoadKeys(DIM, name), arguments, threads, n_tokens=N, rows=rows.address)
     assert y.intact()
     assert np.isnan(y.values[:, HEADS * DIM :]).all()
@@ -68,6 +69,6 @@ def test_what_was_rounded_once_stays(machine: Machine, name: str) -> None:
     cache, _ = store(machine, StoreKeys(DIM, name), x, cells, 1)
     y = poisoned(N, HEADS * DIM)
     rows = rows_of(cache.address, cells, cells, cells)
-    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], "n_head_kv": HEADS, "chunk_bytes": 0}
+    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], **ONE_CHUNK}
     machine.run(LoadKeys(DIM, name), arguments, 1, n_tokens=N, rows=rows.address)
     np.testing.assert_allclose(y.values, x, rtol=2e-3)

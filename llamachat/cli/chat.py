@@ -57,8 +57,6 @@ def chat(
     """
     looks.apply()
     system, given, files = choice.told(), tools.given(), choice.attached()
-    if given and constraint.source is not None:
-        raise UsageError("--tools has a grammar of its own: it cannot be combined with another one")
     beginning = begun(choice)
     options = length.options(sampling, constraint, endless=beginning.converses)
     if not beginning.converses and not tools.yes and any(tool.command for tool in given):

@@ -82,12 +82,6 @@ class ChatChoice:
     def __post_init__(self) -> None:
         if self.message == "":
             raise UsageError("the message is empty: give a text, or `-` for standard input")
-        if self.system is not None and self.system_file is not None:
-            raise UsageError("--system and --system-file exclude one another: give one of them")
-        if self.session is not None and self.resume:
-            raise UsageError("--session and --continue exclude one another: give one of them")
-        if not self.save and self.goes_on:
-            raise UsageError("--no-save keeps nothing: it cannot be combined with --session and --continue")
 
     @property
     def goes_on(self) -> bool:

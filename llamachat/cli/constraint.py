@@ -27,7 +27,7 @@ class Unenforced(StrEnum):
 
 @dataclass(frozen=True)
 class ConstraintChoice:
-    """What an answer must be; at most one of these. Raises UsageError for two, and with the place for a faulty one."""
+    """What an answer must be; at most one of these. Raises UsageError with the place for a faulty one."""
 
     grammar: Annotated[
         str | None,
@@ -51,18 +51,22 @@ class ConstraintChoice:
     ] = Unenforced.REFUSE  # fmt: skip
 
     def __post_init__(self) -> None:
-        given = self._given()
-        if len(given) > 1:
-            raise UsageError(f"{' and '.join(given)} exclude one another: give one of them")
-        if self.schema_unenforced is Unenforced.CHECK and self.json_schema is None and self.json_schema_file is None:
-            raise UsageError("--schema-unenforced check needs --json-schema or --json-schema-file")
         _ = self.source
 
     @cached_property
     def source(self) -> "GrammarSource | None":
         """The grammar, parsed and checked; None where none was given. Raises UsageError."""
-        if not self._given():
+        given = [item.name for item in fields(self) if getattr(self, item.name) not in (None, False)]
+        given = [name for name in given if name != "schema_unenforced"]
+        if not given:
             return None
+        try:
+            return self._parsed()
+        except UsageError as error:
+            error.settings = (given[0],)
+            raise
+
+    def _parsed(self) -> "GrammarSource":
         from llamachat.engine.grammar import GrammarSource  # numpy, which --help does without
 
         if self.grammar is not None:
@@ -97,10 +101,6 @@ class ConstraintChoice:
         except UsageError:
             return False
         return True
-
-    def _given(self) -> list[str]:
-        choices = [field.name for field in fields(self) if field.name != "schema_unenforced"]
-        return [f"--{name.replace('_', '-')}" for name in choices if getattr(self, name) not in (None, False)]
 
 
 def _for_file(error: UsageError, text: str | None, option: str) -> UsageError:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING, Field, fields, is_dataclass, replace
-from functools import partial, wraps
+from functools import wraps
 from typing import Annotated, Any, Protocol, get_args, get_origin, runtime_checkable
 
 from typer import Context, Option
@@ -20,23 +20,25 @@ from typer.models import OptionInfo
 from llamachat.cli.guide import panel
 from llamachat.cli.settings.command import REMARKS
 from llamachat.cli.settings.defaults import CHECK, Defaults
-from llamachat.cli.settings.fitting import Found, fitting
+from llamachat.cli.settings.sources import LEVELS, Found, setting_name
 from llamachat.errors import UsageError
+from llamachat.relations import RELATIONS, Origin, Relation, agreed, option_of
 
 METAVARS: dict[Any, str] = {int: "N", float: "X"}
 """What a number is called in --help."""
 
 CONTEXT = "context"
+Values = Mapping[str, Any]
 
 _SWITCH = re.compile(r"^--(?!no-)([^/]+)$")
 
 
 @runtime_checkable
 class ChecksTyped(Protocol):
-    """A group some of whose options mean nothing alone: as settings they wait, typed they are a mistake."""
+    """A group with words that may be meant otherwise when they are typed."""
 
     def check_typed(self, names: Collection[str]) -> None:
-        """Raises UsageError for what the command line gives in vain; `names` are the parameters that it gives."""
+        """Raises UsageError for what is meant otherwise; `names` are the parameters that the command line gives."""
         ...
 
 
@@ -56,11 +58,14 @@ def options_by_name(context: Context) -> dict[str, str]:
     return found
 
 
-def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., Any]:
+def flattened(
+    command: Callable[..., Any], also: Any = None, relations: Sequence[Relation] = RELATIONS
+) -> Callable[..., Any]:
     """The command with each group of options replaced by the group's fields, as keyword parameters for Typer.
 
     also: a group of more options, whose `apply` is called before the command. Where the command has a switch of the
-    same name as one of them, the option of `also` is taken, and the switch is on if it was given.
+    same name as one of them, the option of `also` is taken, and the switch is on if it was given. relations: which
+    options exclude or need one another.
     """
     signature = inspect.signature(command)
     groups: dict[str, Any] = {
@@ -71,24 +76,27 @@ def flattened(command: Callable[..., Any], also: Any = None) -> Callable[..., An
     def call(**values: Any) -> Any:
         context = values.get(CONTEXT)
         found = _settings_of(context)
-        if also is not None:
-            _built(also, values, found).apply()
-            values |= {name: context is not None and _is_on(context, name) for name in shared}
-        for name, group in groups.items():
-            values[name] = _built(group, values, found)
-            if context is not None and isinstance(values[name], ChecksTyped):
-                values[name].check_typed(typed(context))
-        if context is not None and context.meta.get(CHECK):
-            return None
-        if context is not None and not values.get("quiet"):
-            _tell(context.meta.get(REMARKS, ()))
+        if context is not None:
+            values |= _agreed(context, (values, usual), found, relations)
         with _with_places(context, found):
+            if also is not None:
+                _built(also, values, found).apply()
+                values |= {name: context is not None and _is_on(context, name) for name in shared}
+            for name, group in groups.items():
+                values[name] = _built(group, values, found)
+                if context is not None and isinstance(values[name], ChecksTyped):
+                    values[name].check_typed(typed(context))
+            if context is not None and context.meta.get(CHECK):
+                return None
+            if context is not None and not values.get("quiet"):
+                _tell(context.meta.get(REMARKS, ()))
             return command(**{name: values[name] for name in signature.parameters})
 
     more = {item.name: item for item in _options(also)} if also is not None else {}
     parameters = {made.name: made for p in signature.parameters.values() for made in _parameters(p)}
     shared = parameters.keys() & more.keys()
     parameters |= {name: _parameter(also, item) for name, item in more.items()}
+    usual = {name: one.default for name, one in parameters.items()}
     ordered = sorted(parameters.values(), key=lambda p: p.default is not inspect.Parameter.empty)
     if also is not None and CONTEXT not in signature.parameters:
         ordered.insert(0, inspect.Parameter(CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=Context))
@@ -106,16 +114,44 @@ def _settings_of(context: Context | None) -> list[Found]:
     return [one for one in defaults.found if one.parameter not in given]
 
 
+def _agreed(
+    context: Context, given: tuple[Values, Values], found: list[Found], relations: Sequence[Relation]
+) -> dict[str, Any]:
+    """The defaults of the settings that do not go with the rest, which are taken out of `found`.
+
+    given: all values of parameters, and their defaults.
+    """
+    values, usual = given
+    names = {str(one.name): _setting_name(one) for one in context.command.params if one.name in values}
+    settings = {setting: values[name] for name, setting in names.items()}
+    defaults = {setting: usual[name] for name, setting in names.items()}
+    origins = {
+        names[one.parameter]: Origin(1 + LEVELS.index(one.setting.level), one.setting.place)
+        for one in found
+        if one.parameter in names
+    }
+    kept = agreed(settings, defaults, origins, {names[name] for name in typed(context) if name in names}, relations)
+    dropped = {name for name, setting in names.items() if kept[setting] is not settings[setting]}
+    found[:] = [one for one in found if one.parameter not in dropped]
+    return {name: kept[names[name]] for name in dropped}
+
+
+def _setting_name(parameter: Any) -> str:
+    return setting_name(parameter) if parameter.param_type_name == "option" else str(parameter.name)
+
+
 @contextmanager
 def _with_places(context: Context | None, found: Sequence[Found]) -> Iterator[None]:
-    """An error that begins with an option is said with the place of its setting, if it comes from one."""
+    """An error that begins with an option, or knows its setting, is said with the setting's place."""
     try:
         yield
     except UsageError as error:
-        option = str(error).partition(" ")[0].rstrip(":")
-        names = {one.name: one.opts for one in context.command.params} if context is not None else {}
-        if place := next((one.setting.place for one in found if option in names.get(one.parameter, ())), ""):
-            error.args = (f"{place}: {error}",)
+        first = re.split(r"[\s:]", str(error), maxsplit=1)[0]
+        names = {one.name: (*one.opts, _setting_name(one)) for one in context.command.params} if context else {}
+        about = {first, *error.settings}
+        place = next((one.setting.place for one in found if about & {*names.get(one.parameter, ())}), "")
+        if place and not str(error).startswith(place):
+            error.args = (f"{place}: {error}", *error.args[1:])
         raise
 
 
@@ -134,16 +170,11 @@ def _is_on(context: Context, name: str) -> bool:
 
 
 def _built(group: Any, values: Mapping[str, Any], found: list[Found]) -> Any:
-    """The group from the values of all options; settings that do not go with the command line are left out."""
-    items = {item.name: item for item in _options(group)}
-    own = {name: values[name] for name in items}
-    defaults = {name: _default(item) for name, item in items.items()}
-    here = [one for one in found if one.parameter in own]
-    made = fitting(partial(_made, group), own, defaults, here)
-    if not here or "places" not in {item.name for item in fields(group)}:
-        return made
-    counting = [one for one in here if getattr(made, one.parameter) == own[one.parameter]]
-    return replace(made, places={one.parameter: one.setting.place for one in counting})
+    """The group from the values of all options. One with a field `places` learns where its settings were made."""
+    own = {item.name: values[item.name] for item in _options(group)}
+    made = _made(group, own)
+    here = {one.parameter: one.setting.place for one in found if one.parameter in own}
+    return replace(made, places=here) if here and "places" in {item.name for item in fields(group)} else made
 
 
 def _made(group: Any, values: Mapping[str, Any]) -> Any:
@@ -195,7 +226,7 @@ def _annotation(item: Field[Any]) -> Any:
         return item.type
     # None where nothing was given, so that this can be told from a value that equals the default.
     data = item.metadata
-    names = [spelled(name) for name in (item.name, *data.get("also", ()))]
+    names = [option_of(name) for name in (item.name, *data.get("also", ()))]
     metavar = data.get("metavar") or METAVARS.get(item.type)
     several = not (item.type in (int, float, bool) or data.get("single"))
     single: Any = str if data.get("single") else item.type
@@ -206,11 +237,6 @@ def _annotation(item: Field[Any]) -> Any:
     text = _sentence(data["help"]) + more + _default_text(item)
     limits: dict[str, Any] = {"min": least, "max": None if math.isinf(most) else most}
     return Annotated[kind, Option(*names, metavar=metavar, help=text, show_default=False, **limits)]
-
-
-def spelled(name: str) -> str:
-    """An option by its name: `top_k` as `--top-k`, `s` as `-s`."""
-    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
 
 
 def _default_text(item: Field[Any]) -> str:

@@ -1,6 +1,7 @@
 """What to type about an error of the engine, which knows no command line: the options of the arguments it is about."""
 
 from llamachat.errors import LlamaChatError
+from llamachat.relations import option_of
 
 OPTIONS = {
     "cache_type": "--cache-type-k, --cache-type-v",
@@ -19,6 +20,6 @@ OPTIONS = {
 def hinted(error: LlamaChatError) -> str:
     """The error's sentence with the options that it is about, where it names none."""
     said = str(error)
-    options = ", ".join(OPTIONS.get(name, f"--{name.replace('_', '-')}") for name in error.settings)
+    options = ", ".join(OPTIONS.get(name, option_of(name)) for name in error.settings)
     first = options.partition(",")[0]
     return f"{said} ({options})" if options and "(--" not in said and first not in said else said

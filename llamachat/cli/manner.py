@@ -9,7 +9,6 @@ from typer import Option
 
 from llamachat.cli.options import System, SystemFile
 from llamachat.cli.prompt import system_text
-from llamachat.errors import UsageError
 
 
 class Form(StrEnum):
@@ -48,17 +47,6 @@ class RunMode:
         Option("--dry-run", help="Show what the model would see, how many tokens that is, and the settings; load no "
                "weights."),
     ] = False  # fmt: skip
-
-    def __post_init__(self) -> None:
-        if self.chat is not None and self.template is not None and self.chat != (self.template is Form.CHAT):
-            said = "--chat" if self.chat else "--no-chat"
-            raise UsageError(f"{said} and --template {self.template} exclude one another: give one of them")
-        if self.system is not None and self.system_file is not None:
-            raise UsageError("--system and --system-file exclude one another: give one of them")
-        for name in ("system", "system_file"):
-            if getattr(self, name) is not None and not self.answers:
-                option = f"--{name.replace('_', '-')}"
-                raise UsageError(f"{option} is part of a chat: give --chat too, or put the text into the prompt")
 
     def told(self) -> str | None:
         """The system prompt. Raises UsageError for a file that cannot be read."""

@@ -67,11 +67,9 @@ class ModelChoice(ModelFile):
     ] = 512
 
     def __post_init__(self) -> None:
-        for name in (self.cache_type_k, self.cache_type_v):
-            if name not in CACHE_TYPES:
-                raise UsageError(f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}")
-        if self.grp_attn_w % self.grp_attn_n:
-            raise UsageError(f"--grp-attn-w {self.grp_attn_w} must be a multiple of --grp-attn-n {self.grp_attn_n}")
+        for option in ("cache_type_k", "cache_type_v"):
+            if (name := getattr(self, option)) not in CACHE_TYPES:
+                raise UsageError(f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}", settings=(option,))
 
     @property
     def self_extend(self) -> tuple[int, int] | None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
-from llamachat.errors import UsageError
-
 if TYPE_CHECKING:
     from llamachat.terminal.kept_prompt import PromptKeeper
 
@@ -51,13 +49,6 @@ class PromptCacheChoice:
         Option("--prompt-cache-type", help="The type of the file's numbers, by default the cache's own; q8_0 is half "
                "as large as f16, but what follows is not equal to the bit."),
     ] = None  # fmt: skip
-
-    def __post_init__(self) -> None:
-        if self.prompt_cache is None and (self.prompt_cache_all or self.prompt_cache_ro or self.prompt_cache_type):
-            raise UsageError(
-                "--prompt-cache-all, --prompt-cache-ro and --prompt-cache-type say more of --prompt-cache FILE: give "
-                "it, too"
-            )
 
     def keeper(self) -> "PromptKeeper | None":
         """What reads and writes the file; None where nothing is kept."""

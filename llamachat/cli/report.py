@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from llamachat.cli.options import Verbose
-from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
     from llamachat.engine.sampling.options import SamplingOptions
@@ -43,12 +42,6 @@ class ReportChoice:
     echo: Annotated[
         bool, Option("--echo", help="Put out the prompt, too, before the text; with json and jsonl as `prompt`.")
     ] = False
-
-    def __post_init__(self) -> None:
-        if self.quiet and (self.verbose or self.timings):
-            raise UsageError("--quiet and --verbose or --timings exclude one another: give one of them")
-        if self.logprobs is not None and self.output is Format.TEXT:
-            raise UsageError("--logprobs needs --output json or jsonl")
 
     def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":
         """The samplers' settings with what is to be told of each token."""

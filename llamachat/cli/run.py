@@ -4,17 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from typer import Context
-
 from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
-from llamachat.cli.groups import typed
 from llamachat.cli.manner import RunMode
 from llamachat.cli.options import LengthChoice, ModelChoice
 from llamachat.cli.preview import Wanted, show_previews
 from llamachat.cli.prompt_cache import PromptCacheChoice
 from llamachat.cli.report import Format, ReportChoice
-from llamachat.cli.run_agreement import Asked
 from llamachat.cli.run_many import answer_many, many_lines
 from llamachat.cli.run_prompt import RunPrompt
 from llamachat.cli.speculation import SpeculationChoice
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 
 def run(
-    context: Context,
     model: ModelChoice,
     prompt: RunPrompt,
     length: LengthChoice,
@@ -50,8 +45,7 @@ def run(
     without end.
     """
     report.silence()
-    asked = Asked(manner, model, prompt, speculation, kept).agreed(typed(context))
-    manner, model, prompt, keeper = asked.manner, asked.model, asked.prompt, asked.kept.keeper()
+    keeper = kept.keeper()
     options = prompt.length(length).options(report.sampling(sampling), constraint)
     data = prompt.data() if manner.prompts is None else None
     wanted = Wanted(template, prompt.system(manner.told(), data), manner.answers)
@@ -63,7 +57,7 @@ def run(
     worded = prompt.whole(data or "")
     if manner.dry_run:
         return show_previews(model, [(worded, options)], wanted, report)
-    with loading.open_responder(model, options, asked.speculation) as opened:
+    with loading.open_responder(model, options, speculation) as opened:
         responder = replace(opened, template=template.chosen(opened.model)).answering() if manner.answers else opened
         ids = responder.prompt(worded.text, wanted.system) if manner.answers else responder.raw_prompt(worded)
         ids = keeper.take_over(responder, ids) if keeper is not None else ids

@@ -51,15 +51,11 @@ class RunPrompt:
     ] = True  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.var and self.prompt_name is None:
-            raise UsageError("--var sets a variable of a prompt: give --prompt NAME, too")
         if self.positional == "":
             raise UsageError("the prompt is empty: give -p TEXT, `-` for standard input, -f FILE or --prompt NAME")
 
     def check_typed(self, names: Collection[str]) -> None:
-        """Raises UsageError for two prompts, and for a model where the prompt stands."""
-        if {"positional", "text"} <= set(names):
-            raise UsageError(f"the prompt is given twice, as {self.positional!r} and with -p: give one of them")
+        """Raises UsageError for a model where the prompt stands."""
         if "positional" in names and "model" not in names:
             from llamachat.cli.model_words import check_text  # what other command lines do without
 

@@ -1,14 +1,12 @@
 """Options for guessing tokens ahead."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
-
-from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
     from llamachat.cli.options import ModelChoice
@@ -43,21 +41,6 @@ class SpeculationChoice:
         Option("--draft-p-min", min=0, max=1, metavar="X", help="A draft model stops where it is less sure than this."),
     ] = 0.75
     places: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.lookup and self.model_draft:
-            raise UsageError("--lookup and --model-draft: only one of them can guess")
-        if self.lookup_cache_static is not None and not self.lookup:
-            raise UsageError("--lookup-cache-static is asked by --lookup: give that too")
-        if self.draft_min > self.draft_max:
-            raise UsageError(f"--draft-min {self.draft_min} is more than --draft-max {self.draft_max}")
-
-    def check_typed(self, names: Collection[str]) -> None:
-        """Raises UsageError for what is said of guesses that nobody makes."""
-        if "draft_max" in names and not (self.lookup or self.model_draft):
-            raise UsageError("--draft-max says how many tokens are guessed: give --lookup or --model-draft, too")
-        if {"draft_min", "draft_p_min"} & set(names) and not self.model_draft:
-            raise UsageError("--draft-min and --draft-p-min say how a draft model guesses: give --model-draft, too")
 
     def open(
         self, choice: "ModelChoice", tokenizer: Callable[[], "Tokenizer"], stack: ExitStack, status: "Status"

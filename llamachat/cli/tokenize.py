@@ -14,7 +14,9 @@ from llamachat.terminal.table import print_text
 def tokenize(
     model: ModelFile,
     prompt: PromptChoice,
-    text: Annotated[str | None, Argument(metavar="[TEXT]", help="The text; or -p, -f, or standard input.")] = None,
+    positional: Annotated[
+        str | None, Argument(metavar="[TEXT]", help="The text; or -p, -f, or standard input.")
+    ] = None,
     ids: Annotated[bool, Option("--ids", help="Only the ids, on one line.")] = False,
     no_bos: Annotated[bool, Option("--no-bos", help="Without the tokens that the model adds at the ends.")] = False,
     parse_special: Annotated[bool, Option(help="Read names of control tokens in the text as these tokens.")] = False,
@@ -29,7 +31,7 @@ def tokenize(
 
     One line each: id and piece.
     """
-    given = prompt_text(prompt, text)
+    given = prompt_text(prompt, positional)
     tokenizer = loading.open_tokenizer(model)
     tokens = tokenizer.encode(given, add_special=not no_bos, parse_special=parse_special)
     if ngrams is not None:

@@ -1,4 +1,4 @@
-"""The options of grammars: one at a time, and checked before there is a model."""
+"""The options of grammars, checked before there is a model."""
 
 from dataclasses import fields
 
@@ -34,11 +34,6 @@ def test_a_file_becomes_a_source(tmp_path, option, kind, text):
     path.write_text(text)
     source = ConstraintChoice(**{option: path}).source
     assert (source.kind, source.text, source.name) == (kind, text, "file")
-
-
-def test_two_of_them_exclude_one_another():
-    with pytest.raises(UsageError, match="--grammar and --json-schema and --json exclude one another"):
-        ConstraintChoice(grammar="json", json_schema="{}", json=True)
 
 
 def test_a_fault_names_the_option():

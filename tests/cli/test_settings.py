@@ -16,6 +16,7 @@ from llamachat.cli.options import System
 from llamachat.cli.settings.command import SettingsCommand
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
+from llamachat.relations import RELATIONS, Fit
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class Plain:
     chat: Annotated[bool, Option("--chat")] = False
     system: System = None
 
-    def __post_init__(self) -> None:
-        if self.width is not None and self.width < self.size:
-            raise UsageError(f"--width {self.width} is less than --size {self.size}")
-        if self.system is not None and not self.chat:
-            raise UsageError("--system is part of a chat")
+
+OWN = (
+    *RELATIONS,
+    Fit(
+        ("width", "size"), lambda width, size: width >= size, "{width} {value[width]} is less than {size} {value[size]}"
+    ),
+)
 
 
 class Called:
@@ -48,7 +51,7 @@ class Called:
         app = typer.Typer(cls=Program, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
         app.callback(invoke_without_command=True)(self._itself)
         for name, command in (("talk", self._talk), ("list", self._list)):
-            app.command(name, cls=SettingsCommand)(flattened(command, Everywhere))
+            app.command(name, cls=SettingsCommand)(flattened(command, Everywhere, OWN))
         app(list(words), standalone_mode=False)
         return self.received
 
@@ -273,7 +276,7 @@ def test_a_system_text_waits_for_a_chat(program, config):
 
 def test_what_the_command_line_does_wrong_is_not_blamed_on_a_setting(program, config):
     config("size = 2\n")
-    with pytest.raises(UsageError, match=r"^--system is part of a chat$"):
+    with pytest.raises(UsageError, match=r"^--system is part of a chat: give --chat too, or put"):
         program("talk", "--system", "Be brief.")
 
 

@@ -15,6 +15,7 @@ from llamachat.cli.prompt_library.places import ENDING, prompt_paths
 from llamachat.cli.settings.file import ConfigFile, parsed
 from llamachat.errors import UsageError
 from llamachat.files import read_again
+from llamachat.relations import need_of
 
 LARGEST_FILE = 4_000_000
 FENCE = "---"
@@ -117,6 +118,5 @@ def _variable(head: ConfigFile, name: str, value: Any) -> Variable:
 
 
 def _check_system(settings: ConfigFile) -> None:
-    answers = settings.table.get("template") == "chat" or settings.table.get("chat") is True
-    if "system" in settings.table and not answers:
+    if "system" in settings.table and not need_of("system").met(settings.table):
         raise UsageError(f'{settings.place("system")}: system is part of a chat: say template = "chat", too')

@@ -8,10 +8,10 @@ from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
-from llamachat.cli.settings.fitting import Found
 from llamachat.cli.settings.sources import (
     LEVELS,
     UNSETTABLE,
+    Found,
     Setting,
     gather,
     gather_of_prompt,

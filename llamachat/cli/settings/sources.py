@@ -55,6 +55,14 @@ class Setting:
             raise UsageError(f"{self.place}: {self.name} {error}") from error
 
 
+@dataclass(frozen=True)
+class Found:
+    """A setting that counts for a command, and its parameter there."""
+
+    parameter: str
+    setting: Setting
+
+
 def setting_name(option: Parameter) -> str:
     """The name of an option as a setting: its first long name, with underscores."""
     long = [spelled for spelled in option.opts if spelled.startswith("--")]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llamachat.errors import LlamaChatError, UsageError
+from llamachat.relations import opposites
 from llamachat.terminal.commands.base import Command, saying
 from llamachat.terminal.commands.setting_names import canonical
 from llamachat.terminal.commands.settings import SETTINGS, words_of
@@ -65,7 +66,8 @@ def apply_chosen(chat: "Chat") -> None:
     What the command line gives counts, until /set changes it again. What cannot be set here is said.
     """
     before = {name: setting.value(chat) for name, setting in SETTINGS.items()}
-    chosen = {name: text for name, text in chat.conversation.chosen.items() if name not in chat.start.typed}
+    kept, typed = chat.conversation.chosen, chat.start.typed
+    chosen = {name: text for name, text in kept.items() if not {name, *opposites(name)} & {*typed}}
     for name, setting in SETTINGS.items():
         if name not in chosen:
             setting.reset(chat)

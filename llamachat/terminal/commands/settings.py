@@ -13,6 +13,7 @@ from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.sampling.names import DEFAULT_ORDER
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
+from llamachat.relations import opposites
 from llamachat.terminal.escapes import unescaped
 
 if TYPE_CHECKING:
@@ -106,8 +107,7 @@ class Sampler:
     def _make(self, chat: "Chat", value: Any, given: frozenset[str], others: SamplingOptions) -> None:
         options = chat.responder.options
         made: dict[str, Any] = {self.name: value, "given": given}
-        if self.name in _OTHER_ORDER:  # both say which samplers there are: the later one counts
-            made[_OTHER_ORDER[self.name]] = getattr(others, _OTHER_ORDER[self.name])
+        made |= {name: getattr(others, name) for name in opposites(self.name)}  # the later one counts
         sampling = replace(options.sampling, **made)
         for token, _ in sampling.logit_bias:
             if token >= chat.tokenizer.n_vocab:
@@ -123,9 +123,6 @@ class Sampler:
         if self.type is bool:
             return _switch(self.name, text)
         return "" if _is_none(words) else text
-
-
-_OTHER_ORDER = {"samplers": "sampling_seq", "sampling_seq": "samplers"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The table of commands, found in this folder: a file `name.py` with a function `name` is the command `name`."""
+"""The table of commands, found in this folder: a module or package `name` with a function `name` is that command."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -76,7 +76,7 @@ class Commands(Mapping[str, Any]):
     """The commands by name, each made when it is first asked for: one alone costs a quarter of all."""
 
     def __init__(self) -> None:
-        self._modules = sorted(module.name for module in iter_modules(cli.__path__) if not module.ispkg)
+        self._modules = sorted(module.name for module in iter_modules(cli.__path__))
 
     def __getitem__(self, name: str) -> Any:
         command = _command(name) if name in self._modules else None
@@ -93,7 +93,7 @@ class Commands(Mapping[str, Any]):
 
 @cache
 def _command(name: str) -> Any:
-    """The command of a module; None where it has none."""
+    """The command of a module or package; None where it has none."""
     function = vars(import_module(f"llamachat.cli.{name}")).get(name)
     if function is None:
         return None

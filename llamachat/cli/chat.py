@@ -75,9 +75,12 @@ def chat(
 
 def _answer(setting: "_Setting", responder: "Responder", system: str | None, message: str) -> int:
     """One message that belongs to no chat, and its answer."""
+    from llamachat.dialogue.prompts import Prompt
+    from llamachat.templates.text import Worded
     from llamachat.terminal.outgrowing import tell_ending
 
-    answer = replace(responder, tells_shift=True).speak(responder.prompt(message, system))
+    prompt = Prompt(Worded([(message, False)]), responder.template, system)
+    answer = replace(responder, tells_shift=True).speak(prompt)
     responder.output.end_line()
     if setting.verbose:
         responder.report(answer)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from llamachat.cli.options import ModelChoice, ModelFile
-from llamachat.cli.report import ReportChoice
 from llamachat.cli.settings.places import placed
 from llamachat.cli.speculation import SpeculationChoice
 
@@ -54,8 +53,8 @@ def open_responder(
 
 
 @contextmanager
-def open_batch(choice: ModelChoice, n_contexts: int, report: ReportChoice) -> "Iterator[Job]":
-    """A loaded model with memory for several contexts; the model is closed at the end."""
+def open_batch(choice: ModelChoice, n_contexts: int, form: str, verbose: bool) -> "Iterator[Job]":
+    """A loaded model with memory for several contexts; the model is closed at the end. form, verbose: as of `Job`."""
     from llamachat.engine.parallel import Batch
     from llamachat.terminal.batch import Job
     from llamachat.terminal.status import Status
@@ -64,7 +63,6 @@ def open_batch(choice: ModelChoice, n_contexts: int, report: ReportChoice) -> "I
     with load_model(choice, status, n_contexts) as model:
         batch = Batch(lambda: model.context(choice.ctx_size), model.tokenizer, n_contexts)
         n_ctx = choice.ctx_size or model.plan.n_ctx
-        form, verbose = report.output.value, report.verbose or report.timings
         yield Job(model, batch, status, n_ctx, time.perf_counter() - started, form, verbose)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from llamachat.engine.tokenizers import Tokenizer
@@ -34,6 +35,27 @@ class Templated(Protocol):
     def tool_template(self) -> str | None:
         """The one for chats with tools, where the file has one of its own."""
         ...
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A prompt that belongs to no conversation: a text that is continued as it stands, or one message.
+
+    template: what the message goes through, None for a text that is continued; system: what stands before it.
+    """
+
+    worded: Worded
+    template: ChatTemplate | None = None
+    system: str | None = None
+
+    def tokens(self, tokenizer: Tokenizer, n_ctx: int | None = None) -> list[int]:
+        """The tokens, up to where the answer begins. n_ctx: so many must hold them. Raises ContextFull."""
+        if n_ctx is not None:
+            check_length(tokenizer, self.worded.text, n_ctx)
+        if self.template is None:
+            return raw_tokens(tokenizer, self.worded)
+        told = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return chat_tokens(tokenizer, self.template, [*told, {"role": "user", "content": self.worded.text}])
 
 
 def chat_template(

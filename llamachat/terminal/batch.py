@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llamachat.dialogue.prompts import chat_tokens, check_length, raw_tokens
+from llamachat.dialogue.prompts import Prompt, check_length
 from llamachat.engine.events import Event, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
@@ -92,14 +92,11 @@ def requests(job: Job, lines: Sequence[Line], system: str | None) -> list[Reques
     tokenizer, template = job.model.tokenizer, job.template
     for prompt, _ in lines:
         check_length(tokenizer, prompt.text, job.n_ctx)
-    if template is None:
-        return [Request(raw_tokens(tokenizer, prompt), options) for prompt, options in lines]
-    told = [] if system is None else [{"role": "system", "content": system}]
-    made = []
-    for prompt, options in lines:
-        ids = chat_tokens(tokenizer, template, [*told, {"role": "user", "content": prompt.text}])
-        made.append(Request(ids, replace(options, stop=(*options.stop, *template.end_texts))))
-    return made
+    ends = template.end_texts if template is not None else ()
+    return [
+        Request(Prompt(prompt, template, system).tokens(tokenizer), replace(options, stop=(*options.stop, *ends)))
+        for prompt, options in lines
+    ]
 
 
 def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from llamachat.dialogue.prompts import chat_template, chat_tokens, check_length, raw_tokens
+from llamachat.dialogue.prompts import Prompt, chat_template
 from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
 from llamachat.errors import GrammarError
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.templates.text import Worded
 from llamachat.terminal import statistics
+from llamachat.terminal.answer_only import AnswerOutput, answer_only
 from llamachat.terminal.outgrowing import ShiftTeller
 from llamachat.terminal.output import Output, note
 from llamachat.terminal.status import Status
@@ -55,12 +55,25 @@ class Both:
             engine.resume()
 
 
+class Keeps(Protocol):
+    """What keeps evaluated prompts, so that they are not evaluated again."""
+
+    def take_over(self, responder: "Responder", prompt: Sequence[int]) -> list[int]:
+        """Fills the responder's context with what is kept of the prompt; returns the prompt."""
+        ...
+
+    def keep(self, responder: "Responder", n_prompt: int) -> None:
+        """Keeps the first n_prompt tokens of the responder's context."""
+        ...
+
+
 @dataclass(frozen=True)
 class Responder:
     """What an answer needs besides its prompt: where it is computed, how, and where it is shown.
 
     load_s: how long it took to load the model. template: the chat template that was chosen, if any. tells_shift: the
-    first time that old tokens are forgotten within an answer is said on standard error.
+    first time that old tokens are forgotten within an answer is said on standard error. hides: answers are shown
+    without the thoughts before them.
     """
 
     model: "Model"
@@ -72,33 +85,36 @@ class Responder:
     load_s: float = 0.0
     template: ChatTemplate | None = None
     tells_shift: bool = False
+    hides: bool = False
 
-    def speak(self, prompt: Sequence[int], n_begun: int = 0) -> Answer:
-        """Writes the continuation of the prompt's tokens to the output, piece by piece, and returns it.
+    def speak(self, prompt: Prompt | Sequence[int], n_begun: int = 0, keeper: Keeps | None = None) -> Answer:
+        """Writes the continuation of a prompt to the output, piece by piece, and returns it.
 
-        n_begun: so many of the prompt's last tokens are the beginning of the answer.
-        Raises what `generate` raises, and BrokenPipeError; the first Ctrl+C ends the answer, a second one raises.
+        n_begun: so many of the prompt's last tokens are the beginning of the answer. keeper: what has evaluated prompts
+        and gets this one. Raises what `generate` raises, and BrokenPipeError; the first Ctrl+C ends the answer, a
+        second one raises.
         """
         said: list[Event] = []
-        events = generate(
-            self.context, self.model.tokenizer, prompt, self.options, self._progress, self.speculation, n_begun
-        )
-        shift = ShiftTeller(self.context.n_ctx, len(prompt) - n_begun, self.output.is_terminal)
-        with Stream(events, self._engines(), self.output.idle) as stream:
+        vocabulary, n_ctx, output = self.model.tokenizer, self.context.n_ctx, self.output
+        ids = prompt.tokens(vocabulary, n_ctx) if isinstance(prompt, Prompt) else prompt
+        if keeper is not None:
+            ids = keeper.take_over(self, ids)
+        if self.hides and self.template is not None:
+            output = AnswerOutput(output, answer_only(self.template, vocabulary, ids))
+        events = generate(self.context, vocabulary, ids, self.options, self._progress, self.speculation, n_begun)
+        shift = ShiftTeller(n_ctx, len(ids) - n_begun, output.is_terminal)
+        with Stream(events, self._engines(), output.idle) as stream:
             for event in stream:
                 if not said:
                     self.status.clear()
                 said.append(event)
-                self.output.event(event)
+                output.event(event)
                 if self.tells_shift:
                     shift.event(event)
         self.status.clear()
-        ids = [event.id for event in said if isinstance(event, Token)]
-        text = "".join(event.text for event in said)
-        for event in said:
-            if isinstance(event, Stop):
-                return Answer(text, ids, event.reason, event.timings, event.error)
-        return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids) - n_begun))
+        if keeper is not None:
+            keeper.keep(self, len(ids))
+        return _answer(said, len(ids), n_begun)
 
     def answering(self) -> "Responder":
         """The same responder in a conversation; says so if the model has no chat template and none was given."""
@@ -110,18 +126,6 @@ class Responder:
     def stopping_at(self, stop: Sequence[str]) -> "Responder":
         """The same responder, who also stops at these texts."""
         return replace(self, options=replace(self.options, stop=(*self.options.stop, *stop)))
-
-    def prompt(self, text: str, system: str | None = None) -> list[int]:
-        """The tokens of one message, through the template, up to where the answer begins. Raises ContextFull."""
-        check_length(self.model.tokenizer, text, self.context.n_ctx)
-        told = [] if system is None else [{"role": "system", "content": system}]
-        template = self.template or chat_template(self.model)
-        return chat_tokens(self.model.tokenizer, template, [*told, {"role": "user", "content": text}])
-
-    def raw_prompt(self, prompt: Worded) -> list[int]:
-        """The tokens of a prompt that is continued as it stands. Raises ContextFull."""
-        check_length(self.model.tokenizer, prompt.text, self.context.n_ctx)
-        return raw_tokens(self.model.tokenizer, prompt)
 
     def report(self, answer: Answer, everything: bool = False) -> None:
         """Says on standard error how fast the answer came, and why it ended if not by itself."""
@@ -141,3 +145,13 @@ class Responder:
     def scoring(self, done: int, total: int) -> None:
         """Progress of scoring a text, in tokens."""
         self.status.progress("scoring", done, total)
+
+
+def _answer(said: Sequence[Event], n_prompt: int, n_begun: int) -> Answer:
+    """The answer that these events are; without a `Stop` it was interrupted."""
+    ids = [event.id for event in said if isinstance(event, Token)]
+    text = "".join(event.text for event in said)
+    for event in said:
+        if isinstance(event, Stop):
+            return Answer(text, ids, event.reason, event.timings, event.error)
+    return Answer(text, ids, "cancelled", Timings(n_prompt=n_prompt, n_generated=len(ids) - n_begun))

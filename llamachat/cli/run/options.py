@@ -1,21 +1,25 @@
-"""The options of `run` that make its prompt: a text, files and standard input, or a prompt of the library."""
+"""The options of `run`: what its prompt is made of, how it is taken and how often, how the text is printed."""
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from llamachat.cli.options import Files, LengthChoice
-from llamachat.cli.prompt import STDIN, argument, joined, read_file, read_files
+from llamachat.cli.options import Files, LengthChoice, System, SystemFile, Verbose
+from llamachat.cli.prompt import STDIN, argument, read_file, read_files, system_text
 from llamachat.errors import UsageError
 from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
     from llamachat.cli.prompt_library.filling import Filling
+    from llamachat.engine.sampling.options import SamplingOptions
+    from llamachat.terminal.output import Output
+    from llamachat.terminal.responder import Responder
 
 PLACE = re.compile(r"\{\{input\}\}|\{input\}")
 """Where the input goes; doubled braces are the text itself."""
@@ -63,8 +67,13 @@ class RunPrompt:
 
     def whole(self, data: str) -> Worded:
         """The prompt with this input, never empty. Raises UsageError where there is none."""
-        prompt = Worded([(self._around(data), False)]) if self._filling is None else self._filled(self._filling, data)
-        if not prompt.text:
+        if self._filling is not None:
+            prompt = self._filling.worded(self._around(data))
+            is_empty = not prompt.text
+        else:
+            text = self._around(data)
+            prompt, is_empty = Worded([(text, False)]), not text
+        if is_empty:
             raise UsageError(
                 "the prompt is empty: give -p TEXT, a text alone, -f FILE, --prompt NAME, or standard input"
             )
@@ -82,7 +91,7 @@ class RunPrompt:
             return data
         places = PLACE.findall(self._text)
         if "{input}" not in places:
-            return joined([PLACE.sub("{input}", self._text), data])
+            return "\n\n".join(filter(None, [PLACE.sub("{input}", self._text), data]))
         if not data:
             raise UsageError(
                 "the prompt says {input}, and there is none: pipe a text in, give -f FILE, or write {{input}} "
@@ -102,9 +111,6 @@ class RunPrompt:
     def length(self, length: LengthChoice) -> LengthChoice:
         """The same with escapes put into its stop texts."""
         return replace(length, stop=[self._unescaped(text) for text in length.stop or ()])
-
-    def _filled(self, filling: "Filling", data: str) -> Worded:
-        return filling.worded(self._around(data))
 
     @cached_property
     def _text(self) -> str | None:
@@ -129,6 +135,115 @@ class RunPrompt:
         from llamachat.terminal.escapes import unescaped
 
         return unescaped(text) if self.escape else text
+
+
+class Form(StrEnum):
+    """What becomes of a prompt before the model sees it."""
+
+    RAW = "raw"
+    CHAT = "chat"
+
+
+@dataclass(frozen=True)
+class RunMode:
+    """Whether the prompt is continued or answered, how often, and what a cut answer means."""
+
+    template: Annotated[
+        Form | None,
+        Option("--template", help="raw: the prompt is continued as it stands, by any model; chat: it is answered, "
+               "through the chat template. [default: raw]"),
+    ] = None  # fmt: skip
+    chat: Annotated[bool | None, Option("--chat", help="As --template chat.", show_default=False)] = None
+    system: System = None
+    system_file: SystemFile = None
+    parallel: Annotated[
+        int | None,
+        Option("--parallel", "-np", min=1, max=64, metavar="N", help="N answers side by side: that many of one prompt, "
+               "or of --prompts at a time."),
+    ] = None  # fmt: skip
+    prompts: Annotated[
+        Path | None,
+        Option("--prompts", metavar="FILE", help="Inputs from a file, or - for standard input: on each "
+               'line a JSON string, or an object with "prompt" and maybe "seed", "n_predict"; -p and --prompt are put '
+               "around each."),
+    ] = None  # fmt: skip
+    fail_on_length: Annotated[bool, Option("--fail-on-length", help="Exit with 5 if the text was cut short.")] = False
+    dry_run: Annotated[
+        bool,
+        Option("--dry-run", help="Show what the model would see, how many tokens that is, and the settings; load no "
+               "weights."),
+    ] = False  # fmt: skip
+
+    def system_text(self) -> str | None:
+        """The system prompt; None where there is none. Raises UsageError for a file that cannot be read."""
+        return system_text(self.system, self.system_file)
+
+    @property
+    def answers(self) -> bool:
+        """Whether the prompt goes through the chat template."""
+        return bool(self.chat) or self.template is Form.CHAT
+
+    @property
+    def many(self) -> bool:
+        """Whether there are several answers."""
+        return self.parallel is not None or self.prompts is not None
+
+
+class Format(StrEnum):
+    """How answers are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True)
+class ReportChoice:
+    """How the answer is printed, and what is said on standard error."""
+
+    output: Annotated[
+        Format,
+        Option("--output", "-o", help="text; json: one object with text, end and figures; jsonl: a line for each "
+               "token."),
+    ] = Format.TEXT  # fmt: skip
+    logprobs: Annotated[
+        int | None,
+        Option("--logprobs", min=0, max=100, metavar="N", help="With json and jsonl: log-probabilities, and N "
+               "alternatives of each token."),
+    ] = None  # fmt: skip
+    timings: Annotated[bool, Option("--timings", help="Say on standard error what took how long.")] = False
+    verbose: Verbose = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on standard error but errors.")] = False
+    echo: Annotated[
+        bool, Option("--echo", help="Put out the prompt, too, before the text; with json and jsonl as `prompt`.")
+    ] = False
+
+    def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":
+        """The samplers' settings with what is to be told of each token."""
+        return replace(sampling, logprobs=self.logprobs)
+
+    def silence(self) -> None:
+        """Keeps standard error for errors, where that is wanted."""
+        from llamachat.terminal.output import be_quiet
+
+        if self.quiet:
+            be_quiet()
+
+    def echoed(self, text: str, answers: bool) -> str:
+        """What of the prompt is put out before the text, "" for nothing; an answer begins a new paragraph."""
+        if not self.echo:
+            return ""
+        return f"{text}\n\n" if answers and self.output is Format.TEXT else text
+
+    def printer(self, responder: "Responder") -> "Output":
+        """Where answers go."""
+        from llamachat.terminal.records import JsonLines, JsonObject, records
+        from llamachat.terminal.words import WordOutput
+
+        if self.output is Format.TEXT:
+            return responder.output if responder.output.is_terminal else WordOutput()
+        made = records(responder.model.tokenizer, responder.load_s, responder.context.n_ctx)
+        return JsonLines(made) if self.output is Format.JSONL else JsonObject(made)
 
 
 def _variable(given: str) -> tuple[str, str]:

@@ -1,0 +1,52 @@
+"""`llamachat run`: completions, for scripts and pipes."""
+
+from llamachat.cli import loading
+from llamachat.cli.constraint import ConstraintChoice
+from llamachat.cli.options import LengthChoice, ModelChoice
+from llamachat.cli.prompt_cache import PromptCacheChoice
+from llamachat.cli.run.answers import Asked, answer_many, code_of, many_lines, report_on, show_previews, written
+from llamachat.cli.run.options import ReportChoice, RunMode, RunPrompt
+from llamachat.cli.speculation import SpeculationChoice
+from llamachat.cli.template_choice import TemplateChoice
+from llamachat.engine.sampling.options import SamplingOptions
+
+
+def run(
+    model: ModelChoice,
+    prompt: RunPrompt,
+    length: LengthChoice,
+    sampling: SamplingOptions,
+    constraint: ConstraintChoice,
+    speculation: SpeculationChoice,
+    mode: RunMode,
+    report: ReportChoice,
+    template: TemplateChoice,
+    kept: PromptCacheChoice,
+) -> int:
+    """Complete a prompt, for scripts and pipes.
+
+    Standard output gets the text and nothing else. The prompt is PROMPT or -p, then each -f, then standard input, with
+    blank lines between; or a prompt of the library (--prompt), with these as its input. It is continued as it stands,
+    whatever the model; one that was trained to answer wants --chat, as in
+    `cat notes.txt | llamachat run --chat "Summarise:"`. The text ends where the context is full; -n -1 continues
+    without end.
+    """
+    report.silence()
+    keeper = kept.keeper()
+    options = prompt.length(length).options(report.sampling(sampling), constraint)
+    data = prompt.data() if mode.prompts is None else None
+    asked = Asked(template, prompt.system(mode.system_text(), data), mode, report)
+    if mode.many:
+        lines = many_lines(prompt, mode, options, data)
+        return show_previews(model, lines, asked) if mode.dry_run else answer_many(model, lines, asked)
+    worded = prompt.whole(data or "")
+    if mode.dry_run:
+        return show_previews(model, [(worded, options)], asked)
+    with loading.open_responder(model, options, speculation) as opened:
+        from llamachat.dialogue.prompts import Prompt  # templates and tokenizers, which --help does without
+
+        responder = asked.prepared(opened)
+        with written(responder, report.echoed(worded.text, mode.answers) if report.echo else ""):
+            answer = responder.speak(Prompt(worded, responder.template, asked.system), keeper=keeper)
+        report_on(responder, answer, report)
+    return code_of(answer, mode)

@@ -1,0 +1,152 @@
+"""What becomes of the prompts of `run`: previews, one answer, or several; what is said of them, and the exit code."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from llamachat.cli import loading
+from llamachat.cli.options import ModelChoice
+from llamachat.cli.prompt import STDIN, read_file, read_stdin
+from llamachat.cli.run.options import Format, ReportChoice, RunMode, RunPrompt
+from llamachat.cli.template_choice import Reasoning, TemplateChoice
+from llamachat.errors import EndedByLength, ExitCode
+from llamachat.templates.text import Worded
+from llamachat.terminal.outgrowing import tell_ending, tell_endings
+
+if TYPE_CHECKING:
+    from llamachat.dialogue.prompts import Templated
+    from llamachat.engine.generate import GenerationOptions
+    from llamachat.templates.renderer import ChatTemplate
+    from llamachat.terminal.batch import Line
+    from llamachat.terminal.preview import Preview
+    from llamachat.terminal.responder import Answer, Responder
+
+SIDE_BY_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of every prompt. system: the system prompt, for a model that answers."""
+
+    template: TemplateChoice
+    system: str | None
+    mode: RunMode
+    report: ReportChoice
+
+    @property
+    def hides(self) -> bool:
+        """Whether answers are put out without the thoughts before them."""
+        return self.template.reasoning is Reasoning.HIDE
+
+    def template_of(self, model: "Templated") -> "ChatTemplate | None":
+        """What a prompt goes through for this model; None where it is continued as it stands."""
+        from llamachat.dialogue.prompts import chat_template
+
+        return self.template.chosen(model) or chat_template(model) if self.mode.answers else None
+
+    def prepared(self, opened: "Responder") -> "Responder":
+        """The responder, who answers or continues, and writes in the form that was asked for."""
+        responder = opened
+        if self.mode.answers:
+            responder = replace(opened, template=self.template.chosen(opened.model)).answering()
+        output = self.report.printer(responder)
+        return replace(responder, output=output, tells_shift=True, hides=self.hides and self.mode.answers)
+
+
+def show_previews(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> int:
+    """Prints what the model would see of each prompt; its weights are not read. Raises ModelFileError."""
+    from llamachat.terminal.preview import print_previews
+
+    opened = loading.open_without_weights(model)
+    previews = [_preview(opened, *line, asked) for line in lines]
+    print_previews(previews, as_json=asked.report.output is not Format.TEXT)
+    return ExitCode.DONE
+
+
+def _preview(opened: loading.WithoutWeights, prompt: Worded, options: "GenerationOptions", asked: Asked) -> "Preview":
+    from llamachat.dialogue.prompts import Prompt
+    from llamachat.terminal.preview import Preview
+
+    options, template = loading.with_defaults(opened, options), asked.template_of(opened)
+    ids = Prompt(prompt, template, asked.system).tokens(opened.tokenizer)
+    name = "raw" if template is None else f"chat ({template.name or 'one of its own'})"
+    ends = template.end_texts if template is not None else ()
+    options = replace(options, stop=(*options.stop, *ends))
+    return Preview(str(opened.file.path), name, ids, options, opened.tokenizer)
+
+
+@contextmanager
+def written(responder: "Responder", echoed: str) -> Iterator[None]:
+    """Around an answer: the prompt before it where it is echoed, a whole line at the end, whatever ends it."""
+    output = responder.output
+    try:
+        if echoed:
+            output.prompt(echoed)
+        yield
+        output.end_line()
+    except Exception:
+        if output.is_terminal:
+            output.end_line()  # what is said of the error begins a line
+        raise
+    finally:
+        output.finish()
+
+
+def report_on(responder: "Responder", answer: "Answer", report: ReportChoice) -> None:
+    """The figures, on standard error."""
+    wanted = report.verbose or report.timings
+    if wanted or (responder.status.enabled and report.output is Format.TEXT):
+        responder.report(answer, wanted)
+    tell_ending(answer.reason, responder.context.n_ctx)
+
+
+def code_of(answer: "Answer", mode: RunMode) -> int:
+    """The exit code. Raises what the grammar or --fail-on-length have to say."""
+    if answer.error is not None:
+        raise answer.error
+    if answer.reason == "cancelled":
+        return ExitCode.INTERRUPT
+    if mode.fail_on_length and answer.reason in ("length", "context"):
+        raise EndedByLength(f"the text was cut short after {len(answer.ids)} tokens (--fail-on-length)")
+    return ExitCode.DONE
+
+
+def many_lines(prompt: RunPrompt, mode: RunMode, options: "GenerationOptions", data: str | None) -> "list[Line]":
+    """The prompts with their options; data: the input of all of them, None for the lines of --prompts.
+
+    Raises UsageError with the number of a faulty line.
+    """
+    from llamachat.terminal.batch import read_prompts, repeated
+
+    if mode.prompts is None:
+        return repeated(prompt.whole(data or ""), options, mode.parallel or 1)
+    if mode.prompts == STDIN:
+        text, name = read_stdin(), "--prompts, standard input"
+    else:
+        name = f"--prompts {mode.prompts}"
+        text = read_file(mode.prompts, name)
+    return [(prompt.whole(text), own) for text, own in read_prompts(text, name, options)]
+
+
+def answer_many(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> int:
+    """Writes the answers; the exit code is that of the worst of them."""
+    from llamachat.terminal.batch import requests, run_batch
+
+    mode, report = asked.mode, asked.report
+    form, verbose = report.output.value, report.verbose or report.timings
+    with loading.open_batch(model, min(mode.parallel or SIDE_BY_SIDE, len(lines)), form, verbose) as job:
+        lines = [(prompt, loading.with_defaults(job.model, one)) for prompt, one in lines]
+        echoed = [report.echoed(prompt.text, mode.answers) for prompt, _ in lines]
+        job = replace(job, echoed=echoed, template=asked.template_of(job.model), hides=asked.hides)
+        stops = run_batch(job, requests(job, lines, asked.system))
+    for stop in stops:
+        if stop.error is not None:
+            raise stop.error
+    tell_endings(stops, job.n_ctx)
+    reasons = {stop.reason for stop in stops}
+    if "cancelled" in reasons:
+        return ExitCode.INTERRUPT
+    if mode.fail_on_length and reasons & {"length", "context"}:
+        raise EndedByLength("a text was cut short (--fail-on-length)")
+    return ExitCode.DONE

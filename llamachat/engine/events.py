@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from llamachat.errors import GrammarError, LlamaChatError
+from llamachat.errors import GrammarError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,17 +72,31 @@ class Stop(Event):
 
 
 @dataclass(frozen=True)
-class Reading(Event):
+class Notice(Event):
+    """Where a request stands before its answer begins; no part of the answer."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Waiting(Notice):
+    """A request waits for memory or for others to end; n_before: requests that came earlier and wait, too."""
+
+    n_before: int = 0
+
+
+@dataclass(frozen=True)
+class Reading(Notice):
     """A request has a context, or a piece of its prompt was read; n_left tokens of the prompt are not yet."""
 
-    n_left: int
+    n_left: int = 0
 
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """The last event of a request that could not be answered, or not to its end."""
+    """The last event of a request that could not be answered, or not to its end: what was raised."""
 
-    error: LlamaChatError
+    error: Exception
 
 
 class EvaluatingContext(Protocol):

@@ -12,18 +12,18 @@ from llamachat.engine.events import (
     EvaluatingContext,
     Event,
     Failed,
+    Notice,
     Progress,
-    Reading,
     Stop,
     StopReason,
     Timings,
     Token,
 )
-from llamachat.engine.generation_context import GenerationContext, common_prefix
+from llamachat.engine.generation_context import common_prefix
+from llamachat.engine.pool import OneContext
 from llamachat.engine.sampling.vocabulary import Vocabulary
 from llamachat.engine.scheduler import Request, Scheduler
 from llamachat.engine.speculation.proposer import Speculation
-from llamachat.errors import ContextFull
 
 __all__ = [
     "UNLIMITED",
@@ -64,7 +64,7 @@ def generate(
     and before anything is evaluated.
     """
     request = Request(prompt, options or GenerationOptions(), speculation=speculation, n_begun=n_begun)
-    scheduler = Scheduler(_OneContext(context, vocabulary.add_bos), vocabulary, piece=None)
+    scheduler = Scheduler(OneContext(context, vocabulary.add_bos), vocabulary, piece=None)
     scheduler.add(request)
     return _events(scheduler, progress)
 
@@ -75,34 +75,7 @@ def _events(scheduler: Scheduler, progress: Progress | None) -> Iterator[Event]:
             for _, event in scheduler.step(progress):
                 if isinstance(event, Failed):
                     raise event.error
-                if not isinstance(event, Reading):
+                if not isinstance(event, Notice):
                     yield event
     finally:
         scheduler.close()
-
-
-class _OneContext:
-    """The caller's context, for one request. What it holds of the text stays in it."""
-
-    def __init__(self, context: EvaluatingContext, add_bos: bool) -> None:
-        self.contexts, self._add_bos = (context,), add_bos
-
-    def check(self, request: Request) -> None:
-        """Raises ContextFull for a prompt that does not fit, also not where old tokens are dropped."""
-        (context,), n = self.contexts, len(request.prompt)
-        if not GenerationContext(context, request.options.kept(n, self._add_bos), Timings()).fits(request.prompt):
-            raise ContextFull(
-                f"the prompt has {n} tokens, but the context holds {context.n_ctx}; shorten the prompt or use a "
-                "larger context"
-            )
-
-    def known(self, prompt: Sequence[int]) -> int:
-        """Not asked: nobody else reads."""
-        return 0
-
-    def take(self, prompt: Sequence[int], most: int | None) -> EvaluatingContext:
-        """The context."""
-        return self.contexts[0]
-
-    def give(self, context: EvaluatingContext) -> None:
-        """It is the caller's."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,6 +18,23 @@ from llamachat.engine.speculation.proposer import Speculation
 from llamachat.errors import Cancelled, UsageError
 
 Logits = NDArray[np.float32]
+COMPARED = 64
+"""Tokens that are compared at once."""
+MOST_PROMPT_LOGITS = 64
+"""Tokens of a prompt whose logits are held at once: 64 rows of a vocabulary of 262,144 are 64 MB."""
+
+
+class PromptLogits(Protocol):
+    """What wants the logits after a prompt's own tokens, as scoring a text does."""
+
+    @property
+    def first(self) -> int:
+        """The first token of the prompt after which logits are wanted; they are wanted after all that follow, too."""
+        ...
+
+    def take(self, position: int, logits: Logits) -> None:
+        """The logits after the prompt's tokens from `position` on: float32 [n, n_vocab]. Their memory is used again."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,10 @@ class GenerationContext:
         self._guesses: deque[Guess] = deque()
         self._text: list[int] = []
         self._unread: list[int] = []
+        self._wanted: PromptLogits | None = None
+        self._known_logits: Logits | None = None  # after a guess that was right
+        self._offered: list[int] = []  # guesses that are being evaluated
+        self._n_before = 0  # tokens evaluated before them
 
     def begin(self, prompt: Sequence[int], progress: Progress | None = None) -> Logits:
         """The logits after the prompt; evaluates only what the context does not hold, and at least the last token."""
@@ -56,11 +78,16 @@ class GenerationContext:
             pass
         return logits
 
-    def start(self, prompt: Sequence[int]) -> None:
-        """Keeps what the context holds of the prompt and makes room for the rest, which `read` evaluates."""
-        context, self._text = self._context, list(prompt)
+    def start(self, prompt: Sequence[int], wanted: PromptLogits | None = None) -> None:
+        """Keeps what the context holds of the prompt and makes room for the rest, which `read` evaluates.
+
+        wanted: gets the logits after the prompt's tokens.
+        """
+        context, self._text, self._wanted = self._context, list(prompt), wanted
         context.owner = self
         n_known = self.known(prompt)
+        if wanted is not None:
+            n_known = min(n_known, wanted.first)
         if n_known < len(context.tokens):
             n_known = context.rewind(n_known)
         self._timings.n_prompt, self._timings.n_known = len(prompt), n_known
@@ -74,21 +101,34 @@ class GenerationContext:
         return len(self._unread)
 
     def read(self, most: int, progress: Progress | None = None, total: int = 0) -> Logits | None:
-        """Evaluates at most so many tokens of the prompt, 1 or more; the logits after its last one, else None.
+        """Evaluates at most `most` tokens of the prompt, 1 or more; the logits after its last one, else None.
 
         progress counts to `total`, of all that is read.
         """
         if self._context.needs_checkpoints and self.n_unread > 1:
             most = min(most, self.n_unread - 1)  # so that another answer to the prompt begins before its last token
-        some, before = self._unread[:most], total - self.n_unread
+        before = total - self.n_unread
         tell = progress
-        if progress is not None and len(some) < total:  # a piece of all that is read
+        if progress is not None and min(most, self.n_unread) < total:  # a piece of all that is read
             tell = lambda done, _: progress(before + done, total)  # noqa: E731
-        logits = self._context.eval(some, progress=tell)
-        del self._unread[:most]
+        logits = self._read(most, tell)
         if self.n_unread == 1:
             self._context.checkpoint()
         return None if self._unread else logits
+
+    def _read(self, most: int, progress: Progress | None) -> Logits:
+        """The logits after the last token that is evaluated."""
+        wanted, place = self._wanted, len(self._text) - self.n_unread
+        if wanted is None or place < wanted.first:
+            some = self._unread[: most if wanted is None else min(most, wanted.first - place)]
+            logits: Logits = self._context.eval(some, progress=progress)
+        else:
+            some = self._unread[: min(most, MOST_PROMPT_LOGITS)]
+            rows = self._context.eval(some, "all", progress)
+            wanted.take(place, rows)
+            logits = rows[-1]
+        del self._unread[: len(some)]
+        return logits
 
     def take_over(self, prompt: Sequence[int]) -> None:
         """Goes on in a context that holds exactly the prompt."""
@@ -126,28 +166,64 @@ class GenerationContext:
         return True
 
     def after(self, token: int, n_left: int | None = None) -> Logits:
-        """The logits after the next token of the text; n_left: at most so many tokens are wanted after it."""
+        """The logits after the next token of the text; n_left: at most that many tokens are wanted after it."""
+        return self.evaluate(self.extend(token, n_left))
+
+    def extend(self, token: int, n_left: int | None = None, most_guesses: int | None = None) -> Sequence[int]:
+        """Adds the next token to the text; the tokens to evaluate for it: itself and guesses after it.
+
+        None where it was guessed and is evaluated already. Either `evaluate` follows, or `taken` with their logits.
+        most_guesses: None is no bound.
+        """
         self._text.append(token)
         if self._guesses:
             guess = self._guesses.popleft()
             if guess.token == token:
                 self._timings.n_accepted += 1
-                return guess.logits
+                self._known_logits = guess.logits
+                return ()
             self._forget_guesses(1)
-        guesses = self._propose(n_left)
-        if not guesses:
-            return self._context.eval([token])
-        n_past = len(self._context.tokens)
-        self._context.checkpoint(passing=True)
+        self._n_before, self._offered = len(self._context.tokens), list(self._propose(n_left, most_guesses))
+        if self._offered:
+            self._context.checkpoint(passing=True)
+        return [token, *self._offered]
+
+    def evaluate(self, tokens: Sequence[int]) -> Logits:
+        """Evaluates what `extend` gave; the logits after the text."""
+        if not tokens:
+            return self.taken(None)
+        if len(tokens) == 1:
+            logits: Logits = self._context.eval(tokens)
+            return logits
         try:
-            rows = self._context.eval([token, *guesses], "all")
+            rows = self._context.eval(tokens, "all")
         except Cancelled:
-            self._context.rewind(min(n_past + 1, len(self._context.tokens)))
+            self._context.rewind(min(self._n_before + 1, len(self._context.tokens)))
             raise
-        self._timings.n_drafted += len(guesses)
-        self._guesses.extend(Guess(one, row) for one, row in zip(guesses, rows[1:], strict=True))
+        return self.taken(rows)
+
+    def taken(self, rows: Logits | None) -> Logits:
+        """The logits after the text. rows: float32 [n, n_vocab] after what `extend` gave; None where it gave nothing.
+
+        Those after the guesses are kept and must not change; `taken` gives the first row.
+        """
+        if rows is None:
+            assert self._known_logits is not None
+            return self._known_logits
+        if self._offered:
+            self._timings.n_drafted += len(self._offered)
+            self._guesses.extend(Guess(one, row) for one, row in zip(self._offered, rows[1:], strict=True))
         first: Logits = rows[0]
         return first
+
+    def again(self) -> Logits:
+        """After an evaluation of what `extend` gave failed for the sake of others: the logits after the text."""
+        self._offered = []
+        held = len(self._context.tokens)
+        # Recurrent state went back to a checkpoint; the text of such a context is never shifted.
+        missing = self._text[held:] if self._context.needs_checkpoints else self._text[-1:]
+        logits: Logits = self._context.eval(missing)
+        return logits
 
     def end(self) -> None:
         """Forgets guesses that nobody asked for: the context holds the text and nothing else."""
@@ -165,12 +241,12 @@ class GenerationContext:
             if again:
                 self._context.eval(again)
 
-    def _propose(self, n_left: int | None) -> Sequence[int]:
+    def _propose(self, n_left: int | None, most: int | None) -> Sequence[int]:
         if self._speculation is None:
             return ()
         room = self._context.n_ahead - 1
-        most = min(self._speculation.most, room, room if n_left is None else n_left - 1)
-        return self._speculation.proposer.propose(self._text, most) if most > 0 else ()
+        bounds = [self._speculation.most, room, room if n_left is None else n_left - 1, room if most is None else most]
+        return self._speculation.proposer.propose(self._text, min(bounds)) if min(bounds) > 0 else ()
 
     def _droppable(self) -> int:
         """How many tokens would be dropped."""
@@ -188,5 +264,12 @@ class GenerationContext:
 
 def common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
     """How many tokens at their beginning are the same."""
-    pairs = zip(first, second, strict=False)
-    return next((index for index, (one, other) in enumerate(pairs) if one != other), min(len(first), len(second)))
+    one, other = (some if isinstance(some, list) else list(some) for some in (first, second))
+    n = min(len(one), len(other))
+    if one[:n] == other[:n]:  # lists compare much faster than a loop
+        return n
+    low = 0
+    while one[low : low + COMPARED] == other[low : low + COMPARED]:
+        low += COMPARED
+    pairs = zip(one[low:n], other[low:n], strict=True)
+    return next(index for index, (a, b) in enumerate(pairs, low) if a != b)

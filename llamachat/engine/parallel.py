@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from llamachat.engine.answering import Answering, GenerationOptions
 from llamachat.engine.context import Context
-from llamachat.engine.events import Event, Failed, Progress, Reading
+from llamachat.engine.events import Event, Notice, Progress
 from llamachat.engine.pool import ContextPool
 from llamachat.engine.sampling.vocabulary import Vocabulary
 from llamachat.engine.scheduler import Job, Request, Scheduler
@@ -26,10 +26,9 @@ class Batch:
         self._cancelled = False
 
     def answers(self, requests: Sequence[Request], progress: Progress | None = None) -> Iterator[tuple[int, Event]]:
-        """(number of the request, event) as they come; each answer ends with its Stop.
+        """(index of the request, event) as they come; each answer ends with its Stop, or with Failed where it raised.
 
-        Raises UsageError and ContextFull, with the number of the request, before anything is evaluated. What one
-        answer raises later ends all of them.
+        Raises UsageError and ContextFull, with the number of the request, before anything is evaluated.
         """
         checked = list[GenerationOptions]()
         for number, request in enumerate(requests, 1):
@@ -78,9 +77,7 @@ class Batch:
                 if not jobs:
                     return
                 for job, event in self._scheduler.step(progress):
-                    if isinstance(event, Failed):
-                        raise event.error
-                    if not isinstance(event, Reading):
+                    if not isinstance(event, Notice):
                         yield jobs[job], event
                 jobs = {job: index for job, index in jobs.items() if not job.done}
         finally:

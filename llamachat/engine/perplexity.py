@@ -5,38 +5,24 @@ is scored in windows of the context's size that begin `stride` tokens apart: eac
 n_ctx - stride tokens of history (the first window's tokens after what there is). A window begins with the text's first
 token if that is the model's begin token, because such a model has never seen a text without it.
 Source: Jelinek et al. 1977, "Perplexity, a measure of the difficulty of speech recognition tasks".
+
+Each window is a request of the scheduler that generates nothing and wants the logits of its prompt's tokens
+(`Losses`), so that a text can be scored beside other requests, too.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.arrays import NDArray
+from llamachat.engine.events import EvaluatingContext, Failed, Stop
+from llamachat.engine.pool import OneContext
 from llamachat.engine.sampling.candidates import check_scores
-from llamachat.errors import UsageError
-
-PIECE = 64
-"""Tokens whose logits are held at once: 64 rows of a vocabulary of 262,144 are 64 MB."""
-
-
-class ScoringContext(Protocol):
-    """What scoring needs of a context."""
-
-    @property
-    def n_ctx(self) -> int:
-        """How many tokens it can hold."""
-        ...
-
-    def eval(self, tokens: Sequence[int], logits: Literal["all"]) -> NDArray[np.float32]:
-        """Append tokens; float32 [n_tokens, n_vocab]."""
-        ...
-
-    def truncate(self, n_past: int) -> None:
-        """Forget everything after the first `n_past` tokens."""
-        ...
+from llamachat.engine.scheduler import Request, Scheduler
+from llamachat.errors import Cancelled, UsageError
 
 
 @dataclass(frozen=True)
@@ -54,8 +40,52 @@ class Score:
         return math.exp(self.mean_nll) if self.mean_nll < 700 else math.inf
 
 
+@dataclass
+class Losses:
+    """The negative log-probabilities of the tokens of `window` from n_known on, as `PromptLogits` of a request.
+
+    found: float64, in nats, one array for each piece. scored: called with the number of tokens in each.
+    """
+
+    window: Sequence[int]
+    n_known: int
+    scored: Callable[[int], None] = lambda n: None
+    found: list[NDArray[np.float64]] = field(default_factory=list)
+
+    @property
+    def request(self) -> Request:
+        """What is to be evaluated: all but the last token, after which nothing is predicted."""
+        return Request(self.window[:-1], GenerationOptions(max_tokens=0), prompt_logits=self)
+
+    @property
+    def first(self) -> int:
+        """The token that predicts the first one that is scored."""
+        return self.n_known - 1
+
+    def take(self, position: int, logits: NDArray[np.float32]) -> None:
+        """Scores the tokens after those from `position` on. Raises ModelFileError for scores that are no numbers."""
+        check_scores(logits, all_finite=True)
+        following = self.window[position + 1 : position + 1 + len(logits)]
+        self.found.append(np.array([_loss(row, token) for row, token in zip(logits, following, strict=True)]))
+        self.scored(len(logits))
+
+
+class _NoWords:
+    """The vocabulary of a scheduler that generates nothing."""
+
+    n_vocab, eog, add_bos = 0, frozenset[int](), False
+
+    def piece_bytes(self, token: int, special: bool = False) -> bytes:
+        """Nothing is printed."""
+        return b""
+
+    def encode(self, text: str, add_special: bool = True) -> list[int]:
+        """Nothing is read."""
+        return []
+
+
 def score(
-    context: ScoringContext,
+    context: EvaluatingContext,
     ids: Sequence[int],
     bos: int | None = None,
     stride: int | None = None,
@@ -64,7 +94,7 @@ def score(
     """Scores a text's tokens. stride: tokens between the beginnings of windows, 1 to n_ctx - 1, default n_ctx // 2.
 
     progress(done, total) counts scored tokens. Raises UsageError for fewer than two tokens and a wrong stride,
-    ModelFileError where the model's scores are no numbers.
+    ModelFileError where the model's scores are no numbers, Cancelled.
     """
     if len(ids) < 2:
         raise UsageError("the text has fewer than two tokens: nothing in it can be predicted")
@@ -73,13 +103,16 @@ def score(
         raise UsageError(f"the stride must be from 1 to {context.n_ctx - 1} (less than the context), not {stride}")
     found: list[NDArray[np.float64]] = []
     done = 0
+
+    def scored(n: int) -> None:
+        nonlocal done
+        done += n
+        if progress is not None:
+            progress(done, len(ids) - 1)
+
     for window, n_known in _windows(ids, context.n_ctx, stride, bos):
-        context.truncate(0)
-        for losses in _losses(context, window, n_known):
-            found.append(losses)
-            done += len(losses)
-            if progress is not None:
-                progress(done, len(ids) - 1)
+        context.rewind(0)
+        found += _losses(context, Losses(window, n_known, scored))
     losses = np.concatenate(found)
     error = float(losses.std(ddof=1)) / math.sqrt(len(losses)) if len(losses) > 1 else 0.0
     return Score(len(ids), len(losses), float(losses.mean()), error)
@@ -95,16 +128,20 @@ def _windows(ids: Sequence[int], n_ctx: int, stride: int, bos: int | None) -> It
         start += stride
 
 
-def _losses(context: ScoringContext, window: Sequence[int], n_known: int) -> Iterator[NDArray[np.float64]]:
-    """The negative log-probabilities of the window's tokens from n_known on, in pieces."""
-    for first in range(0, len(window) - 1, PIECE):
-        piece = window[first : min(first + PIECE, len(window) - 1)]
-        logits = context.eval(piece, "all")
-        check_scores(logits, all_finite=True)
-        skipped = max(0, n_known - 1 - first)
-        if skipped < len(piece):
-            following = window[first + 1 + skipped : first + 1 + len(piece)]
-            yield np.array([_loss(row, token) for row, token in zip(logits[skipped:], following, strict=True)])
+def _losses(context: EvaluatingContext, wanted: Losses) -> list[NDArray[np.float64]]:
+    """The scores of a window that is evaluated in an empty context."""
+    scheduler = Scheduler(OneContext(context, add_bos=False), _NoWords())
+    scheduler.add(wanted.request)
+    try:
+        while not scheduler.idle:
+            for _, event in scheduler.step():
+                if isinstance(event, Failed):
+                    raise event.error
+                if isinstance(event, Stop) and event.reason == "cancelled":
+                    raise Cancelled("the scoring was stopped")
+    finally:
+        scheduler.close()
+    return wanted.found
 
 
 def _loss(logits: NDArray[np.float32], token: int) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llamachat.dialogue.prompts import Prompt, check_length
-from llamachat.engine.events import Event, Stop
+from llamachat.engine.events import Event, Failed, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
@@ -100,7 +100,10 @@ def requests(job: Job, lines: Sequence[Line], system: str | None) -> list[Reques
 
 
 def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
-    """Writes the answers in the order of their prompts, and returns how they ended."""
+    """Writes the answers in the order of their prompts, and returns how they ended.
+
+    Where some failed, the others are written all the same; then what the first of them raised is raised.
+    """
     started, printer = time.perf_counter(), _Printer(job, wanted)
     events = job.batch.answers(wanted, lambda done, total: job.status.progress("reading a prompt", done, total))
     with Stream(events, job.batch) as stream:
@@ -111,6 +114,11 @@ def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
     if job.verbose or (job.status.enabled and job.form == "text"):
         n, seconds = printer.n_tokens, time.perf_counter() - started
         note(f"[{len(wanted)} answers, {n} tokens in {seconds:.2f} s, {n / seconds:.0f} tokens/s]")
+    failures = printer.failures
+    for number, error in failures[1:]:
+        note(f"prompt {number}: {error}")
+    if failures:
+        raise failures[0][1]
     return printer.stops
 
 
@@ -137,7 +145,9 @@ class _Printer:
                 self._write({"index": index, "event": "prompt", "text": self._echoed[index]})
             self._write({"index": index, **self._records.of(event)})
             return
-        while self._next < len(self._events) and any(isinstance(e, Stop) for e in self._events[self._next][-1:]):
+        while self._next < len(self._events) and any(
+            isinstance(e, Stop | Failed) for e in self._events[self._next][-1:]
+        ):
             self._answer(self._next, self._events[self._next])
             self._next += 1
 
@@ -145,6 +155,12 @@ class _Printer:
     def stops(self) -> list[Stop]:
         """How the answers ended."""
         return [event for events in self._events for event in events[-1:] if isinstance(event, Stop)]
+
+    @property
+    def failures(self) -> list[tuple[int, Exception]]:
+        """Numbers of the prompts that could not be answered, from 1 on, and what was raised."""
+        ends = [(number, events[-1]) for number, events in enumerate(self._events, 1) if events]
+        return [(number, event.error) for number, event in ends if isinstance(event, Failed)]
 
     @property
     def n_tokens(self) -> int:

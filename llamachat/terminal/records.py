@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from llamachat.engine.events import Event, Stop, Timings, Token
+from llamachat.engine.events import Event, Failed, Stop, Timings, Token
 from llamachat.terminal.output import Output
 from llamachat.terminal.schema import versioned
 from llamachat.terminal.statistics import record
@@ -32,16 +32,17 @@ class Records:
         if isinstance(event, Stop):
             error = {"error": str(event.error)} if event.error is not None else {}
             return {"event": "stop", "text": event.text, "reason": event.reason, **error, **self.summary(event)}
+        if isinstance(event, Failed):
+            return {"event": "stop", "text": event.text, "reason": "error", "error": str(event.error)}
         return {"event": "text", "text": event.text}
 
     def whole(self, events: list[Event]) -> dict[str, Any]:
-        """A whole answer, whose last event is its Stop."""
-        stop = events[-1]
-        assert isinstance(stop, Stop)
+        """A whole answer, whose last event is its Stop or Failed."""
+        end = events[-1]
         tokens = [{**self._spelled(one.id), **self._token(one)} for one in events if isinstance(one, Token)]
         told = {"tokens": tokens} if any("logprob" in token for token in tokens) else {}
         text = "".join(event.text for event in events)
-        return {"text": text, **told, **{k: v for k, v in self.of(stop).items() if k not in ("event", "text")}}
+        return {"text": text, **told, **{k: v for k, v in self.of(end).items() if k not in ("event", "text")}}
 
     def summary(self, stop: Stop) -> dict[str, Any]:
         """The figures of an answer."""

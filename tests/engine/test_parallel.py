@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from llamachat.engine.context import Context
-from llamachat.engine.events import Event, Stop
+from llamachat.engine.events import Event, Failed, Stop
 from llamachat.engine.generate import GenerationOptions, generate
 from llamachat.engine.model import Model
 from llamachat.engine.parallel import Batch, Request
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.state.cache_types import CacheType
-from llamachat.errors import ContextFull, LlamaChatError, UsageError
+from llamachat.errors import ContextFull, UsageError
 
 PROMPTS = [np.random.default_rng(i).integers(1, 80, 3 + 5 * i).tolist() for i in range(7)]
 
@@ -176,13 +176,18 @@ def test_any_prompt_can_be_cancelled_while_it_is_read(model: Model, which: int) 
     assert sorted(stops) == [(index, "cancelled") for index in range(5)]
 
 
-def test_an_answer_that_fails_leaves_its_contexts_to_the_next(model: Model) -> None:
+def test_an_answer_that_fails_ends_alone_and_leaves_its_context_to_the_next(model: Model) -> None:
     contexts = Contexts(model)
     batch = Batch(contexts, Numbers(), 2)
     nothing = SamplingOptions(logit_bias=tuple(f"{token}-inf" for token in range(model.n_vocab)))
-    failing = Request([1, 2], GenerationOptions(sampling=nothing))
-    with pytest.raises(LlamaChatError):
-        list(batch.answers([Request(PROMPTS[0], options(0)), failing]))
+    wanted = [Request(PROMPTS[0], options(0)), Request([1, 2], GenerationOptions(sampling=nothing))]
+    found: list[list[Event]] = [[], []]
+    for index, event in batch.answers(wanted):
+        found[index].append(event)
+    (failed,) = found[1]
+    assert isinstance(failed, Failed)
+    assert "made impossible" in str(failed.error)
+    assert found[0] == alone(model.context(100), wanted[0])
     events = batch.answers([Request(PROMPTS[0], options(0))])
     next(events)
     events.close()

@@ -15,23 +15,37 @@ N_VOCAB = 50
 class CountingContext:
     """A context whose logits depend on all tokens before, and which remembers its windows."""
 
+    can_shift = needs_checkpoints = False
+
     def __init__(self, n_ctx: int) -> None:
         self.n_ctx = n_ctx
         self.tokens: list[int] = []
         self.windows: list[list[int]] = []
+        self.owner: object = None
 
-    def truncate(self, n_past: int) -> None:
+    @property
+    def n_reusable(self) -> int:
+        return len(self.tokens)
+
+    def rewind(self, n_past: int) -> int:
         assert n_past == 0
         self.tokens = []
         self.windows.append(self.tokens)
+        return 0
 
-    def eval(self, tokens, logits):
+    def resume(self) -> None:
+        pass
+
+    def checkpoint(self, passing: bool = False) -> None:
+        pass
+
+    def eval(self, tokens, logits="last", progress=None):
         assert len(self.tokens) + len(tokens) <= self.n_ctx
         rows = []
         for token in tokens:
             self.tokens.append(token)
             rows.append(self.logits())
-        return np.array(rows)
+        return np.array(rows) if logits == "all" else rows[-1]
 
     def logits(self) -> np.ndarray:
         return np.random.default_rng(self.tokens).normal(size=N_VOCAB).astype(np.float32)

@@ -1,90 +1,26 @@
 """Requests that come and go while others run: each gets what it would get alone, and ends for itself."""
 
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from turning import Clock, Turning, alone, failing, prompt, request
 
-from llamachat.engine.context import Context
-from llamachat.engine.events import Event, Failed, Reading, Stop, Token
-from llamachat.engine.generate import GenerationOptions, generate
+from llamachat.engine.events import Failed, Reading, Stop, Token, Waiting
+from llamachat.engine.generate import GenerationOptions, Speculation
 from llamachat.engine.model import Model
-from llamachat.engine.pool import ContextPool
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.engine.scheduler import LARGEST_PIECE, Job, Request, Scheduler
-from llamachat.errors import Busy, ContextFull, UsageError
-
-N_CTX = 1500
-N_MANY = int(os.environ.get("LLAMACHAT_REQUESTS", "200"))
-
-
-class Numbers:
-    """A token prints its number; none ends a text."""
-
-    n_vocab, eog, add_bos = 80, frozenset[int](), False
-
-    def piece_bytes(self, token: int, special: bool = False) -> bytes:
-        return f"{token} ".encode()
-
-    def encode(self, text: str, add_special: bool = True) -> list[int]:
-        return []
+from llamachat.engine.scheduler import LARGEST_PIECE, Request
+from llamachat.errors import Busy, ContextFull, GrammarError, ModelFileError, UsageError
 
 
 @pytest.fixture(scope="module")
 def model(golden: Path) -> Iterator[Model]:
     with Model(golden / "archs" / "llama.gguf", 2) as model:
         yield model
-
-
-def prompt(seed: int, n: int) -> list[int]:
-    return [int(token) for token in np.random.default_rng(seed).integers(1, 80, n)]
-
-
-def request(seed: int, n_prompt: int = 12, n_answer: int = 10, **more: object) -> Request:
-    sampling = SamplingOptions(temp=2, top_k=0, seed=seed)
-    return Request(prompt(seed, n_prompt), GenerationOptions(max_tokens=n_answer, sampling=sampling), **more)  # type: ignore[arg-type]
-
-
-def failing() -> Request:
-    nothing = SamplingOptions(logit_bias=tuple(f"{token}-inf" for token in range(80)))
-    return Request([1, 2, 3], GenerationOptions(sampling=nothing))
-
-
-class Turning:
-    """A scheduler that a test turns; it counts what is evaluated."""
-
-    def __init__(self, model: Model, most: int, budget: int | None = None, most_waiting: int | None = None) -> None:
-        self.pool = ContextPool(lambda: model.context(N_CTX), most, budget)
-        self.scheduler = Scheduler(self.pool, Numbers(), most_waiting)
-        self.events: dict[Job, list[Event]] = {}
-
-    def add(self, one: Request) -> Job:
-        job = self.scheduler.add(one)
-        self.events[job] = []
-        return job
-
-    def step(self) -> list[tuple[Job, Event]]:
-        happened = list(self.scheduler.step())
-        for job, event in happened:
-            self.events[job].append(event)
-        return happened
-
-    def finish(self) -> None:
-        while not self.scheduler.idle:
-            self.step()
-
-    def said(self, job: Job) -> list[Event]:
-        return [event for event in self.events[job] if not isinstance(event, Reading)]
-
-    def tokens(self, job: Job) -> list[int]:
-        return [event.id for event in self.events[job] if isinstance(event, Token)]
-
-
-def alone(model: Model, one: Request) -> list[Event]:
-    return list(generate(model.context(N_CTX), Numbers(), one.prompt, one.options))
 
 
 def test_requests_that_arrive_while_others_run_get_what_they_would_get_alone(model: Model) -> None:
@@ -97,25 +33,6 @@ def test_requests_that_arrive_while_others_run_get_what_they_would_get_alone(mod
         turning.step()
     turning.finish()
     assert [turning.said(job) for job in jobs] == [alone(model, one) for one in wanted]
-
-
-def test_a_long_prompt_is_read_in_pieces_between_the_steps_of_others(model: Model) -> None:
-    turning = Turning(model, 2)
-    running = turning.add(request(1, 5, 400))
-    while not turning.tokens(running):
-        turning.step()
-    turning.scheduler._token_s = turning.scheduler._step_s = 1e-3  # as on a machine where a piece is 77 tokens
-    long = turning.add(request(2, 1200, 3))
-    reads, before = 0, len(turning.tokens(running))
-    while not turning.tokens(long):
-        happened = turning.step()
-        turning.scheduler._token_s = turning.scheduler._step_s = 1e-3
-        reads += any(job is long and isinstance(event, Reading) for job, event in happened)
-        assert any(job is running and isinstance(event, Token) for job, event in happened)
-    assert reads > 10
-    assert len(turning.tokens(running)) - before >= reads
-    turning.finish()
-    assert turning.said(long) == alone(model, request(2, 1200, 3))
 
 
 def test_nobody_waits_for_pieces_where_nobody_runs(model: Model) -> None:
@@ -193,65 +110,143 @@ def test_a_prompt_that_is_read_just_now_is_given_up_from_another_thread(model: M
     assert turning.said(job)[-1].reason == "cancelled"  # type: ignore[attr-defined]
 
 
-def test_a_deadline_ends_a_request_wherever_it_is(model: Model) -> None:
-    turning = Turning(model, 1)
-    running, waiting = turning.add(request(1, 12, 30)), turning.add(request(2, 12, 30, deadline_s=0.0))
+@pytest.mark.parametrize("moment", ["waiting", "reading", "answering"])
+def test_a_deadline_ends_a_request_wherever_it_is(model: Model, moment: str) -> None:
+    clock = Clock(0.0, 0.0)
+    turning = Turning(model, 1 if moment == "waiting" else 2, clock)
+    running, late = turning.add(request(1, 12, 30)), turning.add(request(2, 1100, 30, deadline_s=5.0))
     turning.step()
+    if moment == "answering":
+        turning.until(lambda: turning.tokens(late))
+    assert not late.done
+    clock.now += 5
     turning.step()
-    assert [event.reason for event in turning.events[waiting] if isinstance(event, Stop)] == ["deadline"]
-    late = turning.add(request(3, 12, 30, deadline_s=3600.0))
-    late.added -= 3601
-    turning.finish()
+    assert late.done
     assert [event.reason for event in turning.events[late] if isinstance(event, Stop)] == ["deadline"]
+    turning.finish()
     assert turning.said(running) == alone(model, request(1, 12, 30))
 
 
-def known(events: Sequence[Event]) -> int:
-    return next(event.timings.n_known for event in events if isinstance(event, Stop))
+class Broken:
+    """A proposer with a fault."""
+
+    def propose(self, tokens: Sequence[int], most: int) -> Sequence[int]:
+        raise ZeroDivisionError("a fault")
 
 
-def test_a_prompt_begins_where_an_earlier_one_that_is_still_kept_ends(model: Model) -> None:
-    turning, shared = Turning(model, 3), prompt(9, 1000)
-    plain = GenerationOptions(max_tokens=4, sampling=SamplingOptions(temp=0))
-    first = turning.add(Request([*shared, 1, 2], plain))
+def test_also_a_fault_of_the_program_ends_one_request_alone(model: Model) -> None:
+    turning = Turning(model, 3)
+    good, bad = turning.add(request(3)), turning.add(request(4, speculation=Speculation(Broken())))
     turning.finish()
-    second, third = turning.add(Request([*shared, 3, 4], plain)), turning.add(Request([*shared, 5], plain))
+    end = turning.said(bad)[-1]
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, ZeroDivisionError)
+    assert turning.said(good) == alone(model, request(3))
+
+
+def test_numbers_that_are_none_end_a_request_alone(model: Model) -> None:
+    turning = Turning(model, 3)
+    good, bad = turning.add(request(3, 12, 20)), turning.add(request(4, 12, 20))
+    turning.until(lambda: turning.tokens(bad))
+    (slot,) = [slot for slot in turning.scheduler._slots if slot.job is bad]
+    assert slot.logits is not None
+    slot.logits[5] = np.nan
     turning.finish()
-    assert [known(turning.events[job]) for job in (first, second, third)] == [0, 1000, 1000]
-    assert turning.said(second) == alone(model, Request([*shared, 3, 4], plain))
+    end = turning.said(bad)[-1]
+    assert isinstance(end, Failed)
+    assert isinstance(end.error, ModelFileError)
+    assert turning.said(good) == alone(model, request(3, 12, 20))
 
 
-def test_who_begins_like_a_prompt_that_is_read_just_now_waits_for_it(model: Model) -> None:
-    turning, shared = Turning(model, 4), prompt(9, 900)
-    plain = GenerationOptions(max_tokens=40, sampling=SamplingOptions(temp=0))
-    jobs = [turning.add(Request([*shared, i], plain)) for i in range(1, 5)]
+def test_a_grammar_that_cannot_go_on_ends_its_request_alone(model: Model) -> None:
+    class Stuck:
+        """A grammar of one token, after which nothing is possible."""
+
+        def constraint(self, vocabulary: object) -> Any:
+            raise GrammarError("nothing can follow")
+
+    turning = Turning(model, 2)
+    with pytest.raises(GrammarError):
+        turning.add(Request([1, 2], GenerationOptions(grammar=Stuck())))  # type: ignore[arg-type]
+    assert turning.scheduler.idle
+
+
+def test_a_batch_that_fails_is_evaluated_again_one_by_one(model: Model) -> None:
+    turning = Turning(model, 4)
+    jobs = [turning.add(request(i, 12, 20)) for i in range(3)]
+    turning.until(lambda: all(turning.tokens(job) for job in jobs))
+    batch, calls = turning.scheduler._decoder._batch, [0]
+
+    def fails(*arguments: Any) -> np.ndarray:
+        calls[0] += 1
+        raise ModelFileError("the file was cut")
+
+    batch.eval = fails  # type: ignore[method-assign]
     turning.finish()
-    assert [known(turning.events[job]) for job in jobs] == [0, 900, 900, 900]
+    assert calls[0] > 10
+    assert [turning.said(job) for job in jobs] == [alone(model, request(i, 12, 20)) for i in range(3)]
 
 
-def test_memory_has_a_bound_and_who_waits_comes_later(model: Model) -> None:
-    context: Context = model.context(N_CTX)
-    turning = Turning(model, 4, budget=2 * context.bytes_of(600))
-    jobs = [turning.add(request(i, 500, 20)) for i in range(5)]
-    most = 0
+def test_cancelling_all_spares_a_request_that_comes_then(model: Model) -> None:
+    turning = Turning(model, 4)
+    jobs = [turning.add(request(i, 12, 20)) for i in range(3)]
+    turning.until(lambda: all(turning.tokens(job) for job in jobs))
+    turning.scheduler.cancel_all()
+    spared = [turning.add(request(i, 12, 20)) for i in range(5, 7)]
+    turning.finish()
+    assert [stop.reason for job in jobs for stop in turning.said(job) if isinstance(stop, Stop)] == ["cancelled"] * 3
+    assert [turning.said(job) for job in spared] == [alone(model, request(i, 12, 20)) for i in range(5, 7)]
+
+
+def test_a_step_that_is_left_early_goes_on_with_the_next(model: Model) -> None:
+    turning = Turning(model, 3)
+    jobs = [turning.add(request(i, 12, 15)) for i in range(3)]
     while not turning.scheduler.idle:
-        turning.step()
-        most = max(most, sum(one.bytes_of(one.n_past) for one in turning.pool.contexts))
-    assert most <= 2 * context.bytes_of(600)
-    assert [turning.said(job) for job in jobs] == [alone(model, request(i, 500, 20)) for i in range(5)]
+        for job, event in turning.scheduler.step():
+            turning.events[job].append(event)
+            if isinstance(event, Token):
+                break
+    assert [turning.said(job) for job in jobs] == [alone(model, request(i, 12, 15)) for i in range(3)]
 
 
-def test_many_requests_leave_threads_and_contexts_as_they_were(model: Model) -> None:
-    turning = Turning(model, 8)
-    turning.add(request(0, 20, 2))
+def test_who_waits_gets_its_place_in_the_line(model: Model) -> None:
+    turning = Turning(model, 1)
+    jobs = [turning.add(request(i, 12, 5)) for i in range(3)]
+    turning.step()
+    assert [turning.events[job][0] for job in jobs[1:]] == [Waiting(n_before=0), Waiting(n_before=1)]
+    assert (turning.scheduler.n_running, turning.scheduler.n_waiting) == (1, 2)
     turning.finish()
-    threads = threading.active_count()
-    for i in range(N_MANY):
-        job = turning.add(request(i % 50, 4 + i % 9, 1 + i % 3) if i % 10 else failing())
-        if i % 7 == 0:
-            job.cancel()
-        turning.step()
+    places = [[event.n_before for event in turning.events[job] if isinstance(event, Waiting)] for job in jobs]
+    assert places == [[], [0], [1, 0]]
+
+
+def test_closing_gives_everything_back(model: Model) -> None:
+    turning = Turning(model, 2)
+    jobs = [turning.add(request(i, 12, 50)) for i in range(4)]
+    turning.step()
+    turning.scheduler.close()
+    assert turning.scheduler.idle
+    assert all(job.done for job in jobs)
+    assert not turning.pool._busy
+
+
+def test_logits_of_a_prompt_are_those_of_an_evaluation_and_others_go_on(model: Model) -> None:
+    class Taken:
+        first = 70
+
+        def __init__(self) -> None:
+            self.rows: list[tuple[int, np.ndarray]] = []
+
+        def take(self, position: int, logits: np.ndarray) -> None:
+            self.rows.append((position, logits.copy()))
+
+    turning, taken, ids = Turning(model, 3), Taken(), prompt(5, 400)
+    running, before = turning.add(request(1, 12, 60)), turning.add(Request(ids, GenerationOptions(max_tokens=1)))
+    turning.until(lambda: before.done)
+    job = turning.add(Request(ids, GenerationOptions(max_tokens=0), prompt_logits=taken))
     turning.finish()
-    assert all(job.done for job in turning.events)
-    assert threading.active_count() == threads
-    assert len(turning.pool.contexts) <= 8
+    assert taken.rows[0][0] == 70
+    expected = model.context(1500).eval(ids, "all")[70:]
+    np.testing.assert_array_equal(np.concatenate([rows for _, rows in taken.rows]), expected)
+    assert [type(event) for event in turning.said(job)] == [Stop]
+    assert turning.said(running) == alone(model, request(1, 12, 60))

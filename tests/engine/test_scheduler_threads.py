@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from turning import Turning, alone, prompt, request
 
-from llamachat.engine.events import Event, Notice, Stop
+from llamachat.engine.events import Event, Failed, Notice, Stop
 from llamachat.engine.model import Model
 from llamachat.engine.scheduler import Job
 from llamachat.errors import Busy
@@ -46,8 +46,11 @@ class Serving:
     def answer(self, job: Job) -> list[Event]:
         """What was said to a job, when it is done."""
         with self.ended:
-            assert self.ended.wait_for(lambda: job.done or self.errors, 60)
+            assert self.ended.wait_for(lambda: self._has_ended(job) or self.errors, 60)
             return [event for event in self.events[job] if not isinstance(event, Notice)]
+
+    def _has_ended(self, job: Job) -> bool:
+        return isinstance(self.events.get(job, [None])[-1], Stop | Failed)
 
     def stop(self) -> None:
         self._stopped.set()

@@ -2,18 +2,21 @@
 
     python benchmarks/compare.py -m smollm2 -p 512 -n 128 -t 2 -r 5
     python benchmarks/compare.py -m gemma3 --peer-python /path/to/venv/bin/python --output docs/comparison.md
+    python benchmarks/compare.py -m gemma3 --before /path/to/another/checkout
 
 The peer is llama-cpp-python (extra `bench`), in this interpreter or in the one that --peer-python names; without it
-llamachat is timed alone. Each engine lives in a process of its own (worker.py), warmed up once; each round measures
-each test once per engine, in turns, from an empty context. Medians of the rounds are printed, and the median of each
-round's ratio; the share is llamachat's, of this machine's limit (llamachat/engine/measure.py). Run it on a quiet
-machine: a third busy process on two cores makes every number meaningless.
+llamachat is timed alone. With --before the peer is llamachat itself, as it is in another checkout. Each engine lives
+in a process of its own (worker.py), warmed up once; each round measures each test once per engine, in turns, from an
+empty context. Medians of the rounds are printed, and the median of each round's ratio; the share is llamachat's, of
+this machine's limit (llamachat/engine/measure.py). Run it on a quiet machine: a third busy process on two cores makes
+every number meaningless.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -28,16 +31,20 @@ from llamachat.engine.backend.cpu.workers import default_threads
 from llamachat.engine.measure import processor_name
 from llamachat.errors import LlamaChatError
 
-WORKER = Path(__file__).with_name("worker.py")
+HERE = Path(__file__).resolve().parents[1]
 PAUSE_S = 0.3  # idle workers of an OpenMP engine spin for some milliseconds after their last work
 
 
 class Worker:
     """An engine in a process of its own."""
 
-    def __init__(self, python: str, engine: str, model: Path, numbers: Sequence[int]) -> None:
-        command = [python, str(WORKER), engine, str(model), *map(str, numbers)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, python: str, engine: str, model: Path, numbers: Sequence[int], checkout: Path = HERE) -> None:
+        worker = checkout / "benchmarks" / "worker.py"
+        command = [python, str(worker), engine, str(model), *map(str, numbers)]
+        environment = {**os.environ, "PYTHONPATH": str(checkout)} if engine == "llamachat" else None
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        )
         self.about: str = self._answer()["about"]
 
     def ask(self, question: str) -> Any:
@@ -136,6 +143,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-t", "--threads", type=int, default=default_threads(), help="threads [one per core]")
     parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has llama_cpp [this one]")
+    parser.add_argument("--before", type=Path, help="another checkout of llamachat, instead of llama.cpp")
     parser.add_argument("--output", type=Path, help="also write the table as Markdown to this file")
     chosen = parser.parse_args()
     if min(chosen.n_prompt, chosen.n_gen) < 0 or chosen.n_prompt + chosen.n_gen == 0 or chosen.rounds < 1:
@@ -152,13 +160,16 @@ def main() -> None:
     numbers = (chosen.n_prompt, chosen.n_gen, chosen.threads)
     lengths = {name: n for name, n in (("pp", chosen.n_prompt), ("tg", chosen.n_gen)) if n}
     workers = [Worker(sys.executable, "llamachat", path, numbers)]
-    if has_peer(chosen.peer_python):
+    if chosen.before is not None:
+        workers.append(Worker(sys.executable, "llamachat", path, numbers, chosen.before))
+    elif has_peer(chosen.peer_python):
         workers.append(Worker(chosen.peer_python, "llama_cpp", path, numbers))
     else:
         print(f"llama_cpp is not installed for {chosen.peer_python}: llamachat alone (--peer-python)", file=sys.stderr)
     seconds = rounds(workers, list(lengths), chosen.rounds)
     limits = workers[0].ask("limits")
     names = [worker.about for worker in workers] + [""]
+    names[1] = f"{names[1]} before" if chosen.before else names[1]
     for worker in workers:
         worker.close()
     cells = [row.cells() for row in table_rows(path.stem, lengths, seconds, limits)]

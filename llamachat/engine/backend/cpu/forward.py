@@ -70,7 +70,7 @@ class CpuForward:
 
     def run(self, batch: Batch, outputs: Outputs, cancellation: Cancellation) -> None:
         """A body, and a head where anything is wanted."""
-        with self._lock, cancellation.running:
+        with cancellation.running, self._lock:
             self._step.set(cancel=0)
             try:
                 cancellation.begin(self._step.stop)

@@ -13,7 +13,7 @@ from golden_models import nmse
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.choose import BACKENDS, choose
-from llamachat.engine.backend.interface import Detail, Limits, Settings, Sizes, StateSizes
+from llamachat.engine.backend.interface import Detail, LayerSize, Limits, Settings, Sizes, StateSizes
 from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.cancellation import Cancellation
@@ -51,12 +51,12 @@ class ArrayState:
     def copy(self, source: "ArrayState", n_cells: int) -> None:
         self.cells[:n_cells] = source.cells[:n_cells]
 
-    def remove(self, first: int, last: int, n_cells: int) -> None:
+    def remove(self, first: int, last: int, n_cells: int, n_lost: int) -> None:
         n = n_cells - last
         self.cells[first : first + n] = self.cells[last:n_cells].copy()
         self._rotate(slice(first, first + n), np.full(n, first - last))
 
-    def rotate(self, differences: np.ndarray) -> None:
+    def rotate(self, differences: np.ndarray, n_lost: int) -> None:
         self._rotate(slice(0, len(differences)), differences)
 
     def _rotate(self, cells: slice, differences: np.ndarray) -> None:
@@ -88,10 +88,13 @@ class ArrayForward:
 
     layout = "float32 cells, layer by layer"
     limits = Limits(MOST, 3, MOST)
+    ring = None
 
     def __init__(self, model: "ArrayModel", n_ctx: int, types: tuple[str, str]) -> None:
         self.model, self.n_ctx, self.cache_types = model, n_ctx, types
-        self.parts = [(4 * model.state_width, "f32")]
+
+    def parts(self, n_cells: int) -> list[tuple[int, str]]:
+        return [(4 * self.model.state_width, "f32")]
 
     def new_state(self) -> ArrayState:
         return ArrayState(self.model, self.n_ctx)
@@ -207,7 +210,7 @@ class Arrays:
         yield Detail("numpy", np.__version__, f"NumPy {np.__version__}")
 
     def state_sizes(self, states: Sequence[KeyValueSpec], type_k: str, type_v: str) -> StateSizes:
-        return StateSizes(0, 4 * sum(one.n_head * (one.key_dim + one.value_dim) for one in states))
+        return StateSizes(0, tuple(LayerSize(4 * one.n_head * (one.key_dim + one.value_dim)) for one in states))
 
     def open(self, settings: Settings) -> ArrayDevice:
         return ArrayDevice()

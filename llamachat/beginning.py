@@ -1,4 +1,4 @@
-"""Ctrl+C where the program has nothing to put back: while it begins, and while it ends. It leaves at once, quietly.
+"""Ctrl+C while the program starts or ends, with nothing to restore: the process ends at once, without a message.
 
 Imported first of all by `__main__`, because the imports after it take most of a start. A program that uses the library
 is none of this module's business.

@@ -101,7 +101,7 @@ def _answers(repo: str, file: str) -> bool:
 
 @contextmanager
 def _translated(repo: str, file: str) -> Iterator[None]:
-    """The one door for errors of huggingface_hub."""
+    """Turns errors of huggingface_hub into LlamaChatError."""
     try:
         yield
     except LlamaChatError:
@@ -119,7 +119,7 @@ def _translated(repo: str, file: str) -> Iterator[None]:
 
 
 def _bar_class(progress: Progress, what: str) -> type:
-    """A silent bar for huggingface_hub that tells `progress`. It may make two for one file; the further one counts."""
+    """A silent bar for huggingface_hub that calls `progress`. Of two bars for one file the larger value counts."""
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
     best = 0

@@ -19,7 +19,7 @@ def models_folder() -> Path:
 def make_private(folder: Path, variable: str = "LLAMACHAT_MODELS") -> Path:
     """The folder, made if it is missing, for this user only (0700); one that is there keeps its mode.
 
-    `variable` is what the message tells a person to set. Raises LlamaChatError with the system's reason.
+    variable: the one to set, for the message. Raises LlamaChatError with the system's reason.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

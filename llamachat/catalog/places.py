@@ -83,7 +83,7 @@ def _located(source: str, path: Path) -> Located:
 
 
 def _ollama() -> list[Located]:
-    """Ollama's models, in the folder that it was told or in those of its usual installations."""
+    """Ollama's models, in the folder that its variable names or in its usual folders."""
     if chosen := os.environ.get("OLLAMA_MODELS"):
         folders = [_chosen(chosen)]
     else:

@@ -52,7 +52,7 @@ class HubModel:
 
     @property
     def quant(self) -> str:
-        """The block type that its name tells, in capitals, or ""."""
+        """The block type in its name, in capitals, or ""."""
         return quant_of(self.path)
 
 
@@ -114,7 +114,7 @@ def chosen(reference: Reference, models: Sequence[HubModel]) -> HubModel:
 
 
 def is_certain(reference: Reference, models: Iterable[HubModel]) -> bool:
-    """Whether the address leaves no choice."""
+    """Whether the address names exactly one file."""
     return bool(reference.file or reference.quant) or len(list(models)) == 1
 
 

@@ -15,7 +15,7 @@ OTHERS = {"ollama": "`ollama rm` removes it", "lmstudio": "LM Studio removes it"
 
 
 def found_for_removal(name: str) -> Located:
-    """The model that is told by its whole name, its short name, its file's name or its path.
+    """The model with this whole name, short name, file name or path.
 
     Raises UsageError for none, for several, and for a model of another program.
     """

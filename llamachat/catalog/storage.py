@@ -1,4 +1,4 @@
-"""Writing large files safely: free space, a scratch folder beside the target, plain names, one door for errors."""
+"""Writing large files safely: free space, a scratch folder beside the target, plain names, translated errors."""
 
 import errno
 import os
@@ -47,7 +47,7 @@ def storing(target: Path) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A private folder inside `folder` that is gone afterwards, however the block ends.
 
-    What a killed run left there more than a day ago is swept away first.
+    Folders of killed runs that are older than a day are removed first.
     """
     with storing(folder):
         _sweep(folder)

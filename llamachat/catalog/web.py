@@ -1,8 +1,8 @@
 """Models from web addresses: one GET per file, resumed where it broke off, checked before it gets its name.
 
-urllib is enough: it follows proxies and redirects, and what is added here is the refusal of unencrypted addresses
-and the continuation of a partial file: the server is asked for the rest of that version only (If-Range), and what it
-answers counts only if it says that it is of that version.
+urllib is enough: it follows proxies and redirects. Added here: unencrypted addresses are refused, and a partial file is
+continued. The server is asked for the rest of the same version (If-Range); its answer counts only if it names that
+version.
 """
 
 import http.client
@@ -88,9 +88,9 @@ class _EncryptedRedirects(urllib.request.HTTPRedirectHandler):
         try:
             _checked(newurl)
         except UsageError as error:
-            raise LlamaChatError(f"{req.full_url}: the server sends us on to {error}") from error
+            raise LlamaChatError(f"{req.full_url}: the server redirects to {error}") from error
         if urlsplit(newurl).scheme == "http" and urlsplit(req.full_url).hostname not in _LOCAL:
-            raise LlamaChatError(f"{req.full_url}: the server sends us on to {newurl}, an address of this machine")
+            raise LlamaChatError(f"{req.full_url}: the server redirects to {newurl}, an address of this machine")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -109,7 +109,7 @@ class _RangeRefused(LlamaChatError):
 
 @contextmanager
 def _network(what: str) -> Iterator[None]:
-    """The one door for errors of urllib and http.client: each becomes a sentence that begins with `what`."""
+    """Turns errors of urllib and http.client into LlamaChatError; the sentence begins with `what`."""
     try:
         yield
     except urllib.error.HTTPError as error:
@@ -121,7 +121,7 @@ def _network(what: str) -> Iterator[None]:
     except (OSError, http.client.HTTPException) as error:
         raise LlamaChatError(f"{what}: the connection broke off ({error}); try the same command again") from error
     except ValueError as error:  # numbers and addresses in the server's answer that are none
-        raise LlamaChatError(f"{what}: the server's answer makes no sense ({str(error)[:80]})") from error
+        raise LlamaChatError(f"{what}: the server's answer is invalid ({str(error)[:80]})") from error
 
 
 def _fetch_file(url: str, folder: Path, progress: Progress) -> tuple[Path, bool]:
@@ -179,7 +179,7 @@ def _sent(body: http.client.HTTPResponse, url: str) -> tuple[int, Version]:
         return (start if total is None or start < total else -1), _version(body.headers, total)
     length = body.headers.get("Content-Length")
     if length is not None and not re.fullmatch(r"[0-9]{1,18}", length.strip()):
-        raise LlamaChatError(f"{url}: the server says a length of the file that is no number: {length.strip()[:40]!r}")
+        raise LlamaChatError(f"{url}: the server's Content-Length is no number: {length.strip()[:40]!r}")
     return 0, _version(body.headers, None if length is None else int(length))
 
 

@@ -18,8 +18,8 @@ from llamachat.session.database import (
     index_anew,
     memory_database,
     open_database,
-    told,
     transaction,
+    translate_errors,
 )
 from llamachat.session.reading import messages_of, path_in, settings_of, summary_of, text_of, tree_in
 from llamachat.session.records import (
@@ -88,7 +88,7 @@ class ChatStore:
 
     def keep_all(self, chats: Iterable[WholeChat]) -> list[int]:
         """New chats with all their messages, all or none; a name that is taken is left out."""
-        with told(self.path), transaction(self._connection) as connection:
+        with translate_errors(self.path), transaction(self._connection) as connection:
             taken = {row["name"] for row in connection.execute("SELECT name FROM chats WHERE name IS NOT NULL")}
             numbers = []
             for chat in chats:
@@ -124,7 +124,7 @@ class ChatStore:
         self._write(chat, change)
 
     def remove(self, message: int) -> None:
-        """Takes a message and all after it away; a chat in which nothing else was asked has no title any more."""
+        """Removes a message and all after it; a chat in which nothing else was asked loses its title."""
         chat = self._chat_of(message)
 
         def change(connection: sqlite3.Connection) -> None:
@@ -150,7 +150,7 @@ class ChatStore:
         self._set(chat, "settings", json.dumps(dict(settings)))
 
     def settings(self, chat: int) -> dict[str, Any]:
-        """What `set_settings` was given, without what is damaged."""
+        """The settings of `set_settings`, without damaged ones."""
         return settings_of(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"], [])
 
     def path_of(self, chat: int) -> list[StoredMessage]:
@@ -167,7 +167,7 @@ class ChatStore:
         return self._tree(chat, [])
 
     def damage_of(self, chat: int) -> list[str]:
-        """What of a chat is damaged, each a sentence about it; reading it continues without that."""
+        """The damages of a chat, a sentence each; the chat is read without what is damaged."""
         damage: list[str] = []
         settings_of(self._one("SELECT settings FROM chats WHERE id = ?", chat)["settings"], damage)
         self._tree(chat, damage)
@@ -175,13 +175,13 @@ class ChatStore:
         return list(dict.fromkeys(damage))
 
     def summary(self, chat: int) -> ChatSummary:
-        """What a list would tell of it."""
+        """The chat's row in a list of chats."""
         return summary_of(self._one(f"{_SUMMARY} WHERE id = ?", chat))
 
     def latest(self, limit: int = -1) -> list[ChatSummary]:
-        """The chats, the one in which something was said last first, whatever the clock says; -1 for all."""
+        """The chats by their last message, newest first, whatever the clock says; -1 for all."""
         newest = "(SELECT max(id) FROM messages WHERE chat = chats.id) DESC, id DESC"
-        with told(self.path, "read"):
+        with translate_errors(self.path, "read"):
             chosen = f"SELECT id FROM chats ORDER BY {newest} LIMIT ?"
             rows = self._connection.execute(f"{_SUMMARY} WHERE id IN ({chosen}) ORDER BY {newest}", (limit,))
             return [summary_of(row) for row in rows]
@@ -198,7 +198,7 @@ class ChatStore:
             "FROM words JOIN messages ON messages.id = words.rowid JOIN chats ON chats.id = messages.chat "
             "WHERE words MATCH ? ORDER BY words.rowid DESC LIMIT ?"
         )
-        with told(self.path, "read"):
+        with translate_errors(self.path, "read"):
             rows = self._connection.execute(found, (excerpt_words(wanted), wanted, limit)).fetchall()
         said = [(row["id"], text_of(row["role"]), excerpt_of(row["excerpt"])) for row in rows]
         return [Hit(self.summary(row["chat"]), *one) for row, one in zip(rows, said, strict=True)]
@@ -212,7 +212,7 @@ class ChatStore:
         if not wanted.strip():
             raise UsageError("give the name of a chat, its number, or the beginning of its title")
         title = None if wanted.isdecimal() else f"{_escaped(wanted)}%"
-        with told(self.path, "read"):
+        with translate_errors(self.path, "read"):
             rows = self._connection.execute(
                 "SELECT id, name, title FROM chats WHERE name = ? OR id = ? OR title LIKE ? ESCAPE '\\' "
                 "ORDER BY updated DESC",
@@ -229,19 +229,19 @@ class ChatStore:
 
     def named(self, name: str) -> int | None:
         """The chat of that name or number."""
-        with told(self.path, "read"):
+        with translate_errors(self.path, "read"):
             row = self._connection.execute(
                 "SELECT id FROM chats WHERE name = ? OR id = ?", (storable(name), _number(name))
             ).fetchone()
         return None if row is None else int(row["id"])
 
     def forget_empty(self, chat: int) -> None:
-        """A chat in which nothing was said is not kept."""
+        """Removes a chat without messages."""
         empty = "DELETE FROM chats WHERE id = ? AND NOT EXISTS (SELECT 1 FROM messages WHERE chat = chats.id)"
         self._write(chat, lambda connection: connection.execute(empty, (chat,)))
 
     def forget(self, chat: int) -> None:
-        """Takes a chat away, without the thoroughness of `delete`. An index of words that is damaged is made anew."""
+        """Removes a chat without overwriting its pages (`delete` does). A damaged word index is rebuilt."""
         try:
             self._write(chat, lambda connection: delete_all(connection, chat))
         except StoreUnavailable as error:
@@ -261,42 +261,42 @@ class ChatStore:
         return self.keep(WholeChat(tuple(path), head, name, summary.model, self.settings(chat)))
 
     def delete(self, chat: int) -> bool:
-        """Takes a chat and all its words away; freed pages are written over.
+        """Deletes a chat and all its words; freed pages are overwritten.
 
-        False where another program reads the database just now, so that its log still has them: `tidy` removes them.
+        False if another program is reading the database, so that its log still has them: `tidy` removes them.
         """
         try:
             self.forget(chat)
-            with told(self.path):
+            with translate_errors(self.path):
                 self._connection.execute("INSERT INTO words(words) VALUES ('optimize')")
         except StoreUnavailable as error:
             self._without_room(error, lambda connection: delete_all(connection, chat))
         return self._emptied_log()
 
     def tidy(self) -> bool:
-        """Writes the file anew without what was deleted; False as `delete`."""
+        """Rewrites the file without what was deleted; False as `delete`."""
         try:
             self._index_anew()
-            with told(self.path):
+            with translate_errors(self.path):
                 self._connection.execute("VACUUM")
         except StoreUnavailable as error:
             self._without_room(error, lambda _: None)
         return self._emptied_log()
 
     def _without_room(self, error: StoreUnavailable, change: Callable[[sqlite3.Connection], None]) -> None:
-        """A change that makes room on a full disk. Raises `error` again where the disk is not full."""
+        """A change that frees space on a full disk. Raises `error` again if the disk is not full."""
         cause = error.__cause__
         if not self.is_kept or not isinstance(cause, Exception) or not no_room(cause, self.path, NEEDED):
             raise error
         self._connection.close()
         try:
-            with told(self.path):
+            with translate_errors(self.path):
                 change_without_room(self.path, change)
         finally:
             self._connection = open_database(self.path)
 
     def _index_anew(self) -> None:
-        with told(self.path):
+        with translate_errors(self.path):
             index_anew(self._connection)
 
     def _of(self, chat: int) -> sqlite3.Connection:
@@ -305,23 +305,23 @@ class ChatStore:
 
     def _chat_of(self, message: int) -> int:
         """The chat of a message; 0 for one that is gone."""
-        with told(self.path, "read"):
+        with translate_errors(self.path, "read"):
             row = self._connection.execute("SELECT chat FROM messages WHERE id = ?", (message,)).fetchone()
         return int(row["chat"]) if row is not None else 0
 
     def _write(self, chat: int, change: Callable[[sqlite3.Connection], Result]) -> Result:
-        """A change of a chat, whole or not at all; `change` may be called again where it could not be made."""
+        """A change of a chat in one transaction; `change` is called again after a failure that can be retried."""
         connection = self._of(chat)
-        with told(self.path), transaction(connection):
+        with translate_errors(self.path), transaction(connection):
             return change(connection)
 
     def _make(self, change: Callable[[sqlite3.Connection], int]) -> int:
         """A change that makes a chat; its id."""
-        with told(self.path), transaction(self._connection):
+        with translate_errors(self.path), transaction(self._connection):
             return change(self._connection)
 
     def _emptied_log(self) -> bool:
-        with told(self.path):
+        with translate_errors(self.path):
             return not self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
 
     def _set(self, chat: int, column: str, value: object) -> None:
@@ -330,7 +330,7 @@ class ChatStore:
         )
 
     def _one(self, query: str, chat: int) -> sqlite3.Row:
-        with told(self.path, "read"), closing(self._of(chat).execute(query, (chat,))) as cursor:
+        with translate_errors(self.path, "read"), closing(self._of(chat).execute(query, (chat,))) as cursor:
             row = cursor.fetchone()
         if row is None:
             raise UsageError(f"there is no chat {chat}")
@@ -352,12 +352,12 @@ class ChatStore:
         return tree_in(messages_of(rows, damage), damage)
 
     def _found(self, chat: int, query: str, values: Mapping[str, object]) -> list[sqlite3.Row]:
-        with told(self.path, "read"):
+        with translate_errors(self.path, "read"):
             return self._of(chat).execute(query, values).fetchall()
 
 
 def _number(text: str) -> int | None:
-    """The number that a text is, as far as SQLite has such."""
+    """The integer that a text is, if SQLite can store it."""
     return int(text) if text.isdecimal() and len(text) < 18 else None
 
 

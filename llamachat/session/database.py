@@ -111,9 +111,9 @@ class StoreUnavailable(LlamaChatError):
 
 
 def open_database(path: Path, say: Say = lambda _: None) -> sqlite3.Connection:
-    """The database in autocommit mode, made or migrated where that is due; an older one is copied before.
+    """The database in autocommit mode, created or migrated if necessary; an older one is copied first.
 
-    say: announces that it takes a while, where it does.
+    say: announces a migration that takes a while.
 
     One that cannot be written is opened for reading. Raises StoreUnavailable for one that is newer than this program,
     damaged, or neither to be written nor to be read.
@@ -174,7 +174,7 @@ def _read_anything(connection: sqlite3.Connection) -> None:
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
-    """Switches the write-ahead log on. SQLite does not wait here for another program that does the same."""
+    """Enables the write-ahead log. SQLite does not wait here for another program that does the same."""
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -191,7 +191,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def memory_database() -> sqlite3.Connection:
-    """The same, of which nothing is kept."""
+    """An empty database in memory with the same schema."""
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     _read_anything(connection)
     connection.execute("PRAGMA foreign_keys = ON")
@@ -200,9 +200,9 @@ def memory_database() -> sqlite3.Connection:
 
 
 def change_without_room(path: Path, change: Callable[[sqlite3.Connection], object]) -> None:
-    """A change that takes something away, where the disk has no room for a log of it; the file becomes smaller.
+    """A change that deletes something, if the disk has no space for a log; the file becomes smaller.
 
-    What would undo it is in memory: a program that is killed within it, or a power failure, may damage the database.
+    The rollback journal is in memory: a kill or a power failure meanwhile may damage the database.
     """
     with closing(sqlite3.connect(path, timeout=PATIENCE_S, isolation_level=None)) as connection:
         _read_anything(connection)
@@ -216,7 +216,7 @@ def change_without_room(path: Path, change: Callable[[sqlite3.Connection], objec
 
 
 def index_anew(connection: sqlite3.Connection) -> None:
-    """Makes the index of words again from the messages, also where it is damaged."""
+    """Rebuilds the word index from the messages, also if it is damaged."""
     try:
         connection.execute("INSERT INTO words(words) VALUES ('rebuild')")
     except sqlite3.OperationalError:  # the disk, or another program
@@ -229,8 +229,8 @@ def index_anew(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def told(path: Path, what: str = "kept") -> Iterator[None]:
-    """What SQLite and the file system raise, as StoreUnavailable. what: "kept" or "read", which failed."""
+def translate_errors(path: Path, what: str = "kept") -> Iterator[None]:
+    """Turns errors of SQLite and the file system into StoreUnavailable. what: "kept" or "read", which failed."""
     try:
         yield
     except FAULTS as error:
@@ -297,7 +297,7 @@ def _copy(connection: sqlite3.Connection, target: Path) -> None:
 
 
 def copies_of(path: Path) -> list[Path]:
-    """What was copied before migrations, and what programs that were killed meanwhile have left."""
+    """Copies from before migrations, and unfinished ones of killed programs."""
     return sorted(path.parent.glob(f"{path.name}{COPY}*"))
 
 
@@ -312,13 +312,13 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def is_damage(error: BaseException | None) -> bool:
-    """Whether SQLite found that the file is not what it wrote."""
+    """Whether SQLite found the file damaged."""
     name = str(getattr(error, "sqlite_errorname", ""))
     return isinstance(error, UnicodeDecodeError) or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 
 
 def _is_of_disk(error: Exception) -> bool:
-    """Whether the disk or the folder refuses; the database itself is right."""
+    """Whether the disk or the folder refuses access, and the database itself is intact."""
     return isinstance(error, OSError) or str(getattr(error, "sqlite_errorname", "")).startswith(OF_THE_DISK)
 
 

@@ -1,9 +1,9 @@
-"""A chat for other programs and for people: Markdown, JSON with its whole tree, JSON lines of messages, HTML.
+"""Exports of a chat: Markdown, JSON with its whole tree, JSON Lines of messages, HTML.
 
 The JSON document: {"format": "llamachat chat 1", "name", "title", "model", "settings", "created", "updated", "head",
 "messages": [...]}, a message being {"id", "parent", "role", "content", "state", "created", "extra"}, parents before
-their children; `head` is the last message of the current branch, moments are seconds since 1970. JSON lines have one
-chat a line: {"messages": [{"role", "content"}, ...]}, its current branch.
+their children; `head` is the last message of the current branch, moments are seconds since 1970. JSON Lines have one
+chat per line: {"messages": [{"role", "content"}, ...]}, its current branch.
 """
 
 import html
@@ -86,7 +86,7 @@ def as_json_line(chat: Exported) -> str:
 
 
 def as_html(chat: Exported) -> str:
-    """The current branch as a page of its own, that loads nothing."""
+    """The current branch as an HTML page that loads nothing."""
     title = html.escape(chat.title or "Chat")
     sections = [
         f'<section class="{html.escape(message.role, quote=True)}"><h2>{html.escape(message.role)}</h2>'
@@ -115,16 +115,16 @@ ENDINGS = {**{form: form for form in WRITERS}, "markdown": "md", "htm": "html", 
 
 
 def form_of(name: str) -> str:
-    """The format that the ending of a file's name says, in letters of any case. Raises UsageError for no known one."""
+    """The format of a file name's extension, in any case. Raises UsageError for an unknown one."""
     ending = Path(name).suffix.removeprefix(".").lower()
     if ending not in ENDINGS:
         known = ", ".join(f".{form}" for form in WRITERS)
-        raise UsageError(f"{name}: this ending says no format; give the file one of {known}, or name the format")
+        raise UsageError(f"{name}: this file extension names no format; use one of {known}, or name the format")
     return ENDINGS[ending]
 
 
 def would_overwrite(path: Path) -> bool:
-    """Whether a file is there that an export would replace; pipes and terminals are only written to."""
+    """Whether an export would replace a file; pipes and terminals are only written to."""
     try:
         return path.is_file()
     except OSError:
@@ -132,7 +132,7 @@ def would_overwrite(path: Path) -> bool:
 
 
 def write_export(path: Path, chat: Exported, form: str) -> None:
-    """Writes a chat to a file, which is replaced as a whole. Raises UsageError where that cannot be done."""
+    """Writes a chat to a file, which is replaced whole. Raises UsageError if that fails."""
     content = WRITERS[form](chat).encode("utf-8", "replace")
     try:
         if path.exists() and not path.is_file():  # a pipe, a terminal

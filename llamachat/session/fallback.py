@@ -1,6 +1,6 @@
-"""Chats that continue where they cannot be saved: in memory, from when the disk refuses, or a person wants it so.
+"""Chats that continue in memory where they cannot be saved, or where a person wants it so.
 
-A chat in memory has its numbers from the file; those of new chats and messages begin where no file comes to.
+A chat in memory keeps its numbers of the file. New chats and messages get numbers that no file reaches.
 """
 
 import sqlite3
@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from llamachat.session.chats import ChatStore, Result
-from llamachat.session.database import StoreUnavailable, memory_database, told, transaction
+from llamachat.session.database import StoreUnavailable, memory_database, transaction, translate_errors
 
 BEYOND = 1 << 40
 _FIRST = f"""
@@ -20,9 +20,9 @@ INSERT INTO messages(id, chat, role, content, created) VALUES ({BEYOND}, {BEYOND
 
 
 class FallbackStore(ChatStore):
-    """A store whose writes do not fail because of the disk; `say` announces, once, that nothing is kept any more.
+    """A store whose writes do not fail because of the disk; `say` announces once that nothing is saved any more.
 
-    What the disk refused is tried again when the store is closed.
+    Refused writes are tried again when the store is closed.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
@@ -33,7 +33,7 @@ class FallbackStore(ChatStore):
         self._refused: set[int] = set()
 
     def close(self) -> None:
-        """Ends the connections; what was in memory is gone, unless the disk takes now what it refused before."""
+        """Closes the connections; chats in memory are lost unless the disk accepts them now."""
         if self._loose is not None:
             for chat in self._refused:
                 with suppress(StoreUnavailable):  # of this chat, as one that was deleted elsewhere
@@ -47,13 +47,13 @@ class FallbackStore(ChatStore):
         return chat not in self._detached
 
     def detach(self, chat: int) -> None:
-        """From here on what becomes of a chat is not kept. Nothing happens to one that is not there.
+        """From now on changes of a chat are not saved. A chat that does not exist is ignored.
 
         Raises StoreUnavailable where it cannot even be read.
         """
         if chat in self._detached:
             return
-        with told(self.path):
+        with translate_errors(self.path):
             rows = {name: self._rows(name, column, chat) for name, column in (("chats", "id"), ("messages", "chat"))}
             if not rows["chats"]:
                 return
@@ -119,7 +119,7 @@ class FallbackStore(ChatStore):
         self._refused.add(chat)
 
     def _bring_back(self, chat: int) -> bool:
-        """Writes what became of a chat in memory into the file, if anything. What is new gets new numbers there."""
+        """Writes the changes of a chat in memory into the file; what is new gets new numbers there."""
         told_of = self._memory.execute("SELECT * FROM chats WHERE id = ?", (chat,)).fetchone()
         messages = self._memory.execute("SELECT * FROM messages WHERE chat = ? ORDER BY id", (chat,)).fetchall()
         if told_of is None or not messages:
@@ -127,7 +127,7 @@ class FallbackStore(ChatStore):
         names = ("name", "title", "created", "updated", "model", "settings")
         values = [told_of[name] for name in names]
         new: dict[int | None, int | None] = {None: None}
-        with told(self.path), transaction(self._connection) as file:
+        with translate_errors(self.path), transaction(self._connection) as file:
             same = file.execute("SELECT 1 FROM chats WHERE name = ? AND id <> ?", (values[0], chat)).fetchone()
             if same is not None:  # another one took the name meanwhile
                 values[0] = None

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole or not at all; what a killed program has left of one is swept away by the next."""
+"""Files that are replaced whole or not at all; the next program removes unfinished ones of a killed one."""
 
 import glob
 import os
@@ -13,7 +13,7 @@ from llamachat.session.locks import locked_or_lockless, unlink_if_free
 
 
 def replace_file(path: Path, parts: Sequence[Any]) -> None:
-    """Writes the parts into a file beside the target and puts it there at once, for its owner only. Raises OSError."""
+    """Writes the parts into a file beside the target and renames it, for its owner only. Raises OSError."""
     sweep(path.parent, path.name)
     handle, scratch = _scratch(path)
     try:
@@ -30,7 +30,7 @@ def replace_file(path: Path, parts: Sequence[Any]) -> None:
 
 
 def sweep(folder: Path, name: str = "*") -> None:
-    """Takes away what killed programs have left of a file of that name, or pattern; who still writes has a lock."""
+    """Removes unfinished files of that name, or pattern, which no program has locked."""
     name = name if name == "*" else glob.escape(name)
     for path in folder.glob(f".{name}.????????.part"):
         unlink_if_free(path)

@@ -1,7 +1,7 @@
-"""What a person has typed before, across runs: one JSON string per line, the oldest first, in a file of their own.
-What was pasted is a message whatever it begins with; it is a list of one string.
+"""The input history across runs: a file with one JSON string per line, the oldest first.
 
-A history that cannot be read or written is no reason to stop talking: it is kept in memory then.
+Pasted text is a message whatever it begins with; it is stored as a list of one string. A history that cannot be read
+or written is kept in memory.
 """
 
 import json
@@ -14,7 +14,7 @@ LIMIT = 2000
 
 
 class InputHistory:
-    """Remembered inputs; `warning` says why they are in memory only, None if they are kept in the file.
+    """Remembered inputs; `warning` says why they are in memory only, None if they are in the file.
 
     lasting: whether what is typed now is kept in the file, too. literal: the inputs of `load` that were pasted.
     """
@@ -26,7 +26,7 @@ class InputHistory:
         self.literal: set[str] = set()
 
     def load(self) -> list[str]:
-        """The last inputs, the oldest first. Lines that are something else, half written ones too, are left out."""
+        """The last inputs, the oldest first. Other lines, unfinished ones too, are skipped."""
         try:
             lines = self._path.read_text("utf-8", errors="replace").splitlines()
         except FileNotFoundError:
@@ -41,7 +41,7 @@ class InputHistory:
         return [text for _, text in typed]
 
     def append(self, text: str, literal: bool = False) -> None:
-        """Remembers an input. One write at the end of the file: two programs at once do not tear each other's lines."""
+        """Adds an input with one write at the end of the file, so that two programs do not mix their lines."""
         if not self._lasting:
             return
         try:
@@ -55,7 +55,7 @@ class InputHistory:
             self.warning = f"{self._path}: {error.strerror}; what you type is not remembered"
 
     def forget(self, belongs: Callable[[str], bool]) -> None:
-        """Takes the inputs of which `belongs` is true out of the file."""
+        """Removes the inputs for which `belongs` is true from the file."""
         try:
             lines = self._path.read_text("utf-8", errors="replace").splitlines()
         except OSError:
@@ -75,7 +75,7 @@ class InputHistory:
 
 
 def default_path() -> Path:
-    """The file in the person's own state directory."""
+    """The file in the user's state directory."""
     from platformdirs import user_state_path  # 5 ms, for chats only
 
     return user_state_path("llamachat") / "history.jsonl"

@@ -1,4 +1,4 @@
-"""Chats of ChatGPT's data export: conversations.json, by itself or in the zip file that is sent.
+"""Chats of ChatGPT's data export: conversations.json, alone or in the zip file.
 
 A conversation is {"title", "create_time", "update_time", "mapping", "current_node"}. The mapping is a tree of nodes
 {"message", "parent", "children"} by their ids; regenerations and edits are branches of it. Nodes without a message for
@@ -93,7 +93,7 @@ def _above(nodes: dict[str, Any], kept: dict[str, StoredMessage], key: Any) -> t
 
 
 def _message(node: dict[str, Any], number: int) -> StoredMessage | None:
-    """What a node says; None for nothing that a person sees."""
+    """The message of a node; None if it has none that a person sees."""
     message, content = _inside(node, "message"), _inside(node, "message", "content")
     author, metadata = _inside(message, "author"), _inside(message, "metadata")
     role = author.get("role")

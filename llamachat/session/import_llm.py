@@ -1,7 +1,7 @@
 """Conversations of the log database of `llm` (https://llm.datasette.io).
 
-The database is of somebody else: it is opened for reading only, and reading it ends after a while, because a table of
-it may be a view that never ends.
+The database is untrusted: it is opened read-only, and reading it has a time limit, because a table may be a view that
+never ends.
 """
 
 import math
@@ -99,7 +99,7 @@ def _grouped(rows: list[sqlite3.Row]) -> Iterator[WholeChat]:
 
 
 def _figures(turn: sqlite3.Row) -> dict[str, Any]:
-    """The numbers of an answer, as far as they are some."""
+    """The figures of an answer, without values that are no numbers."""
     names = set(turn.keys())
     values = {ours: (turn[name], unit) for name, (ours, unit) in FIGURES.items() if name in names}
     return {

@@ -100,12 +100,12 @@ def _of_lines(text: str, place: str) -> Iterator[WholeChat]:
 
 
 def _is_message(entry: Any) -> bool:
-    """Whether it is a message of its own, and no chat."""
+    """Whether it is a single message and not a chat."""
     return isinstance(entry, dict) and "role" in entry and not isinstance(entry.get("messages"), list)
 
 
 def _of_messages(entries: list[Any], places: list[str], place: str) -> WholeChat:
-    """A chat of nothing but messages."""
+    """A chat that consists of messages only."""
     _refuse_deep(entries, place)
     messages = linked([_message(entry, where) for entry, where in zip(entries, places, strict=True)], place)
     return WholeChat(messages, messages[-1].id)
@@ -134,7 +134,7 @@ def _refuse_deep(entry: Any, place: str) -> None:
 
 
 def _whole(entry: dict[str, Any], messages: tuple[StoredMessage, ...]) -> WholeChat:
-    """A chat with what else is told of it."""
+    """A chat with its title, dates and settings."""
     name, settings, head = (entry.get(key) for key in ("name", "settings", "head"))
     last = messages[-1].id if messages else None
     if entry.get("format") == FORMAT and head is None:

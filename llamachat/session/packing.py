@@ -1,8 +1,8 @@
 """A cache in a file of another type than in memory: f32, f16, bf16, or q8_0, which is half as large as f16.
 
-A float cache is packed part by part, in the order of memory: every number is rounded to the file's type, for q8_0 in
-blocks of 32 neighbours with a scale. The way back is not equal to the bit, unless the file's type holds all values of
-the cache's. Parts whose numbers are in blocks themselves are small already and are kept as they are.
+A float cache is packed part by part, in the order of memory. Each value is rounded to the file's type, for q8_0 in
+blocks of 32 with a scale. Unpacking is exact only if the file's type can represent all values of the cache's type.
+Parts that are in blocks already are copied.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ LARGEST_HALF = 65504.0
 
 @dataclass(frozen=True)
 class Packing:
-    """How a cache whose memory consists of `parts`, again and again, is written as `type`."""
+    """How a cache whose memory repeats `parts` is written as `type`."""
 
     type: str
     parts: Parts
 
     def size(self, n_bytes: int) -> int:
-        """Bytes in the file of so many bytes of memory."""
+        """Bytes in the file for n_bytes of memory."""
         return n_bytes // self._repeats * sum(self._packed_size(size, name) for size, name in self.parts)
 
     def packed(self, memory: np.ndarray) -> np.ndarray:
@@ -55,7 +55,7 @@ class Packing:
         return found
 
     def _type_of(self, name: str) -> str:
-        """What a type of the cache is in the file."""
+        """The type in the file for a type of the cache."""
         return self.type if name in FLOATS else name
 
     def _packed_size(self, size: int, name: str) -> int:
@@ -81,7 +81,7 @@ def _changed(rows: np.ndarray, of: str, to: str) -> np.ndarray:
 
 
 def _encoded(numbers: np.ndarray, name: str) -> np.ndarray:
-    """float32 as uint8 of a type; what a type cannot hold becomes its largest number, as in a cache."""
+    """float32 as uint8 of a type; values beyond its range saturate, as in a cache."""
     found = FORMATS[name.upper()]
     if isinstance(found, FloatFormat):
         return found.encode(np.clip(numbers, -LARGEST_HALF, LARGEST_HALF) if name == "f16" else numbers)

@@ -1,4 +1,4 @@
-"""Where chats lie on this machine."""
+"""The folders of chats on this machine."""
 
 import os
 from pathlib import Path
@@ -29,10 +29,10 @@ def database_path() -> Path:
 
 
 def snapshots_folder() -> Path:
-    """What models have computed of chats: it can be made again."""
+    """The folder of snapshots, which can be computed again."""
     return data_folder() / "chats" / "snapshots"
 
 
 def locks_folder() -> Path:
-    """Who works with which chat."""
+    """The folder of locks: which process works with which chat."""
     return data_folder() / "chats" / "locks"

@@ -1,10 +1,10 @@
-"""Prompt caches on disk: the tokens that a model has read, and what it has computed of them.
+"""Prompt caches on disk: tokens, and the KV cache that a model has computed for them.
 
 A file is in the safetensors format (https://huggingface.co/docs/safetensors): eight bytes with the header's length, the
 header in JSON, then the tensors `tokens` (I32 [n]) and `cache` (U8 [bytes], as `Context.memory` gives it, or in another
-type, which the metadata then names, see `packing`). The header's metadata says of which model and settings it is;
+type, which the metadata then names, see `packing`). The header's metadata name the model and settings;
 `checksum` covers everything but itself: SHA-256 of the header without it, of the tokens, and of each SLICE of the
-cache. What does not match is never used.
+cache. A cache that does not match is never used.
 """
 
 import hashlib
@@ -92,10 +92,10 @@ def write_prompt_cache(
 def open_prompt_cache(
     path: Path, settings: Mapping[str, str], parts: "Callable[[int], Parts]" = lambda _: ()
 ) -> KeptPrompt:
-    """The prompt that a file keeps, if it is one of these settings. parts: how a cache of n tokens lies in memory.
+    """The prompt in a file, if it has these settings. parts: the layout of a cache of n tokens in memory.
 
     Raises FileNotFoundError, also for an empty file; UnusableCache, with the reason, for a file that is damaged or of
-    another model or other settings. Whether the cache itself is whole is checked by `fill`, which raises it, too.
+    another model or other settings. `fill` checks the cache itself and raises it, too.
     """
     try:
         with _regular(path).open("rb") as file:
@@ -154,7 +154,7 @@ def _packing(metadata: Mapping[str, Any], parts: Parts, path: Path) -> Packing |
 
 
 def _regular(path: Path) -> Path:
-    """Where a file lies, links followed. Raises UnusableCache for what is there and is no file."""
+    """A file's path, links followed. Raises UnusableCache for something else than a file."""
     path = Path(os.path.realpath(path))
     try:
         kind = path.stat().st_mode

@@ -1,8 +1,7 @@
-"""Rows of a database as messages and chats, whatever is in them: damage is said in a sentence and costs as little as
-possible.
+"""Rows of a database as messages and chats, whatever is in them: each damage is reported in a sentence.
 
-Nothing here raises because of a value: a type, a date or a JSON text that cannot be right is left out, a message whose
-place in the tree cannot be right gets one where it can be read.
+No value raises an error. A type, a date or a JSON text that is invalid is skipped; a message whose parent is invalid
+gets another place in the tree.
 """
 
 import json
@@ -49,7 +48,7 @@ def sound_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary_of(row: sqlite3.Row) -> ChatSummary:
-    """What a list shows of a chat."""
+    """A chat's row in a list."""
     return ChatSummary(
         whole(row["id"]) or 0,
         None if row["name"] is None else text_of(row["name"]),
@@ -67,7 +66,7 @@ def messages_of(rows: Iterable[sqlite3.Row], damage: list[str]) -> list[StoredMe
 
 
 def path_in(messages: Sequence[StoredMessage], damage: list[str]) -> list[StoredMessage]:
-    """The messages from a first one to the head, given from the head backwards; a circle is cut open."""
+    """The messages from a first one to the head, given from the head backwards; a cycle is cut."""
     path: list[StoredMessage] = []
     seen: set[int] = set()
     for message in messages:
@@ -83,7 +82,7 @@ def path_in(messages: Sequence[StoredMessage], damage: list[str]) -> list[Stored
 
 
 def tree_in(messages: Sequence[StoredMessage], damage: list[str]) -> list[StoredMessage]:
-    """The messages with parents before their children; one without a parent that is there becomes a first one."""
+    """The messages with parents before their children; one whose parent is missing becomes a first one."""
     known = {message.id for message in messages}
     if all(message.parent is None or (message.parent < message.id and message.parent in known) for message in messages):
         return sorted(messages, key=lambda message: message.id)
@@ -156,9 +155,9 @@ def moment(value: Any) -> float:
 
 
 def foreign_moment(value: Any) -> float:
-    """The same of other programs, which may count in thousandths, millionths or billionths of a second.
+    """The same of other programs, which may count milli-, micro- or nanoseconds.
 
-    0.0 for what would be in no year that a person means.
+    0.0 for a date in no plausible year.
     """
     found = moment(value)
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""What a chat is in memory: messages as a tree, of which one path, from the first message to the head, is the chat."""
+"""A chat in memory: messages as a tree. The path from the first message to the head is the current branch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ PARTIAL, DONE, INTERRUPTED = "partial", "done", "interrupted"
 
 @dataclass(frozen=True)
 class StoredMessage:
-    """A message. parent: the one before it, None for a first one; extra: whatever belongs to it."""
+    """A message. parent: the one before it, None for a first one; extra: further data, as JSON values."""
 
     id: int
     parent: int | None
@@ -24,7 +24,7 @@ class StoredMessage:
 
 @dataclass(frozen=True)
 class ChatSummary:
-    """What a list of chats tells of one."""
+    """A chat's row in a list of chats."""
 
     id: int
     name: str | None
@@ -47,7 +47,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class WholeChat:
-    """A chat to be kept as it is. messages: parents before their children, with ids of their own.
+    """A chat to be saved as it is. messages: parents before their children, with their own ids.
 
     head: the id of the last message of the current branch; None for none. title "": that of its first message.
     """
@@ -71,5 +71,5 @@ def title_of(content: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Text without halves of characters, which a database cannot hold."""
+    """Text without lone surrogates, which a database cannot store."""
     return text.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""Whether a disk has room, in words: how much there is, and how much was wanted."""
+"""Free space of a disk, and the sentence for a full one."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def no_room(error: Exception, path: Path, needed: int) -> str:
-    """What to say of an error that comes from a full disk, "" for another one. needed: bytes to be written."""
+    """The sentence for an error of a full disk, "" for another error. needed: bytes to be written."""
     free = free_at(path)
     refused = isinstance(error, OSError) and error.errno in FULL
     refused = refused or str(getattr(error, "sqlite_errorname", "")) == "SQLITE_FULL"
@@ -21,9 +21,9 @@ def no_room(error: Exception, path: Path, needed: int) -> str:
 
 
 def free_at(path: Path) -> int | None:
-    """Bytes that may be written beside a file, or into the first of the folders above it that is there.
+    """Free bytes for a file: of its folder, or of the first folder above it that exists.
 
-    None where that is not known, and where nothing at all may be written.
+    None if that is not known, or if nothing may be written.
     """
     for folder in path.absolute().parents:
         try:
@@ -35,7 +35,7 @@ def free_at(path: Path) -> int | None:
 
 
 def written(n_bytes: int) -> str:
-    """A number of bytes as people read it."""
+    """A number of bytes with its unit."""
     for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if n_bytes >= size:
             return f"{n_bytes / size:.1f} {unit}"

@@ -1,9 +1,8 @@
-"""Words in messages: how texts are prepared for the index of words, and how it is asked.
+"""Full-text search in messages: how texts are prepared for the index, and its queries.
 
-SQLite's index has words as they stand between blanks and punctuation. Chinese, Japanese, Thai and some others have no
-blanks between words, and Korean has particles at the end of them: there each character is a word of the index, and what
-is looked for is a phrase of such words. So a word is found wherever it stands, also beside Latin letters, and one of a
-single character as well as a long one.
+SQLite's index separates words at spaces and punctuation. Chinese, Japanese, Thai and some others have no spaces between
+words, and Korean appends particles: there each character is indexed as a word, and a search term is a phrase of such
+words. So a term is found anywhere, also next to Latin letters, and with a single character.
 """
 
 import re
@@ -39,14 +38,14 @@ _RUN = re.compile(f"(?:[{SCRIPTS}][{MARKS}]*)+")
 
 
 def spaced(text: str) -> str | None:
-    """The text with a mark around each character that is a word of its own; None for a text that has none of these."""
+    """The text with a separator around each character that is a word of its own; None if it has none."""
     if text.isascii() or _CHARACTER.search(text) is None:
         return None
     return _RUN.sub(lambda run: f"{MARK}{MARK.join(_CHARACTER.findall(run.group()))}{MARK}", text)
 
 
 def query_of(text: str) -> str:
-    """What the index is asked for messages with all the words; `word*` is a beginning.
+    """The index query for messages with all the words; `word*` is a prefix.
 
     Raises UsageError for no word, and for more than MOST_WORDS.
     """

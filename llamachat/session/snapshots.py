@@ -1,4 +1,4 @@
-"""What models have computed of chats, kept within a budget: the least recently used goes first."""
+"""Snapshots: KV caches of chats within a budget; the least recently used is deleted first."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,14 @@ class Snapshots:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise LlamaChatError(f"{self._folder}: what was computed cannot be kept: {error.strerror}") from error
+            raise LlamaChatError(f"{self._folder}: the snapshot cannot be saved: {error.strerror}") from error
         sweep(self._folder)
         self._make_room(memory.nbytes, chat)
         write_prompt_cache(self._path(chat), tokens, memory, settings, follow=False)
         return True
 
     def open(self, chat: int, settings: Mapping[str, str]) -> KeptPrompt | None:
-        """A chat's snapshot, if there is one of these settings that is whole; it counts as used now."""
+        """A chat's snapshot if there is an intact one with these settings; it counts as used now."""
         path = self._path(chat)
         if path.is_symlink():  # not ours: what it leads to is neither read nor written
             return None
@@ -51,11 +51,11 @@ class Snapshots:
         return kept
 
     def drop(self, chat: int) -> None:
-        """Forgets a chat's snapshot; harmless where that cannot be done."""
+        """Deletes a chat's snapshot, if that can be done."""
         _unlink(self._path(chat))
 
     def tidy(self, chats: Sequence[int]) -> None:
-        """Forgets the snapshots of chats that are not among these, and what killed programs have left."""
+        """Deletes the snapshots of other chats, and unfinished files of killed programs."""
         known = {self._path(chat).name for chat in chats}
         sweep(self._folder)
         for path in self._folder.glob(f"[0-9]*{SUFFIX}"):

@@ -41,7 +41,7 @@ def insert(connection: sqlite3.Connection, chat: WholeChat) -> int:
 def _free_number(connection: sqlite3.Connection) -> int | None:
     """The number of a new chat, where SQLite's own choice would find messages there; None: it chooses.
 
-    In a damaged database messages may be of a chat that is not there: they must not come into another one.
+    In a damaged database messages may belong to a missing chat: they must not join another one.
     """
     query = "SELECT (SELECT max(id) FROM chats) last, (SELECT max(chat) FROM messages) strays"
     last, strays = connection.execute(query).fetchone()
@@ -78,18 +78,18 @@ def add(
 
 
 def delete_below(connection: sqlite3.Connection, message: int) -> None:
-    """Takes a message and all after it away."""
+    """Deletes a message and all after it."""
     _delete(connection, [row["id"] for row in connection.execute(_BELOW, (message,))])
 
 
 def delete_all(connection: sqlite3.Connection, chat: int) -> None:
-    """Takes a chat and all its messages away, and nothing else, whatever its messages say of their parents."""
+    """Deletes a chat and exactly its own messages, whatever their parents are."""
     _delete(connection, [row["id"] for row in connection.execute("SELECT id FROM messages WHERE chat = ?", (chat,))])
     connection.execute("DELETE FROM chats WHERE id = ?", (chat,))
 
 
 def _delete(connection: sqlite3.Connection, messages: list[int]) -> None:
-    """Takes messages away. Links to them are cut before: SQLite follows links only so deep, and a damaged one may lead
+    """Deletes messages. Links to them are cut first: SQLite limits the depth, and a damaged link may lead
     anywhere.
     """
     ids = [(message,) for message in messages]

@@ -135,7 +135,7 @@ def test_an_odd_range_begins_the_download_again(extent: str, script: Script, tmp
 @pytest.mark.parametrize("length", ["9" * 5000, "²", "-5", "+5", "5_0", "1e3", "0x10", "9, 9", ""])
 def test_a_length_that_is_no_number_is_a_sentence(length: str, script: Script, tmp_path: Path) -> None:
     script.answers = [answer("200 OK", NEW, Content_Length=length)]
-    with pytest.raises(LlamaChatError, match="a length of the file that is no number"):
+    with pytest.raises(LlamaChatError, match="Content-Length is no number"):
         fetch(script, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

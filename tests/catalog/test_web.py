@@ -247,7 +247,7 @@ def test_a_missing_file_is_said_and_leaves_nothing(site: Site, tmp_path: Path) -
 
 def test_a_redirect_to_an_address_without_encryption_is_refused(site: Site, tmp_path: Path) -> None:
     site.redirect = "http://example.org/tiny.gguf"
-    with pytest.raises(LlamaChatError, match=r"sends us on to .*not encrypted"):
+    with pytest.raises(LlamaChatError, match=r"redirects to .*not encrypted"):
         fetch_from_web(f"{site.address}/dir/tiny.gguf", tmp_path, no_progress)
 
 

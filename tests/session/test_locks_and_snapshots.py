@@ -97,7 +97,7 @@ def test_a_full_disk_does_not_keep_a_chat_from_being_locked(tmp_path, monkeypatc
 def test_a_folder_that_cannot_be_written_is_said_and_harms_nothing(tmp_path):
     (tmp_path / "file").touch()
     snapshots = Snapshots(tmp_path / "file" / "snapshots", 10**6)
-    with pytest.raises(LlamaChatError, match="cannot be kept"):
+    with pytest.raises(LlamaChatError, match="cannot be saved"):
         snapshots.keep(1, [1], MEMORY, OF)
     snapshots.drop(1)
     snapshots.tidy([])

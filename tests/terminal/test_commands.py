@@ -227,7 +227,7 @@ def test_values_of_a_setting_are_completed(make, typed, offered):
         ("/save", "/save needs"),
         ("/save 12", "cannot be named"),
         ("/export", "/export needs"),
-        ("/export x.pdf", "this ending says no format"),
+        ("/export x.pdf", "this file extension names no format"),
         ("/export /no/such/folder/x.md", "no such folder"),
         ("/file", "/file needs"),
         ("/regen", "no message to answer"),

@@ -49,7 +49,7 @@ def test_endings_count_in_any_case_and_formats_too(chat, tmp_path):
 
 @pytest.mark.parametrize("name", ["notes.pdf", "notes", "notes.md.bak"])
 def test_an_ending_that_says_no_format_is_refused(chat, tmp_path, name):
-    with pytest.raises(UsageError, match="this ending says no format"):
+    with pytest.raises(UsageError, match="this file extension names no format"):
         run_command(f"/export {tmp_path}/{name}", chat)
     assert not (tmp_path / name).exists()
 

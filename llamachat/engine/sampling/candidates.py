@@ -161,7 +161,7 @@ def _contenders(logits: Logits, k: int) -> Index:
 
 
 def best(logits: Logits, k: int) -> Index:
-    """Positions of the k largest logits, largest first; ties by rising position. Sorts k values."""
+    """Positions [k] of the k largest of logits [n], largest first; ties by rising position. Sorts k values."""
     found = largest(logits, k)
     order: Index = np.argsort(-logits[found], kind="stable")
     return found[order]

@@ -63,7 +63,7 @@ class Losses:
         return self.n_known - 1
 
     def take(self, position: int, logits: NDArray[np.float32]) -> None:
-        """Scores the tokens after those from `position` on. Raises ModelFileError for scores that are no numbers."""
+        """Scores the tokens after those from `position` on: logits [n, n_vocab]. Raises ModelFileError for NaN."""
         check_scores(logits, all_finite=True)
         following = self.window[position + 1 : position + 1 + len(logits)]
         self.found.append(np.array([_loss(row, token) for row, token in zip(logits, following, strict=True)]))

@@ -130,7 +130,7 @@ def many_lines(prompt: RunPrompt, mode: RunMode, options: "GenerationOptions", d
 
 
 def answer_many(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> int:
-    """Writes the answers; the exit code is that of the worst of them."""
+    """Writes the answers; the exit code is that of the worst of them. Raises EndedByLength if that was asked for."""
     from llamachat.terminal.batch import requests, run_batch
 
     mode, report = asked.mode, asked.report

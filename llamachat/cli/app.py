@@ -121,7 +121,7 @@ class Program(TyperGroup):
 def _program(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print a traceback if something fails.")] = False,
     profile: Profile = None,
     color: Color = "auto",
     no_input: NoInput = False,

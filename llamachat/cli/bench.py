@@ -20,17 +20,21 @@ class Format(StrEnum):
 def bench(
     model: ModelFile,
     n_prompt: Annotated[
-        int, Option("--n-prompt", "-p", min=0, metavar="N", help="Tokens of a prompt; 0 = skip.")
+        int, Option("--n-prompt", "-p", min=0, metavar="N", help="Prompt tokens to evaluate; 0 skips this test.")
     ] = 512,
-    n_gen: Annotated[int, Option("--n-gen", "-n", min=0, metavar="N", help="Tokens to generate; 0 = skip.")] = 128,
+    n_gen: Annotated[
+        int, Option("--n-gen", "-n", min=0, metavar="N", help="Tokens to generate; 0 skips this test.")
+    ] = 128,
     threads: Threads = None,
-    repetitions: Annotated[int, Option("--repetitions", "-r", min=1, metavar="N", help="Times each is measured.")] = 3,
-    output: Annotated[Format, Option("--output", "-o", help="How to print the rows.")] = Format.TABLE,
+    repetitions: Annotated[
+        int, Option("--repetitions", "-r", min=1, metavar="N", help="Repetitions of each test.")
+    ] = 3,
+    output: Annotated[Format, Option("--output", "-o", help="Output format.")] = Format.TABLE,
 ) -> None:
     """Measure how fast a model runs here.
 
-    In tokens per second, and as a share of this machine's limit, which is measured in the same run: read bandwidth for
-    generation, the rate of integer dot products for prompts. JSON and CSV have llama-bench's field names.
+    Results are in tokens per second and as a share of this machine's limit, which is measured in the same run: memory
+    bandwidth for generation, the rate of integer dot products for prefill. JSON and CSV use llama-bench's field names.
     """
     path = loading.model_path(model)
     from llamachat.engine.measure import measure  # the engine, which --help does without

@@ -50,10 +50,10 @@ def chat(
 ) -> int:
     """Chat with a model.
 
-    Ctrl+C stops an answer, Ctrl+D quits, /help lists the commands. Each chat is kept: --continue resumes the last one,
-    `llamachat sessions` lists them. Text in a pipe is the first message; the chat then continues at the terminal. Where
-    standard output is no terminal, there is one answer and nothing else; it is kept where --session or --continue say
-    in which chat.
+    Ctrl+C stops an answer, Ctrl+D quits, /help lists the slash commands. Chats are saved: --continue resumes the last
+    one, `llamachat sessions` lists all. Piped text is the first message; the chat then continues at the terminal. If
+    standard output is not a terminal, one answer is printed and nothing else; it is saved only with --session or
+    --continue.
     """
     looks.apply()
     system, given, files = choice.told(), tools.given(), choice.attached()

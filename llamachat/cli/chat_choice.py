@@ -46,37 +46,39 @@ class ChatChoice:
     )
     file: Annotated[
         list[Path] | None,
-        Option("--file", "-f", metavar="FILE", help="A file that is attached to the first message. May be given "
-               "several times."),
+        Option("--file", "-f", metavar="FILE", help="Attach a file to the first message. May be given several "
+               "times."),
     ] = None  # fmt: skip
     turns: Annotated[
         TurnsOfInput,
-        Option("--turns", help="Where standard input is a file or pipe: all of it is one message, or lines: each line "
-               "is one, answered in turn."),
+        Option("--turns", help="If standard input is a file or pipe: all of it is one message, or each line is a "
+               "message (lines)."),
     ] = TurnsOfInput.ALL  # fmt: skip
     session: Annotated[
         str | None,
         Option(
-            "--session", metavar="NAME", help="Continue the chat of this name or number, or begin one of this name."
+            "--session", metavar="NAME", help="Continue the chat with this name or number, or start one with this name."
         ),
     ] = None
     resume: Annotated[bool, Option("--continue", "-C", help="Continue the last chat.")] = False
-    save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is kept.")] = True
+    save: Annotated[bool, Option("--save/--no-save", help="Whether the chat is saved.")] = True
     if_open: Annotated[
         IfOpen,
-        Option("--if-open", help="When another llamachat is in the chat: ask (where nobody can be asked, fork), "
-               "continue in a copy, in memory only, or not at all."),
+        Option("--if-open", help="If the chat is open in another llamachat: ask (or fork if nobody can be "
+               "asked), continue in a copy, continue in memory only, or quit."),
     ] = IfOpen.ASK  # fmt: skip
     system: System = None
     system_file: SystemFile = None
     on_full: Annotated[
         OnFull,
-        Option("--on-full", help="When the context is full: forget the oldest turns, keep a summary of them, or stop."),
+        Option(
+            "--on-full", help="When the context is full: drop the oldest turns, replace them by a summary, or stop."
+        ),
     ] = OnFull.SHIFT
     cache_budget: Annotated[
         int,
-        Option("--cache-budget", min=0, metavar="MIB", help="Disk space for what models have computed of chats, which "
-               "lets them continue at once; 0 keeps none."),
+        Option("--cache-budget", min=0, metavar="MIB", help="Disk space for saved KV caches of chats, which lets "
+               "them continue without evaluation; 0 saves none."),
     ] = 2048  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -9,10 +9,10 @@ def completion(
     context: Context,
     shell: Annotated[Literal["bash", "zsh", "fish", "powershell"], Argument(help="Whose script to print.")],
 ) -> None:
-    """Print the completion script of a shell.
+    """Print the completion script for a shell.
 
-    Its first lines say how to install it. Commands and options are part of the script, so print it again after an
-    update; models, profiles and other names are asked for while you type.
+    Its first lines say how to install it. The script contains commands and options, so install it again after an
+    update; models, profiles and other names are looked up while you type.
     """
     from llamachat.cli.shells import SHELLS
     from llamachat.cli.shells.known import known_commands, program_options

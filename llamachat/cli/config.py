@@ -18,17 +18,17 @@ from llamachat.terminal.schema import versioned
 def config(
     context: Context,
     action: Annotated[
-        Literal["show", "edit", "path"], Argument(help="show: what is set; edit: open the file; path: where it is.")
+        Literal["show", "edit", "path"],
+        Argument(help="show: print the settings; edit: open the file in an editor; path: print its path."),
     ] = "show",
-    origin: Annotated[bool, Option("--origin", help="With show: say where each setting comes from.")] = False,
-    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="How to show them.")] = "text",
+    origin: Annotated[bool, Option("--origin", help="With show: print the origin of each setting.")] = False,
+    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="Output format.")] = "text",
 ) -> None:
-    """Show or edit the settings: what the options are when the command line does not say.
+    """Show or edit the settings: the default values of options.
 
-    Every option is a setting, but for --debug, --profile, --var, --version and --yes: --ctx-size is `ctx_size` in the
-    configuration file, and the variable of the environment whose name is LLAMACHAT_ with the setting's name in
-    capitals. The file is TOML. A profile is a table of settings, chosen with --profile NAME or the variable
-    LLAMACHAT_PROFILE:
+    Every option is a setting, except --debug, --profile, --var, --version and --yes. --ctx-size, for example, is
+    `ctx_size` in the configuration file (TOML), and an environment variable with the name in capitals behind
+    LLAMACHAT_. A profile is a table of settings, chosen with --profile NAME or the variable LLAMACHAT_PROFILE:
 
     \b
       temp = 0.7
@@ -39,11 +39,10 @@ def config(
       base = "code"
       n_predict = 100
 
-    The settings of the profile that `base` names count, too, where the profile itself says nothing. The command line
-    counts more than the environment, that more than the head of a prompt (`run --prompt`), that more than the profile,
-    that more than the rest of the file.
-    What is wrong there is refused with its place. Each switch --name can be undone with --no-name. A setting that does
-    not go with the command line gives way to it.
+    A profile inherits the settings of the profile that `base` names. Precedence, highest first: the command line, the
+    environment, the head of a prompt (`run --prompt`), the profile, the rest of the file.
+    An invalid setting is refused with its place. Each switch --name can be undone with --no-name. A setting that
+    excludes an option of the command line is ignored.
     """
     if action == "path":
         from llamachat.terminal.table import print_text

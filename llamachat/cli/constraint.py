@@ -31,23 +31,26 @@ class ConstraintChoice:
 
     grammar: Annotated[
         str | None,
-        Option("--grammar", metavar="GBNF", help="Keep the text inside a grammar, written out or one of these: "
-               "arithmetic, c, chess, json, json_array, list."),
+        Option("--grammar", metavar="GBNF", help="Constrain the output to a GBNF grammar, given as text or by "
+               "name: arithmetic, c, chess, json, json_array, list."),
     ] = None  # fmt: skip
     grammar_file: Annotated[
-        Path | None, Option("--grammar-file", metavar="FILE", help="The same, the grammar in a file.")
+        Path | None, Option("--grammar-file", metavar="FILE", help="The same, with the grammar in a file.")
     ] = None
     json_schema: Annotated[
-        str | None, Option("--json-schema", "-j", metavar="SCHEMA", help="Only JSON that satisfies this schema.")
+        str | None,
+        Option(
+            "--json-schema", "-j", metavar="SCHEMA", help="Constrain the output to JSON that satisfies this schema."
+        ),
     ] = None
     json_schema_file: Annotated[
-        Path | None, Option("--json-schema-file", "-jf", metavar="FILE", help="The same, the schema in a file.")
+        Path | None, Option("--json-schema-file", "-jf", metavar="FILE", help="The same, with the schema in a file.")
     ] = None
-    json: Annotated[bool, Option("--json", help="Only JSON, any value.")] = False
+    json: Annotated[bool, Option("--json", help="Constrain the output to any JSON value.")] = False
     schema_unenforced: Annotated[
         Unenforced,
-        Option("--schema-unenforced", help="What becomes of a schema with parts that no grammar can enforce: it is "
-               "refused, or the finished answer is checked (exit code 6 if it does not satisfy the schema)."),
+        Option("--schema-unenforced", help="For a schema with keywords that a grammar cannot enforce: refuse the "
+               "schema, or check the finished answer against it (exit code 6 if it fails)."),
     ] = Unenforced.REFUSE  # fmt: skip
 
     def __post_init__(self) -> None:

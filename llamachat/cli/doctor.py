@@ -18,13 +18,13 @@ def doctor(
     context: Context,
     model: ModelFile,
     threads: Threads = None,
-    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="How to print it.")] = "text",
+    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="Output format.")] = "text",
 ) -> None:
-    """Examine this machine and this installation.
+    """Check this machine and this installation.
 
-    Processor and instruction set, speeds (measured in about a second), memory, folders, compiled kernels, packages and
-    settings; with -m also what that model could reach: the bytes that a token reads, against the bandwidth. Nothing is
-    changed. What should not be as it is stands behind an exclamation mark.
+    Reports processor and instruction set, speeds (measured in about a second), memory, folders, compiled kernels,
+    packages and settings; with -m also the speed that this model can reach, from the bytes read per token and the
+    bandwidth. Nothing is changed. Problems are marked with an exclamation mark.
     """
     from llamachat.cli.checkup.facts import as_json  # the engine, which --help does without
 

@@ -10,17 +10,17 @@ from llamachat.terminal.colour import When, choose_colour
 
 Profile = Annotated[
     str | None,
-    Option("--profile", metavar="NAME", is_eager=True, help="Use the settings of [profile.NAME] in the configuration "
-           "file (`llamachat config`)."),
+    Option("--profile", metavar="NAME", is_eager=True, help="Use the settings of [profile.NAME] in the "
+               "configuration file (`llamachat config`)."),
 ]  # fmt: skip
 Color = Annotated[
     When,
-    Option("--color", metavar="WHEN", help="auto, always or never; auto obeys NO_COLOR, CLICOLOR_FORCE and TERM. "
-           "--no-color is never."),
+    Option("--color", metavar="WHEN", help="auto, always or never; auto respects NO_COLOR, CLICOLOR_FORCE and "
+               "TERM. --no-color is the same as never."),
 ]  # fmt: skip
-Offline = Annotated[bool, Option("--offline", help="Fetch nothing: what is not on this machine is refused.")]
+Offline = Annotated[bool, Option("--offline", help="Download nothing; a missing model is an error.")]
 NoInput = Annotated[
-    bool, Option("--no-input", help="Never ask: what would ask ends with exit code 2 and says which option to give.")
+    bool, Option("--no-input", help="Never ask; a question is an error (exit code 2) that names the option to use.")
 ]
 
 

@@ -7,22 +7,22 @@ from typing import Any
 
 PANELS = {
     "ChatChoice": "Chat",
-    "ConstraintChoice": "Form of the answer",
+    "ConstraintChoice": "Constrained output",
     "Everywhere": "Everywhere",
     "LengthChoice": "Length",
-    "LooksChoice": "Looks",
+    "LooksChoice": "Appearance",
     "ModelChoice": "Model",
     "ModelFile": "Model",
     "PromptCacheChoice": "Prompt cache",
     "PromptChoice": "Prompt",
     "ReportChoice": "Output",
-    "RunMode": "Kind of answer",
+    "RunMode": "Mode",
     "RunPrompt": "Prompt",
     "SamplingOptions": "Sampling",
-    "SpeculationChoice": "Guessing ahead",
+    "SpeculationChoice": "Speculative decoding",
     "TemplateChoice": "Chat template",
     "ToolChoice": "Tools",
-    "Turns": "Turns",
+    "Turns": "Interaction",
 }
 """The headings of the groups of options; of one that is not here it is the first sentence of its docstring."""
 
@@ -54,8 +54,8 @@ COMMAND_PANELS = (CHATS, MODELS, MEASURE, PROGRAM, "More")
 FIRST = (
     Example("llamachat chat", "chat with the default model"),
     Example('llamachat run --chat "Name three fruits."', "one answer, for scripts"),
-    Example('cat notes.txt | llamachat run --chat "Summarise:"', "something done with a file"),
-    Example("llamachat COMMAND --help", "usual options and examples"),
+    Example('cat notes.txt | llamachat run --chat "Summarise:"', "apply an instruction to a file"),
+    Example("llamachat COMMAND --help", "common options and examples"),
 )
 """What stands first in the help of the program."""
 
@@ -63,33 +63,33 @@ USUAL = {
     "model": "A GGUF file, a name from `llamachat models`, or hf:owner/repository.",
     "message": "The first message; `-` is standard input.",
     "positional": "The prompt; `-` is standard input.",
-    "text": "The prompt, where it is not given alone.",
-    "file": "A file that goes with the prompt.",
-    "session": "The chat of this name or number, which begins if it is new.",
-    "continue": "Resume the last chat.",
-    "save": "Keep nothing of the chat.",
-    "chat": "Answer through the chat template, instead of continuing the text.",
+    "text": "The prompt.",
+    "file": "A file to add to the prompt or message.",
+    "session": "Continue or start the chat with this name or number.",
+    "continue": "Continue the last chat.",
+    "save": "Do not save the chat.",
+    "chat": "Answer through the chat template instead of continuing the text.",
     "prompt": "A prompt from `llamachat prompts`.",
     "system": "The system prompt.",
-    "reverse_prompt": "Stop after this text and let the person type.",
-    "in_prefix": "Put before what the person types.",
-    "interactive_first": "Let the person begin.",
-    "n_predict": "At most N tokens; -1 continues without end.",
-    "stop": "End before this text.",
-    "temp": "How freely words are chosen; 0 takes the likeliest.",
-    "seed": "The same seed gives the same text; -1 is random.",
-    "json": "Only JSON.",
-    "json_schema_file": "Only JSON that satisfies the schema in a file.",
-    "reasoning": "What becomes of thoughts: show, hide or off.",
-    "tools": "Functions that the model may call.",
-    "yes": "Agree to what would be asked.",
+    "reverse_prompt": "Stop after this text and wait for input.",
+    "in_prefix": "Text to insert before the input.",
+    "interactive_first": "Wait for input first.",
+    "n_predict": "Maximum number of tokens; -1: no limit.",
+    "stop": "Stop before this text.",
+    "temp": "Temperature; 0 is greedy sampling.",
+    "seed": "Seed of the sampler; -1 is random.",
+    "json": "Constrain the output to JSON.",
+    "json_schema_file": "Constrain the output to a JSON schema in a file.",
+    "reasoning": "The model's thoughts: show, hide or off.",
+    "tools": "Tools that the model may call.",
+    "yes": "Answer questions of the program with yes.",
     "plain": "Answers as raw text.",
-    "output": "How answers are printed: text, json or jsonl.",
-    "dry_run": "Show what the model would see, and load no weights.",
-    "quiet": "Only errors on standard error.",
-    "ctx_size": "Tokens that the context holds.",
+    "output": "Output format: text, json or jsonl.",
+    "dry_run": "Print the prompt as the model would get it.",
+    "quiet": "Print only errors on standard error.",
+    "ctx_size": "Size of the context in tokens.",
     "threads": "Worker threads.",
-    "verbose": "Say what is done and how fast.",
+    "verbose": "Print what is done, and how fast.",
 }
 """What --help shows of a command with many options, in this order, by setting or argument; --help-all shows all."""
 
@@ -98,26 +98,29 @@ GUIDE = {
         CHATS,
         (
             Example("llamachat chat", "Chat with the default model."),
-            Example('llamachat chat -m gemma3 --system "Answer briefly."', "With another model and a system prompt."),
-            Example('llamachat chat -f notes.txt "What is missing here?"', "Begin with a file and a message."),
-            Example("llamachat chat --continue", "Resume the last chat."),
+            Example('llamachat chat -m gemma3 --system "Answer briefly."', "Another model and a system prompt."),
+            Example('llamachat chat -f notes.txt "What is missing here?"', "Start with a file and a message."),
+            Example("llamachat chat --continue", "Continue the last chat."),
         ),
     ),
     "run": Guide(
         CHATS,
         (
-            Example('llamachat run "Once upon a time" -n 100', "Continue a text, by 100 tokens at most."),
-            Example('cat notes.txt | llamachat run --chat "Summarise:" --temp 0', "Something done with a file."),
-            Example('llamachat run --chat "Is {input} a city?" -f name.txt', "The file's text in its place."),
-            Example("llamachat run --prompt summarize -f notes.txt", "A prompt of the library."),
-            Example('llamachat run --chat "Three fruits." --json -n 60 --output json', "Only JSON, with figures."),
+            Example('llamachat run "Once upon a time" -n 100', "Continue a text by at most 100 tokens."),
+            Example('cat notes.txt | llamachat run --chat "Summarise:" --temp 0', "Apply an instruction to a file."),
+            Example('llamachat run --chat "Is {input} a city?" -f name.txt', "Insert a file into the prompt."),
+            Example("llamachat run --prompt summarize -f notes.txt", "Use a prompt of the library."),
+            Example(
+                'llamachat run --chat "Three fruits." --json -n 60 --output json',
+                "Constrain the output to JSON; print timings, too.",
+            ),
         ),
     ),
     "prompts": Guide(
         CHATS,
         (
-            Example("llamachat prompts", "The program's and yours, with their variables."),
-            Example("llamachat prompts summarize", "The file of one, to begin your own with."),
+            Example("llamachat prompts", "List the built-in prompts and yours, with their variables."),
+            Example("llamachat prompts summarize", "Print the file of one, as a start for your own."),
             Example("llamachat run --prompt translate --var language=French -f letter.txt", "Use one."),
         ),
     ),
@@ -126,65 +129,71 @@ GUIDE = {
         (
             Example(
                 'llamachat interactive -f prompts/talk.txt -r "User:" --in-prefix " "',
-                "A written dialogue that stops whenever it is the user's turn.",
+                "A dialogue that stops at the user's turn.",
             ),
-            Example("llamachat interactive --interactive-first", "Write the beginning yourself."),
+            Example("llamachat interactive --interactive-first", "Type the start of the text yourself."),
         ),
     ),
     "sessions": Guide(
         CHATS,
         (
-            Example("llamachat sessions", "The chats that are kept, the latest first."),
-            Example('llamachat sessions search "plum*"', "Messages with a word that begins so."),
-            Example("llamachat sessions export 19 chat.md", "Write one to a file."),
+            Example("llamachat sessions", "List the saved chats, the latest first."),
+            Example('llamachat sessions search "plum*"', "Search messages for words with this prefix."),
+            Example("llamachat sessions export 19 chat.md", "Write a chat to a file."),
         ),
     ),
     "models": Guide(
         MODELS,
         (
-            Example("llamachat models", "What is here, which one is the default, and what fits into memory."),
-            Example("llamachat models rm gemma3", "Delete one that was fetched."),
-            Example("llamachat models --output json", "For programs."),
+            Example("llamachat models", "List local models, the default, and what fits into memory."),
+            Example("llamachat models rm gemma3", "Delete a downloaded model."),
+            Example("llamachat models --output json", "The same as JSON."),
         ),
     ),
     "pull": Guide(
         MODELS,
         (
-            Example("llamachat pull gemma3", "One of the models known by name."),
-            Example("llamachat pull hf:owner/repository:Q4_K_M", "A model of the Hugging Face Hub, of this type."),
+            Example("llamachat pull gemma3", "A model known by name."),
+            Example(
+                "llamachat pull hf:owner/repository:Q4_K_M", "A model of the Hugging Face Hub, in this quantisation."
+            ),
             Example("llamachat pull hf:owner/repository/model.gguf", "One file of a repository."),
         ),
     ),
-    "show": Guide(MODELS, (Example("llamachat show smollm2", "Size, type, context, metadata and chat template."),)),
+    "show": Guide(
+        MODELS, (Example("llamachat show smollm2", "Print size, type, context, metadata and chat template."),)
+    ),
     "tokenize": Guide(
         MODELS,
         (
-            Example('llamachat tokenize "Hello there"', "A line for each token."),
-            Example("llamachat tokenize --ids -f notes.txt", "Only the numbers."),
+            Example('llamachat tokenize "Hello there"', "Print one token per line."),
+            Example("llamachat tokenize --ids -f notes.txt", "Print only the token ids."),
         ),
     ),
-    "templates": Guide(
-        MODELS, (Example("llamachat templates chatml", "A chat template that comes with the program."),)
+    "templates": Guide(MODELS, (Example("llamachat templates chatml", "Print a built-in chat template."),)),
+    "bench": Guide(
+        MEASURE, (Example("llamachat bench -p 512 -n 128 -t 2", "The tests pp512 and tg128 of llama-bench."),)
     ),
-    "bench": Guide(MEASURE, (Example("llamachat bench -p 512 -n 128 -t 2", "The classic pp512 and tg128."),)),
-    "perplexity": Guide(MEASURE, (Example("llamachat perplexity -f book.txt -c 512", "In windows of 512 tokens."),)),
+    "perplexity": Guide(MEASURE, (Example("llamachat perplexity -f book.txt -c 512", "Use windows of 512 tokens."),)),
     "config": Guide(
         PROGRAM,
         (
-            Example("llamachat config edit", "Open the file in your editor, and check it afterwards."),
-            Example("llamachat config show --origin", "Every setting, and where it comes from."),
+            Example("llamachat config edit", "Open the file in your editor; it is checked afterwards."),
+            Example("llamachat config show --origin", "Print every setting and its origin."),
             Example("llamachat config show --profile code", "The same with the profile [profile.code]."),
         ),
     ),
     "completion": Guide(
         PROGRAM,
-        (Example("llamachat completion bash", "The script, with how to install it in its first lines."),),
+        (Example("llamachat completion bash", "Print the script; its first lines say how to install it."),),
     ),
     "doctor": Guide(
         PROGRAM,
         (
-            Example("llamachat doctor", "What there is to know when something is slow or does not work."),
-            Example("llamachat doctor -m smollm2 --output json", "For a report, with what this model could reach."),
+            Example("llamachat doctor", "Check this machine when something is slow or does not work."),
+            Example(
+                "llamachat doctor -m smollm2 --output json", "For a bug report, with the reachable speed of this model."
+            ),
         ),
     ),
 }

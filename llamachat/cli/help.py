@@ -20,7 +20,7 @@ MOST_OPTIONS = 18
 """A command with more options shows the usual ones in --help."""
 
 HELP_ALL = "--help-all"
-HELP = (("-h, --help", "Show the usual options and examples."), (HELP_ALL, "Show all options."))
+HELP = (("-h, --help", "Show common options and examples."), (HELP_ALL, "Show all options."))
 
 _DEFAULT = re.compile(r"\s*\[default: (.*)\]\s*$", re.DOTALL)
 
@@ -103,7 +103,7 @@ def short_page(command: Any, path: str, width: int | None = None) -> str:
     lines = [*_beginning(command, path, width, " ".join((command.help or "").partition("\n\n")[0].split()))]
     names = {setting_name(one) if one.param_type_name == "option" else one.name: one for one in options}
     usual = [(_short_names(names[name]), text) for name, text in USUAL.items() if name in names]
-    lines += ["", "Usual options:", *definitions([*usual, (HELP_ALL, f"Show all {len(options)} options.")], width)]
+    lines += ["", "Common options:", *definitions([*usual, (HELP_ALL, f"Show all {len(options)} options.")], width)]
     return "\n".join(lines) + "\n"
 
 
@@ -146,7 +146,9 @@ def _lines(command: Any, path: str, width: int) -> Iterator[str]:
         yield from ["", *_wrapped(f"{heading}:", width)]
         yield from definitions([(one.names, one.said) for one in entries], width)
     yield ""
-    yield from paragraphs("Options are also settings: `llamachat config --help` says where.", width)
+    yield from paragraphs(
+        "Options can also be set in a file or in the environment: see `llamachat config --help`.", width
+    )
 
 
 def arguments(command: Any) -> list[str]:

@@ -22,29 +22,33 @@ class Turns:
 
     reverse_prompt: Annotated[
         list[str] | None,
-        Option("--reverse-prompt", "-r", metavar="TEXT", help="Stop after TEXT and let the person type. May be given "
-               "several times."),
+        Option("--reverse-prompt", "-r", metavar="TEXT", help="Stop after this text and wait for input. May be "
+               "given several times."),
     ] = None  # fmt: skip
-    in_prefix: Annotated[str, Option("--in-prefix", metavar="TEXT", help="Put before what the person types.")] = ""
-    in_suffix: Annotated[str, Option("--in-suffix", metavar="TEXT", help="Put after what the person types.")] = ""
-    in_prefix_bos: Annotated[bool, Option("--in-prefix-bos", help="A beginning-of-text token before --in-prefix.")] = (
-        False
-    )
+    in_prefix: Annotated[str, Option("--in-prefix", metavar="TEXT", help="Text to insert before the input.")] = ""
+    in_suffix: Annotated[str, Option("--in-suffix", metavar="TEXT", help="Text to insert after the input.")] = ""
+    in_prefix_bos: Annotated[bool, Option("--in-prefix-bos", help="Insert a BOS token before --in-prefix.")] = False
     interactive_first: Annotated[
-        bool, Option("--interactive-first", "-if", help="Let the person begin, whatever the prompt is.")
+        bool, Option("--interactive-first", "-if", help="Wait for input first, whatever the prompt is.")
     ] = False
     multiline_input: Annotated[
-        bool, Option("--multiline-input", "-mli", help=r"Return begins a new line, \ at a line's end sends.")
+        bool,
+        Option(
+            "--multiline-input",
+            "-mli",
+            help=r"Return starts a new line; \ at the end of a line sends "
+            r"the input.",
+        ),
     ] = False
     escape: Annotated[
         bool,
-        Option("--escape/--no-escape", "-e", help=r"Put in \n, \t, \xHH ... in prompt, reverse prompts, prefix, suffix "
-               "and typed lines."),
+        Option("--escape/--no-escape", "-e", help=r"Replace \n, \t, \xHH ... in prompt, reverse prompts, prefix, "
+               r"suffix and input."),
     ] = True  # fmt: skip
-    display_prompt: Annotated[bool, Option("--display-prompt/--no-display-prompt", help="Show the prompt.")] = True
-    color: Annotated[bool, Option("--color", help="Show the prompt and what the person types in colour.")] = False
+    display_prompt: Annotated[bool, Option("--display-prompt/--no-display-prompt", help="Print the prompt.")] = True
+    color: Annotated[bool, Option("--color", help="Print the prompt and the input in colour.")] = False
     simple_io: Annotated[
-        bool, Option("--simple-io", help="Kept for old scripts: lines are always the terminal's own.")
+        bool, Option("--simple-io", help="Accepted for old scripts; line editing is always the terminal's.")
     ] = False
 
     def __post_init__(self) -> None:
@@ -70,11 +74,11 @@ def interactive(
 ) -> int:
     r"""Write a text in turns with a model.
 
-    The model continues the text until a reverse prompt, then the person types, and so on.
+    The model continues the text until a reverse prompt, then you type, and so on.
 
-    Ctrl+C interrupts the model; at the person's turn it quits, as Ctrl+D does. An empty line lets the model continue; a
-    line that ends with \ continues in the next line, and one that ends with / has no line break. -n counts
-    the tokens of both; when they are used up it is the person's turn.
+    Ctrl+C interrupts the model; at your turn it quits, as does Ctrl+D. After an empty line the model continues. A line
+    that ends with \ continues in the next line; one that ends with / has no line break. -n counts the tokens of both;
+    when they are used up it is your turn.
     """
     if input_is_forbidden():
         raise UsageError("interactive waits for what you type, and --no-input forbids to ask: use `llamachat run`")

@@ -16,27 +16,25 @@ class LooksChoice:
 
     theme: Annotated[
         ThemeName,
-        Option("--theme", help="Colours for a light or a dark background, or none, which keeps bold and layout; auto "
-               "uses those that suit both, unless COLORFGBG tells the background."),
+        Option("--theme", help="Colours for a light or a dark background, or none (bold and layout only); auto "
+               "uses colours that suit both unless COLORFGBG is set."),
     ] = "auto"  # fmt: skip
     prompt_color: Annotated[
         str | None,
-        Option("--prompt-color", metavar="COLOR", help="Colour of the prompt: a name as in red or bright-blue, "
+        Option("--prompt-color", metavar="COLOR", help="Colour of the prompt: a name such as red or bright-blue, "
                "#RRGGBB, or none. [default: the theme's]"),
     ] = None  # fmt: skip
     notify: Annotated[
         Notify,
-        Option("--notify", help="After a long answer: nothing, the terminal's bell, or a notification on the desktop "
-               "where the terminal has them."),
+        Option("--notify", help="After a long answer: nothing, the terminal's bell, or a desktop notification if "
+               "the terminal supports it."),
     ] = "bell"  # fmt: skip
     notify_after: Annotated[
-        int, Option("--notify-after", min=0, metavar="SECONDS", help="How long an answer must take for --notify.")
+        int, Option("--notify-after", min=0, metavar="SECONDS", help="Minimum duration of an answer for --notify.")
     ] = 20
-    title: Annotated[
-        bool, Option("--title/--no-title", help="Whether the window has the model and the chat as its title.")
-    ] = True
-    plain: Annotated[bool, Option("--plain", help="Answers as raw text, without Markdown and colours.")] = False
-    vi: Annotated[bool, Option("--vi", help="Edit the input line with the keys of vi.")] = False
+    title: Annotated[bool, Option("--title/--no-title", help="Set the window title to the model and the chat.")] = True
+    plain: Annotated[bool, Option("--plain", help="Print answers as raw text, without Markdown and colours.")] = False
+    vi: Annotated[bool, Option("--vi", help="Use vi key bindings in the input line.")] = False
 
     def __post_init__(self) -> None:
         if self.prompt_color is not None:

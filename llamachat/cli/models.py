@@ -31,16 +31,16 @@ DEFAULT = "default"
 
 def models(
     context: Context,
-    action: Annotated[Literal["list", "rm"], Argument(help="list; rm NAME: delete a model that was fetched.")] = "list",
-    name: Annotated[str | None, Argument(metavar="[NAME]", help="The whole name of a model, or its path.")] = None,
+    action: Annotated[Literal["list", "rm"], Argument(help="list; rm NAME: delete a downloaded model.")] = "list",
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="The full name of a model, or its path.")] = None,
     yes: Annotated[bool, Option("--yes", "-y", help="Delete without asking.")] = False,
-    output: Annotated[Literal["table", "json"], Option("--output", "-o", help="How to print them.")] = "table",
+    output: Annotated[Literal["table", "json"], Option("--output", "-o", help="Output format.")] = "table",
 ) -> None:
     """List the models on this machine: ours, and those of Hugging Face, Ollama, LM Studio and llama.cpp, in place.
 
-    `also` is a model's short name, and which one is the default. `fits` is whether weights and a small context fit in
-    the memory that is free now. A file that is broken is listed with the reason. rm deletes models that `pull` has
-    fetched, here or in the cache of Hugging Face.
+    The column `also` has a model's short name and marks the default; `fits` says whether weights and a small context
+    fit into the memory that is free now. A damaged file is listed with the reason. rm deletes models that `pull` has
+    downloaded, here or in the cache of Hugging Face.
     """
     if action == "rm":
         _remove(name, yes)

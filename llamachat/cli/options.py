@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-Verbose = Annotated[bool, Option("--verbose", "-v", help="Say on standard error what is done and how fast.")]
+Verbose = Annotated[bool, Option("--verbose", "-v", help="Print what is done, and how fast, on standard error.")]
 System = Annotated[str | None, Option("--system", metavar="TEXT", help='The system prompt, as in "Answer briefly."')]
 SystemFile = Annotated[Path | None, Option("--system-file", metavar="FILE", help="The same, from a file.")]
 Files = Annotated[
     list[Path] | None,
-    Option("--file", "-f", metavar="FILE", help="A file to append to the prompt, after a blank line; `-` is standard "
-           "input. May be given several times."),
+    Option("--file", "-f", metavar="FILE", help="A file to append to the prompt after a blank line; `-` is "
+               "standard input. May be given several times."),
 ]  # fmt: skip
-Yes = Annotated[bool, Option("--yes", help="Fetch a model that is not here without asking.")]
+Yes = Annotated[bool, Option("--yes", help="Download a missing model without asking.")]
 Threads = Annotated[
-    int | None, Option("--threads", "-t", min=1, metavar="N", help="Worker threads. [default: one per core]")
+    int | None, Option("--threads", "-t", min=1, metavar="N", help="Number of worker threads. [default: one per core]")
 ]
 
 
@@ -37,7 +37,7 @@ class ModelFile:
     model: Annotated[
         str | None,
         Option("--model", "-m", metavar="MODEL", help="A GGUF file, a name from `llamachat models`, or "
-               "hf:owner/repository[:QUANT]. [default: SmolLM2 135M, fetched when first needed]"),
+               "hf:owner/repository[:QUANT]. [default: SmolLM2 135M, downloaded when first needed]"),
     ] = None  # fmt: skip
     yes: Yes = False
     places: Mapping[str, str] = field(default_factory=dict)
@@ -49,21 +49,44 @@ class ModelChoice(ModelFile):
 
     ctx_size: Annotated[
         int | None,
-        Option("--ctx-size", "-c", min=1, metavar="N", help="Tokens that the context holds. "
-               "[default: the model's own, up to 8192, less if memory asks for it]"),
+        Option("--ctx-size", "-c", min=1, metavar="N", help="Size of the context (n_ctx) in tokens. [default: "
+               "the model's training context, at most 8192, less if memory is short]"),
     ] = None  # fmt: skip
     threads: Threads = None
     cache_type_k: Annotated[
-        str, Option("--cache-type-k", "-ctk", metavar="TYPE", help=f"Type of cached keys: {', '.join(CACHE_TYPES)}.")
+        str,
+        Option(
+            "--cache-type-k",
+            "-ctk",
+            metavar="TYPE",
+            help=f"Data type of the KV cache for keys: {', '.join(CACHE_TYPES)}.",
+        ),
     ] = "f16"
     cache_type_v: Annotated[
-        str, Option("--cache-type-v", "-ctv", metavar="TYPE", help="Type of cached values: the same.")
+        str,
+        Option(
+            "--cache-type-v", "-ctv", metavar="TYPE", help="Data type of the KV cache for values: the same choices."
+        ),
     ] = "f16"
     grp_attn_n: Annotated[
-        int, Option("--grp-attn-n", "-gan", min=1, metavar="N", help="Self-Extend: N old tokens share a position.")
+        int,
+        Option(
+            "--grp-attn-n",
+            "-gan",
+            min=1,
+            metavar="N",
+            help="Self-Extend: group factor; this many old tokens share a position. 1 is off.",
+        ),
     ] = 1
     grp_attn_w: Annotated[
-        int, Option("--grp-attn-w", "-gaw", min=1, metavar="N", help="Self-Extend: positions not shared at the end.")
+        int,
+        Option(
+            "--grp-attn-w",
+            "-gaw",
+            min=1,
+            metavar="N",
+            help="Self-Extend: group width; the newest positions that are not grouped.",
+        ),
     ] = 512
 
     def __post_init__(self) -> None:
@@ -83,21 +106,24 @@ class LengthChoice:
 
     n_predict: Annotated[
         int | None,
-        Option("--n-predict", "--predict", "-n", min=-2, metavar="N", help="At most N tokens; -1: without end, old "
-               "tokens are forgotten when the context is full; -2: until the context is full. [default: until the "
-               "model ends, or the context is full]"),
+        Option("--n-predict", "--predict", "-n", min=-2, metavar="N", help="Maximum number of tokens to "
+               "generate; -1: no limit, with context shift; -2: until the context is full. [default: until an "
+               "end token, or until the context is full]"),
     ] = None  # fmt: skip
     stop: Annotated[
-        list[str] | None, Option("--stop", metavar="TEXT", help="End before TEXT. May be given several times.")
+        list[str] | None, Option("--stop", metavar="TEXT", help="Stop before this text. May be given several times.")
     ] = None
     keep: Annotated[
         int,
-        Option("--keep", min=-1, metavar="N", help="When the context is full, keep the first N tokens, forget half of "
-               "the others and continue; -1: keep the whole prompt."),
+        Option("--keep", min=-1, metavar="N", help="When the context is full, keep the first N tokens, drop half "
+               "of the others and continue; -1: keep the whole prompt."),
     ] = 0  # fmt: skip
     context_shift: Annotated[
         bool,
-        Option("--context-shift/--no-context-shift", help="Whether a full context may forget its oldest tokens."),
+        Option(
+            "--context-shift/--no-context-shift",
+            help="Whether the oldest tokens may be dropped when the context is full.",
+        ),
     ] = True
 
     def __post_init__(self) -> None:

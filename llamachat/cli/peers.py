@@ -26,17 +26,17 @@ class PeerOption:
     instead: str = "this program has nothing like it"
 
 
-PROCESSOR = "models run on the processor only"
-PACKED = "weights are packed into memory of their own when a model is loaded"
-SIZED = "the sizes of batches are chosen by the program"
-TEMPLATES = "chat templates are always read as Jinja"
+PROCESSOR = "models run on the CPU only"
+PACKED = "weights are repacked into memory when a model is loaded"
+SIZED = "batch sizes are chosen automatically"
+TEMPLATES = "chat templates are always Jinja"
 SILENT = "the program writes no log"
-IN_THE_FILE = "the scaling of positions is what the model file says; it cannot be changed here"
+IN_THE_FILE = "RoPE scaling is set by the model file and cannot be changed"
 
 CHAT = "a conversation is `llamachat chat`; one answer is `llamachat run --chat`"
-TURNS = "a dialogue that stops for you at a text is `llamachat interactive {name} ...`"
+TURNS = "a dialogue that stops for your input is `llamachat interactive {name} ...`"
 ADAPTERS = "adapters and control vectors are not supported"
-PICTURES = "pictures, sounds and films are not supported"
+PICTURES = "images, audio and video are not supported"
 THINKING = "use --reasoning show, hide or off"
 
 _GROUPS: Mapping[str, PeerOption] = {
@@ -62,22 +62,20 @@ _GROUPS: Mapping[str, PeerOption] = {
     "--log-file --log-jsonl -ld --logdir --log-prompts-dir": PeerOption(
         takes=True, instead="progress and figures go to standard error: 2> {}"
     ),
-    "--no-display-prompt": PeerOption(becomes="--no-echo", instead="no command but interactive shows the prompt"),
+    "--no-display-prompt": PeerOption(becomes="--no-echo", instead="only interactive prints the prompt"),
     "--display-prompt": PeerOption(becomes="--echo", instead="only `llamachat run` has --echo"),
     "--verbose-prompt": PeerOption(instead="`llamachat run --dry-run` shows the prompt and its tokens"),
     "-sp --special": PeerOption(instead="control tokens are never part of an answer; `llamachat tokenize` shows them"),
     "--perf --show-timings": PeerOption(becomes="--timings", instead="use --verbose"),
-    "--no-perf --no-show-timings": PeerOption(becomes="--no-timings", no_effect="figures are shown only on request"),
+    "--no-perf --no-show-timings": PeerOption(becomes="--no-timings", no_effect="timings are printed only on request"),
     "-cnv --conversation": PeerOption(instead=CHAT),
-    "-no-cnv --no-conversation --no-cnv": PeerOption(
-        instead="a text that is continued as it stands is `llamachat run`"
-    ),
+    "-no-cnv --no-conversation --no-cnv": PeerOption(instead="to continue a text as it stands use `llamachat run`"),
     "-st --single-turn": PeerOption(instead="one answer is `llamachat run --chat`"),
-    "-i --interactive": PeerOption(instead="that is a command: `llamachat interactive`, or `llamachat chat`"),
+    "-i --interactive": PeerOption(instead="use the command `llamachat interactive` or `llamachat chat`"),
     "-if --interactive-first": PeerOption(instead="that is an option of `llamachat interactive`"),
     "-ins --instruct -cml --chatml": PeerOption(instead=CHAT),
     "-mli --multiline-input": PeerOption(
-        instead="in a chat Alt+Enter, Ctrl+J or Shift+Enter begins a new line; the option is of `llamachat interactive`"
+        instead="in a chat Alt+Enter, Ctrl+J or Shift+Enter starts a new line; `llamachat interactive` has the option"
     ),
     "--in-prefix --in-suffix": PeerOption(takes=True, instead=TURNS),
     "--in-prefix-bos": PeerOption(instead=TURNS),
@@ -94,28 +92,28 @@ _GROUPS: Mapping[str, PeerOption] = {
     "--mlock": PeerOption(no_effect=PACKED),
     "--mmap --no-mmap -dio --direct-io": PeerOption(no_effect=PACKED),
     "-lm --load-mode -lzm --lazy-mode": PeerOption(takes=True, no_effect=PACKED),
-    "--check-tensors": PeerOption(instead="sizes and offsets are always checked; values are not"),
-    "--override-kv": PeerOption(takes=True, instead="metadata is what the model file says"),
+    "--check-tensors": PeerOption(instead="sizes and offsets are always checked, values are not"),
+    "--override-kv": PeerOption(takes=True, instead="metadata is read from the model file only"),
     "-b --batch-size -ub --ubatch-size": PeerOption(takes=True, no_effect=SIZED),
-    "-tb --threads-batch": PeerOption(takes=True, no_effect="prompts are read with the threads of -t, too"),
+    "-tb --threads-batch": PeerOption(takes=True, no_effect="prefill uses the threads of -t"),
     "-C --cpu-mask -Cr --cpu-range --cpu-strict --prio --poll -Cb --cpu-mask-batch -Crb --cpu-range-batch "
     "--cpu-strict-batch --prio-batch --poll-batch": PeerOption(
-        takes=True, no_effect="the system places the threads (taskset and nice change that)"
+        takes=True, no_effect="the operating system schedules the threads (see taskset and nice)"
     ),
-    "--numa": PeerOption(takes=True, no_effect="the system places the threads (numactl changes that)"),
-    "--warmup --no-warmup": PeerOption(no_effect="nothing is evaluated before the prompt"),
-    "-fa --flash-attn": PeerOption(takes=True, no_effect="attention never keeps its whole table of scores"),
+    "--numa": PeerOption(takes=True, no_effect="the operating system schedules the threads (see numactl)"),
+    "--warmup --no-warmup": PeerOption(no_effect="there is no warm-up run"),
+    "-fa --flash-attn": PeerOption(takes=True, no_effect="attention never stores the whole matrix of scores"),
     "-nkvo --no-kv-offload -kvo --kv-offload --no-op-offload --op-offload --no-host -cmoe --cpu-moe": PeerOption(
         no_effect=PROCESSOR
     ),
     "-ngl --gpu-layers --n-gpu-layers -sm --split-mode -ts --tensor-split -mg --main-gpu -dev --device -ot "
     "--override-tensor -ncmoe --n-cpu-moe -fit --fit -fitt -fitc": PeerOption(takes=True, no_effect=PROCESSOR),
-    "--list-devices": PeerOption(instead="`llamachat doctor` tells of the processor, the only device"),
+    "--list-devices": PeerOption(instead="`llamachat doctor` reports on the CPU, the only device"),
     "--rpc": PeerOption(takes=True, instead=PROCESSOR),
     "-nr --no-repack --repack": PeerOption(no_effect=PACKED),
-    "-dt --defrag-thold": PeerOption(takes=True, no_effect="the cache has no holes"),
-    "-dkvc --dump-kv-cache": PeerOption(instead="the cache cannot be shown"),
-    "--swa-full": PeerOption(no_effect="the cache keeps every token of the context"),
+    "-dt --defrag-thold": PeerOption(takes=True, no_effect="the KV cache is never fragmented"),
+    "-dkvc --dump-kv-cache": PeerOption(instead="the KV cache cannot be printed"),
+    "--swa-full": PeerOption(no_effect="the program chooses how many tokens each layer keeps"),
     "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor "
     "--yarn-attn-factor --yarn-beta-slow --yarn-beta-fast": PeerOption(takes=True, instead=IN_THE_FILE),
     "--lora --lora-scaled --lora-base --control-vector --control-vector-scaled": PeerOption(
@@ -123,7 +121,7 @@ _GROUPS: Mapping[str, PeerOption] = {
     ),
     "-mm --mmproj --image --audio --video": PeerOption(takes=True, instead=PICTURES),
     "--cfg-negative-prompt --cfg-negative-prompt-file --cfg-scale": PeerOption(takes=True),
-    "-ptc --print-token-count": PeerOption(takes=True, instead="--verbose tells how many tokens there were"),
+    "-ptc --print-token-count": PeerOption(takes=True, instead="--verbose prints the number of tokens"),
     "--completion-bash": PeerOption(instead="llamachat completion bash"),
     "--server-base": PeerOption(takes=True, instead="there is no server to connect to"),
 }

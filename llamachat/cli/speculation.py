@@ -20,25 +20,42 @@ class SpeculationChoice:
     """Who guesses tokens ahead, and how many. The text is the same with and without. places: as of `ModelFile`."""
 
     lookup: Annotated[
-        bool, Option("--lookup", help="Guess that the text repeats itself: faster where it quotes its prompt.")
+        bool,
+        Option(
+            "--lookup",
+            help="Speculative decoding by prompt look-up: n-grams of the text so far propose the next tokens.",
+        ),
     ] = False
     lookup_cache_static: Annotated[
         Path | None,
-        Option("--lookup-cache-static", "-lcs", metavar="FILE", help="With --lookup, also ask this file of n-grams."),
+        Option("--lookup-cache-static", "-lcs", metavar="FILE", help="With --lookup: n-grams from this file as well."),
     ] = None
     model_draft: Annotated[
         str | None,
-        Option("--model-draft", "-md", metavar="MODEL", help="A smaller model of the same vocabulary that guesses."),
+        Option(
+            "--model-draft",
+            "-md",
+            metavar="MODEL",
+            help="Speculative decoding with this draft model; its vocabulary must be the same.",
+        ),
     ] = None
-    draft_max: Annotated[int, Option("--draft-max", "--draft", min=1, max=64, metavar="N", help="Guess at most N.")] = (
-        16
-    )
+    draft_max: Annotated[
+        int,
+        Option(
+            "--draft-max", "--draft", min=1, max=64, metavar="N", help="Maximum number of proposed tokens per step."
+        ),
+    ] = 16
     draft_min: Annotated[
-        int, Option("--draft-min", min=0, max=64, metavar="N", help="A draft model's fewer guesses are not used.")
+        int,
+        Option(
+            "--draft-min", min=0, max=64, metavar="N", help="Discard proposals of the draft model with fewer tokens."
+        ),
     ] = 0
     draft_p_min: Annotated[
         float,
-        Option("--draft-p-min", min=0, max=1, metavar="X", help="A draft model stops where it is less sure than this."),
+        Option(
+            "--draft-p-min", min=0, max=1, metavar="X", help="The draft model stops proposing below this probability."
+        ),
     ] = 0.75
     places: Mapping[str, str] = field(default_factory=dict)
 

@@ -35,18 +35,19 @@ class TemplateChoice:
 
     chat_template: Annotated[
         str | None,
-        Option("--chat-template", metavar="NAME|FILE|TEXT", help="A chat template instead of the model's own: a name "
-               "from `llamachat templates`, a Jinja file, or Jinja itself."),
+        Option("--chat-template", metavar="NAME|FILE|TEXT", help="Use this chat template instead of the model's "
+               "own: a name from `llamachat templates`, a Jinja file, or Jinja source."),
     ] = None  # fmt: skip
     template_kwargs: Annotated[
         str | None,
-        Option("--template-kwargs", "--chat-template-kwargs", metavar="JSON", help="Variables of the "
+        Option("--template-kwargs", "--chat-template-kwargs", metavar="JSON", help="Variables for the chat "
+               'template, such as {"enable_thinking": false}.'
                'template, as {"enable_thinking": false}.'),
     ] = None  # fmt: skip
     reasoning: Annotated[
         Reasoning,
-        Option("--reasoning", help="What a model thinks before it answers: shown dimmed and then folded, hidden, or "
-               "off where the template can switch it off."),
+        Option("--reasoning", help="The model's thoughts before its answer: show them dimmed and then folded, "
+               "hide them, or switch them off if the template can."),
     ] = Reasoning.SHOW  # fmt: skip
 
     def __post_init__(self) -> None:

@@ -9,9 +9,9 @@ from llamachat.errors import UsageError
 
 
 def templates(
-    name: Annotated[str | None, Argument(metavar="[NAME]", help="Print this one instead.")] = None,
+    name: Annotated[str | None, Argument(metavar="[NAME]", help="Print this template instead.")] = None,
 ) -> None:
-    """List the names that --chat-template knows, or print one template."""
+    """List the built-in chat templates, or print one."""
     from llamachat.templates.named import builtin_names, builtin_template
     from llamachat.terminal.output import write
 

@@ -14,16 +14,16 @@ from llamachat.terminal.table import print_text
 def tokenize(
     model: ModelFile,
     prompt: PromptChoice,
-    positional: Annotated[
-        str | None, Argument(metavar="[TEXT]", help="The text; or -p, -f, or standard input.")
-    ] = None,
-    ids: Annotated[bool, Option("--ids", help="Only the ids, on one line.")] = False,
-    no_bos: Annotated[bool, Option("--no-bos", help="Without the tokens that the model adds at the ends.")] = False,
-    parse_special: Annotated[bool, Option(help="Read names of control tokens in the text as these tokens.")] = False,
+    positional: Annotated[str | None, Argument(metavar="[TEXT]", help="The text, or -p, -f, standard input.")] = None,
+    ids: Annotated[bool, Option("--ids", help="Print only the token ids, on one line.")] = False,
+    no_bos: Annotated[bool, Option("--no-bos", help="Do not add BOS and EOS tokens.")] = False,
+    parse_special: Annotated[bool, Option(help="Parse names of control tokens in the text as these tokens.")] = False,
     ngrams: Annotated[
         Path | None,
         Option(
-            "--ngrams", metavar="FILE", help="Instead, write what follows what in the text, for --lookup-cache-static."
+            "--ngrams",
+            metavar="FILE",
+            help="Write the n-grams of the text to a file for --lookup-cache-static instead.",
         ),
     ] = None,
 ) -> None:

@@ -16,10 +16,12 @@ class ToolChoice:
 
     tools: Annotated[
         Path | None,
-        Option("--tools", metavar="FILE", help="Tools that the model may call: a JSON list of name, description, "
-               "parameters (a JSON schema) and command."),
+        Option("--tools", metavar="FILE", help="Tools that the model may call: a JSON list with name, "
+               "description, parameters (a JSON schema) and command."),
     ] = None  # fmt: skip
-    yes: Annotated[bool, Option("--yes", help="Run the commands of tools, and fetch a model, without asking.")] = False
+    yes: Annotated[
+        bool, Option("--yes", help="Run commands of tools, and download a missing model, without asking.")
+    ] = False
 
     def given(self) -> "tuple[Tool, ...]":
         """The tools of the file. Raises UsageError for one that cannot be used."""

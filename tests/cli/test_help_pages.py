@@ -116,4 +116,4 @@ def test_help_is_plain_text_on_standard_output(llamachat, words):
 def test_help_is_as_wide_as_columns_says(llamachat):
     lines = llamachat("run", "--help", COLUMNS="40").stdout.decode().splitlines()
     assert "  -c, --ctx-size N" in lines
-    assert "      Tokens that the context holds." in lines
+    assert "      Size of the context in tokens." in lines

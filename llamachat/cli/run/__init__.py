@@ -25,11 +25,11 @@ def run(
 ) -> int:
     """Complete a prompt, for scripts and pipes.
 
-    Standard output gets the text and nothing else. The prompt is PROMPT or -p, then each -f, then standard input, with
-    blank lines between; or a prompt of the library (--prompt), with these as its input. It is continued as it stands,
-    whatever the model; one that was trained to answer wants --chat, as in
-    `cat notes.txt | llamachat run --chat "Summarise:"`. The text ends where the context is full; -n -1 continues
-    without end.
+    Standard output gets the generated text and nothing else. The prompt is PROMPT or -p, each -f, and standard input,
+    in this order, separated by blank lines; or a prompt of the library (--prompt) with these as its input. The model
+    continues the prompt as it stands. For an instruction-tuned model use --chat, as in
+    `cat notes.txt | llamachat run --chat "Summarise:"`. Generation stops when the context is full; with -n -1 it
+    continues with context shifts.
     """
     report.silence()
     keeper = kept.keeper()

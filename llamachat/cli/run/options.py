@@ -34,24 +34,25 @@ class RunPrompt:
     ] = None
     text: Annotated[
         str | None,
-        Option("--text", "-p", metavar="TEXT", help="The prompt. {input} in it is where files and standard input go, "
-               "instead of behind it; @FILE is what a file holds; {{input}} and @@ are these characters."),
+        Option("--text", "-p", metavar="TEXT", help="The prompt. {input} in it is replaced by files and standard "
+               "input, which otherwise follow it; @FILE reads the text from a file; {{input}} and @@ are these "
+               "characters."),
     ] = None  # fmt: skip
     file: Files = None
     prompt_name: Annotated[
         str | None,
-        Option("--prompt", metavar="NAME", is_eager=True, help="A prompt from `llamachat prompts`, or a file like "
-               "them, NAME.jinja; -p, files and standard input are its input."),
+        Option("--prompt", metavar="NAME", is_eager=True, help="A prompt from `llamachat prompts`, or a file of "
+               "this kind, NAME.jinja; -p, files and standard input are its input."),
     ] = None  # fmt: skip
     var: Annotated[
         list[str] | None,
-        Option("--var", metavar="NAME=VALUE", help="A variable of --prompt; @FILE is what a file holds. May be given "
-               "several times."),
+        Option("--var", metavar="NAME=VALUE", help="Set a variable of --prompt; @FILE reads the value from a "
+               "file. May be given several times."),
     ] = None  # fmt: skip
     escape: Annotated[
         bool,
-        Option("--escape/--no-escape", "-e", help=r"Put in \n, \t, \xHH ... in -p and --stop, never in what files "
-               "and standard input hold."),
+        Option("--escape/--no-escape", "-e", help=r"Replace \n, \t, \xHH ... in -p and --stop, but not in files "
+               r"and standard input."),
     ] = True  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -150,28 +151,30 @@ class RunMode:
 
     template: Annotated[
         Form | None,
-        Option("--template", help="raw: the prompt is continued as it stands, by any model; chat: it is answered, "
-               "through the chat template. [default: raw]"),
+        Option("--template", help="raw: the model continues the prompt as it stands; chat: the prompt goes "
+               "through the chat template, and the model answers. [default: raw]"),
     ] = None  # fmt: skip
-    chat: Annotated[bool | None, Option("--chat", help="As --template chat.", show_default=False)] = None
+    chat: Annotated[bool | None, Option("--chat", help="Short for --template chat.", show_default=False)] = None
     system: System = None
     system_file: SystemFile = None
     parallel: Annotated[
         int | None,
-        Option("--parallel", "-np", min=1, max=64, metavar="N", help="N answers side by side: that many of one prompt, "
-               "or of --prompts at a time."),
+        Option("--parallel", "-np", min=1, max=64, metavar="N", help="Generate N answers at the same time: N "
+               "answers to one prompt, or N prompts of --prompts."),
     ] = None  # fmt: skip
     prompts: Annotated[
         Path | None,
-        Option("--prompts", metavar="FILE", help="Inputs from a file, or - for standard input: on each "
+        Option("--prompts", metavar="FILE", help="Read inputs from a file, or - for standard input. Each line is "
+               'a JSON string, or an object with "prompt" and optionally "seed", "n_predict". -p or --prompt '
+               "is applied to each."
                'line a JSON string, or an object with "prompt" and maybe "seed", "n_predict"; -p and --prompt are put '
                "around each."),
     ] = None  # fmt: skip
     fail_on_length: Annotated[bool, Option("--fail-on-length", help="Exit with 5 if the text was cut short.")] = False
     dry_run: Annotated[
         bool,
-        Option("--dry-run", help="Show what the model would see, how many tokens that is, and the settings; load no "
-               "weights."),
+        Option("--dry-run", help="Print the prompt as the model would get it, its number of tokens and the "
+               "settings; load no weights."),
     ] = False  # fmt: skip
 
     def system_text(self) -> str | None:
@@ -203,19 +206,19 @@ class ReportChoice:
 
     output: Annotated[
         Format,
-        Option("--output", "-o", help="text; json: one object with text, end and figures; jsonl: a line for each "
-               "token."),
+        Option("--output", "-o", help="text; json: one object with text, stop reason and timings; jsonl: one "
+               "line per token."),
     ] = Format.TEXT  # fmt: skip
     logprobs: Annotated[
         int | None,
-        Option("--logprobs", min=0, max=100, metavar="N", help="With json and jsonl: log-probabilities, and N "
-               "alternatives of each token."),
+        Option("--logprobs", min=0, max=100, metavar="N", help="With json and jsonl: the log-probability of each "
+               "token, and those of N alternatives."),
     ] = None  # fmt: skip
-    timings: Annotated[bool, Option("--timings", help="Say on standard error what took how long.")] = False
+    timings: Annotated[bool, Option("--timings", help="Print timings on standard error.")] = False
     verbose: Verbose = False
-    quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on standard error but errors.")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Print only errors on standard error.")] = False
     echo: Annotated[
-        bool, Option("--echo", help="Put out the prompt, too, before the text; with json and jsonl as `prompt`.")
+        bool, Option("--echo", help="Print the prompt before the text; with json and jsonl as the field `prompt`.")
     ] = False
 
     def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":

@@ -54,57 +54,80 @@ class SamplingOptions:
     """
 
     temp: float = _option(
-        0.8, Bounds(0, 1000), "divides the logits; 0 always takes the most likely token", also=("temperature",)
+        0.8, Bounds(0, 1000), "temperature: divides the logits; 0 is greedy sampling", also=("temperature",)
     )
-    top_k: int = _option(40, Bounds(-1), "keep the k most likely tokens; 0 or -1 keeps all")
-    top_p: float = _option(0.95, Bounds(0, 1), "keep the likeliest tokens that reach this probability together")
-    min_p: float = _option(0.05, Bounds(0, 1), "keep tokens at least this likely, relative to the likeliest")
+    top_k: int = _option(40, Bounds(-1), "keep the k most likely tokens; 0 or -1 is off")
+    top_p: float = _option(0.95, Bounds(0, 1), "keep the most likely tokens with this cumulative probability; 1 is off")
+    min_p: float = _option(
+        0.05, Bounds(0, 1), "keep tokens with at least this probability relative to the most likely one; 0 is off"
+    )
     typical: float = _option(
-        1.0, Bounds(0, 1), "keep tokens of typical surprise up to this probability; 1 is off", also=("typical_p",)
+        1.0, Bounds(0, 1), "locally typical sampling with this cumulative probability; 1 is off", also=("typical_p",)
     )
-    tfs: float = _option(1.0, Bounds(0, 1), "tail-free sampling, kept for scripts of 2024; 1 is off")
+    tfs: float = _option(1.0, Bounds(0, 1), "tail-free sampling, for old scripts; 1 is off")
     top_nsigma: float = _option(
         -1.0,
         Bounds(-1, 1000),
-        "keep logits within so many standard deviations of the largest; 0 or less is off",
+        "keep logits within this many standard deviations of the maximum; 0 or less is off",
         also=("top_n_sigma",),
     )
-    xtc_probability: float = _option(0.0, Bounds(0, 1), "how often the likeliest tokens are left out; 0 is off")
-    xtc_threshold: float = _option(0.1, Bounds(0, 1), "of the tokens this likely only the least likely stays")
-    dynatemp_range: float = _option(0.0, Bounds(0, 1000), "temperature follows the entropy within temp -+ range")
-    dynatemp_exp: float = _option(1.0, Bounds(0, 100), "how the entropy becomes a temperature")
-    repeat_penalty: float = _option(1.0, Bounds(0.01, 100), "make tokens of the recent past less likely; 1 is off")
-    repeat_last_n: int = _option(64, Bounds(-1), "how many tokens the penalties look back; 0 is off, -1 is everything")
-    frequency_penalty: float = _option(
-        0.0, Bounds(-100, 100), "subtracted from a token's logit for each time it occurred"
+    xtc_probability: float = _option(0.0, Bounds(0, 1), "XTC: probability of removing the most likely tokens; 0 is off")
+    xtc_threshold: float = _option(
+        0.1, Bounds(0, 1), "XTC: of the tokens with at least this probability only the least likely one is kept"
     )
-    presence_penalty: float = _option(0.0, Bounds(-100, 100), "subtracted from a token's logit if it occurred")
-    penalize_nl: bool = _option(False, None, "penalties count for the newline token, too")
-    dry_multiplier: float = _option(0.0, Bounds(0, 1000), "penalty for going on as the text did before; 0 is off")
-    dry_base: float = _option(1.75, Bounds(1, 100), "the penalty grows by this for every token of the repetition")
-    dry_allowed_length: int = _option(2, Bounds(1), "repetitions shorter than this are free")
-    dry_penalty_last_n: int = _option(64, Bounds(-1), "how many tokens DRY looks back; 0 is off, -1 is everything")
+    dynatemp_range: float = _option(
+        0.0, Bounds(0, 1000), "dynamic temperature: range around temp, chosen by the entropy; 0 is off"
+    )
+    dynatemp_exp: float = _option(1.0, Bounds(0, 100), "dynamic temperature: exponent of the normalised entropy")
+    repeat_penalty: float = _option(1.0, Bounds(0.01, 100), "penalty for tokens that occurred recently; 1 is off")
+    repeat_last_n: int = _option(
+        64, Bounds(-1), "number of last tokens for the penalties; 0 is off, -1 is the whole context"
+    )
+    frequency_penalty: float = _option(
+        0.0, Bounds(-100, 100), "subtracted from a token's logit for each occurrence; 0 is off"
+    )
+    presence_penalty: float = _option(
+        0.0, Bounds(-100, 100), "subtracted from a token's logit if it occurred; 0 is off"
+    )
+    penalize_nl: bool = _option(False, None, "apply the penalties to the newline token, too")
+    dry_multiplier: float = _option(
+        0.0, Bounds(0, 1000), "DRY: multiplier of the penalty for continuing a repetition; 0 is off"
+    )
+    dry_base: float = _option(
+        1.75, Bounds(1, 100), "DRY: base; the penalty grows by this factor for each repeated token"
+    )
+    dry_allowed_length: int = _option(2, Bounds(1), "DRY: shorter repetitions are not penalised")
+    dry_penalty_last_n: int = _option(
+        64, Bounds(-1), "DRY: number of last tokens to search; 0 is off, -1 is the whole context"
+    )
     dry_sequence_breaker: tuple[str, ...] = _option(
         BREAKERS,
         None,
-        "repetitions end at this text, in which \\n is a newline; `none` for no such texts",
+        "DRY: text that ends a repetition (\\n is a newline); `none` for no such text",
         metavar="TEXT",
     )
-    mirostat: int = _option(0, Bounds(0, 2), "keep the surprise constant: version 1 or 2 of Mirostat; 0 is off")
-    mirostat_lr: float = _option(0.1, Bounds(0, 1), "how fast Mirostat learns")
-    mirostat_ent: float = _option(5.0, Bounds(0, 100), "the surprise in bits that Mirostat aims at")
+    mirostat: int = _option(0, Bounds(0, 2), "Mirostat sampling, version 1 or 2; 0 is off")
+    mirostat_lr: float = _option(0.1, Bounds(0, 1), "Mirostat: learning rate (eta)")
+    mirostat_ent: float = _option(5.0, Bounds(0, 100), "Mirostat: target entropy (tau) in bits")
     logit_bias: tuple[tuple[int, float], ...] = _option(
-        (), None, "add to a token's logit: 15043+1, 15043-0.5; 15043-inf bans it", metavar="ID+X", also=("l",)
+        (),
+        None,
+        "add a bias to a token's logit: 15043+1, 15043-0.5; 15043-inf bans the token",
+        metavar="ID+X",
+        also=("l",),
     )
-    ignore_eos: bool = _option(False, None, "never end by itself: end tokens are banned")
+    ignore_eos: bool = _option(False, None, "ban end tokens, so that the model does not stop by itself")
     seed: int = _option(
-        RANDOM_SEED, Bounds(-1, LARGEST_SEED), "same seed, same settings: same tokens; -1 is random", also=("s",)
+        RANDOM_SEED,
+        Bounds(-1, LARGEST_SEED),
+        "seed; the same seed and settings give the same tokens; -1 is random",
+        also=("s",),
     )
     samplers: tuple[str, ...] = _option(
-        DEFAULT_ORDER, None, "the samplers in their order, with ; between", metavar="A;B", single=True
+        DEFAULT_ORDER, None, "the samplers in this order, separated by ;", metavar="A;B", single=True
     )
     sampling_seq: str = _option(
-        "", None, "the samplers as letters, as edkypmxt", metavar="LETTERS", single=True, also=("sampler_seq",)
+        "", None, "the samplers as letters, such as edkypmxt", metavar="LETTERS", single=True, also=("sampler_seq",)
     )
     logprobs: int | None = None
     given: frozenset[str] = frozenset()

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "llamachat"
 FILES = sorted([*PACKAGE.rglob("*.py"), *(ROOT / "tools").glob("*.py")])
 ARRAYS = re.compile(r"ndarray|NDArray|\bFloats\b|\bBytes\b")
+WIDE = ("Exception", "LlamaChatError")
 SHAPE = re.compile(r"\[|any shape")
 
 
@@ -32,7 +33,8 @@ def raised(function: ast.FunctionDef) -> set[str]:
         if isinstance(attempt, ast.Try)
         for statement in attempt.body
         for node in ast.walk(statement)
-        if isinstance(node, ast.Raise) and _name(node) in {ast.unparse(h.type) for h in attempt.handlers if h.type}
+        if isinstance(node, ast.Raise)
+        and {_name(node), *WIDE} & {ast.unparse(h.type) for h in attempt.handlers if h.type}
     }
     found = {node for node in ast.walk(function) if isinstance(node, ast.Raise) and node.exc is not None} - caught
     return {name for node in found if (name := _name(node))[0].isupper()} - {"AssertionError"}

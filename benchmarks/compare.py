@@ -4,12 +4,12 @@
     python benchmarks/compare.py -m gemma3 --peer-python /path/to/venv/bin/python --output docs/comparison.md
     python benchmarks/compare.py -m gemma3 --before /path/to/another/checkout
 
-The peer is llama-cpp-python (extra `bench`), in this interpreter or in the one that --peer-python names; without it
-llamachat is timed alone. With --before the peer is llamachat itself, as it is in another checkout. Each engine lives
-in a process of its own (worker.py), warmed up once; each round measures each test once per engine, in turns, from an
-empty context. Medians of the rounds are printed, and the median of each round's ratio; the share is llamachat's, of
-this machine's limit (llamachat/engine/measure.py). Run it on a quiet machine: a third busy process on two cores makes
-every number meaningless.
+The peer is llama-cpp-python (extra `bench`), in this interpreter or in the one of --peer-python. Without it llamachat
+is measured alone. With --before the peer is llamachat in another checkout. Each engine runs in a process of its own
+(worker.py), warmed up once. Each round measures each test once per engine, alternating, from an empty context. Printed
+are medians of the rounds, the median of the rounds' ratios, and llamachat's share of this machine's limit
+(llamachat/engine/measure.py). Run it on an idle machine: a third busy process on two cores makes every number
+meaningless.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a long context costs: decoding and prompts at growing lengths, cache types, several sequences, look-up.
+"""The cost of long contexts: decoding and prefill at growing lengths, cache types, several sequences, prompt look-up.
 
     python benchmarks/context.py [-m smollm2] [-t 2] [-r 20]
 
-Ratios are of runs that take turns. The limit of a decoding step is the bytes that it reads, weights and cache, over the
-read bandwidth, which is measured in the same run.
+Ratios are of alternating runs. The limit of a decoding step is the bytes that it reads (weights and cache) divided by
+the read bandwidth, which is measured in the same run.
 """
 
 import argparse
@@ -30,7 +30,7 @@ SOURCE = (
 
 
 def median_ms(work: Callable[[], object], undo: Callable[[], object], repetitions: int) -> float:
-    """The median of so many runs, each undone."""
+    """Seconds: the median of n runs, each undone."""
     work()
     undo()
     seconds = []

@@ -1,9 +1,9 @@
-"""What a grammar costs: preparing a vocabulary, compiling, and masking each token, the mask's application included.
+"""The cost of grammars: preparing a vocabulary, compiling, and masking each token.
 
     python benchmarks/grammar.py -m smollm2 -m gemma3 -r 5
 
-Per grammar, a text is read token by token, its tokens as the model's tokenizer cuts them: each step is `apply` over
-normal logits of the whole vocabulary and `accept`. The first reading is that of a fresh grammar; the others are warm.
+For each grammar a text is read in the tokens of the model's tokenizer. A step is `apply` over normally distributed
+logits of the whole vocabulary, and `accept`. The first reading is that of a fresh grammar; the others are warm.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CASES = {
 
 
 def read(constraint: Constraint, ids: list[int], logits: np.ndarray) -> list[float]:
-    """Seconds of each step."""
+    """Seconds of each step; logits: float32 [n_vocab]."""
     every = np.arange(logits.size)
     constraint.begin()
     seconds = []

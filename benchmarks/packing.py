@@ -1,9 +1,9 @@
-"""How fast matrices go from the mapped file into tiles, by block type.
+"""The speed of packing: matrices of the mapped file into tiles, by block type.
 
     python benchmarks/packing.py -m gemma3 -t 2 -r 5
 
-Each round opens the file anew and packs every matrix; bytes of the file per second, medians. The file is in the page
-cache after the first round, which does not count.
+Each round opens the file again and packs every matrix. Printed are medians of GB of the file per second. The file is in
+the page cache after the first round, which does not count.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""From process start to the prompt of a chat that goes on, and what its next answer evaluates.
+"""Resuming a chat: seconds from process start to the prompt, and the tokens evaluated for the next answer.
 
     python benchmarks/resume.py -m smollm2 -n 4000 -r 5
 
-Makes a chat of at least so many tokens in a folder of its own, a process for each turn, then goes on with it on a
-terminal: seconds from process start until the person may type; the tokens that were evaluated for the answer, and the
-seconds that it took, are read from the database. The same without what was computed (--cache-budget 0).
+Makes a chat of at least N tokens in a folder of its own, with a process for each turn, then resumes it on a terminal.
+Measured are the seconds from process start until the person may type. The tokens that were evaluated for the answer,
+and its seconds, are read from the database. The same again without a snapshot (--cache-budget 0).
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def llamachat(*arguments: str, typed: str = "") -> str:
 
 
 def last_turn() -> dict[str, Any]:
-    """What is kept of the last answer."""
+    """What the database has of the last answer."""
     messages = json.loads(llamachat("sessions", "show", NAME, "-o", "json"))["messages"]
     return dict(messages[-1]["extra"])
 
 
 def make(model: list[str], n_tokens: int) -> int:
-    """A chat of so many tokens; how many it has."""
+    """Makes a chat of at least n tokens; how many it has."""
     turn = 0
     while True:
         text = "".join(SENTENCE.format(turn * 40 + n, n) for n in range(20)) + "What did I say?"
@@ -65,7 +65,7 @@ def make(model: list[str], n_tokens: int) -> int:
 
 
 def resume(arguments: list[str]) -> Resumed:
-    """Goes on with the chat on a terminal, asks one thing and leaves."""
+    """Resumes the chat on a terminal, sends one message and quits."""
     began = time.perf_counter()
     child, terminal = pty.fork()
     if child == 0:

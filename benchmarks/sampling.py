@@ -1,9 +1,9 @@
-"""What choosing a token costs: each sampler alone and the default chain, beside a decoding step of the real model.
+"""The cost of sampling: each sampler alone and the default chain, as a share of a decoding step of a real model.
 
     python benchmarks/sampling.py [-r 200]
 
-Logits are random with the spread of a real model's. The share is of one decoding step on this machine, measured in the
-same run where the model is there.
+Logits are random with the standard deviation of a real model's. The decoding step is measured in the same run, if the
+model is on this machine.
 """
 
 import argparse
@@ -45,7 +45,7 @@ CHAINS: dict[str, dict[str, object]] = {
 
 
 class Words:
-    """A vocabulary of so many words."""
+    """A vocabulary of n words."""
 
     eog: frozenset[int] = frozenset()
     add_bos = False
@@ -63,7 +63,7 @@ class Words:
 
 
 def microseconds(work: Callable[[], object], repetitions: int) -> float:
-    """The median of so many runs."""
+    """Microseconds: the median of as many runs."""
     seconds = []
     for _ in range(repetitions):
         start = time.perf_counter()
@@ -84,7 +84,7 @@ def step_microseconds(name: str) -> float:
 
 
 def apply(stage: Stage, ids: np.ndarray, logits: np.ndarray) -> None:
-    """One sampler on the whole vocabulary."""
+    """One sampler on the whole vocabulary; ids, logits: [n_vocab]."""
     stage.apply(Candidates(ids, logits))
 
 

@@ -1,10 +1,10 @@
-"""A database of very many chats: how long it takes to list them, to find words in them, and to go on with one.
+"""A database of many chats: the time to list them, to search them, and to resume one.
 
     python benchmarks/sessions.py --chats 10000 --messages 500000
 
 Words are as frequent as in natural texts (the n-th has 1/n of the first one's share); with --script han they are
-characters without blanks between them. Each command is a process of its
-own, timed from its start; with --keep FOLDER the database stays there and is used again.
+characters without spaces between them. Each command is a process of its own, timed from its start. With --keep FOLDER
+the database stays there and is used again.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SEARCHED = {
 
 
 def vocabulary(chance: random.Random, script: str) -> list[str]:
-    """Words that could be some."""
+    """Random words of a script."""
     if script == "han":
         return [chr(0x4E00 + number) for number in range(6000)]
     found: dict[str, None] = {}
@@ -48,7 +48,7 @@ def vocabulary(chance: random.Random, script: str) -> list[str]:
 
 
 def fill(path: Path, n_chats: int, n_messages: int, script: str) -> None:
-    """A database with so many chats, which have so many messages together."""
+    """Makes a database with n_chats, which have n_messages together."""
     chance = random.Random(1)
     words, blank = vocabulary(chance, script), "" if script == "han" else " "
     weights = [1 / n for n in range(1, len(words) + 1)]
@@ -66,7 +66,7 @@ def fill(path: Path, n_chats: int, n_messages: int, script: str) -> None:
 
 
 def seconds(do: Callable[[], object], rounds: int) -> float:
-    """The median of some rounds."""
+    """The median of as many rounds."""
     taken = []
     for _ in range(rounds):
         began = time.perf_counter()
@@ -86,7 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--chats", type=int, default=10_000, help="chats [10000]")
     parser.add_argument("--messages", type=int, default=500_000, help="messages of all chats together [500000]")
-    parser.add_argument("-m", "--model", default="smollm2", help="who answers in a chat that goes on [smollm2]")
+    parser.add_argument("-m", "--model", default="smollm2", help="the model that answers in the resumed chat [smollm2]")
     parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
     parser.add_argument("--script", choices=("latin", "han"), default="latin", help="of the messages [latin]")
     parser.add_argument("--keep", type=Path, help="where the database stays")
@@ -98,14 +98,14 @@ def main() -> None:
             fill(path, chosen.chats, chosen.messages, chosen.script)
         size = path.stat().st_size / 1e6
         print(f"{chosen.chats} chats, {chosen.messages} messages, {size:.0f} MB, {processor_name()}")
-        go_on = command("chat", "-m", chosen.model, "--session", "chat-77", "-n", "1", "--temp", "0", typed="Yes?")
-        go_on()  # what is computed of the chat is kept then
+        resume = command("chat", "-m", chosen.model, "--session", "chat-77", "-n", "1", "--temp", "0", typed="Yes?")
+        resume()  # writes its snapshot
         for name, do in (
             ("list, the last 30", command("sessions", "list")),
             ("list, all", command("sessions", "list", "--all")),
             *((f"search {name}", command("sessions", "search", word)) for name, word in SEARCHED[chosen.script]),
             ("show", command("sessions", "show", "chat-77")),
-            ("go on, to the end of an answer", go_on),
+            ("resume, to the end of an answer", resume),
         ):
             print(f"{name:32} {seconds(do, chosen.rounds):.2f} s", flush=True)
         with ChatStore(path) as store:

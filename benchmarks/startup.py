@@ -1,10 +1,10 @@
-"""From process start to the first byte of an answer, and the memory at its peak.
+"""Seconds from process start to the first byte of an answer, and peak memory.
 
     python benchmarks/startup.py -m smollm2 -r 5
 
-Times `llamachat run` with a prompt of 20 tokens: with an object cache of its own that is empty (cold), then filled
-(warm), and `llamachat --help`. Memory is the largest resident size of a warm run, against 1.25 x file + the whole KV
-cache + 150 MB; resident pages of the mapped file count. Each process is started afresh; medians are printed.
+Measures `llamachat run` with a prompt of 20 tokens and an object cache of its own, first empty (cold), then filled
+(warm), and `llamachat --help`. Memory is the peak resident size of a warm run, against 1.25 x file + the whole KV cache
++ 150 MB; resident pages of the mapped file count. Each measurement is a new process; medians are printed.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""One engine under the clock, in a process of its own: python worker.py ENGINE MODEL N_PROMPT N_GEN N_THREADS
+"""Measures one engine in a process of its own: python worker.py ENGINE MODEL N_PROMPT N_GEN N_THREADS
 
-ENGINE is llamachat or llama_cpp; only that one is imported, so that each runs in the interpreter where it is installed.
-After a warm-up the process prints one JSON line about itself; then each line of standard input is a test's name, "pp"
-(a prompt, logits of its last token) or "tg" (one token after another, without sampling), measured once from an empty
-context and answered with {"seconds": s}; "limits" is answered by llamachat with the work of a token and this machine's
+ENGINE is llamachat or llama_cpp. Only that one is imported, so that each runs in the interpreter where it is installed.
+After a warm-up the process prints one JSON line about itself. Then each line of standard input is a test's name: "pp"
+(prefill, logits of the last token) or "tg" (one token after another, without sampling). It is measured once from an
+empty context and answered with {"seconds": s}. llamachat answers "limits" with the work of a token and this machine's
 limits.
 """
 

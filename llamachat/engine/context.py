@@ -1,4 +1,4 @@
-"""A context: the KV cache of one sequence, and the evaluation of tokens in it.
+"""A context: the state of one sequence, and the evaluation of tokens in it.
 
 Tokens are evaluated in batches of at most 512. Results do not depend on how tokens are cut into calls or batches, on
 what other sequences are evaluated beside them, nor on the number of threads: logits are equal to the bit.
@@ -33,12 +33,12 @@ What = Literal["logits", "hidden"]
 class Context:
     """The tokens evaluated so far and their keys and values; made by `Model.context`. Not for two threads at once.
 
-    n_reusable: so many of the first tokens have the keys and values that evaluating them anew would give; those after
-    them know of tokens that are forgotten. owner: who generates in it, so that two cannot mix their texts. tokens: ids,
-    and `EMBEDDED` where an embedding was given.
+    n_reusable: the length of the prefix whose state equals that of a fresh prefill; tokens after it depend on tokens
+    that were removed. owner: who generates in it, so that two cannot mix their texts. tokens: ids, and `EMBEDDED` where
+    an embedding was given.
 
     Not every state can go back to every place: `reachable` says to which. Recurrent state needs a `checkpoint` there,
-    and layers with a window keep only so many of the last tokens (`state/windows.py`).
+    and layers with a window keep only the last tokens (`state/windows.py`).
     """
 
     def __init__(self, forward: Forward, plan: Plan, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
@@ -106,7 +106,7 @@ class Context:
         """Evaluates vectors, float32 [n, width], in place of tokens' embeddings: what `eval` gives.
 
         A token's embedding is its row of the table, times the factor of architectures that have one (`graph.Embed`).
-        In `tokens` each is `EMBEDDED`, and what follows them cannot be kept (`memory`). Raises as `eval`, and
+        In `tokens` each is `EMBEDDED`; a state that they are part of has no snapshot (`memory`). Raises as `eval`, and
         UsageError for another shape, numbers that are not finite, and models that read token ids in several places.
         """
         inputs = embedding_inputs(embeddings, self._plan)
@@ -197,7 +197,7 @@ class Context:
     def remove(self, first: int, last: int) -> None:
         """Forgets the tokens first .. last - 1; those after them move down, their keys rotated to the new positions.
 
-        What they know of the forgotten ones stays in them. Raises UsageError for tokens that are not there, and with
+        They were computed with the removed ones, and stay so. Raises UsageError for tokens that are not there, and with
         the `shift_refusal` where there is one.
         """
         if not 0 <= first <= last <= len(self.tokens):
@@ -247,7 +247,7 @@ class Context:
             self._grouped.truncate(n_tokens)
 
     def bytes_of(self, n_tokens: int) -> int:
-        """Memory that so many tokens take."""
+        """Memory that n_tokens take."""
         return self._state.used_bytes(n_tokens)
 
     def forget(self) -> None:
@@ -256,7 +256,7 @@ class Context:
         self._state.release()
 
     def take_over(self, other: Context) -> None:
-        """Takes over as many first tokens of another context of the same model as fit and are as if evaluated anew.
+        """Takes over the longest prefix of another context of the same model that fits and equals a fresh prefill.
 
         Forgets its own. From other cache types, or where positions are grouped (Self-Extend), it takes none.
         """
@@ -277,7 +277,7 @@ class Context:
 
     @property
     def n_ahead(self) -> int:
-        """So many more tokens can be evaluated and then forgotten again as if they had never been."""
+        """How many more tokens can be evaluated and then forgotten again without a trace."""
         n_past = len(self.tokens)
         room = self._answers.kept.n_ahead(n_past, self.n_ctx - n_past)
         return room if self._grouped is None else min(room, self._grouped.room(n_past))
@@ -288,12 +288,12 @@ class Context:
         return self._forward.layout
 
     def parts(self, n_tokens: int) -> Sequence[tuple[int, str]]:
-        """Of what `memory` gives, as often as it repeats: bytes, and the type of what is in them, "" for nothing."""
+        """What `memory` repeats: bytes, and the cache type of the numbers in them; see `Forward.parts`."""
         return self._forward.parts(n_tokens)
 
     @property
     def n_lost(self) -> int:
-        """So many of the first tokens are no longer kept in layers with a window."""
+        """How many of the first tokens layers with a window no longer keep."""
         return self._answers.kept.n_lost
 
     def memory(self, n_tokens: int) -> np.ndarray:

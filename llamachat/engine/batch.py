@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntFlag
-from typing import TYPE_CHECKING, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -36,6 +37,8 @@ class Batch(NamedTuple):
     n_outputs: of the rows before the last n_outputs nothing is wanted. wanted: what is wanted of those n_outputs, a
     `Wanted` for all of them or uint8 [n_outputs].
 
+    given: {name of a `graph.Given`: its values, float32 or int32 [n, width]}.
+
     contiguous: consecutive tokens of one sequence (prefill). Else rows are of any sequences, and those of one follow
     each other in it.
     """
@@ -48,6 +51,7 @@ class Batch(NamedTuple):
     wanted: Wanted | NDArray[np.uint8] = Wanted.LOGITS
     embeddings: NDArray[np.float32] | None = None
     contiguous: bool = False
+    given: Mapping[str, NDArray[Any]] = MappingProxyType({})
 
 
 class Outputs(NamedTuple):

@@ -6,8 +6,9 @@ what other sequences are evaluated beside them, nor on the number of threads: lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from llamachat.engine.backend.interface import Forward
 from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.graph import states
-from llamachat.engine.inputs import Inputs, embedding_inputs, token_inputs
+from llamachat.engine.inputs import Inputs, embedding_inputs, given_inputs, token_inputs
 from llamachat.engine.plan import Plan
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.answers import StateAnswers
@@ -85,16 +86,21 @@ class Context:
         logits: WhichRows = "last",
         progress: Progress | None = None,
         wanted: What = "logits",
+        given: Mapping[str, np.ndarray] | None = None,
     ) -> np.ndarray:
         """Evaluates tokens after those before: float32 [n_vocab] after the last one, or [n_tokens, n_vocab] for "all".
 
         wanted: "hidden" gives what the output head reads, the hidden states behind the last norm, instead of logits:
-        float32 [width], or [n_tokens, width]. progress(done, total) is called after each batch.
+        float32 [width], or [n_tokens, width]. progress(done, total) is called after each batch. given: {name: float or
+        int [n, width]} of what the model takes beside tokens (`graph.Given`), for all of these; nobody reuses them.
 
-        Raises ContextFull before anything is evaluated, UsageError for ids that are not in the vocabulary, Cancelled
-        when `cancel` was called: finished batches stay evaluated.
+        Raises ContextFull before anything is evaluated, UsageError for ids that are not in the vocabulary and as
+        `given_inputs`, Cancelled when `cancel` was called: finished batches stay evaluated.
         """
-        return self._eval(self._checked(tokens), logits, progress, wanted)
+        inputs = self._checked(tokens)
+        if given is not None:
+            inputs = replace(inputs, given=given_inputs(given, self._plan))
+        return self._eval(inputs, logits, progress, wanted)
 
     def eval_embeddings(
         self,
@@ -373,8 +379,8 @@ class Context:
     def _run(self, rows: Inputs, what: Wanted, out: NDArray[np.float32]) -> None:
         """One step; what is wanted of its last len(out) rows goes to out."""
         cells = np.arange(len(self.tokens), len(self.tokens) + len(rows))
-        positions, given = self._positions(len(rows)), rows.embeddings
-        batch = Batch([self._state], rows.ids, positions, cells, len(out), what, given, contiguous=True)
+        positions, vectors = self._positions(len(rows)), rows.embeddings
+        batch = Batch([self._state], rows.ids, positions, cells, len(out), what, vectors, True, rows.given)
         try:
             self._forward.run(batch, Outputs(out, out), self._cancellation)
         except BaseException as error:
@@ -382,7 +388,10 @@ class Context:
             if isinstance(error, Cancelled):
                 raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
             raise
+        n_reusable = min(self.n_reusable, len(self.tokens))
         self._append(rows.ids.tolist())
+        if rows.given:
+            self.n_reusable = n_reusable
 
     def _lose_state(self) -> None:
         """A step that was not finished may have changed recurrent state: back to the last place that is known."""

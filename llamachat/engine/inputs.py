@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.batch import EMBEDDED
+from llamachat.engine.graph import Given, Number
 from llamachat.engine.plan import Plan
 from llamachat.errors import UsageError
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Rows to evaluate: ids int32 [n], EMBEDDED where `embeddings`, float32 [n, width], has them."""
+    """Rows to evaluate: ids int32 [n], EMBEDDED where `embeddings`, float32 [n, width], has them.
+
+    given: values of the graph's `Given`s, [n_own, width], which stand beside all of the rows.
+    """
 
     ids: NDArray[np.int32]
     embeddings: NDArray[np.float32] | None = None
+    given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, some: slice) -> Inputs:
-        return Inputs(self.ids[some], None if self.embeddings is None else self.embeddings[some])
+        return Inputs(self.ids[some], None if self.embeddings is None else self.embeddings[some], self.given)
 
 
 def token_inputs(tokens: Sequence[int], n_vocab: int) -> Inputs:
@@ -49,3 +55,32 @@ def embedding_inputs(embeddings: np.ndarray, plan: Plan) -> Inputs:
     if not np.isfinite(vectors).all():
         raise UsageError("an embedding holds numbers that are not finite")
     return Inputs(np.full(len(vectors), EMBEDDED, np.int32), vectors)
+
+
+def given_inputs(given: Mapping[str, np.ndarray], plan: Plan) -> dict[str, NDArray[Any]]:
+    """The values as the plan's operations read them: float32 or int32 [n, width].
+
+    Raises UsageError for a name that the model does not ask for, another shape or kind of numbers, more rows than it
+    takes, floats that are not finite, and numbers of rows that differ where they stand for the same.
+    """
+    found = {name: _given(name, np.asarray(values), plan.given.get(name)) for name, values in given.items()}
+    for rows in plan.own_rows:
+        counts = {name: len(found.get(name, ())) for name, node in plan.given.items() if node.rows == rows}
+        if len({*counts.values()}) > 1:
+            said = ", ".join(f"{name} {n}" for name, n in counts.items())
+            raise UsageError(f"values of {rows.name} must have one number of rows, not {said}")
+    return found
+
+
+def _given(name: str, values: np.ndarray, node: Given | None) -> NDArray[Any]:
+    if node is None:
+        raise UsageError(f"this model takes no values {name!r}")
+    kind, kinds = (np.float32, "f") if node.number is Number.FLOAT else (np.int32, "iu")
+    most, width = node.rows.most, node.width
+    if values.ndim != 2 or values.shape[1] != width or len(values) > most or values.dtype.kind not in kinds:
+        wanted, found = np.dtype(kind).name, f"{values.dtype} {list(values.shape)}"
+        raise UsageError(f"{name} must be {wanted} [n, {width}] with at most {most} rows, not {found}")
+    result = values.astype(kind)
+    if node.number is Number.FLOAT and not np.isfinite(result).all():
+        raise UsageError(f"{name} holds numbers that are not finite")
+    return result

@@ -9,21 +9,25 @@ from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.builder import Graph
 from llamachat.engine.graph.elementwise import Activation, Add, Glu
 from llamachat.engine.graph.embed import Embed
+from llamachat.engine.graph.given import Given
 from llamachat.engine.graph.linear import Linear
-from llamachat.engine.graph.node import Layer, Node, Role, Rows, Tensor, Use, states, uses
+from llamachat.engine.graph.node import TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
 from llamachat.engine.graph.norm import RmsNorm
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec
 
 __all__ = [
+    "TOKENS",
     "Activation",
     "Add",
     "Attention",
     "Embed",
+    "Given",
     "Glu",
     "Graph",
     "Layer",
     "Linear",
     "Node",
+    "Number",
     "RmsNorm",
     "Role",
     "Rope",
@@ -32,6 +36,7 @@ __all__ = [
     "Rows",
     "Tensor",
     "Use",
+    "pairs",
     "states",
     "uses",
 ]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from llamachat.engine.graph.node import Node
 from llamachat.engine.graph.rotary import RopeSpec
-from llamachat.engine.graph.shapes import same_width
+from llamachat.engine.graph.shapes import floats, same_width
 from llamachat.engine.state.spec import KeyValueSpec
 from llamachat.errors import ShapeError
 
@@ -36,6 +36,7 @@ class Attention(Node):
         same_width(self.q.width, self.n_head * self.head_dim, f"q of layer {self.layer}")
         same_width(self.k.width, self.n_head_kv * self.head_dim, f"k of layer {self.layer}")
         same_width(self.v.width, self.n_head_kv * self.head_dim, f"v of layer {self.layer}")
+        floats(f"attention of layer {self.layer}", self.q, self.k, self.v)
 
     @property
     def state(self) -> KeyValueSpec:

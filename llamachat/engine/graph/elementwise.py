@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llamachat.engine.graph.node import Node
-from llamachat.engine.graph.shapes import same_width
+from llamachat.engine.graph.shapes import floats, same_rows, same_width
 
 Activation = Literal["silu", "gelu"]
 
@@ -20,6 +20,8 @@ class Glu(Node):
     def __post_init__(self) -> None:
         """Raises ShapeError."""
         same_width(self.gate.width, self.up.width, "glu")
+        same_rows(self.gate, self.up, "glu")
+        floats("glu", self.gate, self.up)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,3 +34,5 @@ class Add(Node):
     def __post_init__(self) -> None:
         """Raises ShapeError."""
         same_width(self.a.width, self.b.width, "add")
+        same_rows(self.a, self.b, "add")
+        floats("add", self.a, self.b)

@@ -8,8 +8,10 @@ LLVM.
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
+from typing import Final
 
 from llamachat.engine.state.spec import StateSpec
+from llamachat.errors import ShapeError
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,46 @@ class Use:
     share: float = 1.0
 
 
-class Rows(Enum):
-    """What the rows of a value stand for."""
+MAX_TIMES: Final = 4096
+"""Rows that a token may have."""
 
-    TOKENS = "tokens"
-    PAIRS = "pairs"
-    """A token and one of the experts that it chose."""
-    ENCODER = "encoder"
-    """Tokens of the encoder's text, which a decoder's tokens look at."""
-    PATCHES = "patches"
-    """Pieces of a picture."""
+
+@dataclass(frozen=True)
+class Rows:
+    """What the rows of a value stand for, and how many of them a step has.
+
+    most 0: `times` for each of its tokens, those of a token side by side. Else a number of their own, at most `most`,
+    that comes with the values which a step is given under this name (`Given`): encoder tokens, pieces of a picture.
+    """
+
+    name: str
+    times: int = 1
+    most: int = 0
+
+    def __post_init__(self) -> None:
+        """Raises ShapeError."""
+        if not 1 <= self.times <= MAX_TIMES or self.most < 0 or (self.most and self.times > 1):
+            raise ShapeError(f"rows need 1 to {MAX_TIMES} for each token, or a number of their own", where=self.name)
+
+
+TOKENS: Final = Rows("tokens")
+
+
+def pairs(n_used: int) -> Rows:
+    """A token and each of the n_used experts that it chose."""
+    return Rows("pairs", n_used)
+
+
+class Number(Enum):
+    """What the numbers of a value are."""
+
+    FLOAT = "float32"
+    INTEGER = "int32"
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """An operation and its value [rows, width], float32 unless it says otherwise. Compared by identity.
+    """An operation and its value [rows, width] of numbers, see `rows` and `number`. Compared by identity.
 
     A subclass is a frozen dataclass (eq=False) whose operands are fields; it checks their shapes when it is made.
     """
@@ -102,11 +129,19 @@ class Node:
     @property
     def rows(self) -> Rows:
         """What its rows stand for: by default what those of its first input do."""
-        return self.inputs[0].rows if self.inputs else Rows.TOKENS
+        return self.inputs[0].rows if self.inputs else TOKENS
+
+    @property
+    def number(self) -> Number:
+        """What its numbers are."""
+        return Number.FLOAT
 
     @property
     def mixes_rows(self) -> bool:
-        """Whether a row of its value depends on other rows of its inputs: then all of them must be computed."""
+        """Whether a row of its value depends on rows of other tokens: then those of all tokens must be computed.
+
+        The pairs of one token, and rows with a number of their own, are there wherever the token is.
+        """
         return self.state is not None
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from llamachat.engine.graph.node import Node, Role, Tensor, Use
-from llamachat.engine.graph.shapes import same_width
+from llamachat.engine.graph.shapes import floats, same_width
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +18,7 @@ class RmsNorm(Node):
     def __post_init__(self) -> None:
         """Raises ShapeError."""
         same_width(self.x.width % self.size, 0, self.weight.name)
+        floats(self.weight.name, self.x)
 
     @property
     def weights(self) -> tuple[Use, ...]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from llamachat.engine.graph.node import Node, Role, Tensor, Use
+from llamachat.engine.graph.shapes import floats
 from llamachat.errors import ShapeError
 
 RopeOrder = Literal["adjacent", "halves"]
@@ -42,6 +43,7 @@ class Rope(Node):
         n_rot = self.spec.n_rot
         if n_rot > self.head_dim or n_rot % 2 or self.x.width % self.head_dim:
             raise ShapeError(f"rope of {n_rot} dimensions does not fit heads of {self.head_dim} in {self.x.width}")
+        floats("rope", self.x)
 
     @property
     def weights(self) -> tuple[Use, ...]:

@@ -1,5 +1,6 @@
-"""The check that operations make of their operands."""
+"""The checks that operations make of their operands."""
 
+from llamachat.engine.graph.node import Node, Number
 from llamachat.errors import ShapeError
 
 
@@ -7,3 +8,15 @@ def same_width(found: int, expected: int, where: str) -> None:
     """Raises ShapeError unless both are equal."""
     if found != expected:
         raise ShapeError(f"width {found} where {expected} is needed", where=where)
+
+
+def floats(where: str, *values: Node) -> None:
+    """Raises ShapeError for values of integers."""
+    if any(value.number is not Number.FLOAT for value in values):
+        raise ShapeError("integers where float32 is needed", where=where)
+
+
+def same_rows(a: Node, b: Node, where: str) -> None:
+    """Raises ShapeError unless the rows of both stand for the same."""
+    if a.rows != b.rows:
+        raise ShapeError(f"rows of {a.rows.name} and of {b.rows.name} are no pairs", where=where)

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from llamachat.engine.graph import Node
+from llamachat.engine.graph import Given, Node, Rows
 from llamachat.engine.plan.border import border
 from llamachat.engine.plan.ends import embedding, hidden
 from llamachat.engine.plan.fuse import Fusion, fusions, readers
+from llamachat.errors import ShapeError
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +32,20 @@ class Plan:
         """Values of the body that the head reads, in the order in which it does."""
         before = set(self.body)
         return list(dict.fromkeys(value for node in self.head for value in node.inputs if value in before))
+
+    @cached_property
+    def given(self) -> Mapping[str, Given]:
+        """{name: values that callers bring}. Raises ShapeError for two of one name."""
+        found: dict[str, Given] = {}
+        for node in self.nodes:
+            if isinstance(node, Given) and found.setdefault(node.name, node) is not node:
+                raise ShapeError("two values that are given have this name", where=node.name)
+        return found
+
+    @cached_property
+    def own_rows(self) -> Sequence[Rows]:
+        """Kinds of rows that have numbers of their own."""
+        return list(dict.fromkeys(node.rows for node in self.nodes if node.rows.most))
 
     @cached_property
     def embedding(self) -> Node | None:

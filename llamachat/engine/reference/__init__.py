@@ -1,19 +1,21 @@
 """The operations of `graph/` in float64 NumPy: their living definition, and every test's oracle.
 
-One file for each file of `graph/`. A value is float64 [n_tokens, width].
+One file for each file of `graph/`. A value is float64 [rows, width], or int64.
 """
 
-from llamachat.engine.reference import attention, elementwise, embed, linear, norm, rotary
-from llamachat.engine.reference.evaluation import Evaluation, Floats, Load, evaluate, value
+from llamachat.engine.reference import attention, elementwise, embed, given, linear, norm, rotary
+from llamachat.engine.reference.evaluation import Evaluation, Floats, Load, Value, evaluate, value
 
 __all__ = [
     "Evaluation",
     "Floats",
     "Load",
+    "Value",
     "attention",
     "elementwise",
     "embed",
     "evaluate",
+    "given",
     "linear",
     "norm",
     "rotary",

@@ -4,7 +4,7 @@ It knows no cache, no threads and no block format: `load` gives the weights as n
 last use.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import singledispatch
 from typing import Any
@@ -16,16 +16,22 @@ from llamachat.engine.graph import Graph, Node, Tensor
 from llamachat.errors import UsageError
 
 Floats = NDArray[np.float64]
+Value = NDArray[Any]
+"""Float64, or int64 of integers."""
 Load = Callable[[str], NDArray[Any]]
 
 
 @dataclass
 class Evaluation:
-    """One sequence on its way: tokens [n_tokens], the values that are still needed, and where weights come from."""
+    """One sequence on its way: tokens [n_tokens], the values that are still needed, and where weights come from.
+
+    values: float64 [rows, width], integers as int64. given: {name of a `Given`: its values [n, width]}.
+    """
 
     load: Load
     tokens: NDArray[np.int64]
-    values: dict[Node, Floats] = field(default_factory=dict)
+    values: dict[Node, Value] = field(default_factory=dict)
+    given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def weight(self, tensor: Tensor) -> Floats:
         """A tensor as float64 [*tensor.shape]."""
@@ -33,26 +39,32 @@ class Evaluation:
 
 
 @singledispatch
-def value(node: Node, state: Evaluation) -> Floats:
-    """The value of an operation, float64 [rows, node.width]; `value.register` gives an operation its meaning.
+def value(node: Node, state: Evaluation) -> Value:
+    """The value of an operation, float64 [rows, node.width], int64 of integers; `value.register` gives it its meaning.
 
     Raises UsageError for an operation that has none.
     """
     raise UsageError(f"the reference does not know {type(node).__name__}: register its meaning with value.register")
 
 
-def evaluate(graph: Graph, load: Load, tokens: Sequence[int] | NDArray[np.integer]) -> Floats:
+def evaluate(
+    graph: Graph,
+    load: Load,
+    tokens: Sequence[int] | NDArray[np.integer],
+    given: Mapping[str, NDArray[Any]] | None = None,
+) -> Floats:
     """The last node's value, the logits: float64 [n_tokens, n_vocab].
 
-    load: gives the tensor of a name as floats, in any shape with as many values. Raises UsageError for no tokens or a
-    token that the embedding does not have. Costs float64 copies of a matrix at a time, and n_tokens x
-    `attention.QUERIES_AT_ONCE` scores.
+    load: gives the tensor of a name as floats, in any shape with as many values. given: see `Evaluation`. Raises
+    UsageError for no tokens or a token that the embedding does not have. Costs float64 copies of a matrix at a time and
+    n_tokens x `attention.QUERIES_AT_ONCE` scores.
     """
-    state = Evaluation(load, np.asarray(tokens, np.int64).reshape(-1))
+    state = Evaluation(load, np.asarray(tokens, np.int64).reshape(-1), given=given or {})
     last_use = {operand: node for node in graph.nodes for operand in node.inputs}
     for node in graph.nodes:
         state.values[node] = value(node, state)
         for operand in node.inputs:
             if last_use[operand] is node:
                 state.values.pop(operand, None)
-    return state.values[graph.nodes[-1]]
+    logits: Floats = state.values[graph.nodes[-1]]
+    return logits

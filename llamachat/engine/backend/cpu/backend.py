@@ -14,6 +14,7 @@ from llamachat.engine.backend.cpu.forward import CpuForward
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
 from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS
 from llamachat.engine.backend.cpu.kernels.tile import check_kernels
 from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
 from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
@@ -27,7 +28,7 @@ from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.tensors import format_of
 from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.spec import StateSpec
-from llamachat.errors import LlamaChatError, UsageError
+from llamachat.errors import LlamaChatError, Unsupported, UsageError
 
 MAX_THREADS = 256
 RESERVED_ADDRESSES = 220 * 10**6
@@ -87,6 +88,8 @@ class CpuDevice:
             fmt = format_of(tensors[name])
             if isinstance(fmt, BlockFormat):
                 check_kernels(fmt)
+        if len(Plan(nodes).own_rows) > len(OWN_COUNTS):
+            raise Unsupported(f"the processor's backend knows at most {len(OWN_COUNTS)} kinds of rows beside tokens")
         matrices, vectors = ([tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, READ_WHOLE))
         weights = memory_of(matrices, vectors, self._isa.rows)
         return Sizes(weights, scratch_bytes(nodes), scratch_bytes_per_token(nodes))

@@ -15,7 +15,7 @@ import numpy as np
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, CacheShape
 from llamachat.engine.backend.cpu.engine import BATCH, Engine
-from llamachat.engine.backend.cpu.jit.kernel import ROW, ROW_BYTES
+from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS, ROW, ROW_BYTES
 from llamachat.engine.backend.cpu.key_rotator import KeyRotator
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Program
@@ -83,6 +83,8 @@ class CpuForward:
         self._write(batch)
         numbers, rows = self._lookup.numbers.address, self._rows.address
         self._step.set(n_tokens=n_tokens, n_outputs=n_outputs, tokens=numbers, rows=rows)
+        if self._engine.plan.given:
+            self._bring(batch)
         if batch.embeddings is not None:
             self._embed(batch, cancellation)
         self._launch(self._programs.body(n_tokens, batch.contiguous, batch.embeddings is not None), cancellation)
@@ -113,6 +115,16 @@ class CpuForward:
         for i, values in enumerate((addresses, batch.cells, batch.positions)):
             table[:, i] = values
         self._tables.fill(int(batch.positions.max()) + 1)
+
+    def _bring(self, batch: Batch) -> None:
+        """Values that come with the batch, and how many rows they have."""
+        counts = dict.fromkeys(self._engine.plan.own_rows, 0)
+        for name, node in self._engine.plan.given.items():
+            if name in batch.given:
+                values = batch.given[name]
+                self._programs.given(node)[: len(values)] = values
+                counts[node.rows] = len(values)
+        self._step.set(**dict(zip(OWN_COUNTS, counts.values(), strict=False)))
 
     def _embed(self, batch: Batch, cancellation: Cancellation) -> None:
         """The embeddings of a batch of which some rows bring their own; tokens among them are looked up as always."""

@@ -6,6 +6,9 @@ their hidden states and logits.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
@@ -18,7 +21,7 @@ from llamachat.engine.backend.cpu.program import Program, Region, build
 from llamachat.engine.backend.cpu.rope_tables import RopeTables
 from llamachat.engine.backend.interface import Limits
 from llamachat.engine.batch import Wanted
-from llamachat.engine.graph import Node
+from llamachat.engine.graph import Given, Node, Number
 
 APART = 64  # tokens of several sequences in a step, at most
 ALL_LOGITS_BYTES = 32 << 20  # memory of a step's logits, at most, where those of all tokens are wanted
@@ -34,7 +37,7 @@ class Programs:
 
     def __init__(self, engine: Engine, cache: CacheLayout, tables: RopeTables, lookup: Lookup) -> None:
         self._engine = engine
-        self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, lookup)
+        self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, lookup, {})
         self._columns = engine.compiler.isa.columns
         outputs = min(BATCH, ALL_LOGITS_BYTES // (4 * engine.n_vocab)) // self._columns
         self.limits = Limits(BATCH, APART, max(1, outputs) * self._columns)
@@ -46,6 +49,8 @@ class Programs:
         self._head_of: dict[tuple[int, Wanted], Head] = {}
         self._lookups: dict[Shape, Program] = {}
         self._input: Region | None = None
+        brought = engine.plan.given.values()
+        self._context = replace(self._context, given={node: self._fixed(self._widest.region(node)) for node in brought})
 
     def body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
         """What every token needs. embedded: the embeddings lie in `input` already."""
@@ -78,6 +83,11 @@ class Programs:
         node = self._engine.plan.embedding
         assert node is not None
         return self._view(self._input_region(), node)
+
+    def given(self, node: Given) -> NDArray[Any]:
+        """Where values lie that a batch brings: float32 or int32 [most rows, width]."""
+        values = self._view(self._context.given[node], node)
+        return values if node.number is Number.FLOAT else values.view(np.int32)
 
     def head(self, n_outputs: int, wanted: Wanted) -> Head:
         """From the rows of the body to what is wanted of them, and where each lies: float32 [rows, width]."""
@@ -120,7 +130,7 @@ class Programs:
         """Where bodies write the rows that heads read; the same for all."""
         if not self._crossing:
             widest = self._widest
-            self._crossing = {node: self._fixed(widest.region(node.width)) for node in self._engine.plan.crossing}
+            self._crossing = {node: self._fixed(widest.region(node)) for node in self._engine.plan.crossing}
         return self._crossing
 
     def _input_region(self) -> Region:
@@ -128,7 +138,7 @@ class Programs:
         if self._input is None:
             node = self._engine.plan.embedding
             assert node is not None
-            self._input = self._fixed(self._widest.region(node.width))
+            self._input = self._fixed(self._widest.region(node))
         return self._input
 
     def _keep(self, n_bytes: int) -> Buffer:

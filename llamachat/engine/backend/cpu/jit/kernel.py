@@ -16,7 +16,25 @@ from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, I64, Ptr, Var,
 
 CACHE_LINE = 64
 
-STEP = ("cancel", "n_tokens", "n_outputs", "tokens", "rows")
+OWN_COUNTS = tuple(f"n_own_{i}" for i in range(8))
+"""Numbers of rows that have nothing to do with the step's tokens."""
+
+STEP = ("cancel", "n_tokens", "n_outputs", "tokens", "rows", *OWN_COUNTS)
+"""What changes from step to step."""
+
+
+def count_of(field: str, times: int = 1) -> int:
+    """The argument that says how many rows there are: `times` for each that a field of STEP counts."""
+    return 8 * STEP.index(field) | (times - 1) << COUNT_BITS
+
+
+def counted(count: int) -> tuple[str, int]:
+    """(field, times) of a `count_of`."""
+    return STEP[(count & COUNT_MASK) // 8], (count >> COUNT_BITS) + 1
+
+
+COUNT_BITS = 16
+COUNT_MASK = (1 << COUNT_BITS) - 1
 
 ROW = ("cache", "cell", "position", "source")
 """What the step says of each of its tokens: where its sequence's cache is, its cell there, its position; of `LoadKeys`
@@ -62,9 +80,10 @@ class Kernel:
         """What the step says of one of its tokens: the fields of ROW."""
         return Fields(self.step.rows + token * ROW_BYTES, ROW)
 
-    def count(self) -> Vec:
-        """How many items there are: the step's field at the offset that the argument `count` names."""
-        return Ptr(self.step.base)[self.args.count].load(I64, align=8)
+    def count(self, name: str = "count") -> Vec:
+        """How many rows there are, as the argument of that name, a `count_of`, says."""
+        said = getattr(self.args, name)
+        return Ptr(self.step.base)[said & COUNT_MASK].load(I64, align=8) * ((said >> COUNT_BITS) + 1)
 
     def not_cancelled(self) -> Vec:
         """Whether the person still waits for this step: large launches look, so that Ctrl+C stops them early."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-from llamachat.engine.backend.cpu.jit.kernel import STEP
+from llamachat.engine.backend.cpu.jit.kernel import counted
 
 if TYPE_CHECKING:
     from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -28,7 +28,7 @@ SHARED_BY_NOBODY: Key = ()
 class Shares:
     """Each thread takes one contiguous share of the items: rows x every argument in `each`, the rows outermost.
 
-    rows: a field of the step ("n_tokens"), "count" for the field that the argument `count` names, or "" for no rows.
+    rows: a field of the step ("n_tokens"), "count" for what the argument `count` says, or "" for no rows.
     panel: so many rows are one. per: the product of `each` is divided by it, because an item covers so many values.
     """
 
@@ -49,15 +49,15 @@ class Shares:
     def key(self, arguments: Mapping[str, object]) -> Key:
         """What two launches have in common whose threads work on the same parts."""
         sizes = [value for name in self.each if isinstance(value := arguments[name], int)]
-        return (self._field(arguments), self.panel, prod(sizes))
+        return (*self._field(arguments), self.panel, prod(sizes))
 
     def _rows(self, k: Kernel) -> Vec:
         n = k.count() if self.rows == "count" else getattr(k.step, self.rows)
         return n if self.panel == 1 else (n + (self.panel - 1)) // self.panel
 
-    def _field(self, arguments: Mapping[str, object]) -> str:
+    def _field(self, arguments: Mapping[str, object]) -> tuple[str, int]:
         count = arguments["count"] if self.rows == "count" else None
-        return STEP[count // 8] if isinstance(count, int) else self.rows
+        return counted(count) if isinstance(count, int) else (self.rows, 1)
 
 
 @dataclass(frozen=True)

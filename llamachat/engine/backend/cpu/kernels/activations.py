@@ -111,17 +111,17 @@ class CopyPanels(KernelSpec):
 
 @dataclass(frozen=True)
 class TakeRows(KernelSpec):
-    """The last n_outputs rows of a batch, moved to the front of another buffer; rows of `stride` bytes."""
+    """The last `count` of `total` rows, moved to the front of another buffer; rows of `stride` bytes."""
 
-    arguments: ClassVar = ("x", "y", "stride")
+    arguments: ClassVar = ("x", "y", "stride", "count", "total")
     reads: ClassVar = ("x",)
     writes: ClassVar = ("y",)
     broadcast: ClassVar = ("x",)
-    split: ClassVar = Shares("n_outputs")
+    split: ClassVar = Shares()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Row by row; a thread reads rows that others made, because they move to the front."""
-        skipped = k.step.n_tokens - k.step.n_outputs
+        skipped = k.count("total") - k.count()
         first, last = self.split.share(k)
         with k.loop(first, last) as row, k.loop(0, k.args.stride, 4 * isa.rows) as at:
             value = k.pointer("x")[(row + skipped) * k.args.stride + at].load(lanes(F32, isa.rows), 4)

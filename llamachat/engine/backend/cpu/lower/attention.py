@@ -16,6 +16,7 @@ QUERY_ROWS = 12
 @lower.register
 def lower_attention(node: g.Attention, to: Lowering) -> None:
     """Stores, then attends."""
+    to.for_every_token(node)
     cache, places = to.cache.shape, to.cache.layers[node.layer]
     cached: Arguments = {**places.place, "cache": Region(0, no_address=True)}
     for store, x, at, name in (

@@ -40,5 +40,6 @@ def _computed_with_operand(node: g.Node, to: Lowering, mode: str) -> bool:
 def _elementwise(operation: str, a: g.Node, b: g.Node, out: g.Node, to: Lowering) -> None:
     y, stride = to.value(out), to.stride(out.width)
     to.launch(
-        Elementwise(operation), {"a": to.regions[a], "b": to.regions[b], "y": y, "count": to.count, "stride": stride}
+        Elementwise(operation),
+        {"a": to.regions[a], "b": to.regions[b], "y": y, "count": to.count_of(out), "stride": stride},
     )

@@ -10,6 +10,7 @@ from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 @lower.register
 def lower_embed(node: g.Embed, to: Lowering) -> None:
     """Decodes a row for each token."""
+    to.for_every_token(node)
     table = to.weights.table(node.table.name)
     n_rows, n_columns = table.shape
     to.launch(

@@ -27,7 +27,7 @@ def product(node: g.Linear, to: Lowering, out: g.Node, mode: str = "", other: g.
             "other": to.regions[other] if other is not None else 0,
             "mode": MODES[mode],
             "bias": to.weights.vector(node.bias.name) if node.bias else 0,
-            "count": to.count,
+            "count": to.count_of(node),
             "units": matrix.units,
             "blocks": matrix.blocks,
             "stride": to.stride(node.width),

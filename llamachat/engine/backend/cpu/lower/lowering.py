@@ -14,6 +14,7 @@ from functools import singledispatch
 from llamachat.engine.backend.cpu.cache import CacheLayout
 from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS, count_of
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize, TakeRows
 from llamachat.engine.backend.cpu.kernels.matmul import UNIT
 from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
@@ -21,8 +22,7 @@ from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Region
 from llamachat.engine.backend.cpu.rope_tables import RopeTables
 from llamachat.engine.backend.cpu.weights import Weights
-from llamachat.engine.backend.cpu.workers import Step
-from llamachat.engine.graph import Node
+from llamachat.engine.graph import TOKENS, Node
 from llamachat.engine.plan import Plan
 from llamachat.errors import Unsupported
 
@@ -56,6 +56,8 @@ class LoweringContext:
     cache: CacheLayout
     tables: RopeTables
     rows: Lookup
+    given: Mapping[Node, Region]
+    """Values that a step brings with it."""
 
 
 @singledispatch
@@ -71,12 +73,12 @@ class Lowering:
     """The launches of a body or a head, in their order, and where values lie."""
 
     def __init__(self, plan: Plan, context: LoweringContext, shape: Shape) -> None:
-        self.plan, self.shape = plan, shape
+        self.plan, self.shape, self._context = plan, shape, context
         self.weights, self.isa = context.weights, context.isa
         self.cache, self.tables, self.rows = context.cache, context.tables, context.rows
         self.count_name = "n_tokens"
         self.launches: list[Launch] = []
-        self.regions: dict[Node, Region] = {}
+        self.regions: dict[Node, Region] = dict(context.given)
         self._panels: dict[tuple[Node, bool], Region] = {}
         self._scratch = Region(0, private=True)
 
@@ -85,7 +87,8 @@ class Lowering:
         self.regions.update(given)
         self._lower([node for node in self.plan.body if node not in given])
         for node, region in crossing.items():
-            self.launch(TakeRows(), {"x": self.regions[node], "y": region, "stride": self.stride(node.width)})
+            counts = {"count": self.count_of(node, "n_outputs"), "total": self.count_of(node)}
+            self.launch(TakeRows(), {"x": self.regions[node], "y": region, "stride": self.stride(node.width), **counts})
         return self._finished()
 
     def head(self, crossing: Mapping[Node, Region], results: Sequence[Node]) -> tuple[list[Launch], list[Region]]:
@@ -101,27 +104,42 @@ class Lowering:
         self._lower([node])
         return self._finished(), self.regions[node]
 
-    @property
-    def count(self) -> int:
-        """Where the step says how many rows there are."""
-        return Step.offset(self.count_name)
+    def count_of(self, node: Node, name: str = "") -> int:
+        """The argument that says how many rows a value has; name: the field that counts tokens, if not this program's.
+
+        See `kernel.count_of`.
+        """
+        rows = node.rows
+        return count_of(
+            OWN_COUNTS[self.plan.own_rows.index(rows)] if rows.most else name or self.count_name, rows.times
+        )
+
+    def most_rows(self, node: Node) -> int:
+        """How many rows a value has at most."""
+        return node.rows.most or self.shape.max_tokens * node.rows.times
+
+    def for_every_token(self, node: Node) -> None:
+        """Raises Unsupported unless the node's rows are all tokens of the step: its kernels look at their positions."""
+        if node.rows != TOKENS or self.count_name != "n_tokens":
+            name = type(node).__name__
+            raise Unsupported(f"the processor's backend computes {name} for all tokens of a step, not for other rows")
 
     def launch(self, spec: KernelSpec, arguments: Arguments) -> None:
         """Adds a launch."""
         self.launches.append(Launch(spec, arguments))
 
     def stride(self, width: int) -> int:
-        """Bytes from one token's row to the next: whole units of tile rows."""
+        """Bytes from one row of so many numbers to the next: whole units of tile rows."""
         unit = UNIT * self.isa.rows
         return 4 * -(-width // unit) * unit
 
-    def region(self, width: int) -> Region:
-        """New memory for a value."""
-        return Region(self.stride(width) * -(-self.shape.max_tokens // self.shape.columns) * self.shape.columns)
+    def region(self, node: Node) -> Region:
+        """New memory for as many rows as a node may have, in whole register blocks of products."""
+        return Region(self.stride(node.width) * -(-self.most_rows(node) // self.shape.columns) * self.shape.columns)
 
     def value(self, node: Node) -> Region:
         """New memory for a node's value."""
-        region = self.regions[node] = self.region(node.width)
+        region = self.regions[node] = self.region(node)
         return region
 
     def read_once(self, node: Node) -> bool:
@@ -137,18 +155,19 @@ class Lowering:
         """The activations as products read them; made once for all products of x."""
         if (x, quantised) not in self._panels:
             columns, source = self.shape.columns, self.regions[x]
-            if not quantised and columns == 1:
+            side_by_side = self.most_rows(x) == 1 or self.stride(x.width) == 4 * x.width
+            if not quantised and columns == 1 and side_by_side:
                 return source
-            panel = Region(panel_bytes(x.width, self.shape.max_tokens, columns))
+            panel = Region(panel_bytes(x.width, self.most_rows(x), columns))
             spec = Quantize(columns) if quantised else CopyPanels(columns)
-            arguments: Arguments = {"x": source, "panels": panel, "count": self.count, "width": x.width}
+            arguments: Arguments = {"x": source, "panels": panel, "count": self.count_of(x), "width": x.width}
             self.launch(spec, {**arguments, "stride": self.stride(x.width)})
             self._panels[x, quantised] = panel
         return self._panels[x, quantised]
 
     def _lower(self, nodes: Sequence[Node]) -> None:
         for node in nodes:
-            if node not in self.plan.fused:
+            if node not in self.plan.fused and node not in self._context.given:
                 lower(node, self)
 
     def _finished(self) -> list[Launch]:

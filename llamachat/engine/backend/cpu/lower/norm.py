@@ -11,7 +11,7 @@ from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 def lower_rms_norm(node: g.RmsNorm, to: Lowering) -> None:
     """In place where nobody else reads the input."""
     x = to.regions[node.x]
-    to.regions[node] = x if to.read_once(node.x) else to.region(node.width)
+    to.regions[node] = x if to.read_once(node.x) else to.region(node)
     norm(node, to, node)
 
 
@@ -24,7 +24,7 @@ def norm(node: g.RmsNorm, to: Lowering, out: g.Node, residual: g.Node | None = N
             "y": to.regions[out],
             "other": to.regions[residual] if residual is not None else 0,
             "weight": to.weights.vector(node.weight.name),
-            "count": to.count,
+            "count": to.count_of(node),
             "groups": node.width // node.size,
             "x_stride": to.stride(node.width),
             "y_stride": to.stride(node.width),

@@ -13,10 +13,11 @@ from llamachat.engine.backend.cpu.kernels.cache import CHUNK
 
 def scratch_bytes(nodes: Sequence[g.Node]) -> int:
     """About what a batch of activations takes: the widest values that live side by side, their panels, logits."""
-    widths: dict[type[g.Node], int] = {}
+    sizes: dict[type[g.Node], int] = {}
     for node in nodes[:-1]:
-        widths[type(node)] = max(node.width, widths.get(type(node), 0))
-    return 4 * BATCH * 2 * sum(widths.values()) + 8 * nodes[-1].width * 4
+        size = node.width * (node.rows.most or BATCH * node.rows.times)
+        sizes[type(node)] = max(size, sizes.get(type(node), 0))
+    return 4 * 2 * sum(sizes.values()) + 8 * nodes[-1].width * 4
 
 
 def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:

@@ -124,7 +124,8 @@ def test_float_panels_are_columns_beside_each_other(machine: Machine, n_tokens: 
 @pytest.mark.parametrize("n_outputs", [1, 3, 7])
 def test_the_last_rows_are_taken(machine: Machine, n_outputs: int, threads: int) -> None:
     x, y = Array(normal(7, 64)), poisoned(9, 64)
-    arguments = {"x": x.address, "y": y.address, "stride": 256}
+    counts = {"count": Step.offset("n_outputs"), "total": Step.offset("n_tokens")}
+    arguments = {"x": x.address, "y": y.address, "stride": 256, **counts}
     machine.run(TakeRows(), arguments, threads, n_tokens=7, n_outputs=n_outputs)
     np.testing.assert_array_equal(y.values[:n_outputs], x.values[7 - n_outputs :])
     assert np.isnan(y.values[n_outputs:]).all()

@@ -56,7 +56,7 @@ def chat(
     --continue.
     """
     looks.apply()
-    system, given, files = choice.told(), tools.given(), choice.attached()
+    system, given, files = choice.system_text(), tools.given(), choice.attached()
     beginning = begun(choice)
     options = length.options(sampling, constraint, endless=beginning.converses)
     if not beginning.converses and not tools.yes and any(tool.command for tool in given):
@@ -238,7 +238,7 @@ def _decide(choice: IfOpen) -> "Decide":
 
 
 def _left(talk: "Chat") -> None:
-    """What is kept when a talk ends."""
+    """Saves the state of a chat when it ends."""
     if talk.keeper is not None:
         talk.keeper.leave(talk.responder, talk.conversation.chat, asked=talk.last is not None)
 

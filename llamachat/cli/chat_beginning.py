@@ -52,7 +52,7 @@ def begun(choice: ChatChoice) -> Beginning:
 
 
 def _read(choice: ChatChoice, piped: bool) -> str:
-    """What standard input says; a person who types into it is told how, and one whose message is known is not asked."""
+    """The text of standard input. At a terminal a note says how to end it; with a message nothing is read there."""
     if piped:
         return read_stdin()
     if choice.first and not choice.reads_input:

@@ -14,7 +14,7 @@ from llamachat.errors import UsageError
 
 
 class OnFull(StrEnum):
-    """What becomes of a chat that the context cannot hold."""
+    """What is done when the context cannot hold a chat."""
 
     SHIFT = "shift"
     SUMMARIZE = "summarize"
@@ -22,7 +22,7 @@ class OnFull(StrEnum):
 
 
 class IfOpen(StrEnum):
-    """What becomes of a chat that another program is in."""
+    """What is done when another program has the chat open."""
 
     ASK = "ask"
     FORK = "fork"
@@ -90,7 +90,7 @@ class ChatChoice:
         """Whether it was said in which chat."""
         return self.resume or self.session is not None
 
-    def told(self) -> str | None:
+    def system_text(self) -> str | None:
         """The system prompt. Raises UsageError for a file that cannot be read."""
         return system_text(self.system, self.system_file)
 

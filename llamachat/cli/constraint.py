@@ -1,4 +1,4 @@
-"""The options that keep an answer inside a grammar or a JSON schema."""
+"""Options that constrain the output to a grammar or a JSON schema."""
 
 import re
 from dataclasses import dataclass, fields
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Unenforced(StrEnum):
-    """What becomes of a schema that a grammar cannot enforce wholly."""
+    """What is done with a schema that a grammar cannot enforce completely."""
 
     REFUSE = "refuse"
     CHECK = "check"

@@ -1,4 +1,4 @@
-"""Fetching a model that was asked for: what there is to choose from, what it costs, and a person's yes."""
+"""Downloads a missing model: the choice of files, their sizes, and the consent of the person."""
 
 from pathlib import Path
 

@@ -21,6 +21,7 @@ PANELS = {
     "SamplingOptions": "Sampling",
     "SpeculationChoice": "Speculative decoding",
     "TemplateChoice": "Chat template",
+    "TokenList": "Output",
     "ToolChoice": "Tools",
     "Turns": "Interaction",
 }

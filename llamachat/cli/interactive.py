@@ -18,7 +18,7 @@ from llamachat.terminal.asking import input_is_forbidden
 
 @dataclass(frozen=True)
 class Turns:
-    """When the person's turn comes, and what stands around what they type."""
+    """When it is the person's turn, and the text around their input."""
 
     reverse_prompt: Annotated[
         list[str] | None,
@@ -83,7 +83,7 @@ def interactive(
     if input_is_forbidden():
         raise UsageError("interactive waits for what you type, and --no-input forbids to ask: use `llamachat run`")
     if STDIN in (prompt.file or ()):
-        raise UsageError("-f -: standard input is where the person types in this mode; give the prompt in a file")
+        raise UsageError("-f -: in this mode standard input is for typing; give the prompt in a file")
     text, options = turns.text(optional_prompt(prompt, stdin=False)), length.options(sampling, constraint, True)
     with loading.open_responder(model, options, speculation) as responder:
         from llamachat.terminal.interactive import Interactive, Looks, Wording  # the engine, which --help does without

@@ -1,4 +1,4 @@
-"""From what a person asked for to a model that is ready; what takes time is said on standard error."""
+"""Loads what the options ask for; progress goes to standard error."""
 
 import time
 from collections.abc import Iterator
@@ -78,7 +78,7 @@ def with_defaults(model: "Model | WithoutWeights", options: "GenerationOptions")
 
 
 def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "Model":
-    """The model, loaded, with memory for so many contexts. Raises ModelFileError, NotEnoughMemory, UsageError."""
+    """The model, loaded, with memory for n_contexts contexts. Raises ModelFileError, NotEnoughMemory, UsageError."""
     from llamachat.engine.model import Model
     from llamachat.terminal.output import note
 
@@ -101,7 +101,7 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "M
 
 
 def remarks(model: "Model") -> list[str]:
-    """What a person should know of the model: a context cut by memory, metadata that nobody understands."""
+    """Remarks on the model: a context cut by memory, unknown metadata."""
     unknown = model.spec.unknown_keys
     said = [f"the file has keys that are not known and not used: {', '.join(unknown)}"] if unknown else []
     return [*said, *([model.plan.note] if model.plan.note else [])]

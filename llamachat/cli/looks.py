@@ -1,4 +1,4 @@
-"""The options that say how a chat looks and how it draws attention."""
+"""Options for the appearance of a chat and its notifications."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -45,9 +45,9 @@ class LooksChoice:
 
     @property
     def attention(self) -> Attention:
-        """How the person is called."""
+        """When and how the terminal notifies."""
         return Attention(self.notify, self.notify_after)
 
     def apply(self) -> None:
-        """Lets the rest of the program know."""
+        """Applies the theme to the rest of the program."""
         choose_theme(self.theme, self.prompt_color)

@@ -1,4 +1,4 @@
-"""Whether a word of the command line that stands where a text does is a model."""
+"""Finds a model given where a text belongs."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The options that keep what a model has read of a prompt."""
+"""Options for prompt caches: the KV cache of an evaluated prompt in a file."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Mismatch(StrEnum):
-    """What becomes of a cache of another model or other settings."""
+    """What is done with a cache of another model or other settings."""
 
     REFUSE = "refuse"
     IGNORE = "ignore"
@@ -29,7 +29,7 @@ class FileType(StrEnum):
 
 @dataclass(frozen=True)
 class PromptCacheChoice:
-    """Where a prompt is kept, and how much of the text."""
+    """Where the KV cache of a prompt is saved, and of how much of the text."""
 
     prompt_cache: Annotated[
         Path | None,

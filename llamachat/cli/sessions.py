@@ -89,7 +89,7 @@ MOST_WORDS = {"export": 2, "import": 1, "list": 0, "gc": 0, "show": 1, "rename":
 
 
 def _missing(action: str, missing: str = "") -> str:
-    """What to say where words are missing. missing: of them, where it is not the first one."""
+    """The sentence for a missing argument. missing: its name, if it is not the first one."""
     return f"missing {missing or NEEDS[action].split()[0]}: llamachat sessions {action} {NEEDS[action]}"
 
 
@@ -265,14 +265,14 @@ def _taken(lock: "ChatLock") -> bool:
 
 
 def _tell_of_remains(store: "ChatStore", emptied: bool) -> None:
-    """Where words of deleted chats may still lie."""
+    """Says where text of deleted chats may still be."""
     from llamachat.session.database import copies_of
     from llamachat.terminal.output import note
 
     if not emptied:
-        note("another llamachat reads the database just now, so that its log still has the words: run gc later")
+        note("another llamachat is reading the database, so its log still contains the deleted text: run gc later")
     if copies := copies_of(store.path):
-        note(f"{copies[0]}, from before an update, may still have the words: gc takes it away")
+        note(f"{copies[0]}, a copy from before an update, may still contain the deleted text: gc deletes it")
 
 
 def _tidy(store: "ChatStore", _wanted: list[str], _output: Output) -> None:

@@ -1,4 +1,4 @@
-"""Options for guessing tokens ahead."""
+"""Options for speculative decoding."""
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SpeculationChoice:
-    """Who guesses tokens ahead, and how many. The text is the same with and without. places: as of `ModelFile`."""
+    """What proposes tokens, and how many. The text is the same with and without. places: as of `ModelFile`."""
 
     lookup: Annotated[
         bool,
@@ -62,7 +62,7 @@ class SpeculationChoice:
     def open(
         self, choice: "ModelChoice", tokenizer: Callable[[], "Tokenizer"], stack: ExitStack, status: "Status"
     ) -> "Speculation | None":
-        """What guesses for a model with this tokenizer; a draft model is loaded, and closed by the stack."""
+        """What proposes tokens for a model with this tokenizer; a draft model is loaded, and closed by the stack."""
         from llamachat.engine.generate import Speculation
         from llamachat.engine.speculation.lookup import Lookup, StaticNgrams
 

@@ -1,4 +1,4 @@
-"""Which chat template, what it is told besides the conversation, and what becomes of a model's reasoning."""
+"""Options for the chat template, its variables, and the thoughts of a model."""
 
 import json
 import os
@@ -22,7 +22,7 @@ RESERVED = ("messages", "tools", "documents", "add_generation_prompt")
 
 
 class Reasoning(StrEnum):
-    """What becomes of what a model thinks before it answers."""
+    """What is done with a model's thoughts."""
 
     SHOW = "show"
     HIDE = "hide"
@@ -31,7 +31,7 @@ class Reasoning(StrEnum):
 
 @dataclass(frozen=True)
 class TemplateChoice:
-    """The chat template and what it is told."""
+    """The chat template and its variables."""
 
     chat_template: Annotated[
         str | None,
@@ -68,10 +68,10 @@ class TemplateChoice:
         return "the chat template given" if "{{" in given or "{%" in given else f"the chat template {given}"
 
     def variables(self) -> dict[str, Any]:
-        """What the template is told. Raises UsageError for what is no JSON object of other names."""
-        told: dict[str, Any] = {"enable_thinking": False} if self.reasoning is Reasoning.OFF else {}
+        """The template's variables. Raises UsageError for what is no JSON object, and for reserved names."""
+        usual: dict[str, Any] = {"enable_thinking": False} if self.reasoning is Reasoning.OFF else {}
         if self.template_kwargs is None:
-            return told
+            return usual
         try:
             given = json.loads(self.template_kwargs)
         except (ValueError, RecursionError) as error:
@@ -81,7 +81,7 @@ class TemplateChoice:
         for name in RESERVED:
             if name in given:
                 raise UsageError(f"--template-kwargs: {name} is part of every conversation and cannot be given")
-        return {**told, **given}
+        return {**usual, **given}
 
     def source(self) -> str | None:
         """The template's text; None for the model's own. Raises UsageError for what is no name, file or Jinja."""

@@ -1,5 +1,6 @@
 """`llamachat tokenize`: how a model's vocabulary cuts a text."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,21 +12,27 @@ from llamachat.cli.prompt import prompt_text
 from llamachat.terminal.table import print_text
 
 
+@dataclass(frozen=True)
+class TokenList:
+    """How the text is tokenized, and what is printed."""
+
+    ids: Annotated[bool, Option("--ids", help="Print only the token ids, on one line.")] = False
+    no_bos: Annotated[bool, Option("--no-bos", help="Do not add BOS and EOS tokens.")] = False
+    parse_special: Annotated[
+        bool, Option("--parse-special", help="Parse names of control tokens in the text as these tokens.")
+    ] = False
+    ngrams: Annotated[
+        Path | None,
+        Option("--ngrams", metavar="FILE", help="Write the n-grams of the text to a file for --lookup-cache-static "
+               "instead."),
+    ] = None  # fmt: skip
+
+
 def tokenize(
     model: ModelFile,
     prompt: PromptChoice,
+    wanted: TokenList,
     positional: Annotated[str | None, Argument(metavar="[TEXT]", help="The text, or -p, -f, standard input.")] = None,
-    ids: Annotated[bool, Option("--ids", help="Print only the token ids, on one line.")] = False,
-    no_bos: Annotated[bool, Option("--no-bos", help="Do not add BOS and EOS tokens.")] = False,
-    parse_special: Annotated[bool, Option(help="Parse names of control tokens in the text as these tokens.")] = False,
-    ngrams: Annotated[
-        Path | None,
-        Option(
-            "--ngrams",
-            metavar="FILE",
-            help="Write the n-grams of the text to a file for --lookup-cache-static instead.",
-        ),
-    ] = None,
 ) -> None:
     """Print the tokens of a text.
 
@@ -33,12 +40,12 @@ def tokenize(
     """
     given = prompt_text(prompt, positional)
     tokenizer = loading.open_tokenizer(model)
-    tokens = tokenizer.encode(given, add_special=not no_bos, parse_special=parse_special)
-    if ngrams is not None:
+    tokens = tokenizer.encode(given, add_special=not wanted.no_bos, parse_special=wanted.parse_special)
+    if wanted.ngrams is not None:
         from llamachat.engine.speculation.lookup import write_ngrams  # numpy, which --help does without
 
-        write_ngrams(ngrams, tokens)
-    elif ids:
+        write_ngrams(wanted.ngrams, tokens)
+    elif wanted.ids:
         print(*tokens)
     else:
         for token in tokens:

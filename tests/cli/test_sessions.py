@@ -174,7 +174,7 @@ def test_gc_takes_away_all_that_is_left_of_what_was_deleted(llamachat, kept):
         (folder / name).write_bytes(b"haiku")
     (snapshots_folder() / ".77.safetensors.abcdefgh.part").write_bytes(b"haiku")
     done = llamachat("sessions", "delete", "2", "--yes")
-    assert b"schema-1, from before an update, may still have the words" in done.stderr
+    assert b"schema-1, a copy from before an update, may still contain the deleted text" in done.stderr
     assert llamachat("sessions", "gc").returncode == 0
     assert not list(folder.glob("chats.db.*"))
     assert not list(snapshots_folder().iterdir())

@@ -41,13 +41,13 @@ class Filling:
             return made
         return Worded([*made.parts, ("\n\n" if made.parts else "", True), (data, False)])
 
-    def system(self, told: str | None, data: str | None) -> str | None:
-        """The system prompt: `told`, rendered if it is the prompt's own. data: None for several inputs.
+    def system(self, given: str | None, data: str | None) -> str | None:
+        """The system prompt: `given`, rendered if it is the prompt's own. data: None for several inputs.
 
         Raises UsageError where it needs an input and there is not exactly one.
         """
-        if self._system is None or told != self._prompt.system:
-            return told
+        if self._system is None or given != self._prompt.system:
+            return given
         if INPUT in self._system.names and not data:
             what = "an input" if data is not None else "one input, which --prompts does not have"
             raise UsageError(f"the system prompt of {self._prompt.name} needs {what}")

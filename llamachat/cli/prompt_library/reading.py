@@ -27,7 +27,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Variable:
-    """What a prompt can be told; without a default (None) it must be."""
+    """A variable of a prompt; without a default (None) it must be given."""
 
     name: str
     description: str = ""

@@ -100,14 +100,14 @@ class RunPrompt:
             )
         return PLACE.sub(lambda found: data if found[0] == "{input}" else "{input}", self._text)
 
-    def system(self, told: str | None, data: str | None) -> str | None:
+    def system(self, given: str | None, data: str | None) -> str | None:
         """The system prompt, filled in where it is the library's; data: None where each answer has an input of its own.
 
         Raises UsageError where it needs an input and there is none.
         """
         if self._filling is None:
-            return told
-        return self._filling.system(told, None if data is None else self._around(data))
+            return given
+        return self._filling.system(given, None if data is None else self._around(data))
 
     def length(self, length: LengthChoice) -> LengthChoice:
         """The same with escapes put into its stop texts."""
@@ -139,7 +139,7 @@ class RunPrompt:
 
 
 class Form(StrEnum):
-    """What becomes of a prompt before the model sees it."""
+    """How the model gets a prompt."""
 
     RAW = "raw"
     CHAT = "chat"
@@ -222,7 +222,7 @@ class ReportChoice:
     ] = False
 
     def sampling(self, sampling: "SamplingOptions") -> "SamplingOptions":
-        """The samplers' settings with what is to be told of each token."""
+        """The samplers' settings, with log-probabilities if they are wanted."""
         return replace(sampling, logprobs=self.logprobs)
 
     def silence(self) -> None:

@@ -12,7 +12,7 @@ VARIABLES = {
     "LLAMACHAT_MEMORY": "how much memory a model may take, as in `4G`; by default what is free",
     "LLAMACHAT_MODELS": "the folder where `llamachat pull` keeps models",
     "LLAMACHAT_PROFILE": "as `--profile`",
-    "LLAMACHAT_TOOL_CALL": "set by the program for the commands of tools, to find what they leave behind",
+    "LLAMACHAT_TOOL_CALL": "set by the program for the commands of tools, to find processes that they started",
 }
 
 

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from llamachat.catalog.resolve import resolve
-from llamachat.dialogue.prompts import Message, chat_template, chat_tokens, check_length
+from llamachat.dialogue.prompts import Message, chat_template, conversation_tokens, text_prompt
 from llamachat.engine.context import Context
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
 from llamachat.engine.model import Model as EngineModel
@@ -57,15 +57,14 @@ class Model(EngineModel):
         """
         context = context or self._own_context
         if isinstance(prompt, str):
-            check_length(self.tokenizer, prompt, context.n_ctx)
-        tokens = self.tokenize(prompt) if isinstance(prompt, str) else list(prompt)
+            prompt = text_prompt(prompt).tokens(self.tokenizer, context.n_ctx)
         stop = (stop,) if isinstance(stop, str) else stop
         given = SamplingOptions(**sampling, given=frozenset(sampling))
         settings, _ = with_file_defaults(given, self.file.metadata)
         options = GenerationOptions(
             max_tokens=max_tokens, stop=tuple(stop), sampling=settings, grammar=grammar, n_keep=n_keep
         )
-        return generate(context, self.tokenizer, tokens, options, speculation=speculation)
+        return generate(context, self.tokenizer, prompt, options, speculation=speculation)
 
     def chat(
         self,
@@ -79,16 +78,10 @@ class Model(EngineModel):
         Earlier turns that the context holds are not evaluated again. A control token that is spelled out in a message
         is text. Arguments and errors as in `generate`; ModelFileError for a template that cannot be used.
         """
-        self._check_last(messages, settings.get("context") or self._own_context)
-        tokens = chat_tokens(self.tokenizer, self.template, messages)
+        context = settings.get("context") or self._own_context
+        tokens = conversation_tokens(self.tokenizer, self.template, messages, context.n_ctx)
         stops = (*((stop,) if isinstance(stop, str) else stop), *self.template.end_texts)
         return self.generate(tokens, stop=stops, **settings)
-
-    def _check_last(self, messages: Sequence[Message], context: Context) -> None:
-        """Raises ContextFull where the last message alone cannot fit."""
-        content = messages[-1].get("content") if messages else None
-        if isinstance(content, str):
-            check_length(self.tokenizer, content, context.n_ctx)
 
     @cached_property
     def template(self) -> ChatTemplate:

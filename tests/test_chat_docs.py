@@ -58,7 +58,7 @@ def test_the_example_of_a_command_can_be_typed(name, tmp_path, monkeypatch, caps
         path = chat.conversation.path()
         chat.conversation.store.update(path[-1].id, path[-1].content, "interrupted")
     chat.editor = lambda text: f"{text}!"
-    chat.open_model = lambda _name: made("Another.").responder.answering()
+    chat.open_model = lambda _name: made("Another.").responder.in_chats()
     if hasattr(branches_module, "page"):
         monkeypatch.setattr(branches_module, "page", lambda *_: None)
     monkeypatch.setenv("PAGER", "cat")

@@ -11,21 +11,6 @@ import llamachat
 
 PACKAGE = Path(llamachat.__file__).parent
 
-UNSOLVED = frozenset(
-    {
-        "llamachat.terminal.chat_status",
-        "llamachat.terminal.chatting",
-        "llamachat.terminal.commands.base",
-        "llamachat.terminal.commands.set_command",
-        "llamachat.terminal.commands.settings",
-        "llamachat.terminal.fitting",
-        "llamachat.terminal.start",
-        "llamachat.terminal.tools.using",
-        "llamachat.terminal.tools.view",
-    }
-)
-"""Modules that are known to lie on a cycle."""
-
 
 def module_names(package: Path) -> dict[str, Path]:
     """Every module of a package by its dotted name."""
@@ -46,11 +31,10 @@ def imports(path: Path, names: Mapping[str, Path]) -> Iterator[str]:
             yield from (name if name in names else node.module for name in full)
 
 
-def cycle(package: Path, unsolved: frozenset[str] = frozenset()) -> list[str]:
+def cycle(package: Path) -> list[str]:
     """One cycle of imports, each module behind the one that imports it; empty where there is none."""
     names = module_names(package)
     graph = {name: {*imports(path, names)} - {name} for name, path in names.items()}
-    graph = {name: {one for one in found if not {name, one} <= unsolved} for name, found in graph.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -59,7 +43,7 @@ def cycle(package: Path, unsolved: frozenset[str] = frozenset()) -> list[str]:
 
 
 def test_no_import_leads_back_to_its_module():
-    assert " -> ".join(cycle(PACKAGE, UNSOLVED)) == ""
+    assert " -> ".join(cycle(PACKAGE)) == ""
 
 
 def test_every_module_of_the_package_is_looked_at():
@@ -84,4 +68,3 @@ def test_a_cycle_is_found_and_named_wherever_its_import_stands(tmp_path, back):
     (package / "a.py").write_text("from pack.b import y\nx = 1\n")
     (package / "b.py").write_text(f"{back}\ny = 1\n")
     assert cycle(package) in (["pack.a", "pack.b", "pack.a"], ["pack.b", "pack.a", "pack.b"])
-    assert cycle(package, frozenset({"pack.a", "pack.b"})) == []

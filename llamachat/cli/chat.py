@@ -25,12 +25,13 @@ from llamachat.terminal.asking import may_converse
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from llamachat.dialogue.keeper import Decide
+    from llamachat.dialogue.responder import Responder
     from llamachat.dialogue.tools.definition import Tool
     from llamachat.engine.generate import GenerationOptions
     from llamachat.session.chats import ChatStore
     from llamachat.terminal.chatting import Chat
-    from llamachat.terminal.keeper import Decide
-    from llamachat.terminal.responder import Responder
+    from llamachat.terminal.console import Console
 
     Files = Sequence[tuple[str, str]]
 
@@ -61,11 +62,14 @@ def chat(
     options = length.options(sampling, constraint, endless=beginning.converses)
     if not beginning.converses and not tools.yes and any(tool.command for tool in given):
         raise UsageError("--tools: nobody can be asked here before a command is run; --yes runs them without asking")
+    from llamachat.terminal.console import Console, for_chats
+
+    console = Console()
     with ExitStack() as stack:
         with _unseen(beginning.converses):
-            opened = stack.enter_context(loading.open_responder(model, options, speculation))
-        responder = replace(opened, template=template.chosen(opened.model, bool(given))).answering()
-        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, context)
+            opened = stack.enter_context(loading.open_responder(model, options, speculation, console))
+        responder = for_chats(replace(opened, template=template.chosen(opened.model, bool(given))))
+        setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, context, console)
         if beginning.converses:
             return _talk(setting, responder, system, stack, (beginning.first, files))
         if choice.goes_on or given or template.reasoning is Reasoning.HIDE or beginning.lines:
@@ -75,15 +79,16 @@ def chat(
 
 def _answer(setting: "_Setting", responder: "Responder", system: str | None, message: str) -> int:
     """One message that belongs to no chat, and its answer."""
-    from llamachat.dialogue.prompts import Prompt
-    from llamachat.templates.text import Worded
-    from llamachat.terminal.outgrowing import tell_ending
+    from llamachat.dialogue.prompts import text_prompt
+    from llamachat.terminal.console import report
+    from llamachat.terminal.outgrowing import ShiftTeller, tell_ending
 
-    prompt = Prompt(Worded([(message, False)]), responder.template, system)
-    answer = replace(responder, tells_shift=True).speak(prompt)
-    responder.output.end_line()
+    output, prompt = setting.console.output, text_prompt(message, responder.template, system)
+    ids = prompt.tokens(responder.model.tokenizer, responder.context.n_ctx)
+    answer = responder.answer(ids, ShiftTeller(output, responder.context.n_ctx, len(ids), output.is_terminal))
+    output.end_line()
     if setting.verbose:
-        responder.report(answer)
+        report(answer, responder)
     else:
         tell_ending(answer.reason, responder.context.n_ctx)
     return ExitCode.INTERRUPT if answer.reason == "cancelled" else ExitCode.DONE
@@ -102,6 +107,7 @@ class _Setting:
     yes: bool
     verbose: bool
     context: Context
+    console: "Console"
 
 
 def _talk(
@@ -145,7 +151,7 @@ def _ask(
     try:
         for message in asks[0]:
             talk.ask(message)
-            responder.output.end_line()
+            setting.console.output.end_line()
             if talk.last is None or talk.last.reason == "cancelled":
                 return ExitCode.INTERRUPT
     finally:
@@ -163,16 +169,19 @@ def _opened(
 ) -> "tuple[Chat, bool]":
     """The chat that was asked for, and whether it begins now."""
     from llamachat.dialogue.conversation import Conversation
+    from llamachat.dialogue.keeper import Keeper
     from llamachat.dialogue.prompts import chat_template
     from llamachat.session.places import database_path
-    from llamachat.terminal.chatting import Chat, ChatSettings, open_store
+    from llamachat.terminal.chat_settings import ChatSettings
+    from llamachat.terminal.chatting import Chat, open_store
     from llamachat.terminal.commands.set_command import apply_chosen
-    from llamachat.terminal.keeper import Keeper
+    from llamachat.terminal.console import for_chats
+    from llamachat.terminal.output import note
 
     choice = setting.choice
     store = stack.enter_context(open_store(database_path if keep else None))
     number, begun = _number(store, choice, responder.model.title)
-    keeper = Keeper(store, choice.cache_budget << 20, _decide(choice.if_open))
+    keeper = Keeper(store, choice.cache_budget << 20, _decide(choice.if_open), note)
     stack.callback(keeper.release)
     with _nothing_left(store, number if begun else None):
         number = keeper.take(number)
@@ -181,19 +190,21 @@ def _opened(
         )
         if system is not None:
             conversation.set(system=system)
-        manner = ChatSettings(
+        looks = ChatSettings(
             choice.on_full.value, setting.template.reasoning.value, setting.looks.plain, setting.verbose
         )
 
         def open_model(name: str) -> "Responder":
             named = replace(setting.model, model=name, places={})
-            other = stack.enter_context(loading.open_responder(named, setting.options))
-            return replace(other, template=setting.template.chosen(other.model, bool(setting.tools))).answering()
+            other = stack.enter_context(loading.open_responder(named, setting.options, console=setting.console))
+            return for_chats(replace(other, template=setting.template.chosen(other.model, bool(setting.tools))))
 
-        talk = Chat(responder, conversation, manner, open_model, keeper=keeper, aside=aside)
+        talk = Chat(
+            responder, conversation, looks, keeper=keeper, console=setting.console, open_model=open_model, aside=aside
+        )
         if setting.tools:
+            from llamachat.dialogue.tools.using import ToolUse  # grammars, which other chats do without
             from llamachat.terminal.tools.agreement import asked
-            from llamachat.terminal.tools.using import ToolUse  # grammars, which other chats do without
 
             called, source = setting.template.called, conversation.template.source
             talk.tools = ToolUse(setting.tools, source, asked, setting.yes, called=called)
@@ -205,7 +216,7 @@ def _opened(
             apply_chosen(talk)
             responder = talk.responder
             conversation.remember(responder.context.n_ctx)
-            with _unseen(responder.output.is_terminal):
+            with _unseen(setting.console.output.is_terminal):
                 keeper.restore_snapshot(responder, number)
     return talk, begun
 
@@ -230,7 +241,8 @@ def _unseen(talking: bool) -> AbstractContextManager[None]:
 
 def _decide(choice: IfOpen) -> "Decide":
     """What answers for a chat that is open elsewhere."""
-    from llamachat.terminal.keeper import FORK, ask_person
+    from llamachat.dialogue.keeper import FORK
+    from llamachat.terminal.open_elsewhere import ask_person
 
     if choice is not IfOpen.ASK:
         return lambda _said, _nothing: choice.value

@@ -1,6 +1,6 @@
 """`llamachat interactive`: the classic mode, a text that model and person write in turns."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from typer import Option
@@ -85,9 +85,11 @@ def interactive(
     if STDIN in (prompt.file or ()):
         raise UsageError("-f -: in this mode standard input is for typing; give the prompt in a file")
     text, options = turns.text(optional_prompt(prompt, stdin=False)), length.options(sampling, constraint, True)
-    with loading.open_responder(model, options, speculation) as responder:
-        from llamachat.terminal.interactive import Interactive, Looks, Wording  # the engine, which --help does without
+    from llamachat.terminal.console import Console  # the engine, which --help does without
+    from llamachat.terminal.interactive import Interactive, Looks, Wording
 
+    console = Console()
+    with loading.open_responder(model, options, speculation, console) as responder:
         wording = Wording(
             reverse=tuple(turns.text(one) for one in turns.reverse_prompt or ()),
             prefix=turns.text(turns.in_prefix),
@@ -97,5 +99,5 @@ def interactive(
             several_lines=turns.multiline_input,
         )
         looks = Looks(turns.color, turns.display_prompt)
-        responder = replace(responder, tells_shift=True)
-        return Interactive(responder, wording, looks, kept.keeper()).run(text, turns.interactive_first)
+        keeper = kept.keeper(console.status.enabled)
+        return Interactive(responder, wording, console, looks, keeper).run(text, turns.interactive_first)

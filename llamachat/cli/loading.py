@@ -12,12 +12,13 @@ from llamachat.cli.settings.places import placed
 from llamachat.cli.speculation import SpeculationChoice
 
 if TYPE_CHECKING:
+    from llamachat.dialogue.responder import Responder
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.model import Model
     from llamachat.engine.state.cache_types import CacheType
     from llamachat.engine.tokenizers import Tokenizer
     from llamachat.terminal.batch import Job
-    from llamachat.terminal.responder import Responder
+    from llamachat.terminal.console import Console
     from llamachat.terminal.status import Status
 
 SMALL = 128
@@ -31,15 +32,16 @@ def open_responder(
     choice: ModelChoice,
     options: "GenerationOptions | None" = None,
     speculation: SpeculationChoice | None = None,
+    console: "Console | None" = None,
 ) -> "Iterator[Responder]":
-    """A loaded model with an empty context on standard output; the model is closed at the end."""
+    """A loaded model with an empty context, whose answers a console runs; the model is closed at the end."""
+    from llamachat.dialogue.responder import Responder
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.sampling.bias import check_bias
-    from llamachat.terminal.output import Output
-    from llamachat.terminal.responder import Responder
-    from llamachat.terminal.status import Status
+    from llamachat.terminal.console import Console
 
-    status, started = Status(), time.perf_counter()
+    console, started = console or Console(), time.perf_counter()
+    status = console.status
     if options is not None and options.sampling.logit_bias:
         check_bias(options.sampling.logit_bias, open_tokenizer(choice).n_vocab)  # before the weights are read
     with ExitStack() as stack:
@@ -49,7 +51,7 @@ def open_responder(
         if choice.self_extend is not None:  # positions that are shared cannot be shifted
             settings = replace(settings, n_keep=None)
         context = model.context(choice.ctx_size, self_extend=choice.self_extend)
-        yield Responder(model, context, settings, Output(), status, guesses, time.perf_counter() - started)
+        yield Responder(model, context, settings, console, guesses, time.perf_counter() - started)
 
 
 @contextmanager

@@ -34,13 +34,16 @@ def perplexity(
     The text (-f FILE, -p TEXT or standard input) is scored as a whole if it fits into the context. A longer text is
     scored in windows: each token once, with at least ctx-size - stride tokens before it.
     """
+    from llamachat.terminal.console import Console  # the engine, which --help does without
+
     text = prompt_text(prompt)
-    with loading.open_responder(model) as responder:
+    console = Console()
+    with loading.open_responder(model, console=console) as responder:
         from llamachat.engine.perplexity import score  # numpy, which --help does without
 
         ids = responder.model.tokenize(text)
-        found = score(responder.context, ids, responder.model.tokenizer.bos, stride, responder.scoring)
-        responder.status.clear()
+        found = score(responder.context, ids, responder.model.tokenizer.bos, stride, console.scoring)
+        console.status.clear()
     if output is Format.JSON:
         figures = {"n_tokens": found.n_tokens, "n_scored": found.n_scored, "mean_nll": found.mean_nll}
         figures |= {"error": found.error, "ppl": found.perplexity}

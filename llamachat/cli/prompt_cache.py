@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 if TYPE_CHECKING:
-    from llamachat.terminal.kept_prompt import PromptKeeper
+    from llamachat.dialogue.kept_prompt import PromptKeeper
 
 
 class Mismatch(StrEnum):
@@ -51,14 +51,17 @@ class PromptCacheChoice:
                "q8_0 takes half the space of f16, but the results are no longer bit-equal."),
     ] = None  # fmt: skip
 
-    def keeper(self) -> "PromptKeeper | None":
-        """What reads and writes the file; None where nothing is kept."""
+    def keeper(self, watched: bool) -> "PromptKeeper | None":
+        """What reads and writes the file; None where nothing is kept. watched: a person sees standard error."""
         if self.prompt_cache is None:
             return None
-        from llamachat.terminal.kept_prompt import PromptKeeper
+        from llamachat.dialogue.kept_prompt import PromptKeeper
+        from llamachat.terminal.output import note
 
         return PromptKeeper(
             self.prompt_cache,
+            note,
+            note if watched else None,
             self.prompt_cache_all,
             self.prompt_cache_ro,
             self.prompt_cache_mismatch is Mismatch.IGNORE,

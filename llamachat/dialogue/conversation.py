@@ -158,7 +158,7 @@ class Conversation:
             self._opening = known, one[: common_prefix(one, other)]
         return common_prefix(self._opening[1], tokens)
 
-    def certain(self) -> Callable[[], list[int]]:
+    def known_prefix(self) -> Callable[[], list[int]]:
         """A function that finds the tokens before a next message, whatever it is; it may be called in a thread."""
         talks = [self.messages(text) for text in "ab"]
 
@@ -286,7 +286,7 @@ class Conversation:
     def _too_long(self, n_tokens: int, n_ctx: int, forget: bool) -> str:
         told = " and the system prompt" if self.system is not None else ""
         subject = f"the message{told} has" if forget else "the chat has"
-        advice = "shorten it" if forget else "take turns back (/undo), begin a new chat (/new)"
+        advice = "shorten it" if forget else "take turns back, begin a new chat"
         return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, or use a larger context"
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import ContextFull
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
+
+if TYPE_CHECKING:
+    from llamachat.engine.answering import GenerationOptions
 
 Message = Mapping[str, Any]
 
@@ -50,12 +53,24 @@ class Prompt:
 
     def tokens(self, tokenizer: Tokenizer, n_ctx: int | None = None) -> list[int]:
         """The tokens, up to where the answer begins. n_ctx: so many must hold them. Raises ContextFull."""
-        if n_ctx is not None:
-            check_length(tokenizer, self.worded.text, n_ctx)
         if self.template is None:
+            if n_ctx is not None:
+                check_length(tokenizer, self.worded.text, n_ctx)
             return raw_tokens(tokenizer, self.worded)
-        told = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return chat_tokens(tokenizer, self.template, [*told, {"role": "user", "content": self.worded.text}])
+        told: list[Message] = [] if self.system is None else [{"role": "system", "content": self.system}]
+        messages = [*told, {"role": "user", "content": self.worded.text}]
+        return conversation_tokens(tokenizer, self.template, messages, n_ctx)
+
+    def options(self, options: GenerationOptions) -> GenerationOptions:
+        """The options, which also stop where the template ends an answer."""
+        if self.template is None:
+            return options
+        return replace(options, stop=(*options.stop, *self.template.end_texts))
+
+
+def text_prompt(text: str, template: ChatTemplate | None = None, system: str | None = None) -> Prompt:
+    """The prompt of a text that a person wrote, all of it."""
+    return Prompt(Worded([(text, False)]), template, system)
 
 
 def chat_template(
@@ -83,6 +98,19 @@ def check_length(tokenizer: Tokenizer, text: str, n_ctx: int) -> None:
 def fewest_tokens(tokenizer: Tokenizer, text: str) -> int:
     """How many tokens a long text has at least, whatever a template takes from its ends; 0 for others."""
     return tokenizer.at_least(text.strip()) if len(text) > LONG_TEXT else 0
+
+
+def conversation_tokens(
+    tokenizer: Tokenizer, template: ChatTemplate, messages: Sequence[Message], n_ctx: int | None = None
+) -> list[int]:
+    """The tokens as `chat_tokens`. n_ctx: the tokens that the context holds.
+
+    Raises ContextFull for a last message that is too long for it, before the message is tokenized.
+    """
+    content = messages[-1].get("content") if messages else None
+    if n_ctx is not None and isinstance(content, str):
+        check_length(tokenizer, content, n_ctx)
+    return chat_tokens(tokenizer, template, messages)
 
 
 def chat_tokens(

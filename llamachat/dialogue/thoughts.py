@@ -1,5 +1,6 @@
 """How models mark what they think before they answer, and the two told apart in a text that comes in pieces."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -9,6 +10,19 @@ class Markers:
 
     opening: str
     closing: str
+
+    def opens(self, text: str, at: int = 0) -> int:
+        """Where a thought begins from `at` on: the place of its opening marker, -1 for none."""
+        return text.find(self.opening, at)
+
+    def closes(self, text: str, at: int = 0) -> int:
+        """Where a thought ends from `at` on: the place of its closing marker, -1 for none."""
+        return text.find(self.closing, at)
+
+    def after(self, text: str, at: int) -> int:
+        """The place after the end of a thought that is open at `at`; the text's end where it does not end."""
+        end = self.closes(text, at)
+        return end + len(self.closing) if end >= 0 else len(text)
 
 
 KNOWN = (
@@ -74,13 +88,15 @@ class Thought:
 
     def _up_to_closing(self) -> tuple[bool, str]:
         closing, held = self._markers.closing, self._held
-        at = held.find(closing)
-        end = at if at >= 0 else len(held) - _overlap(held, closing)
+        at = self._markers.closes(held)
+        end = at if at >= 0 else len(held) - overlap(held, (closing,))
         self._held = held[end:] if at < 0 else held[at + len(closing) :]
         self.inside = at < 0
         return True, held[:end]
 
 
-def _overlap(text: str, mark: str) -> int:
-    """How many characters at the text's end may begin the mark."""
-    return next((n for n in range(min(len(text), len(mark) - 1), 0, -1) if mark.startswith(text[-n:])), 0)
+def overlap(text: str, marks: Sequence[str]) -> int:
+    """How many characters at the text's end may be the beginning of one of the marks."""
+    longest = max(map(len, marks), default=0)
+    lengths = range(min(len(text), longest), 0, -1)
+    return next((n for n in lengths if any(mark.startswith(text[-n:]) for mark in marks)), 0)

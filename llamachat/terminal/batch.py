@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llamachat.dialogue.prompts import Prompt, check_length
+from llamachat.dialogue.answer_only import AnswerOnly
+from llamachat.dialogue.prompts import Prompt
+from llamachat.dialogue.records import records
+from llamachat.dialogue.thinking import thinking_of
 from llamachat.engine.events import Event, Failed, Stop
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Batch, Request
 from llamachat.errors import UsageError
 from llamachat.templates.text import Worded
-from llamachat.terminal.answer_only import AnswerOnly, answer_only
 from llamachat.terminal.output import Output, note
-from llamachat.terminal.records import records
 from llamachat.terminal.schema import versioned
 from llamachat.terminal.status import Status
 from llamachat.terminal.stream import Stream
@@ -89,14 +90,8 @@ def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:
 
 def requests(job: Job, lines: Sequence[Line], system: str | None) -> list[Request]:
     """The prompts as tokens, each through the chat template if there is one. Raises ContextFull."""
-    tokenizer, template = job.model.tokenizer, job.template
-    for prompt, _ in lines:
-        check_length(tokenizer, prompt.text, job.n_ctx)
-    ends = template.end_texts if template is not None else ()
-    return [
-        Request(Prompt(prompt, template, system).tokens(tokenizer), replace(options, stop=(*options.stop, *ends)))
-        for prompt, options in lines
-    ]
+    prompts = [(Prompt(worded, job.template, system), options) for worded, options in lines]
+    return [Request(one.tokens(job.model.tokenizer, job.n_ctx), one.options(options)) for one, options in prompts]
 
 
 def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
@@ -131,7 +126,8 @@ class _Printer:
         self._echoed = job.echoed or [""] * n_answers
         self._shown: list[AnswerOnly] = []
         if job.hides and job.template is not None:
-            self._shown = [answer_only(job.template, job.model.tokenizer, one.prompt) for one in wanted]
+            source, tokenizer = job.template.source, job.model.tokenizer
+            self._shown = [AnswerOnly(thinking_of(source, tokenizer, one.prompt)) for one in wanted]
         self._records = records(job.model.tokenizer, job.load_s, job.n_ctx)
         self._events: list[list[Event]] = [[] for _ in range(n_answers)]
         self._next = 0

@@ -5,20 +5,21 @@ import time
 from contextlib import suppress
 
 from llamachat.dialogue.messages import quoted
+from llamachat.dialogue.responder import Answer
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
 from llamachat.terminal.attention import Attention
-from llamachat.terminal.chat_status import short_name
+from llamachat.terminal.chat_status import short_name, status_of
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.commands import complete, respond
 from llamachat.terminal.commands.hints import hinted
 from llamachat.terminal.commands.thoughts import thoughts
+from llamachat.terminal.console import REMARKS
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
-from llamachat.terminal.responder import REMARKS, Answer
 
 TWICE_S = 1.0
 """Two Ctrl+C within this time at the prompt leave."""
@@ -80,9 +81,9 @@ class ChatLoop:
         except (KeyboardInterrupt, Cancelled):  # before the answer could begin, or a second time
             self._chat.say(f"\n({REMARKS['cancelled']})")
         except (LlamaChatError, OSError) as error:
-            self._chat.responder.status.clear()
-            self._chat.responder.output.end_line()
-            self._chat.say(f"({hinted(error)})")
+            self._chat.console.status.clear()
+            self._chat.console.output.end_line()
+            self._chat.say(f"({hinted(error, self._chat)})")
         if self._quits:
             return
         self._say_given_back()
@@ -98,7 +99,7 @@ class ChatLoop:
     def _status(self) -> str:
         """The line below the prompt; what is wrong where the chat cannot be read any more."""
         try:
-            return self._chat.status
+            return status_of(self._chat)
         except LlamaChatError as error:
             return str(error)
 

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.figures import summed
+from llamachat.dialogue.kept_prompt import PromptKeeper
+from llamachat.dialogue.responder import Answer, Responder
 from llamachat.errors import ExitCode
 from llamachat.terminal import statistics
+from llamachat.terminal.console import Console
 from llamachat.terminal.escapes import unescaped
-from llamachat.terminal.kept_prompt import PromptKeeper
+from llamachat.terminal.outgrowing import ShiftTeller
 from llamachat.terminal.output import note, wants_colour
-from llamachat.terminal.responder import Answer, Responder
 from llamachat.terminal.theme import RESET, look
 from llamachat.terminal.typed import read_typed
 
@@ -57,13 +60,18 @@ class Interactive:
     """The loop of the classic mode."""
 
     def __init__(
-        self, responder: Responder, wording: Wording, looks: Looks | None = None, keeper: PromptKeeper | None = None
+        self,
+        responder: Responder,
+        wording: Wording,
+        console: Console,
+        looks: Looks | None = None,
+        keeper: PromptKeeper | None = None,
     ) -> None:
-        self._responder = responder.stopping_at(wording.reverse)
+        self._responder, self._console = responder.stopping_at(wording.reverse), console
         self._tokenizer = responder.model.tokenizer
         self._wording = wording
         self._looks, self._keeper = looks or Looks(), keeper
-        self._colour = self._looks.colour and wants_colour(responder.output.is_terminal)
+        self._colour = self._looks.colour and wants_colour(console.output.is_terminal)
         self._ids: list[int] = []
         self._answers: list[Answer] = []
         self._left = responder.options.max_tokens
@@ -83,7 +91,7 @@ class Interactive:
         self._explain()
         if self._looks.prompt:
             with self._painted(look("given")):
-                self._responder.output.write(prompt)
+                self._console.output.write(prompt)
         asks = person_first or not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
         try:
             goes_on = not asks or self._listen()
@@ -91,10 +99,10 @@ class Interactive:
                 self._continue()
                 goes_on = self._listen()
         except KeyboardInterrupt:
-            self._responder.output.write("\n")
+            self._console.output.write("\n")
             return ExitCode.INTERRUPT
         finally:
-            self._responder.output.end_line()
+            self._console.output.end_line()
             if self._keeper is not None:
                 self._keeper.keep(self._responder, n_prompt, self._ids)
             self._report()
@@ -109,34 +117,35 @@ class Interactive:
 
     def _explain(self) -> None:
         """The keys, to a person only."""
-        if self._responder.status.enabled and sys.stdin is not None and sys.stdin.isatty():
+        if self._console.status.enabled and sys.stdin is not None and sys.stdin.isatty():
             note(KEYS_SEVERAL if self._wording.several_lines else KEYS)
 
     def _report(self) -> None:
         """What all answers took, to a person only."""
-        if self._answers and self._responder.status.enabled:
-            together = statistics.summed([answer.timings for answer in self._answers])
+        if self._answers and self._console.status.enabled:
+            together = summed([answer.timings for answer in self._answers])
             note(statistics.report(together, self._responder.load_s, self._responder.context.n_ctx))
 
     def _continue(self) -> None:
         """The model's turn: its text, then the reverse prompt that ended it."""
         responder = replace(self._responder, options=replace(self._responder.options, max_tokens=self._left))
-        answer = responder.speak(self._ids)
+        n_ctx, output = responder.context.n_ctx, self._console.output
+        answer = responder.answer(self._ids, ShiftTeller(output, n_ctx, len(self._ids), output.is_terminal))
         self._answers.append(answer)
         self._spend(len(answer.ids))
         reverse = self._reverse_after(answer) if answer.reason == "stop" else ""
-        self._responder.output.write(reverse)
+        self._console.output.write(reverse)
         self._take(answer, answer.text + reverse)
         # What the context has forgotten may be of this answer, too.
         del self._ids[answer.timings.n_keep : answer.timings.n_keep + answer.timings.n_forgotten]
         if answer.reason == "eos" and self._wording.reverse:
             self._put(f"\n{self._wording.reverse[0]}")
         elif answer.reason in ("eos", "cancelled"):
-            self._responder.output.end_line()
+            self._console.output.end_line()
 
     def _listen(self) -> bool:
         """The person's turn; False at the end of the input. An empty line lets the model go on as it was."""
-        self._responder.output.write(self._wording.prefix)
+        self._console.output.write(self._wording.prefix)
         with self._painted(look("typed")):
             typed = read_typed(self._wording.several_lines)
         if typed is None:
@@ -155,7 +164,7 @@ class Interactive:
         self._ids += encode(self._wording.prefix, add_special=False, parse_special=True)
         self._ids += encode(typed, add_special=False)
         self._ids += encode(self._wording.suffix, add_special=False, parse_special=True)
-        self._responder.output.write(self._wording.suffix)
+        self._console.output.write(self._wording.suffix)
 
     def _spend(self, n_tokens: int) -> None:
         """Counts tokens against -n, the person's too; when it is used up, a new count begins."""
@@ -180,7 +189,7 @@ class Interactive:
 
     def _put(self, text: str) -> None:
         """Adds a text of the program's own to the text and shows it."""
-        self._responder.output.write(text)
+        self._console.output.write(text)
         self._ids += self._tokenizer.encode(text, add_special=False)
 
     def _take(self, answer: Answer, text: str) -> None:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 
+from llamachat.dialogue.sinks import Sink, Wrapper
 from llamachat.engine.events import Event, Stop, Token
 from llamachat.terminal.output import note
 
@@ -10,16 +11,21 @@ SHIFTED = "(the context of {n_ctx} tokens is full: the oldest ones are forgotten
 ENDED = "(the text ends here: the context of {n_ctx} tokens is full; -c N makes it larger, -n -1 continues without end)"
 
 
-class ShiftTeller:
-    """Says once that old tokens were forgotten: at once, or behind the text where that is on the same terminal."""
+class ShiftTeller(Wrapper):
+    """Another sink; says once that old tokens were forgotten: at once, or after the text if both are on the terminal.
 
-    def __init__(self, n_ctx: int, n_prompt: int, on_terminal: bool) -> None:
+    n_prompt: tokens of the prompt. on_terminal: the text goes to a terminal.
+    """
+
+    def __init__(self, inner: Sink, n_ctx: int, n_prompt: int, on_terminal: bool) -> None:
+        super().__init__(inner)
         self._n_ctx, self._n_text = n_ctx, n_prompt
         self._waits = on_terminal and sys.stderr is not None and sys.stderr.isatty()
         self._told = False
 
     def event(self, event: Event) -> None:
-        """Takes the next event of the answer."""
+        """Passes it on, and says what it tells of the context."""
+        super().event(event)
         self._n_text += isinstance(event, Token)
         if isinstance(event, Stop):
             if event.timings.n_forgotten:

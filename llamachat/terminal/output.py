@@ -11,7 +11,9 @@ _quiet = False
 
 
 class Output:
-    """Standard output of a text in pieces. A terminal gets it without control bytes, a file or pipe as it is.
+    """Standard output, for answers (a sink) and for other texts.
+
+    A terminal gets the text without control bytes, a file or pipe as it is.
 
     Writing to a pipe that nobody reads raises BrokenPipeError at once, because every piece is flushed.
     """
@@ -21,7 +23,7 @@ class Output:
         self._ends_line = True
 
     def event(self, event: Event) -> None:
-        """Writes the text that an event sets free."""
+        """Writes the text that an event sets free, or the prompt that is put out before an answer."""
         self.write(event.text)
 
     def write(self, text: str) -> None:
@@ -32,15 +34,12 @@ class Output:
         write(shown)
         self._ends_line = shown.endswith("\n") if shown else self._ends_line
 
-    def prompt(self, text: str) -> None:
-        """Writes the prompt that the answer goes on from (`--echo`)."""
-        self.write(text)
-
     def idle(self) -> None:
         """Nothing has come for a while; everything is written already."""
 
-    def finish(self) -> None:
-        """Nothing more will come."""
+    def close(self) -> None:
+        """Ends the last line."""
+        self.end_line()
 
     def end_line(self) -> None:
         """Writes a line break, unless the text ended with one or is empty."""

@@ -1,13 +1,12 @@
 """What a model thinks before it answers: told apart from the answer, shown while it comes, then one line."""
 
-from collections.abc import Mapping
-
-from llamachat.dialogue.thoughts import Thought
-from llamachat.engine.events import Event, Stop, Token
+from llamachat.dialogue.answer_only import AnswerSink
+from llamachat.dialogue.sinks import Sink
+from llamachat.dialogue.thinking import Thinking
+from llamachat.engine.events import Event, Token
 from llamachat.terminal.cleaning import Cleaner
 from llamachat.terminal.columns import wrapped
 from llamachat.terminal.live import LiveArea, Pace, Screen
-from llamachat.terminal.view import PlainView
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 SHOWN_LINES = 6
@@ -17,82 +16,50 @@ SHOWN, STEP = 2000, 1000
 """Characters in which that end is looked for; where they begin moves by so many at a time."""
 
 
-class ReasoningView(PlainView):
-    """Another view, whose text begins with a thought. hide: of it only its length is shown, and only while it comes.
+class ReasoningView(AnswerSink):
+    """Another view, which gets the answer; the thought before it is drawn while it comes, and then one line.
 
-    spelled: texts of control tokens, as `spellings` finds them. Where the other view draws nothing, it gets all text
-    as it comes; without a terminal, the answer. key: what is said of how to see a folded thought.
+    thinking: what is known of the answer before it begins. hide: only the length of the thought is drawn, and only
+    while it comes. key: how to see a folded thought, for the end of its line.
     """
 
     def __init__(
-        self, inner: PlainView, thought: Thought, hide: bool = False, screen: Screen | None = None,
-        spelled: Mapping[int, str] | None = None, key: str = "",
-    ) -> None:  # fmt: skip
-        self._key = key
-        self._inner, self._thought, self._hide = inner, thought, hide
-        self.is_terminal, self.draws = inner.is_terminal, inner.draws
-        self._spelled = spelled or {}
+        self, inner: Sink, thinking: Thinking, hide: bool = False, screen: Screen | None = None, key: str = ""
+    ) -> None:
+        super().__init__(inner, thinking)
+        self._hide, self._key = hide, key
         self._screen = screen or Screen()
         self._live, self._pace, self._cleaner = LiveArea(self._screen), Pace(self._screen.clock), Cleaner()
         self._said, self._n_tokens, self._begun = "", 0, self._screen.clock()
-        self._answered = self._stale = self._completed = False
+        self._stale = False
 
     def event(self, event: Event) -> None:
-        """Takes the text that an event sets free."""
-        spelled = self._spelled.get(event.id, "") if isinstance(event, Token) else ""
-        if self._is_raw:
-            self._inner.event(event)
-            return
-        self._n_tokens += isinstance(event, Token) and self._thought.inside
-        self._completed = isinstance(event, Stop) and event.reason in ("eos", "stop")
-        self.write(event.text + spelled)
-
-    def write(self, text: str) -> None:
-        """Takes a piece."""
-        if self._is_raw:
-            self._inner.write(text)
-            return
-        for is_thought, piece in self._thought.feed(text):
-            self._take(is_thought, piece)
-        if self._said and not self._thought.inside:
+        """Draws what is thought and passes on what is answer."""
+        self._n_tokens += isinstance(event, Token) and self.answer.inside
+        before = len(self.answer.thoughts)
+        said = self.answer.of(event)
+        if before and not self.answer.thoughts:  # the model meant this thought as its answer
+            self._said = ""
+            self._live.clear()
+        if thought := self.answer.thoughts[before:]:
+            self._think(thought)
+        if self._said and (said.text or not self.answer.inside):
             self._fold()
+        self.inner.event(said)
 
     def idle(self) -> None:
-        """Nothing has come for a while: draws what has not been drawn yet."""
+        """Draws what has not been drawn yet."""
         if self._stale:
             self._draw()
-        self._inner.idle()
-
-    def end_line(self) -> None:
-        """Writes a line break, unless there is one."""
-        self._end()
-        self._inner.end_line()
+        self.inner.idle()
 
     def close(self) -> None:
-        """The end of the answer, even within a thought."""
-        self._end()
-        self._inner.close()
-
-    @property
-    def _is_raw(self) -> bool:
-        return self.is_terminal and not self.draws and not self._hide
-
-    def _end(self) -> None:
-        for is_thought, piece in self._thought.finish():
-            self._take(is_thought, piece)
-        if self._completed and self._thought.inside and self._said.strip():  # it meant this as its answer
-            said, self._said = self._said, ""
-            self._live.clear()
-            self._take(False, said)
+        """Folds the thought, also one that has not ended, and ends the other view."""
+        rest = self.answer.rest()
         self._fold()
-
-    def _take(self, is_thought: bool, piece: str) -> None:
-        if is_thought:
-            self._think(piece)
-            return
-        if self._said:
-            self._fold()
-        self._answer(piece)
+        if rest:
+            self.inner.event(Event(rest))
+        self.inner.close()
 
     def _think(self, piece: str) -> None:
         self._said += self._cleaner.feed(piece)
@@ -100,17 +67,10 @@ class ReasoningView(PlainView):
         if self._pace.due:
             self._draw()
 
-    def _answer(self, piece: str) -> None:
-        if not self._answered:
-            piece = piece.lstrip("\n")
-        if piece:
-            self._answered = True
-            self._inner.write(piece)
-
     def _draw(self) -> None:
         """The end of the thought."""
         self._stale = False
-        if not self.draws or not self._said.strip():
+        if not self._said.strip():
             return
         with self._pace.drawing():
             rows = [f"thinking: {self._n_tokens} tokens"] if self._hide else self._last_rows()
@@ -124,6 +84,6 @@ class ReasoningView(PlainView):
     def _fold(self) -> None:
         """The thought becomes one line."""
         told = f"thought for {self._n_tokens} tokens, {self._screen.clock() - self._begun:.1f} s{self._key}"
-        shown = self.draws and not self._hide and self._said.strip()
+        shown = not self._hide and self._said.strip()
         self._live.show((), [f"{DIM}{told}{PLAIN}"] if shown else [])
         self._said, self._stale = "", False

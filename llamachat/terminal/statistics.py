@@ -1,8 +1,8 @@
-"""What an answer took, for a person (a line, or a table of all figures) and for a program (a mapping)."""
+"""What an answer took, for a person: a line, or a table of all figures."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from collections.abc import Iterator
 
+from llamachat.dialogue.figures import per_second
 from llamachat.engine.events import Timings
 
 
@@ -18,27 +18,9 @@ def line(timings: Timings) -> str:
     return f"[{prompt}; answer {timings.n_generated} tokens in {timings.generation_s:.2f} s{rate}{guessed}]"
 
 
-def summed(several: Sequence[Timings]) -> Timings:
-    """The figures of several answers together; what a context holds is what the last one left there."""
-    total = Timings(**{f.name: sum(getattr(one, f.name) for one in several) for f in fields(Timings)})
-    return replace(total, n_keep=several[-1].n_keep, n_past=several[-1].n_past)
-
-
 def report(timings: Timings, load_s: float, n_ctx: int) -> str:
     """All figures, one to a line."""
     return "\n".join(f"{name:12}{value}" for name, value in _rows(timings, load_s, n_ctx))
-
-
-def record(timings: Timings, load_s: float, n_ctx: int) -> dict[str, float]:
-    """All figures by name: tokens, seconds (`_s`), tokens a second (`_per_s`), with four decimals at most."""
-    figures = {
-        "load_s": load_s,
-        **asdict(timings),
-        "prompt_per_s": _per_second(timings.n_prompt - timings.n_known, timings.prompt_s),
-        "generation_per_s": _per_second(timings.n_generated - 1, timings.generation_s),
-        "n_ctx": n_ctx,
-    }
-    return {name: round(value, 4) for name, value in figures.items()}
 
 
 def _rows(timings: Timings, load_s: float, n_ctx: int) -> Iterator[tuple[str, str]]:
@@ -56,10 +38,6 @@ def _rows(timings: Timings, load_s: float, n_ctx: int) -> Iterator[tuple[str, st
     yield "context", f"{timings.n_past} of {n_ctx} tokens{forgotten}"
 
 
-def _per_second(tokens: int, seconds: float) -> float:
-    return tokens / seconds if tokens > 0 and seconds > 0 else 0.0
-
-
 def _rate(tokens: int, seconds: float) -> str:
-    rate = _per_second(tokens, seconds)
+    rate = per_second(tokens, seconds)
     return f", {rate:.0f} tokens/s" if rate else ""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread, current_thread, main_thread
 from types import FrameType, TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Generic, Self, TypeVar
 
+from llamachat.dialogue.running import Cancellable
 from llamachat.endings import interrupt
 from llamachat.errors import Cancelled
 
@@ -31,19 +32,6 @@ class _End:
     """The last thing in the queue: the producer is done, with what it raised."""
 
     error: BaseException | None
-
-
-@runtime_checkable
-class Cancellable(Protocol):
-    """What works for the producer, and can be told to give up: a Context."""
-
-    def cancel(self) -> None:
-        """The step that runs, or the next one, raises Cancelled. Called from another thread."""
-        ...
-
-    def resume(self) -> None:
-        """Takes a `cancel` back that no step has seen."""
-        ...
 
 
 _running: "list[Stream[Any]]" = []

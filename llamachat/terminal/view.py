@@ -26,55 +26,19 @@ MARKS_ONLY = re.compile(r"(?:[-=*+#>|`~ ]+|\s*(?:`{3,}|~{3,})[^`]*)$")
 FENCE_ONLY = re.compile(r"\s*(?:`+|~+)$")
 
 
-class PlainView:
-    """The raw text, as `Output` writes it. draws: whether the view moves the cursor."""
+class MarkdownView:
+    """A sink that draws Markdown on a terminal."""
 
-    draws = False
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self.is_terminal = output.is_terminal
-
-    def event(self, event: Event) -> None:
-        """Writes the text that an event sets free."""
-        self._output.event(event)
-
-    def write(self, text: str) -> None:
-        """Writes a piece."""
-        self._output.write(text)
-
-    def idle(self) -> None:
-        """Nothing has come for a while."""
-
-    def end_line(self) -> None:
-        """Writes a line break, unless there is one."""
-        self._output.end_line()
-
-    def close(self) -> None:
-        """The end of the answer."""
-        self._output.end_line()
-
-
-class MarkdownView(PlainView):
-    """Markdown on a terminal."""
-
-    draws = True
-
-    def __init__(self, output: Output, screen: Screen | None = None) -> None:
-        super().__init__(output)
+    def __init__(self, screen: Screen | None = None) -> None:
         self._screen = screen or Screen()
         self._cleaner, self._blocks, self._printer = Cleaner(), Blocks(), _Printer()
         self._live, self._pace = LiveArea(self._screen), Pace(self._screen.clock)
         self._stale = False
 
     def event(self, event: Event) -> None:
-        """Takes the text that an event sets free."""
-        self.write(event.text)
-
-    def write(self, text: str) -> None:
-        """Takes a piece: prints what it finishes, draws the rest when it is time."""
-        finished = self._blocks.feed(self._cleaner.feed(text))
-        self._stale = self._stale or bool(text)
+        """Takes the text that an event sets free: prints what it finishes, draws the rest when it is time."""
+        finished = self._blocks.feed(self._cleaner.feed(event.text))
+        self._stale = self._stale or bool(event.text)
         if finished or (self._stale and self._pace.due):
             self._draw(finished)
 
@@ -82,10 +46,6 @@ class MarkdownView(PlainView):
         """Draws what has not been drawn yet."""
         if self._stale:
             self._draw()
-
-    def end_line(self) -> None:
-        """Ends the answer, whose last line always ends with a break."""
-        self.close()
 
     def close(self) -> None:
         """Prints what is left."""
@@ -144,12 +104,10 @@ class _Printer:
         return ["", *lines] if lines and self._begun and not continues else lines
 
 
-def answer_view(output: Output, plain: bool = False) -> PlainView:
+def answer_view(output: Output, plain: bool = False) -> Output | MarkdownView:
     """What an answer is written to: Markdown where that is welcome and can be drawn, else the raw text."""
     can_draw = output.is_terminal and os.environ.get("TERM", "dumb") not in DUMB
-    if plain or not can_draw or not _has_signs():
-        return PlainView(output)
-    return MarkdownView(output)
+    return output if plain or not can_draw or not _has_signs() else MarkdownView()
 
 
 def prepare_views() -> None:

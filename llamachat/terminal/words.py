@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable
 
+from llamachat.dialogue.sinks import Echo
 from llamachat.engine.events import Event
 from llamachat.terminal.output import Output
 
@@ -23,7 +24,10 @@ class WordOutput(Output):
         self._held, self._since = "", 0.0
 
     def event(self, event: Event) -> None:
-        """Takes the text that an event sets free, and writes the words that are whole."""
+        """Takes the text that an event sets free, and writes the words that are whole; a prompt is whole."""
+        if isinstance(event, Echo):
+            self.write(event.text)
+            return
         if not event.text:
             self.idle()
             return
@@ -44,10 +48,6 @@ class WordOutput(Output):
         """Writes what has waited long enough."""
         if self._held and self._clock() - self._since >= PATIENCE_S:
             self.write("")
-
-    def finish(self) -> None:
-        """Writes what is held."""
-        self.write("")
 
     def end_line(self) -> None:
         """Writes what is held, and a line break unless the text ended with one or is empty."""

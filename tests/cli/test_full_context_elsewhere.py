@@ -3,6 +3,7 @@
 import pytest
 
 from llamachat.cli.options import LengthChoice
+from llamachat.dialogue.sinks import Discard
 from llamachat.engine.events import Stop, Timings, Token
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.terminal.outgrowing import ShiftTeller, tell_endings
@@ -52,7 +53,7 @@ def test_the_cut_fails_where_that_is_wanted(llamachat):
 
 
 def test_it_is_said_when_it_happens_and_not_before(capsys):
-    teller = ShiftTeller(n_ctx=4, n_prompt=2, on_terminal=False)
+    teller = ShiftTeller(Discard(), n_ctx=4, n_prompt=2, on_terminal=False)
     for _ in range(2):
         teller.event(Token("x", 1))
     assert capsys.readouterr().err == ""

@@ -18,6 +18,7 @@ from scripted import ScriptedContext, ScriptedModel
 
 from llamachat.dialogue.conversation import Conversation
 from llamachat.dialogue.prompts import chat_template
+from llamachat.dialogue.responder import Responder
 from llamachat.endings import handle_termination
 from llamachat.engine.events import Event
 from llamachat.engine.generate import GenerationOptions
@@ -29,9 +30,8 @@ from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.snapshots import Snapshots
 from llamachat.terminal.chatting import Chat
+from llamachat.terminal.console import Console
 from llamachat.terminal.output import Output
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
 
 LATER = "ALTER TABLE chats ADD COLUMN colour TEXT;\nCREATE INDEX chats_by_colour ON chats(colour);\n"
 OF = {"model": "m"}
@@ -72,8 +72,9 @@ def answer_of(turn: int) -> str:
 def talking(store: ChatStore) -> Chat:
     model: Any = ScriptedModel([answer_of(turn) for turn in range(1000)])
     context: Any = SlowContext(model._answers, 10**6)
-    responder = Responder(model, context, GenerationOptions(sampling=SamplingOptions(temp=0.0)), ToldOutput(), Status())
-    return Chat(responder, Conversation(model.tokenizer, chat_template(model), store, store.create("m", "killed")))
+    responder = Responder(model, context, GenerationOptions(sampling=SamplingOptions(temp=0.0)), Console())
+    talk = Conversation(model.tokenizer, chat_template(model), store, store.create("m", "killed"))
+    return Chat(responder, talk, console=Console(ToldOutput()))
 
 
 def migrate(folder: Path, turn: int) -> None:
@@ -95,7 +96,7 @@ def main(folder: Path) -> None:
         snapshots = Snapshots(folder / "snapshots", 10**8)
         for turn in range(1000):
             tell(phase="streaming", turn=turn)
-            chat.responder.output.shown = 0  # type: ignore[attr-defined]
+            chat.console.output.shown = 0  # type: ignore[attr-defined]
             chat.ask(f"question {turn}")
             if chat.last is None or chat.last.reason == "cancelled":
                 return

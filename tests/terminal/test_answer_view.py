@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from llamachat.terminal.output import Output
-from llamachat.terminal.view import MarkdownView, PlainView, answer_view
+from llamachat.terminal.view import MarkdownView, answer_view
 
 
 @pytest.mark.parametrize(("plain", "environment"), [(True, {}), (False, {"TERM": "dumb"}), (False, {"TERM": ""})])
@@ -17,7 +17,7 @@ def test_where_it_is_not_welcome_the_text_comes_raw(monkeypatch, capsys, plain, 
     output = Output()
     output.is_terminal = True
     shown = answer_view(output, plain)
-    assert type(shown) is PlainView
+    assert shown is output
     shown.write("# *raw*\x1b[31m")
     shown.close()
     assert capsys.readouterr().out == "# *raw*\n"
@@ -28,7 +28,7 @@ def test_a_terminal_that_cannot_move_its_cursor_is_not_asked_to(monkeypatch):
     monkeypatch.setenv("CLICOLOR_FORCE", "1")
     output = Output()
     output.is_terminal = True
-    assert type(answer_view(output)) is PlainView
+    assert answer_view(output) is output
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
@@ -42,4 +42,4 @@ def test_a_terminal_gets_markdown_with_colours_or_without(monkeypatch, no_color)
 
 def test_a_pipe_gets_the_raw_text():
     assert not sys.stdout.isatty()
-    assert type(answer_view(Output())) is PlainView
+    assert isinstance(answer_view(Output()), Output)

@@ -5,6 +5,7 @@ from scripted_chat import prompts, talk
 
 from llamachat.errors import ContextFull, UsageError
 from llamachat.terminal.commands import complete, run_command
+from llamachat.terminal.commands.hints import hinted
 
 
 def test_a_file_goes_before_the_next_message(make, tmp_path, capsys):
@@ -61,8 +62,9 @@ def test_several_files_are_measured_together_and_can_be_taken_back(make, tmp_pat
     run_command(f"/file {path}", chat)
     with pytest.raises(UsageError, match=r"250 tokens, but the context has room for \d+$"):
         run_command(f"/file {path}", chat)
-    with pytest.raises(ContextFull, match="/file - takes the attached files back"):
+    with pytest.raises(ContextFull) as refused:
         chat.ask("z" * 200)
+    assert hinted(refused.value, chat).endswith("or /file - (takes the attached files back)")
     run_command("/file -", chat)
     assert "1 file taken back" in capsys.readouterr().out
     chat.ask("z" * 200)

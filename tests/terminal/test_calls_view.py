@@ -3,12 +3,11 @@
 import pytest
 from scripted import ScriptedTokenizer
 
+from llamachat.dialogue.sinks import Discard
 from llamachat.dialogue.tools.definition import Tool
+from llamachat.dialogue.tools.hiding import CallsSink
+from llamachat.dialogue.tools.using import ToolUse
 from llamachat.engine.events import Stop, Token
-from llamachat.terminal.output import Output
-from llamachat.terminal.tools.using import ToolUse
-from llamachat.terminal.tools.view import CallsView
-from llamachat.terminal.view import PlainView
 
 HEAD = "{{ tools }}{% for m in messages %}{{ m.role }}:{{ m.content }}{% endfor %}{# <think> </think> MARKS #}"
 HERMES = HEAD.replace("MARKS", "<tool_call>")
@@ -19,24 +18,17 @@ WHOLE = '{"name": "f", "parameters": {"a": "' + "x" * 200 + '"}}'
 JSON = '{"fruits": ["apple", "' + "x" * 200 + '"]}'
 
 
-class Seen(PlainView):
+class Seen(Discard):
     def __init__(self):
-        super().__init__(Output())
         self.text, self.while_open = "", ""
 
     def event(self, event):
-        self.write(event.text)
-
-    def write(self, text):
-        self.text += text
-
-    def close(self):
-        pass
+        self.text += event.text
 
 
 def shown(template, answer, inside=False, stopped=True, step=1):
-    view = Seen()
-    calls = CallsView(view, ToolUse((Tool("f"),), template, lambda _: False), ScriptedTokenizer(), inside)
+    view, use = Seen(), ToolUse((Tool("f"),), template, lambda _: False)
+    calls = CallsSink(view, use.dialect, use.dialect.reader(use.tools), ScriptedTokenizer(), inside)
     for start in range(0, len(answer), step):
         calls.event(Token(answer[start : start + step], 97))
     view.while_open = view.text

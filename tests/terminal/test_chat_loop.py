@@ -8,6 +8,7 @@ from scripted import STUCK, ScriptedModel
 
 from llamachat.dialogue.conversation import Conversation
 from llamachat.dialogue.prompts import chat_template
+from llamachat.dialogue.responder import Responder
 from llamachat.engine.generate import GenerationOptions
 from llamachat.errors import Cancelled, GrammarError, LlamaChatError
 from llamachat.session.chats import ChatStore
@@ -15,11 +16,9 @@ from llamachat.session.history import InputHistory
 from llamachat.terminal import chat
 from llamachat.terminal.chat import ChatLoop
 from llamachat.terminal.chatting import Chat
+from llamachat.terminal.console import Console
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings
-from llamachat.terminal.output import Output
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
 from llamachat.terminal.stream import Stream
 
 Talk = Callable[..., Conversation]
@@ -45,7 +44,7 @@ def talk(monkeypatch: pytest.MonkeyPatch) -> Talk:
 
         monkeypatch.setattr(chat, "line_reader", reader)
         model: Any = ScriptedModel(answers)
-        responder = Responder(model, model.context(n_ctx), GenerationOptions(), Output(), Status())
+        responder = Responder(model, model.context(n_ctx), GenerationOptions(), Console())
         store = ChatStore(None)
         talked = Conversation(model.tokenizer, chat_template(model), store, store.create("scripted"))
         ChatLoop(Chat(responder, talked)).run()
@@ -70,8 +69,8 @@ def fails_once(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, error:
     ("owner", "method", "error", "said"),
     [
         pytest.param(Conversation, "tokens", LlamaChatError("it refuses"), "(it refuses", id="template"),
-        pytest.param(Responder, "speak", GrammarError("too complex"), "(too complex", id="grammar"),
-        pytest.param(Responder, "speak", Cancelled("stopped"), "(interrupted)", id="cancelled"),
+        pytest.param(Responder, "answer", GrammarError("too complex"), "(too complex", id="grammar"),
+        pytest.param(Responder, "answer", Cancelled("stopped"), "(interrupted)", id="cancelled"),
         pytest.param(Conversation, "tokens", Cancelled("stopped"), "(interrupted)", id="cancelled early"),
     ],
 )  # fmt: skip

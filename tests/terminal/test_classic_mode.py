@@ -6,12 +6,11 @@ import sys
 import pytest
 from scripted import BOS, EOS, ScriptedModel
 
+from llamachat.dialogue.responder import Responder
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.terminal.console import Console
 from llamachat.terminal.interactive import Interactive, Looks, Wording
-from llamachat.terminal.output import Output
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
 
 USER = ("User:",)
 
@@ -24,8 +23,9 @@ class Talk:
         self.model = ScriptedModel(answers)
         context = self.model.context()
         options = GenerationOptions(max_tokens=n_predict, sampling=SamplingOptions(temp=0.0))
-        responder = Responder(self.model, context, options, Output(), Status())
-        self.code = Interactive(responder, Wording(**wording), looks).run(prompt, first)
+        console = Console()
+        responder = Responder(self.model, context, options, console)
+        self.code = Interactive(responder, Wording(**wording), console, looks).run(prompt, first)
         self.shown = capsys.readouterr().out
         self.read = [self._text(ids) for ids in context.prompts]
         self.whole = self._text(context.tokens)
@@ -146,7 +146,8 @@ def test_a_text_that_outgrows_the_context_goes_on_turn_after_turn(monkeypatch, c
     model = ScriptedModel(("x" * 500,))
     context = model.context(64)
     options = GenerationOptions(max_tokens=300, n_keep=n_keep, sampling=SamplingOptions(temp=0.0))
-    told = Interactive(Responder(model, context, options, Output(), Status()), Wording())
+    console = Console()
+    told = Interactive(Responder(model, context, options, console), Wording(), console)
     assert told.run("Once upon a time") == 0
     assert len(context.prompts) == 13
     kept = {0: 1, 3: 4, -1: len("<Once upon a time")}[n_keep]  # the beginning-of-text token does not count

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 from scripted_chat import prompts, talk
 
+from llamachat.dialogue.responder import Responder
 from llamachat.errors import ContextFull, UsageError
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.commands import COMMANDS, complete, run_command
-from llamachat.terminal.responder import Responder
 
 
 def test_every_command_explains_itself_and_is_completed(make):
@@ -53,9 +53,9 @@ def test_regen_keeps_the_earlier_answer_as_a_branch(make):
 def test_regen_with_a_seed_draws_with_another_one(make, monkeypatch):
     chat = make()
     seeds = []
-    speak = Responder.speak
+    answer = Responder.answer
     monkeypatch.setattr(
-        Responder, "speak", lambda self, *given: (seeds.append(self.options.sampling.seed), speak(self, *given))[1]
+        Responder, "answer", lambda self, *given: (seeds.append(self.options.sampling.seed), answer(self, *given))[1]
     )
     run_command("/set seed 7", chat)
     chat.ask("Say")
@@ -138,7 +138,7 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
     run_command("/set samplers top_k;temperature", chat)
     run_command("/set on-full stop", chat)
     run_command("/set reasoning hide", chat)
-    assert (chat.manner.on_full, chat.manner.reasoning) == ("stop", "hide")
+    assert (chat.settings.on_full, chat.settings.reasoning) == ("stop", "hide")
     options = chat.responder.options
     assert (options.sampling.temp, options.max_tokens, options.sampling.ignore_eos) == (0.5, 3, True)
     assert options.sampling.samplers == ("top_k", "temperature")
@@ -349,7 +349,7 @@ def test_a_template_that_trims_earlier_thoughts_reads_again_only_the_answer_they
 def test_another_model_goes_on_with_the_talk(make, capsys):
     chat = make("A")
     chat.ask("one")
-    other = make("B").responder.answering()
+    other = make("B").responder.in_chats()
     chat.open_model = lambda name: other
     run_command("/model other", chat)
     chat.ask("two")
@@ -359,7 +359,7 @@ def test_another_model_goes_on_with_the_talk(make, capsys):
 
 def test_the_model_before_is_closed_and_settings_that_were_made_stay(make):
     chat = make("A")
-    before, other = chat.responder.model, make("B").responder.answering()
+    before, other = chat.responder.model, make("B").responder.in_chats()
     own = replace(other.options.sampling, top_p=0.5)
     chat.open_model = lambda name: replace(other, options=replace(other.options, sampling=own))
     run_command("/set temp 0.25", chat)

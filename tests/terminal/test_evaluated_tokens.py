@@ -6,6 +6,9 @@ from dataclasses import replace
 import pytest
 
 from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.keeper import Keeper
+from llamachat.dialogue.responder import Responder
+from llamachat.dialogue.snapshots import restore_snapshot, save_snapshot
 from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
@@ -15,12 +18,9 @@ from llamachat.session.snapshots import Snapshots
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.keeper import Keeper
-from llamachat.terminal.output import Output
+from llamachat.terminal.commands.switching import switch_chat
+from llamachat.terminal.console import Console
 from llamachat.terminal.reading_ahead import reading_ahead
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
-from llamachat.terminal.waking import restore_snapshot, save_snapshot
 
 BETWEEN = 24
 """Tokens of a short question, and of the template between an answer and the next one."""
@@ -35,7 +35,7 @@ def model(smollm2):
 @pytest.fixture
 def chat(model):
     options = GenerationOptions(sampling=SamplingOptions(temp=0.0), max_tokens=24)
-    responder = Responder(model, model.context(1024), options, Output(), Status()).answering()
+    responder = Responder(model, model.context(1024), options, Console()).in_chats()
     store = ChatStore(None)
     talk = Conversation(model.tokenizer, responder.template, store, store.create("m"))
     talk.set(system="You are a helpful assistant.")
@@ -92,16 +92,16 @@ def test_what_knows_of_one_chat_is_not_used_in_another(chat):
     assert context.n_reusable < len(context.tokens)
     other = store.fork(chat.conversation.chat)
     chat.keeper = Keeper(store, 0, lambda _said, _nothing: "quit")
-    chat.go_on_in(other)
+    switch_chat(chat, other)
     assert len(context.tokens) == context.n_reusable
 
 
 def test_an_interrupted_answer_is_kept_and_not_evaluated_again(chat, monkeypatch):
-    speak = Responder.speak
-    monkeypatch.setattr(Responder, "speak", lambda self, *given: replace(speak(self, *given), reason="cancelled"))
+    answer = Responder.answer
+    monkeypatch.setattr(Responder, "answer", lambda self, *given: replace(answer(self, *given), reason="cancelled"))
     chat.ask("My name is Anna and I live in Oslo. Describe the town.")
     assert chat.conversation.path()[-1].state == "interrupted"
-    monkeypatch.setattr(Responder, "speak", speak)
+    monkeypatch.setattr(Responder, "answer", answer)
     chat.ask("Go on.")
     assert evaluated(chat) <= BETWEEN
 
@@ -110,12 +110,12 @@ def wait_for_reading(chat):
     """Until the model has read what it can while the person types."""
     with reading_ahead(chat):
         for thread in threading.enumerate():
-            if thread.name == "llamachat-reading":
+            if thread.name == "llamachat-prefill":
                 thread.join()
 
 
 def on_a_terminal(chat):
-    chat.responder.output.is_terminal = True
+    chat.console.output.is_terminal = True
     return chat
 
 
@@ -160,7 +160,7 @@ def test_reading_ahead_ends_with_the_typing(chat):
     on_a_terminal(chat).conversation.set(system="word " * 600)
     with reading_ahead(chat):
         pass
-    assert not [one for one in threading.enumerate() if one.name == "llamachat-reading"]
+    assert not [one for one in threading.enumerate() if one.name == "llamachat-prefill"]
     chat.ask("Hello.")
     assert chat.last.timings.n_prompt > 600
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from scripted_chat import prompts, talk
 
+from llamachat.dialogue.fitting import ASK
+from llamachat.dialogue.responder import Responder
 from llamachat.errors import Cancelled, ContextFull
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.fitting import ASK
-from llamachat.terminal.responder import Responder
 
 
 def test_what_was_forgotten_is_remembered_when_nothing_else_is_left(make):
@@ -48,13 +48,13 @@ def test_the_oldest_turns_become_a_summary(make, capsys):
 
 def test_a_summary_costs_no_more_than_its_question(make, monkeypatch):
     chat = make(*(f"answer {number}" for number in range(5)), n_ctx=700, on_full="summarize")
-    answers, speak = [], Responder.speak
+    answers, answer = [], Responder.answer
 
     def spoken(self, *given):
-        answers.append(speak(self, *given))
+        answers.append(answer(self, *given))
         return answers[-1]
 
-    monkeypatch.setattr(Responder, "speak", spoken)
+    monkeypatch.setattr(Responder, "answer", spoken)
     for number in range(5):
         chat.ask(f"question {number} {'x' * 80}")
     summary = next(one for one in answers if one.timings.n_generated and one.text == "answer 4")
@@ -65,8 +65,8 @@ def test_a_summary_that_is_stopped_forgets_nothing_and_asks_nothing(make, monkey
     chat = make(n_ctx=700, on_full="summarize")
     for number in range(4):
         chat.ask(f"question {number} {'x' * 80}")
-    before, speak = talk(chat), Responder.speak
-    monkeypatch.setattr(Responder, "speak", lambda self, ids: replace(speak(self, ids), reason="cancelled"))
+    before, answer = talk(chat), Responder.answer
+    monkeypatch.setattr(Responder, "answer", lambda self, *given: replace(answer(self, *given), reason="cancelled"))
     with pytest.raises(Cancelled):
         chat.ask(f"question 4 {'x' * 80}")
     assert talk(chat) == before

@@ -6,19 +6,19 @@ from typing import Any
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue import keeper as module
 from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.keeper import Keeper
+from llamachat.dialogue.responder import Responder
 from llamachat.engine.generate import GenerationOptions
 from llamachat.session.chats import ChatStore, StoredMessage
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import database_path, locks_folder
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal import keeper as module
 from llamachat.terminal.chatting import Chat
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.keeper import Keeper
-from llamachat.terminal.output import Output
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
+from llamachat.terminal.console import Console
+from llamachat.terminal.output import note
 
 
 @pytest.fixture
@@ -31,9 +31,11 @@ def store(own_home):
 def slept(monkeypatch):
     """What was kept and taken over, by the numbers of the chats."""
     seen: list[tuple[str, int]] = []
-    monkeypatch.setattr(module, "save_snapshot", lambda _responder, _snapshots, chat: seen.append(("sleep", chat)))
     monkeypatch.setattr(
-        module, "restore_snapshot", lambda _responder, _snapshots, chat: seen.append(("restore_snapshot", chat))
+        module, "save_snapshot", lambda _responder, _snapshots, chat, _tell: seen.append(("sleep", chat))
+    )
+    monkeypatch.setattr(
+        module, "restore_snapshot", lambda _responder, _snapshots, chat, _tell: seen.append(("restore_snapshot", chat))
     )
     return seen
 
@@ -47,8 +49,8 @@ def chat_with(store: ChatStore, text: str | None = None) -> int:
 
 def opened(store: ChatStore, number: int) -> Chat:
     model: Any = ScriptedModel([])
-    responder = Responder(model, model.context(100), GenerationOptions(), Output(), Status())
-    keeper = Keeper(store, 1 << 20)
+    responder = Responder(model, model.context(100), GenerationOptions(), Console())
+    keeper = Keeper(store, 1 << 20, tell=note)
     talk = Conversation(model.tokenizer, ChatTemplate(None), store, keeper.take(number))
     return Chat(responder, talk, keeper=keeper)
 
@@ -131,6 +133,6 @@ def test_without_a_home_nothing_is_locked(monkeypatch):
     monkeypatch.setattr(module, "locks_folder", lambda: pytest.fail("there is none"))
     monkeypatch.setattr(module, "snapshots_folder", lambda: pytest.fail("there is none"))
     store = ChatStore(None)
-    keeper = Keeper(store, 1 << 20)
+    keeper = Keeper(store, 1 << 20, tell=note)
     assert keeper.take(7) == 7
     keeper.leave(SimpleNamespace(), 7, asked=True)  # type: ignore[arg-type]

@@ -3,13 +3,12 @@
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue import autosave
+from llamachat.dialogue.autosave import AutosaveSink, KeptAnswer
+from llamachat.dialogue.sinks import Discard
 from llamachat.dialogue.thinking import thinking_of
 from llamachat.engine.events import Token
 from llamachat.session.chats import ChatStore, StoredMessage
-from llamachat.terminal import autosave
-from llamachat.terminal.autosave import AutosaveSink, KeptAnswer
-from llamachat.terminal.output import Output
-from llamachat.terminal.view import PlainView
 
 
 @pytest.fixture
@@ -27,7 +26,7 @@ def kept(clock):
     chat = store.create("m")
     question = store.add(chat, None, StoredMessage(0, None, "user", "question"))
     thinking = thinking_of("", ScriptedModel([]).tokenizer, [])
-    view = AutosaveSink(PlainView(Output()), KeptAnswer(store, chat, question), thinking)
+    view = AutosaveSink(Discard(), KeptAnswer(store, chat, question), thinking)
     return view, lambda: [one.content for one in store.path_of(chat)][1:]
 
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from screens import DRAWINGS, Terminal
 
+from llamachat.engine.events import Event
 from llamachat.terminal.links import addresses_in, knows_links, link_to
-from llamachat.terminal.output import Output
 from llamachat.terminal.view import MarkdownView
 
 LONG = "https://example.com/" + "/".join(f"part{n}" for n in range(30)) + "?a=1&b=2"
@@ -47,9 +47,9 @@ def test_only_terminals_that_are_known_for_it_get_links(monkeypatch, there, know
 
 def drawn(text, columns=40, pieces=7):
     terminal = Terminal(columns, 200)
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
     for at in range(0, len(text), pieces):
-        view.write(text[at : at + pieces])
+        view.event(Event(text[at : at + pieces]))
     view.close()
     return terminal
 

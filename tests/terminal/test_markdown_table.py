@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screens import DRAWINGS, Terminal
 
+from llamachat.engine.events import Event
 from llamachat.terminal.columns import columns_of
 from llamachat.terminal.markdown import markdown_lines
-from llamachat.terminal.output import Output
 from llamachat.terminal.view import MarkdownView
 
 MANY = int(os.environ.get("LLAMACHAT_TABLES", "150"))
@@ -122,9 +122,9 @@ def test_a_formula_in_a_table_keeps_the_backslashes_before_bars():
 def test_what_is_drawn_while_a_table_grows_ends_as_all_of_it(columns):
     text = "".join(f"| key{n} | a longer value {n} | 漢字{n} |\n" for n in range(8))
     terminal = Terminal(columns, 8)
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
     for at in range(0, len(text) + 39, 9):
-        view.write(f"| key | value | 字 |\n|---|---|--:|\n{text}"[at : at + 9])
+        view.event(Event(f"| key | value | 字 |\n|---|---|--:|\n{text}"[at : at + 9]))
     view.close()
     shown = "".join("".join(terminal.lines).split())
     for n in range(8):

@@ -7,10 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from screens import DRAWINGS, Terminal
 
-from llamachat.engine.events import Token
+from llamachat.engine.events import Event, Token
 from llamachat.terminal import markdown, theme
 from llamachat.terminal.markdown import markdown_lines
-from llamachat.terminal.output import Output
 from llamachat.terminal.view import MarkdownView
 
 SAMPLE = """# Fruit
@@ -71,9 +70,9 @@ PARTS = (
 def said(text, pieces=1, terminal=None):
     """A terminal after the text came in pieces of so many characters."""
     terminal = terminal or Terminal()
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
     for at in range(0, len(text), pieces):
-        view.write(text[at : at + pieces])
+        view.event(Event(text[at : at + pieces]))
     view.close()
     return terminal
 
@@ -108,9 +107,9 @@ def test_pieces_and_small_screens_change_nothing(columns, rows, pieces):
 )
 def test_random_markdown_in_random_pieces_is_what_it_is_at_once(text, lengths, size):
     terminal = Terminal(*size)
-    view, at, turn = MarkdownView(Output(), terminal.screen), 0, 0
+    view, at, turn = MarkdownView(terminal.screen), 0, 0
     while at < len(text):
-        view.write(text[at : at + lengths[turn % len(lengths)]])
+        view.event(Event(text[at : at + lengths[turn % len(lengths)]]))
         at, turn = at + lengths[turn % len(lengths)], turn + 1
     view.close()
     assert terminal.lines == at_once(text, size[0])
@@ -153,10 +152,10 @@ def test_a_table_keeps_cells_without_a_title():
 @pytest.mark.parametrize("kind", ["word\n\n", "- item\n", "> quote\n", "| a | b |\n|---|---|\n| c | d |\n", "word "])
 def test_what_has_scrolled_away_is_never_touched(kind):
     terminal = Terminal(40, 5)
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
     before: list[str] = []
     for _ in range(60):
-        view.write(kind)
+        view.event(Event(kind))
         assert terminal.scrolled[: len(before)] == before
         before = terminal.scrolled
     assert all(int(rows) < 5 for rows in re.findall(r"\x1b\[(\d+)A", terminal.raw))
@@ -169,26 +168,26 @@ def test_no_part_of_the_screen_is_cleared_as_a_whole():
 
 def test_a_row_that_stays_is_not_written_again():
     terminal = Terminal(40, 12)
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
     for word in range(12):
-        view.write(f"unique{word} filler filler ")
+        view.event(Event(f"unique{word} filler filler "))
     assert terminal.raw.count("unique0") <= 3  # the row is written until it is full
     assert terminal.raw.count("\x1b[?2026h") == terminal.raw.count("\x1b[?2026l") > 0
 
 
 def test_a_finished_block_and_what_follows_it_are_drawn_at_once():
     terminal = Terminal(40, 12, step=0.0)  # the clock stands still: nothing is drawn that need not be
-    view = MarkdownView(Output(), terminal.screen)
-    view.write("- a\n- b\n\n")
-    view.write("Text that goes on\nand")
+    view = MarkdownView(terminal.screen)
+    view.event(Event("- a\n- b\n\n"))
+    view.event(Event("Text that goes on\nand"))
     assert terminal.lines == [" • a", " • b", "", "Text that goes on", "and"]
 
 
 def test_what_comes_between_two_drawings_is_drawn_when_it_is_quiet():
     terminal = Terminal(step=0.0)
-    view = MarkdownView(Output(), terminal.screen)
-    view.write("first ")
-    view.write("second")
+    view = MarkdownView(terminal.screen)
+    view.event(Event("first "))
+    view.event(Event("second"))
     assert terminal.lines == ["first"]
     view.idle()
     assert terminal.lines == ["first second"]
@@ -215,9 +214,9 @@ def test_code_stands_between_lines_of_which_the_first_names_its_language():
 
 def test_the_fence_itself_is_never_seen():
     terminal = Terminal(40, 20)
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
     for character in "Text\n```python\nx = 1\n```\n":
-        view.write(character)
+        view.event(Event(character))
         assert "`" not in "".join(terminal.lines)
 
 
@@ -304,8 +303,8 @@ def test_a_screen_that_becomes_narrower_loses_nothing(monkeypatch, is_old):
     else:
         monkeypatch.delenv("XTERM_VERSION", raising=False)
     terminal = Terminal(60, 20)
-    view = MarkdownView(Output(), terminal.screen)
-    view.write("Before\n\nA paragraph of some words that is not finished yet and goes on")
+    view = MarkdownView(terminal.screen)
+    view.event(Event("Before\n\nA paragraph of some words that is not finished yet and goes on"))
     if is_old:
         terminal.resize(30, 20)
     else:  # what a terminal that wraps anew shows then
@@ -314,7 +313,7 @@ def test_a_screen_that_becomes_narrower_loses_nothing(monkeypatch, is_old):
         )
         terminal.size = 30, 20
         terminal.pyte.resize(20, 30)
-    view.write(" for a while.\n\nThe end")
+    view.event(Event(" for a while.\n\nThe end"))
     view.close()
     text = " ".join("\n".join(terminal.lines).split())
     assert text == "Before A paragraph of some words that is not finished yet and goes on for a while. The end"
@@ -322,10 +321,10 @@ def test_a_screen_that_becomes_narrower_loses_nothing(monkeypatch, is_old):
 
 def test_a_screen_that_becomes_wider_loses_nothing():
     terminal = Terminal(30, 20)
-    view = MarkdownView(Output(), terminal.screen)
-    view.write("Before\n\n" + "a few words and more " * 6)
+    view = MarkdownView(terminal.screen)
+    view.event(Event("Before\n\n" + "a few words and more " * 6))
     terminal.resize(80, 20)
-    view.write("then it goes on.\n\nThe end")
+    view.event(Event("then it goes on.\n\nThe end"))
     view.close()
     text = "\n".join(terminal.lines)
     assert text.count("Before") == 1
@@ -339,14 +338,14 @@ def test_an_answer_that_stops_anywhere_leaves_nothing_live():
         assert terminal.lines == at_once(SAMPLE[:at])
         assert terminal.pyte.cursor.x == 0
         before = terminal.raw
-        view = MarkdownView(Output(), terminal.screen)
+        view = MarkdownView(terminal.screen)
         view.close()
         assert terminal.raw == before
 
 
 def test_an_exception_in_the_middle_leaves_what_came_and_the_cursor_below_it():
     terminal = Terminal()
-    view = MarkdownView(Output(), terminal.screen)
+    view = MarkdownView(terminal.screen)
 
     def speak():
         try:
@@ -372,8 +371,8 @@ def test_a_text_that_cannot_be_rendered_comes_as_it_is(monkeypatch):
 
 def test_a_ctrl_c_while_a_row_is_written_takes_nothing_away():
     terminal = Terminal()
-    view = MarkdownView(Output(), terminal.screen)
-    view.write("Finished\n\nOne\nTwo\n")
+    view = MarkdownView(terminal.screen)
+    view.event(Event("Finished\n\nOne\nTwo\n"))
     written = terminal.screen.write
 
     def interrupted(text):
@@ -381,7 +380,7 @@ def test_a_ctrl_c_while_a_row_is_written_takes_nothing_away():
 
     object.__setattr__(terminal.screen, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        view.write("Three\nFour")
+        view.event(Event("Three\nFour"))
     object.__setattr__(terminal.screen, "write", written)
     view.close()
     assert terminal.lines == ["Finished", "", "One", "Two", "Three", "Four"]
@@ -389,7 +388,7 @@ def test_a_ctrl_c_while_a_row_is_written_takes_nothing_away():
 
 def test_a_line_that_may_become_a_list_is_not_taken_for_a_heading():
     terminal = Terminal()
-    view = MarkdownView(Output(), terminal.screen)
-    view.write("Some fruits:\n-")
+    view = MarkdownView(terminal.screen)
+    view.event(Event("Some fruits:\n-"))
     assert terminal.lines == ["Some fruits:"]
     assert "\x1b[1m" not in terminal.raw

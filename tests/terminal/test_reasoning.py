@@ -9,12 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screens import DRAWINGS, Terminal
 
-from llamachat.dialogue.thinking import spellings
+from llamachat.dialogue.thinking import Thinking, spellings
 from llamachat.dialogue.thoughts import KNOWN, Markers, Thought, markers_of
 from llamachat.engine.events import Stop, Token
+from llamachat.terminal.answer_sinks import answer_sink
+from llamachat.terminal.chat_settings import ChatSettings
 from llamachat.terminal.output import Output
 from llamachat.terminal.reasoning import ReasoningView
-from llamachat.terminal.view import MarkdownView, PlainView
+from llamachat.terminal.view import MarkdownView
 
 THINK = Markers("<think>", "</think>")
 
@@ -120,21 +122,18 @@ def test_markers_that_are_control_tokens_are_spelled_for_the_view():
     assert shown.lines == ["thought for 2 tokens, 0.0 s", "Yes"]
 
 
-class Answers(PlainView):
-    """A view that keeps what it is told, and shows it."""
+class Answers:
+    """A sink that keeps what it gets, and shows it."""
 
-    def __init__(self, terminal, draws, is_terminal):
-        self._terminal, self.draws, self.is_terminal = terminal, draws, is_terminal
+    def __init__(self, terminal):
+        self._terminal = terminal
         self.text, self.closed = "", False
 
     def event(self, event):
-        self.write(event.text)
+        self.text += event.text
+        self._terminal.write(event.text)
 
-    def write(self, text):
-        self.text += text
-        self._terminal.write(text)
-
-    def end_line(self):
+    def idle(self):
         pass
 
     def close(self):
@@ -144,10 +143,10 @@ class Answers(PlainView):
 class Shown:
     """A view of thoughts over a screen."""
 
-    def __init__(self, hide=False, draws=True, is_terminal=True, inside=False, markers=THINK, spelled=None):
+    def __init__(self, hide=False, inside=False, markers=THINK, spelled=None):
         self.terminal = Terminal(40, 12, step=0.0)
-        self.inner = Answers(self.terminal, draws, is_terminal)
-        self.view = ReasoningView(self.inner, Thought(markers, inside), hide, self.terminal.screen, spelled)
+        self.inner = Answers(self.terminal)
+        self.view = ReasoningView(self.inner, Thinking(markers, inside, spelled or {}), hide, self.terminal.screen)
 
     def say(self, *pieces):
         for piece in pieces:
@@ -197,25 +196,38 @@ def test_a_hidden_thought_shows_only_that_there_is_one():
     assert shown.inner.closed
 
 
-def test_without_a_terminal_only_the_answer_is_written():
-    shown = Shown(draws=False, is_terminal=False, inside=True)
-    shown.say("thinking", "</think>", "Yes")
-    shown.view.close()
-    assert shown.raw == "Yes"
+@pytest.fixture
+def told(monkeypatch, capsys):
+    """Writes an answer, whose thought begins with it, to standard output; what comes out."""
+
+    def told(is_terminal=True, term="dumb", **settings):
+        monkeypatch.setenv("TERM", term)
+        output = Output()
+        output.is_terminal = is_terminal
+        sink = answer_sink(output, ChatSettings(**settings), Thinking(THINK))
+        for piece in ("<think>", "hm", "</think>", "Yes"):
+            sink.event(Token(piece, 1))
+        sink.close()
+        return capsys.readouterr().out
+
+    return told
 
 
-def test_where_nothing_can_be_drawn_all_text_comes_as_it_is():
-    shown = Shown(draws=False)
-    shown.say("<think>", "hm", "</think>", "Yes")
-    shown.view.close()
-    assert shown.raw == "<think>hm</think>Yes"
+def test_without_a_terminal_only_the_answer_is_written(told):
+    assert told(is_terminal=False) == "Yes\n"
 
 
-def test_where_nothing_can_be_drawn_a_hidden_thought_is_hidden():
-    shown = Shown(draws=False, hide=True)
-    shown.say("<think>", "hm", "</think>", "Yes")
-    shown.view.close()
-    assert shown.raw == "Yes"
+def test_where_nothing_can_be_drawn_all_text_comes_as_it_is(told):
+    assert told() == "<think>hm</think>Yes\n"
+
+
+def test_where_nothing_can_be_drawn_a_hidden_thought_is_hidden(told):
+    assert told(reasoning="hide") == "Yes\n"
+
+
+def test_a_plain_answer_has_its_thought_unless_that_is_hidden(told):
+    assert told(term="xterm", plain=True) == "<think>hm</think>Yes\n"
+    assert told(term="xterm", plain=True, reasoning="hide") == "Yes\n"
 
 
 def test_an_answer_that_is_stopped_within_a_thought_leaves_one_line():
@@ -244,7 +256,7 @@ def test_an_empty_thought_leaves_nothing():
 
 def test_an_answer_in_markdown_follows_the_folded_thought():
     terminal = Terminal(40, 12)
-    view = ReasoningView(MarkdownView(Output(), terminal.screen), Thought(THINK, True), screen=terminal.screen)
+    view = ReasoningView(MarkdownView(terminal.screen), Thinking(THINK, True), screen=terminal.screen)
     for piece in ("hm, ", "well\n</th", "ink>\n\nSome *wo", "rds*\n\n- a\n"):
         view.event(Token(piece, 1))
     view.close()

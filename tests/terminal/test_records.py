@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 
+from llamachat.dialogue.records import Records
+from llamachat.dialogue.sinks import Echo
 from llamachat.engine.events import Event, Token
 from llamachat.engine.sampling.chain import Sampler
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.terminal.records import JsonObject, Records
+from llamachat.terminal.json_output import JsonObject
 
 NAN, INF = float("nan"), float("inf")
 
@@ -37,10 +39,10 @@ def test_a_token_of_no_probability_has_none():
 
 def test_what_was_said_before_an_error_is_told(capsys):
     output = JsonObject(Records(Pieces(), lambda _: {}))
-    output.prompt("hello")
+    output.event(Echo("hello"))
     output.event(Event("so "))
     output.event(Event("far"))
-    output.finish()
+    output.close()
     assert json.loads(capsys.readouterr().out) == {"v": 1, "prompt": "hello", "text": "so far", "reason": "error"}
-    output.finish()
+    output.close()
     assert capsys.readouterr().out == ""

@@ -3,7 +3,10 @@
 import pytest
 
 from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.keeper import Keeper
 from llamachat.dialogue.prompts import chat_template
+from llamachat.dialogue.responder import Responder
+from llamachat.dialogue.snapshots import silent
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
@@ -12,10 +15,7 @@ from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import database_path, locks_folder, snapshots_folder
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.keeper import Keeper
-from llamachat.terminal.output import Output
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
+from llamachat.terminal.console import Console
 
 FEW = 30
 """Tokens of a short question and of the template around it."""
@@ -34,7 +34,7 @@ class Process:
         self.store = FallbackStore(database_path(), pytest.fail)
         self.keeper = Keeper(self.store, budget)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), max_tokens=8)
-        self.responder = Responder(model, model.context(2048), options, Output(), Status())
+        self.responder = Responder(model, model.context(2048), options, Console())
         self.number = self.keeper.take(self.store.create("m") if number is None else number)
         talk = Conversation(model.tokenizer, chat_template(model), self.store, self.number)
         self.keeper.restore_snapshot(self.responder, self.number)
@@ -120,7 +120,7 @@ def test_a_read_only_chat_leaves_no_trace(model, long_chat, monkeypatch):
     before = (snapshots_folder() / f"{long_chat}.safetensors").read_bytes()
     with ChatLock(locks_folder(), long_chat) as lock:
         assert lock.take()
-        monkeypatch.setattr(Keeper.__init__, "__defaults__", (lambda _said, _nothing: "read-only",))
+        monkeypatch.setattr(Keeper.__init__, "__defaults__", (lambda _said, _nothing: "read-only", silent))
         process = Process(model, long_chat)
         assert process.number == long_chat
         assert process.ask("And why?") <= FEW

@@ -8,8 +8,12 @@ from typing import Any
 import pytest
 from scripted import ScriptedModel
 
+from llamachat.dialogue.answering import MOST_ROUNDS
 from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.responder import Responder
+from llamachat.dialogue.tools import using
 from llamachat.dialogue.tools.definition import Tool
+from llamachat.dialogue.tools.using import Agreement, ToolUse
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.errors import UsageError
@@ -17,13 +21,9 @@ from llamachat.session.chats import ChatStore
 from llamachat.templates.named import builtin_template
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.terminal.chatting import Chat
-from llamachat.terminal.output import Output
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.status import Status
-from llamachat.terminal.tools import using
-from llamachat.terminal.tools.agreement import Agreement
+from llamachat.terminal.console import Console
+from llamachat.terminal.tools.agreement import question_of
 from llamachat.terminal.tools.shown import NO_TOOLS
-from llamachat.terminal.tools.using import MOST_ROUNDS, ToolUse
 
 TEMPLATE = (
     "{% if tools %}{{ tools | tojson }}{% endif %}"
@@ -46,9 +46,9 @@ def make():
         model: Any = ScriptedModel(answers)
         store = ChatStore(None)
         asked: list[str] = []
-        use = ToolUse((UPPER,), template, lambda question: (asked.append(question), agree)[1], yes)
+        use = ToolUse((UPPER,), template, lambda words: (asked.append(question_of(words)), agree)[1], yes)
         options = GenerationOptions(sampling=SamplingOptions(temp=0.0), grammar=use.grammar())
-        responder = Responder(model, model.context(8192), options, Output(), Status())
+        responder = Responder(model, model.context(8192), options, Console())
         talk = Conversation(model.tokenizer, ChatTemplate(template), store, store.create("m"), use.described())
         chat = Chat(responder, talk, tools=use)
         chat.asked = asked  # type: ignore[attr-defined]

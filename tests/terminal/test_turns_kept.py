@@ -3,10 +3,10 @@
 import pytest
 from scripted_chat import made, talk
 
+from llamachat.dialogue.responder import Answer, Responder
 from llamachat.engine.events import Stop, Timings, Token
 from llamachat.errors import Cancelled, ContextFull, GrammarError, UsageError
 from llamachat.terminal.commands import run_command
-from llamachat.terminal.responder import Answer, Responder
 
 SIGNAL, CTRL_C, WRONG = SystemExit(143), KeyboardInterrupt(), GrammarError("it fails")
 
@@ -14,22 +14,22 @@ SIGNAL, CTRL_C, WRONG = SystemExit(143), KeyboardInterrupt(), GrammarError("it f
 @pytest.fixture
 def broken(monkeypatch):
     """Makes the next answer end with an error, after these words."""
-    speak = Responder.speak
+    answer = Responder.answer
 
     def ends(error, words=""):
-        def spoken(self, prompt, n_begun=0):
-            monkeypatch.setattr(Responder, "speak", speak)
+        def spoken(self, prompt, sink, n_begun=0):
+            monkeypatch.setattr(Responder, "answer", answer)
             begun = [self.model.tokenizer.piece(token) for token in prompt[len(prompt) - n_begun :]]
             events = [
                 Token(text, number) for number, text in enumerate([*begun, *(f"{one} " for one in words.split())])
             ]
             for event in events:
-                self.output.event(event)
+                sink.event(event)
             if error == "stopped":
                 return Answer("", [one.id for one in events], "cancelled", Timings())
             raise error
 
-        monkeypatch.setattr(Responder, "speak", spoken)
+        monkeypatch.setattr(Responder, "answer", spoken)
 
     return ends
 
@@ -206,12 +206,12 @@ def test_there_is_nothing_to_continue_in_an_empty_chat():
 def test_the_stop_that_frees_the_last_text_is_kept(monkeypatch):
     chat = after_one()
 
-    def spoken(self, _prompt, _n_begun=0):
-        self.output.event(Token("", 1))
-        self.output.event(Stop("é", "cancelled"))
+    def spoken(self, _prompt, sink, _n_begun=0):
+        sink.event(Token("", 1))
+        sink.event(Stop("é", "cancelled"))
         raise SystemExit(143)
 
-    monkeypatch.setattr(Responder, "speak", spoken)
+    monkeypatch.setattr(Responder, "answer", spoken)
     with pytest.raises(SystemExit):
         chat.ask("two")
     assert said(chat)[-1] == ("assistant", "é", "interrupted")

@@ -78,9 +78,9 @@ def test_what_is_held_comes_out_at_the_end_and_before_anything_else(pipe):
     said(out, "half")
     out.write("|")
     said(out, "word")
-    out.finish()
-    out.finish()
-    assert pipe.pieces == ["half|", "word"]
+    out.close()
+    out.close()
+    assert pipe.pieces == ["half|", "word\n"]
 
 
 def test_an_empty_answer_has_no_line(pipe):

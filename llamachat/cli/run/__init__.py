@@ -4,7 +4,7 @@ from llamachat.cli import loading
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.cli.options import LengthChoice, ModelChoice
 from llamachat.cli.prompt_cache import PromptCacheChoice
-from llamachat.cli.run.answers import Asked, answer_many, code_of, many_lines, report_on, show_previews, written
+from llamachat.cli.run.answers import Asked, answer_many, answered, code_of, many_lines, show_previews
 from llamachat.cli.run.options import ReportChoice, RunMode, RunPrompt
 from llamachat.cli.speculation import SpeculationChoice
 from llamachat.cli.template_choice import TemplateChoice
@@ -32,7 +32,6 @@ def run(
     continues with context shifts.
     """
     report.silence()
-    keeper = kept.keeper()
     options = prompt.length(length).options(report.sampling(sampling), constraint)
     data = prompt.data() if mode.prompts is None else None
     asked = Asked(template, prompt.system(mode.system_text(), data), mode, report)
@@ -42,11 +41,9 @@ def run(
     worded = prompt.whole(data or "")
     if mode.dry_run:
         return show_previews(model, [(worded, options)], asked)
-    with loading.open_responder(model, options, speculation) as opened:
-        from llamachat.dialogue.prompts import Prompt  # templates and tokenizers, which --help does without
+    from llamachat.terminal.console import Console  # the engine, which --help does without
 
-        responder = asked.prepared(opened)
-        with written(responder, report.echoed(worded.text, mode.answers) if report.echo else ""):
-            answer = responder.speak(Prompt(worded, responder.template, asked.system), keeper=keeper)
-        report_on(responder, answer, report)
+    console = Console()
+    with loading.open_responder(model, options, speculation, console) as opened:
+        answer = answered(opened, console, worded, asked, kept.keeper(console.status.enabled))
     return code_of(answer, mode)

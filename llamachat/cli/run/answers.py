@@ -1,7 +1,6 @@
 """What becomes of the prompts of `run`: previews, one answer, or several; what is said of them, and the exit code."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,17 +9,21 @@ from llamachat.cli.options import ModelChoice
 from llamachat.cli.prompt import STDIN, read_file, read_stdin
 from llamachat.cli.run.options import Format, ReportChoice, RunMode, RunPrompt
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
+from llamachat.dialogue.sinks import Echo
 from llamachat.errors import EndedByLength, ExitCode
 from llamachat.templates.text import Worded
-from llamachat.terminal.outgrowing import tell_ending, tell_endings
+from llamachat.terminal.outgrowing import ShiftTeller, tell_ending, tell_endings
 
 if TYPE_CHECKING:
+    from llamachat.dialogue.kept_prompt import PromptKeeper
     from llamachat.dialogue.prompts import Templated
+    from llamachat.dialogue.responder import Answer, Responder
+    from llamachat.dialogue.sinks import Sink
     from llamachat.engine.generate import GenerationOptions
     from llamachat.templates.renderer import ChatTemplate
     from llamachat.terminal.batch import Line
+    from llamachat.terminal.console import Console
     from llamachat.terminal.preview import Preview
-    from llamachat.terminal.responder import Answer, Responder
 
 SIDE_BY_SIDE = 8
 
@@ -45,14 +48,6 @@ class Asked:
 
         return self.template.chosen(model) or chat_template(model) if self.mode.answers else None
 
-    def prepared(self, opened: "Responder") -> "Responder":
-        """The responder, who answers or continues, and writes in the form that was asked for."""
-        responder = opened
-        if self.mode.answers:
-            responder = replace(opened, template=self.template.chosen(opened.model)).answering()
-        output = self.report.printer(responder)
-        return replace(responder, output=output, tells_shift=True, hides=self.hides and self.mode.answers)
-
 
 def show_previews(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> int:
     """Prints what the model would see of each prompt; its weights are not read. Raises ModelFileError."""
@@ -69,35 +64,56 @@ def _preview(opened: loading.WithoutWeights, prompt: Worded, options: "Generatio
     from llamachat.terminal.preview import Preview
 
     options, template = loading.with_defaults(opened, options), asked.template_of(opened)
-    ids = Prompt(prompt, template, asked.system).tokens(opened.tokenizer)
+    whole = Prompt(prompt, template, asked.system)
     name = "raw" if template is None else f"chat ({template.name or 'one of its own'})"
-    ends = template.end_texts if template is not None else ()
-    options = replace(options, stop=(*options.stop, *ends))
-    return Preview(str(opened.file.path), name, ids, options, opened.tokenizer)
+    ids = whole.tokens(opened.tokenizer)
+    return Preview(str(opened.file.path), name, ids, whole.options(options), opened.tokenizer)
 
 
-@contextmanager
-def written(responder: "Responder", echoed: str) -> Iterator[None]:
-    """Around an answer: the prompt before it where it is echoed, a whole line at the end, whatever ends it."""
-    output = responder.output
+def answered(
+    opened: "Responder", console: "Console", prompt: Worded, asked: Asked, keeper: "PromptKeeper | None"
+) -> "Answer":
+    """The answer to a prompt, written in the form that was asked for. keeper: what has and gets evaluated prompts."""
+    from llamachat.dialogue.prompts import Prompt
+    from llamachat.terminal.console import for_chats
+
+    responder, mode, report = opened, asked.mode, asked.report
+    if mode.answers:
+        responder = for_chats(replace(opened, template=asked.template.chosen(opened.model)))
+    whole = Prompt(prompt, responder.template, asked.system)
+    ids = whole.tokens(responder.model.tokenizer, responder.context.n_ctx)
+    ids = keeper.take_over(responder, ids) if keeper is not None else ids
+    sink = _sink(responder, console, ids, asked)
     try:
-        if echoed:
-            output.prompt(echoed)
-        yield
-        output.end_line()
-    except Exception:
-        if output.is_terminal:
-            output.end_line()  # what is said of the error begins a line
-        raise
+        if report.echo:
+            sink.event(Echo(report.echoed(prompt.text, mode.answers)))
+        answer = responder.answer(ids, sink)
     finally:
-        output.finish()
+        sink.close()
+    if keeper is not None:
+        keeper.keep(responder, len(ids))
+    _report_on(responder, console, answer, report)
+    return answer
 
 
-def report_on(responder: "Responder", answer: "Answer", report: ReportChoice) -> None:
+def _sink(responder: "Responder", console: "Console", ids: Sequence[int], asked: Asked) -> "Sink":
+    """Where the answer goes, without the thoughts before it if they are to be hidden."""
+    from llamachat.dialogue.answer_only import AnswerSink
+    from llamachat.dialogue.thinking import thinking_of
+
+    sink: Sink = asked.report.printer(responder, console.output)
+    if responder.template is not None and asked.hides:
+        sink = AnswerSink(sink, thinking_of(responder.template.source, responder.model.tokenizer, ids))
+    return ShiftTeller(sink, responder.context.n_ctx, len(ids), console.output.is_terminal)
+
+
+def _report_on(responder: "Responder", console: "Console", answer: "Answer", choice: ReportChoice) -> None:
     """The figures, on standard error."""
-    wanted = report.verbose or report.timings
-    if wanted or (responder.status.enabled and report.output is Format.TEXT):
-        responder.report(answer, wanted)
+    from llamachat.terminal.console import report
+
+    wanted = choice.verbose or choice.timings
+    if wanted or (console.status.enabled and choice.output is Format.TEXT):
+        report(answer, responder, wanted)
     tell_ending(answer.reason, responder.context.n_ctx)
 
 

@@ -17,9 +17,9 @@ from llamachat.templates.text import Worded
 
 if TYPE_CHECKING:
     from llamachat.cli.prompt_library.filling import Filling
+    from llamachat.dialogue.responder import Responder
     from llamachat.engine.sampling.options import SamplingOptions
     from llamachat.terminal.output import Output
-    from llamachat.terminal.responder import Responder
 
 PLACE = re.compile(r"\{\{input\}\}|\{input\}")
 """Where the input goes; doubled braces are the text itself."""
@@ -238,13 +238,14 @@ class ReportChoice:
             return ""
         return f"{text}\n\n" if answers and self.output is Format.TEXT else text
 
-    def printer(self, responder: "Responder") -> "Output":
-        """Where answers go."""
-        from llamachat.terminal.records import JsonLines, JsonObject, records
+    def printer(self, responder: "Responder", output: "Output") -> "Output":
+        """Where answers go; output: standard output."""
+        from llamachat.dialogue.records import records
+        from llamachat.terminal.json_output import JsonLines, JsonObject
         from llamachat.terminal.words import WordOutput
 
         if self.output is Format.TEXT:
-            return responder.output if responder.output.is_terminal else WordOutput()
+            return output if output.is_terminal else WordOutput()
         made = records(responder.model.tokenizer, responder.load_s, responder.context.n_ctx)
         return JsonLines(made) if self.output is Format.JSONL else JsonObject(made)
 

@@ -33,11 +33,11 @@ class Reader:
 
     def _read(self, answer: str, inside: bool) -> Reading:
         kept, calls, at, begin = "", list[Call](), 0, 0
-        fresh = True
-        if inside:
-            at = begin = self._after_thought(answer, 0)
+        fresh, thought = True, self.thought
+        if inside and thought is not None:
+            at = begin = thought.after(answer, 0)
         while True:
-            opening, closing = self._marker(answer, at, "opening"), self._marker(answer, at, "closing")
+            opening, closing = (thought.opens(answer, at), thought.closes(answer, at)) if thought else (-1, -1)
             start = -1
             if fresh or not self.form.at_start:
                 start = self.form.start(answer, at, self.tools)
@@ -50,27 +50,14 @@ class Reader:
                 begin = at
                 calls += found
                 continue
+            assert thought is not None
             if place == closing:  # all of it was a thought
                 kept, calls, begin = "", [], 0
-                at = closing + len(self._thought_mark("closing"))
+                at = thought.after(answer, closing)
             else:
-                at = self._after_thought(answer, opening + len(self._thought_mark("opening")))
+                at = thought.after(answer, opening + len(thought.opening))
             fresh = not calls
         if not calls:
             return Reading(answer)
         rest = "" if CONTROL.fullmatch(answer[begin:]) else answer[begin:]
         return Reading((kept + rest).strip(), tuple(calls), rest=rest)
-
-    def _marker(self, answer: str, at: int, which: str) -> int:
-        return answer.find(self._thought_mark(which), at) if self.thought is not None else -1
-
-    def _thought_mark(self, which: str) -> str:
-        assert self.thought is not None
-        return self.thought.opening if which == "opening" else self.thought.closing
-
-    def _after_thought(self, answer: str, at: int) -> int:
-        """Where the answer after the thought that is open at a place begins."""
-        if self.thought is None:
-            return at
-        end = answer.find(self.thought.closing, at)
-        return end + len(self.thought.closing) if end >= 0 else len(answer)

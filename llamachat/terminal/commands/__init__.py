@@ -11,8 +11,8 @@ from llamachat.terminal.commands import (
     looking,
     options,
     set_command,
-    talk,
     thoughts,
+    turns,
     why,
 )
 from llamachat.terminal.commands.attaching import message_with_files
@@ -60,7 +60,7 @@ def _command_names(_chat: "Chat", text: str) -> list[tuple[str, str]]:
 COMMANDS: tuple[Command, ...] = (
     Command("/help", "[COMMAND]", "the commands, or what one of them does", saying(_help), _command_names),
     Command("/?", "[COMMAND]", "the same as /help", saying(_help), _command_names),
-    *talk.COMMANDS,
+    *turns.COMMANDS,
     *attaching.COMMANDS,
     *branches.COMMANDS,
     *why.COMMANDS,

@@ -82,7 +82,7 @@ def text_of(path: Path) -> str:
 
 def _room(chat: "Chat", files: Sequence[tuple[str, str]]) -> int:
     """How many tokens a message with these files leaves in the context; beside the whole chat where it has to stay."""
-    alone = chat.manner.on_full != "stop"
+    alone = chat.settings.on_full != "stop"
     return chat.responder.context.n_ctx - 1 - chat.conversation.size(with_files(files, ""), alone)
 
 

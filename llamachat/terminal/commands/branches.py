@@ -102,7 +102,7 @@ def _branches(chat: "Chat", _words: str) -> None:
         chat.say("(an empty chat)")
         return
     here = {message.id for message in chat.conversation.path()}
-    columns = terminal_size()[0] if chat.responder.output.is_terminal else WIDTH
+    columns = terminal_size()[0] if chat.console.output.is_terminal else WIDTH
     for row in drawing(tree):
         mark = "*" if row.message.id in here else " "
         before = f"{'' if row.branch is None else row.branch:>3}{mark} {row.lines}"
@@ -181,7 +181,7 @@ def _history(chat: "Chat", _words: str) -> None:
         state = "" if message.state == DONE else " (interrupted)"
         parts.append(f"{number}{_who(message)}{state}  {_when(message)}".rstrip() + f"\n{clean(said).strip()}\n")
     text = "\n".join(parts)
-    if not chat.responder.output.is_terminal or not paged(text):
+    if not chat.console.output.is_terminal or not paged(text):
         chat.say(text)
 
 

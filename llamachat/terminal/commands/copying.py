@@ -65,7 +65,7 @@ def _put(chat: "Chat", text: str, what: str) -> None:
     content = clean(text).encode()
     if len(content) > LARGEST_COPY:
         raise UsageError(f"{what} has {len(content)} bytes; terminals take {LARGEST_COPY}")
-    if chat.responder.output.is_terminal:
+    if chat.console.output.is_terminal:
         write(f"\x1b]52;c;{base64.b64encode(content).decode()}\x07")
     chat.say(f"Copied{f' {what}' if what != ANSWER else ''}, {len(content)} bytes (where the terminal allows it).")
 

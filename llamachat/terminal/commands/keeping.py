@@ -7,6 +7,7 @@ from llamachat.session.dates import date_of
 from llamachat.session.exports import WRITERS, exported, form_of, would_overwrite, write_export
 from llamachat.terminal.asking import agreed, may_ask
 from llamachat.terminal.commands.base import Command, doing, saying
+from llamachat.terminal.commands.switching import switch_chat
 from llamachat.terminal.echo import forget_typed
 from llamachat.terminal.paths import path_of, paths
 from llamachat.terminal.sanitize import clean_line
@@ -37,7 +38,7 @@ def _load(chat: "Chat", words: str) -> None:
     """Continues another chat."""
     if not words:
         raise UsageError("/load needs a chat; /sessions lists them")
-    chat.go_on_in(chat.conversation.store.find(words, "/sessions"))
+    switch_chat(chat, chat.conversation.store.find(words, "/sessions"))
     chat.recall()
 
 

@@ -48,7 +48,7 @@ def _settings(chat: "Chat") -> str:
 
 
 def _when_full(chat: "Chat") -> str:
-    conversation, on_full = chat.conversation, chat.manner.on_full
+    conversation, on_full = chat.conversation, chat.settings.on_full
     if not conversation.forgotten:
         return on_full
     kept = f", of which it knows: {conversation.summary}" if conversation.summary else ""

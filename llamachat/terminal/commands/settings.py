@@ -211,7 +211,7 @@ class Behaviour:
 
     def value(self, chat: "Chat") -> str:
         """What it is now."""
-        return written(getattr(chat.manner, self.name))
+        return written(getattr(chat.settings, self.name))
 
     def is_changed(self, chat: "Chat") -> bool:
         """Whether it is another than without anybody's choice."""
@@ -220,7 +220,7 @@ class Behaviour:
     def change(self, chat: "Chat", words: Sequence[str]) -> None:
         """Raises UsageError for what it cannot be."""
         text = _one(self.name, words).lower()
-        if isinstance(getattr(chat.manner, self.name), bool):
+        if isinstance(getattr(chat.settings, self.name), bool):
             self._make(chat, _switch(self.name, text))
             return
         known = [word for word, _ in self.words]
@@ -230,7 +230,7 @@ class Behaviour:
 
     def reset(self, chat: "Chat") -> None:
         """What the command line or the settings say."""
-        self._make(chat, getattr(chat.start.manner, self.name))
+        self._make(chat, getattr(chat.start.settings, self.name))
 
     def values(self, _chat: "Chat") -> Iterable[tuple[str, str]]:
         """What it may be, for completion."""
@@ -238,7 +238,7 @@ class Behaviour:
 
     def _make(self, chat: "Chat", value: str | bool) -> None:
         made: dict[str, Any] = {self.name: value}
-        chat.manner = replace(chat.manner, **made)
+        chat.settings = replace(chat.settings, **made)
 
 
 @dataclass(frozen=True)

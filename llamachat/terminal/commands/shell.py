@@ -28,8 +28,8 @@ def run_shell(chat: "Chat", line: str) -> None:
     if not line.strip():
         raise UsageError("! needs a command, as !ls; a message that begins with ! is written !!")
     with echo_off():
-        text, code = _run(line, chat.responder.output.write)
-    chat.responder.output.end_line()
+        text, code = _run(line, chat.console.output.write)
+    chat.console.output.end_line()
     if code:
         chat.say(f"({_ending(code)})")
     if not text.strip():

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from enum import IntEnum
 
+from llamachat.dialogue.tools.using import Agreement
 from llamachat.terminal.echo import answer_to
 
 BLANK_LETTERS = "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
@@ -15,20 +15,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./{}-]+")
 _BLANKS = re.compile(r"^ +|  +| +$")
 
 
-class Agreement(IntEnum):
-    """What a person says to a command. ALWAYS: to this tool's commands in this chat from now on."""
-
-    NO = 0
-    YES = 1
-    ALWAYS = 2
-
-
 ANSWERS = {"y": Agreement.YES, "yes": Agreement.YES, "a": Agreement.ALWAYS, "always": Agreement.ALWAYS}
 
 
-def asked(question: str) -> Agreement:
-    """What the person says, on the terminal."""
-    return ANSWERS.get(answer_to(question), Agreement.NO)
+def asked(words: Sequence[str]) -> Agreement:
+    """What the person on the terminal answers to a command."""
+    return ANSWERS.get(answer_to(question_of(words)), Agreement.NO)
 
 
 def question_of(words: Sequence[str]) -> str:

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+from llamachat.dialogue.sinks import Sink, Wrapper
 from llamachat.dialogue.thinking import Thinking
 from llamachat.endings import undisturbed
 from llamachat.engine.events import Event, Token
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
-from llamachat.terminal.view import PlainView
 
 KEEP_S = 0.9
 """A partial answer is kept so often; with the tenth of a second until it is noticed that it is time: once a second."""
@@ -41,20 +41,16 @@ class KeptAnswer:
             self.is_finished = state == DONE
 
 
-class AutosaveSink(PlainView):
-    """Another view; what passes is kept, at least once a second.
+class AutosaveSink(Wrapper):
+    """Another sink; what passes is kept, at least once a second.
 
-    n_begun: so many tokens are the beginning of the answer, which was there before. skipped: so many characters of it
-    are not shown again.
+    n_begun: this many tokens are the beginning of the answer, which was there before.
     """
 
-    def __init__(
-        self, inner: PlainView, kept: KeptAnswer, thinking: Thinking, n_begun: int = 0, skipped: int = 0
-    ) -> None:
-        self._inner, self._kept, self._thinking = inner, kept, thinking
-        self.is_terminal = inner.is_terminal
+    def __init__(self, inner: Sink, kept: KeptAnswer, thinking: Thinking, n_begun: int = 0) -> None:
+        super().__init__(inner)
+        self._kept, self._thinking, self._n_begun = kept, thinking, n_begun
         self.ids: list[int] = []
-        self._n_begun, self._skipped = n_begun, skipped
         self._text, self._time, self._stale, self.has_words = "", float("-inf"), False, False
 
     @property
@@ -63,32 +59,20 @@ class AutosaveSink(PlainView):
         return self._thinking.whole(self._text)
 
     def event(self, event: Event) -> None:
-        """Takes the text that an event sets free."""
+        """Takes the text that an event sets free, and passes the event on."""
         self._text += self._thinking.text_of(event)
         if isinstance(event, Token):
             self.ids.append(event.id)
         new = bool(event.text) and len(self.ids) > self._n_begun
         self.has_words = self.has_words or new
         self._stale = self._stale or new
-        self._inner.event(self._unseen(event))
+        super().event(event)
         self._keep()
-
-    def write(self, text: str) -> None:
-        """Takes a piece."""
-        self._inner.write(text)
 
     def idle(self) -> None:
-        """Nothing has come for a while."""
-        self._inner.idle()
+        """Keeps what has come meanwhile."""
+        super().idle()
         self._keep()
-
-    def end_line(self) -> None:
-        """Writes a line break, unless there is one."""
-        self._inner.end_line()
-
-    def close(self) -> None:
-        """The end of the answer."""
-        self._inner.close()
 
     def interrupt(self) -> None:
         """Keeps what was said, if anything was, as interrupted."""
@@ -99,11 +83,3 @@ class AutosaveSink(PlainView):
         if self._stale and time.monotonic() - self._time >= KEEP_S:
             self._kept.keep(self.text, PARTIAL)
             self._time, self._stale = time.monotonic(), False
-
-    def _unseen(self, event: Event) -> Event:
-        """The event without what was shown before."""
-        if not self._skipped:
-            return event
-        hidden = min(self._skipped, len(event.text))
-        self._skipped -= hidden
-        return replace(event, text=event.text[hidden:])

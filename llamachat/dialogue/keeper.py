@@ -1,16 +1,15 @@
-"""From chat to chat: each is this program's alone while it is open, and continues at once with what was computed."""
+"""Opening and leaving chats: an open chat belongs to one program alone; what was computed of it is kept."""
 
 from collections.abc import Callable
 
+from llamachat.dialogue.responder import Responder
+from llamachat.dialogue.snapshots import Tell, restore_snapshot, save_snapshot, silent
 from llamachat.errors import LlamaChatError
 from llamachat.session.chats import ChatStore
 from llamachat.session.fallback import FallbackStore
 from llamachat.session.locks import ChatLock
 from llamachat.session.places import locks_folder, snapshots_folder
 from llamachat.session.snapshots import Snapshots
-from llamachat.terminal.output import note
-from llamachat.terminal.responder import Responder
-from llamachat.terminal.waking import restore_snapshot, save_snapshot
 
 FORK, READ_ONLY, QUIT = "fork", "read-only", "quit"
 """What becomes of a chat that another program is in."""
@@ -24,10 +23,20 @@ class ChatIsOpen(LlamaChatError):
 
 
 class Keeper:
-    """Holds one chat of a store at a time. budget: bytes that what was computed of all chats may take."""
+    """Holds one chat of a store at a time.
 
-    def __init__(self, store: ChatStore, budget: int, decide: Decide = lambda _said, _nothing: FORK) -> None:
-        self._store, self._decide = store, decide
+    budget: bytes that the snapshots of all chats may take. decide: what becomes of a chat that another program has
+    open. tell: shows a sentence of the program.
+    """
+
+    def __init__(
+        self,
+        store: ChatStore,
+        budget: int,
+        decide: Decide = lambda _said, _nothing: FORK,
+        tell: Tell = silent,
+    ) -> None:
+        self._store, self._decide, self._tell = store, decide, tell
         self._lock: ChatLock | None = None
         self._copied: dict[int, int] = {}
         self._snapshots = Snapshots(snapshots_folder(), budget) if budget and store.is_kept else None
@@ -59,7 +68,7 @@ class Keeper:
     def restore_snapshot(self, responder: Responder, chat: int) -> None:
         """Fills the responder's context with what is kept of the chat."""
         if self._snapshots is not None:
-            restore_snapshot(responder, self._snapshots, self._copied.get(chat, chat))
+            restore_snapshot(responder, self._snapshots, self._copied.get(chat, chat), self._tell)
 
     def leave(self, responder: Responder, chat: int, asked: bool) -> None:
         """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was.
@@ -71,7 +80,7 @@ class Keeper:
         if unused:
             self._store.forget(chat)
         if self._snapshots is not None and asked and self._store.is_saved(chat):
-            save_snapshot(responder, self._snapshots, chat)
+            save_snapshot(responder, self._snapshots, chat, self._tell)
 
     def release(self) -> None:
         """Lets others have the chat."""
@@ -85,41 +94,27 @@ class Keeper:
         lock = ChatLock(locks_folder(), chat)
         try:
             if lock.take():
-                tell_of_damage(self._store, chat)
+                tell_of_damage(self._store, chat, self._tell)
                 return chat, lock
         except OSError:  # a folder that cannot be written: nobody else can write there either
             return chat, None
         said = f"another llamachat{f' (process {lock.holder})' if lock.holder else ''} is in this chat"
         wanted = self._decide(said, nothing)
         if wanted == FORK:
-            note(f"{said}: this one continues in a copy")
+            self._tell(f"{said}: this one continues in a copy")
             made = self._store.fork(chat)
             self._copied[made] = chat
             return self._opened(made, nothing)
         if wanted == READ_ONLY and isinstance(self._store, FallbackStore):
             self._store.detach(chat)
-            note(f"{said}: here it is read only, nothing of what follows is kept")
+            self._tell(f"{said}: here it is read only, nothing of what follows is kept")
             return chat, None
-        advice = "close it there, or continue in a copy (--if-open fork)"
-        raise ChatIsOpen(f"{said}; " + (advice if nothing == "quit" else "this chat stays open"))
+        if nothing != "quit":
+            raise ChatIsOpen(f"{said}; this chat stays open")
+        raise ChatIsOpen(f"{said}; close it there, or continue in a copy", settings=("if_open",))
 
 
-def tell_of_damage(store: ChatStore, chat: int) -> None:
-    """Says what of a chat cannot be read; the rest of it can."""
+def tell_of_damage(store: ChatStore, chat: int, tell: Tell) -> None:
+    """Tells what of a chat cannot be read; the rest of it can."""
     for damage in store.damage_of(chat):
-        note(f"chat {chat} is damaged: {damage}")
-
-
-def ask_person(said: str, nothing: str) -> str:
-    """What a person at the terminal wants of a chat that is open elsewhere; the end of the input is to do nothing."""
-    question = f"{said}.\n[f]ork it, [r]ead only, or [{nothing[0]}]{nothing[1:]}? "
-    while True:
-        try:
-            answer = input(question).strip().lower()
-        except EOFError:
-            return QUIT
-        if answer and (nothing.startswith(answer) or QUIT.startswith(answer)):
-            return QUIT
-        for wanted in (FORK, READ_ONLY):
-            if answer and wanted.startswith(answer):
-                return wanted
+        tell(f"chat {chat} is damaged: {damage}")

@@ -1,14 +1,12 @@
-"""Answers as JSON, for programs: a line for every event, or one object at the end."""
+"""Answers as mappings for programs: one for every event, or one for a whole answer."""
 
-import json
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from llamachat.dialogue.figures import record
+from llamachat.dialogue.sinks import Echo
 from llamachat.engine.events import Event, Failed, Stop, Timings, Token
-from llamachat.terminal.output import Output
-from llamachat.terminal.schema import versioned
-from llamachat.terminal.statistics import record
 
 
 class Pieces(Protocol):
@@ -27,6 +25,8 @@ class Records:
 
     def of(self, event: Event) -> dict[str, Any]:
         """One event."""
+        if isinstance(event, Echo):
+            return {"event": "prompt", "text": event.text}
         if isinstance(event, Token):
             return {"event": "token", "text": event.text, **self._token(event)}
         if isinstance(event, Stop):
@@ -71,49 +71,3 @@ def _finite(value: float) -> float | None:
 def records(pieces: Pieces, load_s: float, n_ctx: int) -> Records:
     """Records with all figures."""
     return Records(pieces, lambda timings: record(timings, load_s, n_ctx))
-
-
-class JsonLines(Output):
-    """A line of JSON for every event."""
-
-    def __init__(self, made: Records) -> None:
-        super().__init__()
-        self._records = made
-
-    def prompt(self, text: str) -> None:
-        """Writes the prompt as an event of its own."""
-        self.write(json.dumps(versioned({"event": "prompt", "text": text}), ensure_ascii=False) + "\n")
-
-    def event(self, event: Event) -> None:
-        """Writes it at once."""
-        self.write(json.dumps(versioned(self._records.of(event)), ensure_ascii=False) + "\n")
-
-
-class JsonObject(Output):
-    """One object, when the answer has ended."""
-
-    def __init__(self, made: Records) -> None:
-        super().__init__()
-        self._records = made
-        self._events: list[Event] = []
-        self._echoed: dict[str, str] = {}
-
-    def prompt(self, text: str) -> None:
-        """Keeps the prompt, for a field of the object."""
-        self._echoed = {"prompt": text}
-
-    def event(self, event: Event) -> None:
-        """Keeps it; the last one writes all."""
-        self._events.append(event)
-        if isinstance(event, Stop):
-            events, self._events = self._events, []
-            self._put(self._records.whole(events))
-
-    def finish(self) -> None:
-        """Writes what was said of an answer that an error has ended."""
-        events, self._events = self._events, []
-        if events:
-            self._put({"text": "".join(event.text for event in events), "reason": "error"})
-
-    def _put(self, told: dict[str, Any]) -> None:
-        self.write(json.dumps(versioned({**self._echoed, **told}), ensure_ascii=False) + "\n")

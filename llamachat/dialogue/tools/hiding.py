@@ -1,15 +1,17 @@
-"""A view of an answer in which calls of tools are not shown as they are written: they are shown when they are run."""
+"""An answer without the calls of tools in it, which are reported when they are run."""
 
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.sinks import Sink, Wrapper
+from llamachat.dialogue.thoughts import overlap
+from llamachat.dialogue.tools.choice import Dialect
+from llamachat.dialogue.tools.reading import Reader
 from llamachat.engine.events import Event, Stop, Token
-from llamachat.terminal.view import PlainView
 
 if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
-    from llamachat.terminal.tools.using import ToolUse
 
 ENOUGH = 80
 """Characters after which an answer that could be a call as a whole must have said that it is one."""
@@ -17,16 +19,17 @@ ENOUGH = 80
 SAYS_CALL = re.compile(r'\s*(?:<\|\w+\|>)?\s*(?:```(?:json)?\s*)?(?:\[\s*)*(?:\w+\(|\{\s*"(?:name|type)")')
 
 
-class CallsView(PlainView):
-    """Another view, which gets an answer up to where a call begins. What follows is held back to its end, and shown
+class CallsSink(Wrapper):
+    """Another sink, which gets an answer up to where a call begins. What follows is held back to its end, and passed
     then if it is no call, or if the answer was stopped.
 
     inside: the answer begins within a thought, where nothing is a call.
     """
 
-    def __init__(self, inner: PlainView, use: "ToolUse", tokenizer: "Tokenizer", inside: bool) -> None:
-        self._inner, self._use, self._tokenizer, self._inside = inner, use, tokenizer, inside
-        self.is_terminal, self.draws = inner.is_terminal, inner.draws
+    def __init__(self, inner: Sink, dialect: Dialect, reader: Reader, tokenizer: "Tokenizer", inside: bool) -> None:
+        super().__init__(inner)
+        self._form, self._thought, self._reader = dialect.form, dialect.thought, reader
+        self._tokenizer, self._inside = tokenizer, inside
         self._said = ""
         self._pieces: list[tuple[str, bool]] = []
         self._shown = self._at = self._begin = 0
@@ -41,32 +44,20 @@ class CallsView(PlainView):
             spelled = self._tokenizer.piece_bytes(event.id, special=True).decode("utf-8", "replace")
         self._said += event.text + spelled
         self._pieces += [(event.text, True), (spelled, False)]
-        self._inner.event(replace(event, text=self._up_to(self._certain())))
-
-    def write(self, text: str) -> None:
-        """Writes a piece."""
-        self._inner.write(text)
-
-    def idle(self) -> None:
-        """Nothing has come for a while."""
-        self._inner.idle()
-
-    def end_line(self) -> None:
-        """Writes a line break, unless there is one."""
-        self._inner.end_line()
+        self.inner.event(replace(event, text=self._up_to(self._certain())))
 
     def close(self) -> None:
-        """The end of the answer: shows what was held back and is no call."""
-        reading = self._use.read(self._said, self._inside)
+        """Passes what was held back and is no call, and ends the other sink."""
+        reading = self._reader.read(self._said, self._inside)
         calls = self._hiding and self._stopped and bool(reading.calls)
         rest = reading.rest if calls else self._up_to(len(self._said))
         if rest:
-            self._inner.write(rest)
-        self._inner.close()
+            self.inner.event(Event(rest))
+        self.inner.close()
 
     def _certain(self) -> int:
         """Where that ends which is certain to be no call."""
-        form = self._use.dialect.form
+        form = self._form
         if self._hiding:
             held = self._said[self._begin :]
             if not form.at_start or len(held) < ENOUGH or SAYS_CALL.match(held):
@@ -80,14 +71,13 @@ class CallsView(PlainView):
 
     def _step(self) -> bool:
         """Goes to the next marker or beginning; whether there was one."""
-        thought, form = self._use.dialect.thought, self._use.dialect.form
+        thought, form = self._thought, self._form
         if self._thinking and thought is not None:
-            end = self._said.find(thought.closing, self._at)
-            if end < 0:
+            if thought.closes(self._said, self._at) < 0:
                 return False
-            self._at, self._thinking, self._fresh = end + len(thought.closing), False, True
+            self._at, self._thinking, self._fresh = thought.after(self._said, self._at), False, True
             return True
-        opening = self._said.find(thought.opening, self._at) if thought is not None else -1
+        opening = thought.opens(self._said, self._at) if thought is not None else -1
         places = [place for mark in form.begins if (place := self._said.find(mark, self._at)) >= 0]
         if form.at_start:
             places = [place for place in places if self._fresh and not self._said[self._at : place].strip()]
@@ -104,10 +94,8 @@ class CallsView(PlainView):
 
     def _overlap(self) -> int:
         """How many characters at the end may begin a call."""
-        marks = self._use.dialect.form.begins if self._fresh or not self._use.dialect.form.at_start else ()
-        longest = max(map(len, marks), default=0)
-        tail = self._said[max(self._at, len(self._said) - longest) :]
-        return next((n for n in range(len(tail), 0, -1) if any(mark.startswith(tail[-n:]) for mark in marks)), 0)
+        marks = self._form.begins if self._fresh or not self._form.at_start else ()
+        return overlap(self._said[self._at :], marks)
 
     def _up_to(self, end: int) -> str:
         """The text that is printed up to a place, and not yet shown."""

@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
+from llamachat.dialogue.responder import Answer, Responder
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.terminal.responder import Answer, Responder
 
 
 def turn_record(responder: Responder, template: str, answer: Answer) -> dict[str, Any]:

@@ -1,32 +1,29 @@
-"""Tools in a chat: what a model calls is shown, run when the person agrees, and given to the model."""
+"""Tools in a conversation: what a model calls is run where a person agrees, and its result is the next message."""
 
 import secrets
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
+from llamachat.dialogue.notices import CallUnreadable, Notice, ToolCalled, ToolReturned
+from llamachat.dialogue.sinks import Sink
 from llamachat.dialogue.thinking import ends_within
 from llamachat.dialogue.tools.call import Call, Reading
 from llamachat.dialogue.tools.choice import OWN, Dialect, dialect_of
 from llamachat.dialogue.tools.definition import Tool
 from llamachat.dialogue.tools.grammar import call_grammar
+from llamachat.dialogue.tools.hiding import CallsSink
 from llamachat.dialogue.tools.running import missing, run_call, words_of
 from llamachat.engine.answering import GenerationOptions
 from llamachat.engine.grammar import LazyGrammar
 from llamachat.session.chats import StoredMessage
-from llamachat.terminal.tools.agreement import Agreement, question_of, visible
-from llamachat.terminal.tools.shown import shown_call, shown_result
-from llamachat.terminal.tools.view import CallsView
-from llamachat.terminal.view import PlainView
 
 if TYPE_CHECKING:
+    from llamachat.dialogue.conversation import Conversation
     from llamachat.engine.tokenizers import Tokenizer
-    from llamachat.terminal.chatting import Chat
-    from llamachat.terminal.responder import Answer
 
-MOST_ROUNDS = 8
-"""So many answers in a row may call tools."""
 
 ID_LENGTH = 9
 """Letters and digits of a call's id: Mistral's templates take no other number."""
@@ -35,17 +32,26 @@ REFUSED = "error: the person did not allow this call"
 STOPPED = "error: the person stopped this call"
 
 
+class Agreement(IntEnum):
+    """What a person answers to a command. ALWAYS: to this tool's commands in this chat from now on."""
+
+    NO = 0
+    YES = 1
+    ALWAYS = 2
+
+
 @dataclass
 class ToolUse:
-    """The tools of a chat, and how its model calls them. ask: whether a command may be run; yes: nobody is asked.
+    """The tools of a chat, and how its model calls them.
 
-    agreed: chats and names of tools whose commands need no question any more. called: what messages call the template.
+    ask: whether a command, in words, may be run. yes: nobody is asked. agreed: chats and names of tools whose commands
+    need no question any more. called: the template's name in messages.
     Raises UsageError for a chat template whose calls cannot be read, and for parameters that no grammar can enforce.
     """
 
     tools: Sequence[Tool]
     template: str
-    ask: Callable[[str], bool | Agreement]
+    ask: Callable[[Sequence[str]], bool | Agreement]
     yes: bool = False
     agreed: set[tuple[int, str]] = field(default_factory=set)
     called: str = OWN
@@ -70,62 +76,69 @@ class ToolUse:
         inside = ends_within(self.dialect.thought, tokenizer, prompt)
         return replace(options, grammar=options.grammar.begun(inside))
 
-    def view(self, inner: PlainView, tokenizer: "Tokenizer", prompt: Sequence[int]) -> PlainView:
-        """A view of an answer to a prompt, in which its calls are not shown as they are written."""
-        return CallsView(inner, self, tokenizer, ends_within(self.dialect.thought, tokenizer, prompt))
+    def hiding(self, inner: Sink, tokenizer: "Tokenizer", prompt: Sequence[int]) -> Sink:
+        """A sink for the answer to a prompt that passes the answer without its calls."""
+        inside = ends_within(self.dialect.thought, tokenizer, prompt)
+        return CallsSink(inner, self.dialect, self.dialect.reader(self.tools), tokenizer, inside)
 
-    def follow(self, chat: "Chat", answer: "Answer") -> int | None:
-        """`results` of the answer that a chat has just kept as its last message."""
-        head, tokenizer = chat.conversation.head, chat.tokenizer
+    def follow(
+        self, conversation: "Conversation", prompt: Sequence[int], ids: Sequence[int], tell: Callable[[Notice], None]
+    ) -> int | None:
+        """Runs what the last message of a conversation calls, an answer to the prompt in tokens.
+
+        Returns the message with the last result; None where nothing is called. tell: is given each call and its result.
+        """
+        head, tokenizer = conversation.head, conversation.tokenizer
         assert head is not None
-        spelled = b"".join(tokenizer.piece_bytes(token, special=True) for token in answer.ids)
-        inside = ends_within(self.dialect.thought, tokenizer, chat.prompt)
-        return self.results(chat, spelled.decode("utf-8", "replace"), head, inside)
+        spelled = b"".join(tokenizer.piece_bytes(token, special=True) for token in ids)
+        inside = ends_within(self.dialect.thought, tokenizer, prompt)
+        reading = self.read(spelled.decode("utf-8", "replace"), inside)
+        if not self.dialect.written:
+            reading = replace(reading, text=spelled.decode("utf-8", "replace"))
+        return self._run(conversation, reading, head, tell)
 
     def read(self, answer: str, inside: bool | None = None) -> Reading:
         """The calls of an answer. inside: it begins within a thought; None where the template says so."""
         return self.dialect.reader(self.tools).read(answer, self.dialect.inside if inside is None else inside)
 
-    def results(self, chat: "Chat", answer: str, message: int, inside: bool | None = None) -> int | None:
-        """Runs the calls of an answer and keeps what they gave; the last message then, None where nothing is called.
-
-        answer: with its control tokens spelled out. inside: as `read`.
-        """
-        reading = self.read(answer, inside)
+    def _run(
+        self, conversation: "Conversation", reading: Reading, message: int, tell: Callable[[Notice], None]
+    ) -> int | None:
+        """Runs the calls of `message` and keeps their results after it."""
         if reading.problem:
-            chat.say(visible(f"(not run: {reading.problem})"))
+            tell(CallUnreadable(reading.problem))
         if not reading.calls:
             return None
         numbered = [(_new_id(), call) for call in reading.calls]
         calls = [{"id": number, "type": "function", "function": _function(call)} for number, call in numbered]
-        store, number = chat.conversation.store, chat.conversation.chat
-        store.update(message, reading.text if self.dialect.written else answer, extra={"tool_calls": calls})
+        store, chat = conversation.store, conversation.chat
+        store.update(message, reading.text, extra={"tool_calls": calls})
         last, waiting = message, numbered
         try:
             while waiting:
-                result = self._result(chat, waiting[0][1])
-                last, waiting = store.add(number, last, _told(result, *waiting[0])), waiting[1:]
+                result = self._result(chat, waiting[0][1], tell)
+                last, waiting = store.add(chat, last, _message(result, *waiting[0])), waiting[1:]
         except BaseException:  # Ctrl+C, or the end of the program: templates expect a result of every call
             for one in waiting:
-                last = store.add(number, last, _told(STOPPED, *one))
+                last = store.add(chat, last, _message(STOPPED, *one))
             raise
         return last
 
-    def _result(self, chat: "Chat", call: Call) -> str:
-        """Shows a call, asks where that is due, runs it."""
-        chat.say(shown_call(call.name, call.arguments))
+    def _result(self, chat: int, call: Call, tell: Callable[[Notice], None]) -> str:
+        """Reports a call, asks where a person must agree, runs it."""
+        tell(ToolCalled(call.name, call.arguments))
         tool = next((one for one in self.tools if one.name == call.name), None)
         runs = tool is not None and bool(tool.command) and not missing(tool, call)
-        if tool is not None and runs and not self._may_run(tool, call, chat.conversation.chat):
+        if tool is not None and runs and not self._may_run(tool, call, chat):
             return REFUSED
         result = run_call(call, self.tools)
-        chat.say(shown_result(result))
+        tell(ToolReturned(result))
         return result
 
     def _may_run(self, tool: Tool, call: Call, chat: int) -> bool:
         if self.yes or (chat, tool.name) in self.agreed:
             return True
-        said = self.ask(question_of(words_of(tool, call)))
+        said = self.ask(words_of(tool, call))
         if said == Agreement.ALWAYS:
             self.agreed.add((chat, tool.name))
         return bool(said)
@@ -135,7 +148,7 @@ def _new_id() -> str:
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(ID_LENGTH))
 
 
-def _told(result: str, number: str, call: Call) -> StoredMessage:
+def _message(result: str, number: str, call: Call) -> StoredMessage:
     """What a call gave, as a message."""
     return StoredMessage(0, None, "tool", result, extra={"name": call.name, "tool_call_id": number})
 

@@ -1,4 +1,4 @@
-"""A prompt that is kept on disk: read before the model begins, written when it has ended."""
+"""A prompt cache file of one prompt: read before the model answers, written afterwards."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,21 +6,25 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llamachat.dialogue.snapshots import LOST, Tell, description_of, number_in, settings_of
 from llamachat.errors import LlamaChatError
-from llamachat.terminal.output import note
-from llamachat.terminal.waking import LOST, description_of, number_in, settings_of
 
 if TYPE_CHECKING:
-    from llamachat.terminal.responder import Responder
+    from llamachat.dialogue.responder import Responder
 
 
 @dataclass
 class PromptKeeper:
-    """The file of a prompt. everything: the answer is kept, too; read_only: the file is never written; lenient: a file
-    of something else is as good as none. type: what the file's numbers are, if not what the cache's are.
+    """The file of a prompt.
+
+    tell: shows what goes wrong with the file. tell_known: shows how much of the prompt the file holds; None for nobody.
+    everything: the answer is saved, too. read_only: the file is never written. lenient: a file of another model counts
+    as none. type: the number format in the file; None is the cache's own.
     """
 
     path: Path
+    tell: Tell
+    tell_known: Tell | None = None
     everything: bool = False
     read_only: bool = False
     lenient: bool = False
@@ -30,35 +34,36 @@ class PromptKeeper:
     def take_over(self, responder: "Responder", prompt: Sequence[int]) -> list[int]:
         """Fills the responder's context with what the file has of the prompt; returns the prompt.
 
-        An empty prompt is what the file has. Raises UnusableCache for a file that is damaged, or of something else.
+        For an empty prompt that is all of the file. Raises UnusableCache for a damaged file or one of another model.
         """
         from llamachat.session.prompt_cache import UnusableCache, open_prompt_cache
 
+        context = responder.context
         try:
-            kept = open_prompt_cache(self.path, settings_of(responder), responder.context.parts)
-            if len(kept.tokens) > responder.context.n_ctx:
-                raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {responder.context.n_ctx}")
-            responder.context.restore(kept.tokens, kept.fill, n_lost=number_in(kept.settings, LOST))
+            kept = open_prompt_cache(self.path, settings_of(responder), context.parts)
+            if len(kept.tokens) > context.n_ctx:
+                raise UnusableCache(f"{self.path} has {len(kept.tokens)} tokens, the context {context.n_ctx}")
+            context.restore(kept.tokens, kept.fill, n_lost=number_in(kept.settings, LOST))
         except FileNotFoundError:
             return list(prompt)
         except UnusableCache as error:
             if not self.lenient:
                 raise
-            note(f"{error}; it is not used")
+            self.tell(f"{error}; it is not used")
             return list(prompt)
         wanted = list(prompt) or kept.tokens
         n_same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(kept.tokens, wanted, strict=False)))
         self._n_kept = len(kept.tokens)
-        n_same = responder.context.rewind(n_same)
-        if responder.status.enabled:
+        n_same = context.rewind(n_same)
+        if self.tell_known is not None:
             n_known = min(n_same, max(0, len(wanted) - 1))
-            note(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
+            self.tell_known(f"[{n_known} of {len(wanted)} tokens of the prompt are known from {self.path}]")
         return wanted
 
     def keep(self, responder: "Responder", n_prompt: int, said: Sequence[int] = ()) -> None:
-        """Writes the file, unless it has all of it already; says so where that cannot be done.
+        """Writes the file, unless it holds everything already; `tell` is given a sentence where that fails.
 
-        said: all tokens of the text, of which the model may not have read the last ones yet; they belong to all of it.
+        said: all tokens of the text. The model may not have evaluated the last ones yet; they belong to everything.
         """
         context = responder.context
         unread = said[len(context.tokens) : context.n_ctx]
@@ -77,4 +82,4 @@ class PromptKeeper:
             write_prompt_cache(self.path, tokens, memory, description_of(responder), packing)
             self._n_kept = n_tokens
         except LlamaChatError as error:
-            note(str(error))
+            self.tell(str(error))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from llamachat.dialogue.messages import parted, quoted
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, number_of, saying
+from llamachat.terminal.commands.switching import begin_chat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ def _new(chat: "Chat", _words: str) -> str:
         return "This chat is empty: it is a new one."
     way = store.summary(before).name or before
     goes = chat.keeper is not None and chat.keeper.is_unused(before, chat.last is not None)
-    chat.begin_new()
+    begin_chat(chat)
     back = (
         "The copy before, in which nothing was asked, is gone." if goes else f"/load {way} goes back to the one before."
     )
@@ -84,7 +85,10 @@ def _new(chat: "Chat", _words: str) -> str:
 
 
 def _continue(chat: "Chat", _words: str) -> None:
-    chat.continue_answer()
+    try:
+        chat.continue_answer()
+    except UsageError as error:
+        raise UsageError(f"{error}: /regen gives another one") from error
 
 
 def _number(words: str, default: int) -> int:

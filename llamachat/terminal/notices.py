@@ -17,7 +17,7 @@ from llamachat.terminal.tools.shown import shown_call, shown_result
 
 @singledispatch
 def sentence_of(notice: Notice) -> str:
-    """A line for a person."""
+    """A line for a person. Raises NotImplementedError for a notice that has no words yet."""
     raise NotImplementedError(f"no words for {type(notice).__name__}")
 
 

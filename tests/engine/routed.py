@@ -16,6 +16,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Vec
 from llamachat.engine.backend.cpu.kernels.functions import exp
+from llamachat.engine.backend.cpu.kernels.matmul import UNIT
 from llamachat.engine.backend.cpu.lower import Lowering, lower
 from llamachat.engine.models import Architecture, parts
 from llamachat.engine.models.base import RotaryHeads
@@ -68,7 +69,7 @@ class Experts(g.Node):
 
     @property
     def weights(self) -> tuple[g.Use, ...]:
-        return (g.Use(self.weight, g.Role.VECTOR),)
+        return (g.Use(self.weight, g.Role.EXPERTS),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,9 +181,11 @@ class Weigh(KernelSpec):
 
 @dataclass(frozen=True)
 class Multiply(KernelSpec):
-    """each: pairs that share a row of x."""
+    """each: pairs that share a row of x. tiles: packed floats, `expert_bytes` from one expert to the next."""
 
-    arguments: ClassVar = ("x", "chosen", "weight", "y", "count", "outs", "ins", "each", "x_row", "chosen_row", "y_row")
+    arguments: ClassVar = (
+        *("x", "chosen", "tiles", "y", "count", "outs", "ins", "each", "x_row", "chosen_row", "y_row", "expert_bytes"),
+    )
     reads: ClassVar = ("x", "chosen")
     writes: ClassVar = ("y",)
     broadcast: ClassVar = ("x", "chosen")
@@ -193,10 +196,13 @@ class Multiply(KernelSpec):
         with k.loop(first, last) as item:
             pair, out = item // k.args.outs, item % k.args.outs
             expert = k.pointer("chosen")[pair * k.args.chosen_row].load(I32, 4).signed(item.type)
-            matrix = k.pointer("weight")[(expert * k.args.outs + out) * k.args.ins * 4]
+            unit, lane = out // (UNIT * isa.rows), out % (UNIT * isa.rows)
+            matrix = k.pointer("tiles")[
+                expert * k.args.expert_bytes + (unit * k.args.ins * (UNIT * isa.rows) + lane) * 4
+            ]
             x, total = k.pointer("x")[pair // k.args.each * k.args.x_row], k.var(k.constant(F32, 0.0))
             with k.loop(0, k.args.ins * 4, 4) as at:
-                total.set(isa.fma(k, matrix[at].load(F32, 4), x[at].load(F32, 4), total.get()))
+                total.set(isa.fma(k, matrix[at * (UNIT * isa.rows)].load(F32, 4), x[at].load(F32, 4), total.get()))
             k.pointer("y")[pair * k.args.y_row + out * 4].store(total.get(), 4)
 
 
@@ -255,8 +261,14 @@ def lower_shares(node: Sharing, to: Lowering) -> None:
 
 @lower.register
 def lower_experts(node: Experts, to: Lowering) -> None:
-    given = {"x": to.regions[node.x], "chosen": to.regions[node.chosen], "weight": to.weights.vector(node.weight.name)}
-    sizes = {"outs": node.width, "ins": node.x.width, "each": node.rows.times // node.x.rows.times}
+    matrix = to.weights.matrix(node.weight.name)
+    given = {"x": to.regions[node.x], "chosen": to.regions[node.chosen], "tiles": matrix.tiles}
+    sizes = {
+        "expert_bytes": matrix.expert_bytes,
+        "outs": node.width,
+        "ins": node.x.width,
+        "each": node.rows.times // node.x.rows.times,
+    }
     strides = {"x_row": to.stride(node.x.width), "chosen_row": to.stride(1), "y_row": to.stride(node.width)}
     to.launch(Multiply(), {**given, "y": to.value(node), "count": to.count_of(node), **sizes, **strides})
 

@@ -83,7 +83,10 @@ class CpuDevice:
         return RESERVED_ADDRESSES + (self.n_threads - 1) * ADDRESSES_PER_THREAD
 
     def sizes(self, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo]) -> Sizes:
-        """Every tensor's format is looked at, also of those that stay in the file."""
+        """Every tensor's format is looked at, also of those that stay in the file.
+
+        Raises Unsupported for formats and kinds of rows that kernels cannot be written for.
+        """
         for name in names(nodes, *Role):
             fmt = format_of(tensors[name])
             if isinstance(fmt, BlockFormat):

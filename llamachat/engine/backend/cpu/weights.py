@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -24,7 +25,10 @@ PACKED_AT_ONCE = 16 << 20  # bytes of the file that are in memory twice while th
 
 @dataclass(frozen=True)
 class Matrix:
-    """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each, at `tiles`."""
+    """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each, at `tiles`.
+
+    n_experts: so many of them lie one after the other, `expert_bytes` each; n_bytes: of all.
+    """
 
     format: str
     n_rows: int
@@ -33,6 +37,17 @@ class Matrix:
     blocks: int
     n_bytes: int
     tiles: int = 0
+    n_experts: int = 1
+
+    @property
+    def expert_bytes(self) -> int:
+        """From one expert's tiles to the next one's."""
+        return self.n_bytes // self.n_experts
+
+    @property
+    def unit_bytes(self) -> int:
+        """Of UNIT tile rows."""
+        return self.expert_bytes // self.units
 
     @property
     def quantised(self) -> bool:
@@ -123,10 +138,10 @@ class Weights:
 
     def _slices(self, tensor: TensorInfo, matrix: Matrix) -> Iterator[Slice]:
         """The matrix in slices of whole units, none much larger than a batch."""
-        unit_bytes = matrix.n_bytes // matrix.units
-        step = max(1, PACKED_AT_ONCE // unit_bytes)
-        for first in range(0, matrix.units, step):
-            yield Slice(tensor, matrix, first, min(step, matrix.units - first), UNIT * self.rows)
+        step = max(1, PACKED_AT_ONCE // matrix.unit_bytes)
+        for expert in range(matrix.n_experts):
+            for first in range(0, matrix.units, step):
+                yield Slice(tensor, matrix, expert, first, min(step, matrix.units - first), UNIT * self.rows)
 
     def _pack(self, slices: Sequence[Slice], copy: Buffer) -> None:
         """Copies some slices from the file, and packs them on all threads."""
@@ -141,10 +156,11 @@ class Weights:
 
 @dataclass(frozen=True)
 class Slice:
-    """Units first .. first + count - 1 of a matrix, each `unit_rows` rows of the tensor."""
+    """Units first .. first + count - 1 of an expert's matrix, each `unit_rows` rows of the tensor."""
 
     tensor: TensorInfo
     matrix: Matrix
+    expert: int
     first: int
     count: int
     unit_rows: int
@@ -152,7 +168,7 @@ class Slice:
     @property
     def start(self) -> int:
         """Where its rows begin, in bytes of the tensor."""
-        return self.first * self.unit_rows * self._row_bytes
+        return (self.expert * self.matrix.n_rows + self.first * self.unit_rows) * self._row_bytes
 
     @property
     def n_rows(self) -> int:
@@ -166,12 +182,12 @@ class Slice:
 
     @property
     def _row_bytes(self) -> int:
-        return self.tensor.n_bytes // self.matrix.n_rows
+        return self.tensor.n_bytes // (self.matrix.n_experts * self.matrix.n_rows)
 
     def launch(self, source: int) -> Launch:
         """The packing of its rows, which lie at that address."""
         matrix = self.matrix
-        tiles = matrix.tiles + self.first * (matrix.n_bytes // matrix.units)
+        tiles = matrix.tiles + self.expert * matrix.expert_bytes + self.first * matrix.unit_bytes
         shape = {"rows": self.n_rows, "blocks": matrix.blocks, "units": self.count}
         spec = Pack(matrix.format) if matrix.quantised else PackFloats(self.tensor.type.bytes)
         return Launch(spec, {"source": source, "tiles": tiles, **shape})
@@ -194,12 +210,16 @@ def _aligned(n_bytes: int) -> int:
 
 
 def packed(tensor: TensorInfo, rows: int) -> Matrix:
-    """How a tensor will be packed for `rows` rows a register; not yet where. Raises Unsupported as `format_of`."""
-    n_rows, n_columns = tensor.shape
+    """How a tensor [n_rows, n_columns], or [n_experts, n_rows, n_columns], will be packed; not yet where.
+
+    rows: of a register. Raises Unsupported as `format_of`.
+    """
+    *experts, n_rows, n_columns = tensor.shape
+    n_experts = prod(experts)
     fmt = format_of(tensor)
     units = tile_rows(n_rows, rows, UNIT) // UNIT
-    n_bytes = units * UNIT * rows * (n_columns // fmt.block) * fmt.layout.itemsize
-    return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes)
+    n_bytes = n_experts * units * UNIT * rows * (n_columns // fmt.block) * fmt.layout.itemsize
+    return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes, n_experts=n_experts)
 
 
 def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo], rows: int) -> int:

@@ -10,6 +10,8 @@ import pytest
 
 import llamachat
 from llamachat import engine
+from llamachat.cli import run
+from llamachat.cli.app import make_program
 
 HEAVY = ("filelock", "huggingface_hub", "jinja2", "llvmlite", "numpy", "prompt_toolkit", "psutil", "pydantic", "rich",
          "sqlite3", "tokenizers")  # fmt: skip
@@ -43,6 +45,13 @@ def test_a_command_loads_no_other_one():
     code = "import sys; sys.argv = ['llamachat', 'config', 'path']\nfrom llamachat.cli.app import run_app"
     others = "[name for name in ('chat', 'run', 'bench') if f'llamachat.cli.{name}' in sys.modules]"
     assert loaded(f"{code}\nrun_app(sys.argv[1:])\nassert not {others}, {others}") == []
+
+
+def test_a_command_is_a_module_or_a_package_and_not_every_package_is_one():
+    commands = make_program().commands
+    assert {"run", "chat"} <= {*commands}
+    assert not {"settings", "shells", "checkup", "prompt_library", "app"} & {*commands}
+    assert hasattr(run, "__path__")
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from llamachat.catalog import sources, wheels
+from llamachat.catalog import known, wheels
 from llamachat.catalog.storage import Progress
 from llamachat.cli.app import run_app
 from llamachat.errors import UsageError
@@ -13,7 +13,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Names of the known models that were fetched, from no network."""
     names = []
 
-    def fetch(model: sources.KnownModel, folder: Path, progress: Progress) -> Path:
+    def fetch(model: known.KnownModel, folder: Path, progress: Progress) -> Path:
         names.append(model.name)
         progress(1, 2, f"downloading {model.name}")
         return folder / model.file
@@ -37,7 +37,7 @@ def test_the_path_is_all_that_is_printed(
     run_app(["pull", *arguments])
     printed = capsys.readouterr()
     assert asked == [name]
-    assert printed.out == f"{tmp_path / 'models' / sources.KNOWN[name].file}\n"
+    assert printed.out == f"{tmp_path / 'models' / known.KNOWN[name].file}\n"
     assert printed.err == ""
 
 

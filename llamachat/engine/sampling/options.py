@@ -53,9 +53,7 @@ class SamplingOptions:
     what it admits.
     """
 
-    temp: float = _option(
-        0.8, Bounds(0, 1000), "temperature: divides the logits; 0 is greedy sampling", also=("temperature",)
-    )
+    temp: float = _option(0.8, Bounds(0, 1000), "divides the logits; 0 is greedy sampling", also=("temperature",))
     top_k: int = _option(40, Bounds(-1), "keep the k most likely tokens; 0 or -1 is off")
     top_p: float = _option(0.95, Bounds(0, 1), "keep the most likely tokens with this cumulative probability; 1 is off")
     min_p: float = _option(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from llamachat.catalog import known, wheels
+from llamachat.catalog import known, sources, wheels
 from llamachat.catalog.storage import Progress
 from llamachat.cli.app import run_app
 from llamachat.errors import UsageError

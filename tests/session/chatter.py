@@ -98,8 +98,8 @@ def main(folder: Path) -> None:
             tell(phase="streaming", turn=turn)
             chat.console.output.shown = 0  # type: ignore[attr-defined]
             chat.ask(f"question {turn}")
-            if chat.last is None or chat.last.reason == "cancelled":
-                return
+            if chat.current is None or chat.current.reason == "cancelled":
+                return  # interrupted, before its first word or after it
             tell(finished=turn, phase="exporting")
             for _ in range(5):
                 write_export(folder / "chat.json", exported(store, chat.conversation.chat), "json")

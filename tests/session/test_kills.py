@@ -126,7 +126,8 @@ def look_at_chat(folder, told, until):
     assert all(one.state == "done" for one in path[: 2 * done])
     begins = max((n for n, line in enumerate(told) if line.get("phase") == "streaming"), default=len(told))
     shown = [line["shown"] for line in told[begins:] if "shown" in line and line["at"] < until]
-    if shown and last(told[begins:], "finished") is None:
+    if any(shown) and last(told[begins:], "finished") is None:
+        assert len(path) > 2 * done + 1, shown  # an answer is kept from its first word on
         kept = path[2 * done + 1].content
         assert len(kept) >= shown[-1]
         assert answer_of(done).startswith(kept)

@@ -16,7 +16,7 @@ from typing import Any
 ENDINGS = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 
 AGAIN_S = 2.0
-"""A program that has not ended so long after a signal hears the next one: a library may have swallowed the first."""
+"""Seconds after a signal from which the next one counts: a library may have swallowed the first."""
 
 Leave = Callable[[SystemExit], None]
 

@@ -1,1 +1,1 @@
-"""What a conversation is, apart from a terminal: tool calls, and how thoughts are marked."""
+"""Conversations without a terminal: messages and their tree, prompts, answers, thoughts, tool calls."""

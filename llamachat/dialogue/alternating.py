@@ -11,7 +11,7 @@ UNKNOWN = "error: the program ended before this call did"
 
 
 def alternating(messages: Sequence[Message]) -> list[Message]:
-    """The messages, none of a person after another one, no call without its result."""
+    """The messages, no two of a person in a row, no call without its result."""
     mended: list[Message] = []
     waiting: list[Message] = []
     for message in messages:
@@ -30,7 +30,7 @@ def alternating(messages: Sequence[Message]) -> list[Message]:
 
 
 def _results_of(message: Message) -> list[Message]:
-    """What is said for the calls of an answer that have no result."""
+    """Messages in place of the missing results of the calls of an answer."""
     calls = message.get("tool_calls")
     return [
         {"role": "tool", "content": UNKNOWN, "name": _name(call), "tool_call_id": call.get("id")}

@@ -1,4 +1,4 @@
-"""An answer that is kept while it is written: made with its first word, then once a second, whatever ends it."""
+"""Saves an answer while it is written: from its first word on, then once a second, whatever ends it."""
 
 import time
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from llamachat.engine.events import Event, Token
 from llamachat.session.chats import DONE, INTERRUPTED, PARTIAL, ChatStore, StoredMessage
 
 KEEP_S = 0.9
-"""A partial answer is kept so often; with the tenth of a second until it is noticed that it is time: once a second."""
+"""Seconds between two saves of a partial answer. Idle time is noticed every 0.1 s, so this is once a second."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ class KeptAnswer:
 
 
 class AutosaveSink(Wrapper):
-    """Another sink; what passes is kept, at least once a second.
+    """Another sink; what passes is saved, at least once a second.
 
     n_begun: this many tokens are the beginning of the answer, which was there before.
     """

@@ -1,4 +1,4 @@
-"""A chat that is kept, and the tokens that a model reads of it.
+"""A stored chat, and the tokens that a model reads of it.
 
 Each turn renders the whole chat; what the context already holds of it is not evaluated again. An answer that was
 stopped stays as far as it came. Turns that the model has forgotten, because the context was full, stay in the chat:
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamachat.dialogue.alternating import alternating
 from llamachat.dialogue.prompts import chat_tokens, fewest_tokens
-from llamachat.dialogue.spoken import replayed
+from llamachat.dialogue.thoughts import replayed
 from llamachat.dialogue.tools.choice import with_calls
 from llamachat.engine.generation_context import common_prefix
 from llamachat.errors import ContextFull, LlamaChatError
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 Message = dict[str, Any]
 FOR_TEMPLATES = ("tool_calls", "tool_call_id", "name")
-"""What templates are told of a message besides its role and content."""
+"""What templates get of a message besides its role and content."""
 
 BEFORE = "(What was said before, in short: {})\n\n"
 """Stands before the first message that is remembered: not every template takes two messages of a person in a row."""
 
 OF_THE_MESSAGES = ("forgotten", "summary")
-"""Settings of a chat that speak of its messages."""
+"""Settings of a chat that refer to its messages."""
 
 CHARS = 16
-"""Of a token at most, over a whole chat."""
+"""Characters of a token at most, on average over a whole chat."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Conversation:
         said = alternating(said)
         if self.summary and first == self.forgotten and said and said[0]["role"] == "user":
             said[0] = {**said[0], "content": BEFORE.format(self.summary) + said[0]["content"]}
-        return [*self._told(), *said]
+        return [*self._system_message(), *said]
 
     def tokens(self, text: str | None = None) -> list[int]:
         """The tokens of the chat, with `text` as the person's next message, up to where the answer begins.
@@ -148,22 +148,22 @@ class Conversation:
         """How many tokens a model would read of `text` as the next message, after the chat, or `alone`."""
         if not alone:
             return len(self.tokens(text))
-        return len(self._tokens([*self._told(), {"role": "user", "content": text}]))
+        return len(self._tokens([*self._system_message(), {"role": "user", "content": text}]))
 
-    def n_told(self, tokens: Sequence[int]) -> int:
+    def n_before_messages(self, tokens: Sequence[int]) -> int:
         """How many of the chat's first tokens come before its first message. Raises as `tokens`."""
         known = (self.system, self.template, self.tools)
         if self._opening is None or self._opening[0] != known:
-            one, other = (self._tokens([*self._told(), {"role": "user", "content": said}]) for said in "ab")
+            one, other = (self._tokens([*self._system_message(), {"role": "user", "content": said}]) for said in "ab")
             self._opening = known, one[: common_prefix(one, other)]
         return common_prefix(self._opening[1], tokens)
 
     def known_prefix(self) -> Callable[[], list[int]]:
-        """A function that finds the tokens before a next message, whatever it is; it may be called in a thread."""
-        talks = [self.messages(text) for text in "ab"]
+        """A function that finds the tokens before the next message, whatever that says; a thread may call it."""
+        both = [self.messages(text) for text in "ab"]
 
         def found() -> list[int]:
-            one, other = (self._tokens(talk) for talk in talks)
+            one, other = (self._tokens(messages) for messages in both)
             return one[: common_prefix(one, other)]
 
         return found
@@ -260,12 +260,12 @@ class Conversation:
             self.set(forgotten=None, summary=None)
 
     def change(self, chat: int) -> None:
-        """Goes on with another chat."""
+        """Continues with another chat."""
         self.chat, self.settings = chat, self.store.settings(chat)
 
     @property
     def forgotten(self) -> int:
-        """So many of the first messages of the chat the model does not read any more."""
+        """How many of the first messages of the chat the model does not read any more."""
         return int(self.settings.get("forgotten") or 0)
 
     @property
@@ -277,7 +277,7 @@ class Conversation:
         """Where the part of the chat begins that is remembered."""
         return self.forgotten if self.forgotten <= len(self.path()) else 0
 
-    def _told(self) -> list[Message]:
+    def _system_message(self) -> list[Message]:
         return [{"role": "system", "content": self.system}] if self.system is not None else []
 
     def _tokens(self, messages: list[Message]) -> list[int]:

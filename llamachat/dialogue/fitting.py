@@ -13,7 +13,7 @@ from llamachat.dialogue.prompts import chat_tokens
 from llamachat.dialogue.responder import Responder
 from llamachat.dialogue.reuse import as_held, forget_between, keep_same
 from llamachat.dialogue.sinks import Discard
-from llamachat.dialogue.spoken import spoken
+from llamachat.dialogue.thoughts import without_thoughts
 from llamachat.engine.answering import GenerationOptions
 from llamachat.errors import Cancelled, LlamaChatError
 
@@ -66,7 +66,7 @@ class Fitting:
         if self.on_full == STOP:
             return replace(options, n_keep=None)
         with suppress(LlamaChatError):  # a template that refuses so short a chat says nothing of this one
-            n_system = self.conversation.n_told(prompt) - self.conversation.tokenizer.add_bos
+            n_system = self.conversation.n_before_messages(prompt) - self.conversation.tokenizer.add_bos
             return replace(options, n_keep=max(options.n_keep, n_system))
         return options
 
@@ -115,4 +115,4 @@ class Fitting:
         answer = replace(self.responder, options=options).answer(tokens, Discard())
         if answer.reason == "cancelled":
             raise Cancelled("the summary was stopped")
-        return spoken(answer.text, conversation.template.source).strip()
+        return without_thoughts(answer.text, conversation.template.source).strip()

@@ -12,14 +12,14 @@ from llamachat.session.places import locks_folder, snapshots_folder
 from llamachat.session.snapshots import Snapshots
 
 FORK, READ_ONLY, QUIT = "fork", "read-only", "quit"
-"""What becomes of a chat that another program is in."""
+"""What becomes of a chat that another program has open."""
 
 Decide = Callable[[str, str], str]
-"""One of these, when told who is in the chat, and what it is to do nothing: "quit" or "cancel"."""
+"""Chooses one of these. Gets a sentence (who has the chat open) and the word for doing nothing: "quit" or "cancel"."""
 
 
 class ChatIsOpen(LlamaChatError):
-    """A chat that another program is in, and that nobody wants a copy of."""
+    """Another program has the chat open, and no copy is wanted."""
 
 
 class Keeper:
@@ -42,7 +42,7 @@ class Keeper:
         self._snapshots = Snapshots(snapshots_folder(), budget) if budget and store.is_kept else None
 
     def take(self, chat: int) -> int:
-        """Lets go of the chat before. The chat, or a copy of it where another program works with it, which is said.
+        """Opens a chat and releases the one before. The chat, or a copy of it where another program has it open.
 
         Raises ChatIsOpen, and keeps the chat before, where neither is wanted.
         """
@@ -52,7 +52,7 @@ class Keeper:
         return taken
 
     def change(self, responder: Responder, chat: int, other: int, asked: bool) -> int:
-        """Leaves a chat for another one, which it returns. Raises as `take`, and nothing has changed then."""
+        """Leaves a chat for another one, which it returns. Raises as `take`; then nothing has changed."""
         taken, lock = self._opened(other, "cancel")
         self.leave(responder, chat, asked)
         self.release()
@@ -71,9 +71,9 @@ class Keeper:
             restore_snapshot(responder, self._snapshots, self._copied.get(chat, chat), self._tell)
 
     def leave(self, responder: Responder, chat: int, asked: bool) -> None:
-        """Keeps what was computed of a chat in which something was asked; forgets one in which nothing ever was.
+        """Saves what was computed of a chat in which something was asked; deletes a chat without messages.
 
-        So it does with a copy that nothing was asked in and that has no name.
+        It also deletes a copy without a name in which nothing was asked.
         """
         unused = self.is_unused(chat, asked)
         self._store.forget_empty(chat)
@@ -115,6 +115,6 @@ class Keeper:
 
 
 def tell_of_damage(store: ChatStore, chat: int, tell: Tell) -> None:
-    """Tells what of a chat cannot be read; the rest of it can."""
+    """Tells which parts of a chat cannot be read; the others can."""
     for damage in store.damage_of(chat):
         tell(f"chat {chat} is damaged: {damage}")

@@ -1,4 +1,4 @@
-"""What a kept message is made of: attached files and a person's words, or an answer that may have been cut."""
+"""The parts of a stored message: attached files and a person's text, or an answer that may have been cut."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FILE = re.compile(r"File ([^\n]*):\n(`{3,})\n(.*?)\n\2\n\n", re.DOTALL)
 """A file before a message, as `with_files` writes it."""
 
 MOST_LINES = 10
-"""Of a message that is shown again."""
+"""Lines of a message that are shown again."""
 
 
 def with_files(files: Sequence[tuple[str, str]], text: str) -> str:

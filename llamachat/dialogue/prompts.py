@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 Message = Mapping[str, Any]
 
 LONG_TEXT = 100_000
-"""Characters from which it pays to see first whether a text can fit."""
+"""A text of more characters is measured before it is tokenized."""
 
 
 class Templated(Protocol):
-    """What choosing a chat template needs of a model."""
+    """What a model must have for the choice of its chat template."""
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -52,7 +52,7 @@ class Prompt:
     system: str | None = None
 
     def tokens(self, tokenizer: Tokenizer, n_ctx: int | None = None) -> list[int]:
-        """The tokens, up to where the answer begins. n_ctx: so many must hold them. Raises ContextFull."""
+        """The tokens, up to where the answer begins. n_ctx: the tokens that the context holds. Raises ContextFull."""
         if self.template is None:
             if n_ctx is not None:
                 check_length(tokenizer, self.worded.text, n_ctx)
@@ -78,7 +78,7 @@ def chat_template(
 ) -> ChatTemplate:
     """The chat template of a model's file, or `source` instead; ChatML where there is none.
 
-    variables: what it is told besides the conversation.
+    variables: what the template gets besides the conversation.
     """
     tokenizer = model.tokenizer
     bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
@@ -132,7 +132,7 @@ def raw_tokens(tokenizer: Tokenizer, prompt: Worded) -> list[int]:
 
 
 def _with_bos(tokenizer: Tokenizer, ids: list[int]) -> list[int]:
-    """The tokens behind that which begins a text, where the model wants it.
+    """The tokens after the beginning-of-text token, where the model wants one.
 
     Most templates print it themselves; a second one makes answers worse.
     """

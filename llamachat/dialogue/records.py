@@ -10,7 +10,7 @@ from llamachat.engine.events import Event, Failed, Stop, Timings, Token
 
 
 class Pieces(Protocol):
-    """What telling of tokens needs of a tokenizer."""
+    """What records of tokens need of a tokenizer."""
 
     def piece_bytes(self, token: int, special: bool = ...) -> bytes:
         """What a token prints, with `special` also a control token."""
@@ -64,7 +64,7 @@ class Records:
 
 
 def _finite(value: float) -> float | None:
-    """A number that JSON has: it knows no infinity."""
+    """The number, None for an infinity, which JSON does not have."""
     return value if math.isfinite(value) else None
 
 

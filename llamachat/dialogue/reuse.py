@@ -1,7 +1,7 @@
 """The same text in the tokens that a context already holds of it.
 
-A model may spell its answer in other tokens than a tokenizer would; read anew, the whole answer would be evaluated
-again. What the context holds is what was said, so it stays as long as it is the same text.
+A model may spell its answer in other tokens than a tokenizer would. Tokenized again, the whole answer would be
+evaluated again. So the tokens in the context stay as long as they spell the same text.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def as_held(tokens: Sequence[int], held: Sequence[int], piece: Piece) -> list[in
 
 
 def keep_same(context: "Context", tokens: Sequence[int]) -> None:
-    """Forgets what a context holds besides the beginning of the same talk; that need not be evaluated again then."""
+    """Forgets what a context holds after the beginning of the same text; that beginning is not evaluated again."""
     n_same = common_prefix(context.tokens, tokens)
     if context.self_extend is not None and n_same < len(context.tokens):
         n_same = min(n_same, context.n_reusable)  # positions that are shared cannot be parted
@@ -52,7 +52,7 @@ def keep_same(context: "Context", tokens: Sequence[int]) -> None:
 
 
 def forget_between(context: "Context", before: Sequence[int], after: Sequence[int], piece: Piece) -> None:
-    """Takes out of a context of the talk `before` what `after` has no more, if that is one stretch of tokens.
+    """Removes from a context of the tokens `before` what `after` does not have, if that is one stretch of tokens.
 
     What follows it moves down and is not evaluated again (`Context.remove`). A context that cannot be shifted stays as
     it is: it is evaluated again as far as it must be.

@@ -1,4 +1,4 @@
-"""What is known of a model's thoughts before its answer begins: how they are marked, and whether one has begun."""
+"""A model's thoughts, as known before its answer begins: how they are marked, and whether one has begun."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
 
 TAIL = 16
-"""So many of a prompt's last tokens may spell the marker that opens a thought."""
+"""The marker that opens a thought has at most this many tokens."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Thinking:
 
 
 def _spelled(text: str, tokenizer: "Tokenizer") -> list[int]:
-    """The tokens of a text that stands behind others: some tokenizers set a blank before a first word."""
+    """The tokens of a text that follows others: some tokenizers put a blank before a first word."""
     ids = tokenizer.encode(text, add_special=False)
     if text and tokenizer.decode(ids) != text:
         behind = tokenizer.encode(f"\n{text}", add_special=False)[len(tokenizer.encode("\n", add_special=False)) :]

@@ -1,5 +1,6 @@
-"""How models mark what they think before they answer, and the two told apart in a text that comes in pieces."""
+"""How models mark their thoughts, and thoughts and answer told apart: in pieces as they come, and in whole answers."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,9 @@ KNOWN = (
     Markers("<|open|>think<|sep|>", "<|close|>think<|sep|>"),
 )
 
+REPLAYED = ("reasoning_content", "thinking", "reasoning")
+"""Names under which templates look for thoughts."""
+
 
 def markers_of(template: str) -> Markers | None:
     """The markers that a chat template knows; None where it knows none. A template may know one of the two only."""
@@ -62,7 +66,7 @@ class Thought:
         self._may_open, self._may_close = True, inside
 
     def feed(self, text: str) -> list[tuple[bool, str]]:
-        """(whether it is a thought, text) of what is certain."""
+        """(whether it is a thought, text) of what is decided."""
         self._held += text
         found: list[tuple[bool, str]] = []
         if self._may_open:
@@ -100,3 +104,40 @@ def overlap(text: str, marks: Sequence[str]) -> int:
     longest = max(map(len, marks), default=0)
     lengths = range(min(len(text), longest), 0, -1)
     return next((n for n in lengths if any(mark.startswith(text[-n:]) for mark in marks)), 0)
+
+
+def split_thoughts(text: str, template: str) -> tuple[str, str]:
+    """(thoughts, answer) of a whole answer, as the template marks thoughts."""
+    markers = markers_of(template)
+    if markers is None:
+        return "", text
+    thought = Thought(markers, inside=markers.opening not in text and markers.closing in text)
+    pieces = [*thought.feed(text), *thought.finish()]
+    thoughts, said = ("".join(piece for hidden, piece in pieces if hidden is kind) for kind in (True, False))
+    return thoughts, said.lstrip("\n")
+
+
+def without_thoughts(text: str, template: str) -> str:
+    """The answer without its thoughts; "" where it has nothing else."""
+    return split_thoughts(text, template)[1]
+
+
+def replayed(text: str, template: str) -> dict[str, str]:
+    """An answer as a template reads it in later turns; the template decides what becomes of the thoughts.
+
+    Some look for thoughts under a name, some for their end within the answer; the others get the answer alone.
+    """
+    thoughts, said = split_thoughts(text, template)
+    if not thoughts and said == text.lstrip("\n"):
+        return {"content": text}
+    named = [name for name in REPLAYED if re.search(rf"\w(\.|\[['\"]){name}\b", template)]
+    if named:
+        return {"content": said, **dict.fromkeys(named, thoughts)}
+    return {"content": text if _looks_for_end(template) else said}
+
+
+def _looks_for_end(template: str) -> bool:
+    """Whether a template takes thoughts out of an answer by itself."""
+    markers = markers_of(template)
+    closing = re.escape(markers.closing) if markers is not None else "(?!)"
+    return re.search(rf"""split\(\s*['"]{closing}|['"]{closing}['"]\s+(not\s+)?in\b""", template) is not None

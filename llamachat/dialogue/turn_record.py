@@ -1,4 +1,4 @@
-"""What is kept of an answer besides its words: who gave it, with which settings, and how fast."""
+"""What is stored with an answer: the model, the settings, the speed."""
 
 from dataclasses import asdict
 from typing import Any

@@ -21,7 +21,7 @@ LONG_LIST = 12
 """Lines after which a list is cut at its next item, so that little of it is drawn again and again."""
 
 MOST_LIVE, STEP = 4000, 2000
-"""Characters of an unfinished block that are drawn at most; a longer one begins later, by so many characters a time."""
+"""Characters of an unfinished block that are drawn at most; the beginning of a longer one moves by this number."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class Blocks:
 
 
 def tail(text: str, n_rows: int) -> str:
-    """The end of an unfinished block, which fills a screen of so many rows; of a table with what is above its rows."""
+    """The end of an unfinished block, which fills a screen of `n_rows` rows; of a table with what is above its rows."""
     if len(text) <= MOST_LIVE:
         return text
     lines = text.split("\n")

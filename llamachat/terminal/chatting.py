@@ -10,8 +10,8 @@ from llamachat.dialogue.messages import is_cut, shown_before
 from llamachat.dialogue.notices import Notice
 from llamachat.dialogue.responder import Answer, Responder
 from llamachat.dialogue.sinks import Sink
-from llamachat.dialogue.spoken import spoken
 from llamachat.dialogue.thinking import Thinking
+from llamachat.dialogue.thoughts import without_thoughts
 from llamachat.engine.events import Event
 from llamachat.errors import LlamaChatError
 from llamachat.session.chats import ChatStore, StoredMessage
@@ -85,7 +85,7 @@ class Chat(Dialogue):
         output = self.console.output
         view = answer_view(output, self.settings.plain)
         if message.role == "assistant":
-            view.event(Event(spoken(message.content, self.conversation.template.source)))
+            view.event(Event(without_thoughts(message.content, self.conversation.template.source)))
         elif message.role == "tool":
             self.say(shown_result(message.content))
         else:

@@ -20,7 +20,7 @@ class Cleaner:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """What of the text is certain."""
+        """The part of the text that is decided."""
         text = self._held + text
         found = _OPEN.search(text, max(0, len(text) - MOST_HELD))
         end = found.start() if found else len(text)

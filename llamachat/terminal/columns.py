@@ -33,7 +33,7 @@ def columns_of(text: str) -> int:
 
 
 def shortened(text: str, columns: int) -> str:
-    """The text in at most so many columns; an ellipsis stands for what is left out."""
+    """The text in at most `columns` columns; an ellipsis stands for what is left out."""
     if columns_of(text) <= columns:
         return text
     while text and columns_of(text) >= columns:
@@ -42,7 +42,7 @@ def shortened(text: str, columns: int) -> str:
 
 
 def cut(line: str, columns: int) -> list[str]:
-    """A line, which may have colours, as rows of at most so many columns; each row has its colours to itself."""
+    """A line, which may have colours, as rows of at most `columns` columns; each row has its colours to itself."""
     if columns_of(STYLE.sub("", line)) <= columns:
         return [line]
     rows, row, room, style, link = [], "", columns, "", ""
@@ -65,13 +65,13 @@ def cut(line: str, columns: int) -> list[str]:
 
 
 def padded(text: str, columns: int, right: bool = False, fill: str = " ") -> str:
-    """The text with `fill` up to so many columns, behind it or (right) before it; a longer one as it is."""
+    """The text with `fill` up to `columns` columns, behind it or (right) before it; a longer one as it is."""
     space = fill * (columns - columns_of(text))
     return space + text if right else text + space
 
 
 def wrapped(text: str, columns: int, whole: bool = False) -> list[str]:
-    """A text without colours in rows of at most so many columns, broken between words where that is possible.
+    """A text without colours in rows of at most `columns` columns, broken between words where that is possible.
 
     whole: an ASCII word that is too long for a row stays whole in one of its own: a path is copied in one piece.
     """
@@ -79,7 +79,7 @@ def wrapped(text: str, columns: int, whole: bool = False) -> list[str]:
 
 
 def filled(text: str, columns: int, indent: str = "", hanging: str | None = None) -> list[str]:
-    """A paragraph in rows of at most so many columns, broken between words; its line breaks count as blanks.
+    """A paragraph in rows of at most `columns` columns, broken between words; its line breaks count as blanks.
 
     indent: what the first row begins with; hanging: what the others begin with, by default the same.
     """
@@ -105,7 +105,7 @@ def _rows(line: str, columns: int, indent: str, hanging: str, whole: bool = Fals
 
 
 def set_out(text: str, columns: int) -> list[str]:
-    """As `wrapped`, with whole words; what follows a gap goes on below itself, so that a list of meanings stays one."""
+    """As `wrapped`, with whole words; text after a gap continues below itself, so that a list of meanings stays one."""
     rows: list[str] = []
     for line in text.split("\n"):
         pair = _PAIR.fullmatch(line)

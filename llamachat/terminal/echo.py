@@ -1,4 +1,4 @@
-"""What a person types while the model speaks: not shown, not lost. The input line takes it afterwards."""
+"""What a person types while the model answers: not shown, not lost. The next input line gets it."""
 
 import sys
 from collections.abc import Iterator

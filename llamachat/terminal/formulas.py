@@ -118,7 +118,7 @@ def _block(state: StateBlock, first: int, last: int, silent: bool) -> bool:
         return False
     closed = find_closing(state.src, closing, begun + 2, end)
     if closed >= 0 and not _END.fullmatch(state.src, closed, end):
-        return False  # the paragraph goes on behind it
+        return False  # the paragraph continues after it
     line, found = first, closed >= 0
     while not found:
         line += 1

@@ -59,7 +59,7 @@ class Highlighter:
 
 
 def _behind(tokens: list[tuple[Any, str]], length: int) -> list[tuple[Any, str]]:
-    """The tokens without so many characters at their beginning."""
+    """The tokens without the first `length` characters."""
     found = []
     for kind, value in tokens:
         n_before = min(length, len(value))
@@ -70,7 +70,7 @@ def _behind(tokens: list[tuple[Any, str]], length: int) -> list[tuple[Any, str]]
 
 
 def _goes_on(kind: Any, value: str) -> bool:
-    """Whether a token that ends with a line goes on in the next: a string, or a comment that is not of one line."""
+    """Whether a token that ends with a line continues in the next: a string, or a comment that is not of one line."""
     from pygments.token import Comment, String
 
     return value.endswith("\n") and (kind in String or kind in (Comment, Comment.Multiline))

@@ -22,7 +22,7 @@ UNWRAPPED, WRAPPED = "\x1b[?7l", "\x1b[?7h"
 
 REDRAW_S = 0.07
 SHARE = 100
-"""After a drawing so many times its duration pass until the next: drawing takes 1 % of the time at most."""
+"""The pause after a drawing, in multiples of its duration: drawing takes 1 % of the time at most."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class _Change:
 
 
 def up(n_rows: int) -> str:
-    """To the beginning of the row that is so many rows above."""
+    """To the beginning of the row that is `n_rows` rows above."""
     return "\r" + (f"\x1b[{n_rows}A" if n_rows > 0 else "")
 
 

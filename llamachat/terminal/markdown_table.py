@@ -32,7 +32,7 @@ class Table:
 
 
 def table_lines(table: Table, width: int) -> list[str]:
-    """The lines of a table on so many columns."""
+    """The lines of a table, `width` columns wide."""
     columns = list(zip(table.titles, *table.rows, strict=True))
     natural = [max(max((columns_of(line) for line in plain(cell).split("\n")), default=0) for cell in one)
                for one in columns]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a model thinks before it answers: told apart from the answer, shown while it comes, then one line."""
+"""The view of thoughts: shown dimmed while they come, then folded to one line."""
 
 from llamachat.dialogue.answer_only import AnswerSink
 from llamachat.dialogue.sinks import Sink
@@ -10,10 +10,10 @@ from llamachat.terminal.live import LiveArea, Pace, Screen
 
 DIM, PLAIN = "\x1b[2m", "\x1b[0m"
 SHOWN_LINES = 6
-"""So much of the end of a thought is on the screen while it comes."""
+"""Rows of the end of a thought that are on the screen while it comes."""
 
 SHOWN, STEP = 2000, 1000
-"""Characters in which that end is looked for; where they begin moves by so many at a time."""
+"""The rows are made of the last SHOWN characters; where these begin moves by STEP characters at a time."""
 
 
 class ReasoningView(AnswerSink):

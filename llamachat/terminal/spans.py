@@ -33,7 +33,7 @@ def plain(spans: Row) -> str:
 
 
 def rows_of(spans: Row, columns: int) -> list[Row]:
-    """The spans in rows of at most so many columns; what must stay whole may be longer, on a row of its own."""
+    """The spans in rows of at most `columns` columns; what must stay whole may be longer, on a row of its own."""
     text = plain(spans)
     places, at = [], 0
     for span in spans:

@@ -21,10 +21,10 @@ from llamachat.errors import Cancelled
 Item = TypeVar("Item")
 
 IDLE_S = 0.1
-"""After so long without an item the loop is idle."""
+"""Seconds without an item after which the loop is idle."""
 
 FRAME_S = 0.016
-"""The loop looks for items so often: each time that it wakes it takes a processor from those who compute."""
+"""Seconds between two looks for items: each time the loop wakes it takes a processor from those who compute."""
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,7 @@ def _block_lines(text: str, columns: int) -> list[str]:
 
     try:
         return markdown_lines(text, columns)
-    except Exception:  # whatever a library makes of a strange text, the answer goes on
+    except Exception:  # whatever a library makes of a strange text, the answer continues
         return wrapped(text, columns)
 
 

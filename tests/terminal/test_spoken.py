@@ -3,8 +3,7 @@
 import pytest
 from golden_data import needed
 
-from llamachat.dialogue.spoken import parted, replayed, spoken
-from llamachat.dialogue.thoughts import markers_of
+from llamachat.dialogue.thoughts import markers_of, replayed, split_thoughts, without_thoughts
 from llamachat.templates.renderer import ChatTemplate
 
 PLAIN = "{{ messages }} <think></think>"
@@ -25,12 +24,12 @@ THOUGHT = "<think>Hm.</think>\n\nYes."
     ],
 )
 def test_a_thought_stands_before_the_answer(text, parts):
-    assert parted(text, PLAIN) == parts
-    assert spoken(text, PLAIN) == parts[1]
+    assert split_thoughts(text, PLAIN) == parts
+    assert without_thoughts(text, PLAIN) == parts[1]
 
 
 def test_without_markers_all_is_said():
-    assert spoken(THOUGHT, "{{ messages }}") == THOUGHT
+    assert without_thoughts(THOUGHT, "{{ messages }}") == THOUGHT
 
 
 @pytest.mark.parametrize(

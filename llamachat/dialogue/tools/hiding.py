@@ -56,7 +56,7 @@ class CallsSink(Wrapper):
         self.inner.close()
 
     def _certain(self) -> int:
-        """Where that ends which is certain to be no call."""
+        """The end of the text that cannot be part of a call."""
         form = self._form
         if self._hiding:
             held = self._said[self._begin :]

@@ -28,7 +28,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Completion:
-    """A text that could stand there. start: so many characters before the cursor it replaces."""
+    """A text that could stand there. start: the number of characters before the cursor that it replaces."""
 
     text: str
     start: int

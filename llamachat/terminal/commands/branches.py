@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llamachat.dialogue.messages import parted
-from llamachat.dialogue.spoken import spoken
+from llamachat.dialogue.thoughts import without_thoughts
 from llamachat.errors import UsageError
 from llamachat.session.chats import DONE, StoredMessage
 from llamachat.session.dates import date_of
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
 
 RUN = 6
-"""So many messages in a row without a branch are drawn; of more only the first and the last two are."""
+"""Messages in a row without a branch that are drawn; of a longer row only the first and the last two."""
 
 DEEPEST = 8
-"""Branches of branches are set in so often at most."""
+"""Levels of indentation of branches of branches, at most."""
 
 DAY = "%Y-%m-%d"
 
@@ -35,7 +35,7 @@ WIDTH = 100
 class Row:
     """A message of the drawing. branch: the number of the only branch that it is in; None where there are several.
 
-    n_left_out: so many messages after it are not drawn.
+    n_left_out: the number of messages after it that are not drawn.
     """
 
     message: StoredMessage
@@ -131,7 +131,11 @@ def _who(message: StoredMessage) -> str:
 
 
 def _first_words(message: StoredMessage, chat: "Chat") -> str:
-    said = parted(message)[1] if message.role == "user" else spoken(message.content, chat.conversation.template.source)
+    said = (
+        parted(message)[1]
+        if message.role == "user"
+        else without_thoughts(message.content, chat.conversation.template.source)
+    )
     first = next((line.strip() for line in (said or message.content).splitlines() if line.strip()), "")
     return clean_line(first[:200]) + ("" if message.state == DONE else " (interrupted)")
 
@@ -177,7 +181,7 @@ def _history(chat: "Chat", _words: str) -> None:
         number = f"[{n_asked}] " if message.role == "user" else ""
         said = message.content
         if message.role == "assistant":
-            said = spoken(said, chat.conversation.template.source) or said
+            said = without_thoughts(said, chat.conversation.template.source) or said
         state = "" if message.state == DONE else " (interrupted)"
         parts.append(f"{number}{_who(message)}{state}  {_when(message)}".rstrip() + f"\n{clean(said).strip()}\n")
     text = "\n".join(parts)

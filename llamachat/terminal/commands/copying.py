@@ -3,7 +3,7 @@
 import base64
 from typing import TYPE_CHECKING
 
-from llamachat.dialogue.spoken import spoken
+from llamachat.dialogue.thoughts import without_thoughts
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, number_of
 from llamachat.terminal.output import write
@@ -51,7 +51,7 @@ def _answer(chat: "Chat", number: int | None) -> str:
         answers = [message.content for message in path[asked[number - 1] : ends] if message.role == "assistant"]
     if not answers:
         raise UsageError("there is no answer to copy")
-    return spoken(answers[-1], chat.conversation.template.source) or answers[-1]
+    return without_thoughts(answers[-1], chat.conversation.template.source) or answers[-1]
 
 
 def _code(answer: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from llamachat.dialogue.spoken import parted
+from llamachat.dialogue.thoughts import split_thoughts
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, number_of, saying
 
@@ -16,7 +16,7 @@ def thoughts(chat: "Chat", words: str = "") -> str:
     if not number:
         raise UsageError("/thoughts takes a number: 1 is the last answer that has thoughts, 2 the one before")
     found = [thought for message in chat.conversation.path() if message.role == "assistant"
-             if (thought := parted(message.content, chat.conversation.template.source)[0].strip())]  # fmt: skip
+             if (thought := split_thoughts(message.content, chat.conversation.template.source)[0].strip())]  # fmt: skip
     if not found:
         raise UsageError("no answer of this chat has thoughts")
     if number > len(found):

@@ -33,7 +33,7 @@ def take_typed(source: Input, vi: bool = False) -> None:
 
 
 def _keys_of(bursts: list[bytes]) -> list[KeyPress]:
-    """The keys of what was heard: lines that came at once were pasted, and an Enter of a person sends."""
+    """The keys that were read: lines that came at once were pasted, and an Enter of a person sends."""
     decoder = getincrementaldecoder("utf-8")(errors="replace")
     keys: list[KeyPress] = []
     parser = Vt100Parser(keys.append)

@@ -14,7 +14,7 @@ class Attention(Node):
     """softmax(q k^T * scale) v over the sequence's keys up to the token itself; k and v are kept as state of `layer`.
 
     q [n_tokens, n_head*head_dim], k and v [n_tokens, n_head_kv*head_dim]; n_head/n_head_kv heads share a k/v head.
-    window w > 0: a query at position p sees keys with p - key < w. rotation: how k was turned by its position as the
+    window w > 0: a query at position p sees keys with p - key < w. rotation: how k was rotated by its position as the
     last thing before this, so that a context can be shifted; None where it was not.
     """
 
@@ -41,12 +41,12 @@ class Attention(Node):
     @property
     def state(self) -> KeyValueSpec:
         """The keys and values."""
-        early = self.rotation is None and _turned_within(self.k)
+        early = self.rotation is None and _rotated_within(self.k)
         return KeyValueSpec(self.layer, self.n_head_kv, self.head_dim, self.head_dim, self.window, self.rotation, early)
 
 
-def _turned_within(k: Node) -> bool:
+def _rotated_within(k: Node) -> bool:
     """Whether the keys were rotated somewhere between the product that made them and here."""
     if k.rotates:
         return True
-    return not k.operations and any(_turned_within(value) for value in k.inputs)
+    return not k.operations and any(_rotated_within(value) for value in k.inputs)

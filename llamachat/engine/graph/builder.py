@@ -39,7 +39,7 @@ class Graph:
         return self.append(RmsNorm(x.width, x, layer.weight, eps, layer.weight.shape[0]))
 
     def rope(self, x: Node, spec: RopeSpec, head_dim: int) -> Node:
-        """Each head of x turned by its position."""
+        """Each head of x rotated by its position."""
         return self.append(Rope(x.width, x, spec, head_dim))
 
     def attention(

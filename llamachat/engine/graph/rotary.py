@@ -14,7 +14,7 @@ RopeOrder = Literal["adjacent", "halves"]
 class RopeSpec:
     """Angles of a rotary embedding: position * base^(-2i/n_rot) / scale / factors[i], with YaRN's ramp if ext_factor.
 
-    order: "adjacent" turns pairs (2i, 2i+1), "halves" (i, i + n_rot/2); dimensions from n_rot on stay.
+    order: "adjacent" rotates pairs (2i, 2i+1), "halves" (i, i + n_rot/2); dimensions from n_rot on stay.
     magnitude multiplies cos and sin. yarn_*: Peng et al. 2023 (arXiv 2309.00071), as in llama.cpp's `rope_yarn`;
     yarn_original is the original context length, 0 means no YaRN.
     """
@@ -32,7 +32,7 @@ class RopeSpec:
 
 @dataclass(frozen=True, eq=False)
 class Rope(Node):
-    """x seen as heads of `head_dim`, each turned by its token's position."""
+    """x seen as heads of `head_dim`, each rotated by its token's position."""
 
     x: Node
     spec: RopeSpec

@@ -135,17 +135,17 @@ class Kernel:
 
     @contextlib.contextmanager
     def while_(self) -> Iterator[Any]:
-        """An endless loop; yields a function that leaves it when its condition holds."""
+        """An endless loop; yields a function that breaks out of it when its condition holds."""
         body, done = self.f.append_basic_block("while"), self.f.append_basic_block("left")
         self.b.branch(body)
         self.b.position_at_end(body)
 
-        def leave_if(condition: Vec) -> None:
+        def break_if(condition: Vec) -> None:
             more = self.f.append_basic_block("more")
             self.b.cbranch(condition.v, done, more)
             self.b.position_at_end(more)
 
-        yield leave_if
+        yield break_if
         self.b.branch(body)
         self.b.position_at_end(done)
 

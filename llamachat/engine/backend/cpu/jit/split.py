@@ -29,7 +29,7 @@ class Shares:
     """Each thread takes one contiguous share of the items: rows x every argument in `each`, the rows outermost.
 
     rows: a field of the step ("n_tokens"), "count" for what the argument `count` says, or "" for no rows.
-    panel: so many rows are one. per: the product of `each` is divided by it, because an item covers so many values.
+    panel: rows that count as one. per: values that one item covers; the product of `each` is divided by it.
     """
 
     rows: str = "count"

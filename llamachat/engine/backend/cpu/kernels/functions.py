@@ -12,7 +12,7 @@ from llamachat.engine.backend.cpu.jit.values import F32, I32, Vec, lanes
 # exp(r) for |r| <= ln(2)/2: minimax coefficients of degree 6, relative error below 2^-24 (Cephes `expf`).
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-_ROUND = 12582912.0  # 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits
+_ROUND = 12582912.0  # 1.5 * 2^23: adding it puts the nearest integer in the lowest bits
 
 
 def nearest(x: Vec) -> Vec:

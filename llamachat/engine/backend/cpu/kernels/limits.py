@@ -12,7 +12,7 @@ from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, lanes
 
 LOADS = 8
-AHEAD = 4096  # asked for so many bytes before the load, as the products do
+AHEAD = 4096  # prefetched this many bytes before the load, as the products do
 CHAINS = 12
 
 

@@ -44,7 +44,7 @@ class Pack(KernelSpec):
                     for field in tile.fields.values():
                         _copy(tile, field, source, to, i)
                 for leaf in tile.scattered:
-                    _turn_bits(k, tile, tile.fields[leaf.field], to)
+                    _transpose_bits(k, tile, tile.fields[leaf.field], to)
 
 
 def _copy(tile: Tile, field: Field, source: Ptr, to: Ptr, row: Vec) -> None:
@@ -53,18 +53,18 @@ def _copy(tile: Tile, field: Field, source: Ptr, to: Ptr, row: Vec) -> None:
         to[field.position + at * tile.rows][row * field.unit].store(value, field.unit)
 
 
-def _turn_bits(k: Kernel, tile: Tile, field: Field, to: Ptr) -> None:
+def _transpose_bits(k: Kernel, tile: Tile, field: Field, to: Ptr) -> None:
     """Bit 4s + c of a dword (column 4s + c) becomes bit s of byte c, so that four columns are four bytes."""
     for at in range(0, field.n_bytes, 4):
         register = to[field.position + at * tile.rows]
         x = register.load(lanes(I32, tile.rows), 4)
-        turned = k.zeros(x.type)
+        transposed = k.zeros(x.type)
         for c in range(4):
             bits = (x >> c) & 0x11111111
             for shift, mask in ((3, 0x03030303), (6, 0x000F000F), (12, 0x000000FF)):
                 bits = (bits | (bits >> shift)) & mask
-            turned = turned | (bits << (8 * c))
-        register.store(turned, 4)
+            transposed = transposed | (bits << (8 * c))
+        register.store(transposed, 4)
 
 
 @dataclass(frozen=True)

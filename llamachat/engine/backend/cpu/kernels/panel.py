@@ -11,7 +11,7 @@ GROUP = 32
 
 
 class Record:
-    """Offsets in a quantised record for so many columns."""
+    """Offsets in a quantised record of `columns` columns."""
 
     def __init__(self, columns: int) -> None:
         self.columns = columns

@@ -19,7 +19,7 @@ from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 
 @dataclass(frozen=True)
 class Rope(KernelSpec):
-    """Heads of `head_dim` turned in place; x: float32 rows of `stride` bytes with `heads` heads each.
+    """Heads of `head_dim` rotated in place; x: float32 rows of `stride` bytes with `heads` heads each.
 
     table: float32 [position][2][n_rot/2], cos then sin.
     """
@@ -35,36 +35,38 @@ class Rope(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Head by head of each token."""
         first, last = self.split.share(k)
-        turn = _turn_halves if self.order == "halves" else _turn_adjacent
+        rotate = _rotate_halves if self.order == "halves" else _rotate_adjacent
         with k.loop(first, last) as item:
             token, head = item // k.args.heads, item % k.args.heads
             x = k.pointer("x")[token * k.args.stride + head * (4 * self.head_dim)]
             row = k.pointer("table")[k.row(token).position * (4 * self.n_rot)]
-            turn(k, isa, self.n_rot, x, row)
+            rotate(k, isa, self.n_rot, x, row)
 
 
-def _turned(k: Kernel, isa: Generic, pair: tuple[Vec, Vec], cos: Vec, sin: Vec) -> tuple[Vec, Vec]:
+def _rotated(k: Kernel, isa: Generic, pair: tuple[Vec, Vec], cos: Vec, sin: Vec) -> tuple[Vec, Vec]:
     a, b = pair
     return isa.fma(k, a, cos, b * sin * -1.0), isa.fma(k, a, sin, b * cos)
 
 
-def _turn_halves(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
+def _rotate_halves(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
     half = n_rot // 2
     n = lanes_for(half, isa.rows)
     kind = lanes(F32, n)
     for i in range(0, half, n):
         at = (x[4 * i], x[4 * (half + i)])
         cos, sin = row[4 * i].load(kind, 4), row[4 * (half + i)].load(kind, 4)
-        for place, value in zip(at, _turned(k, isa, (at[0].load(kind, 4), at[1].load(kind, 4)), cos, sin), strict=True):
+        for place, value in zip(
+            at, _rotated(k, isa, (at[0].load(kind, 4), at[1].load(kind, 4)), cos, sin), strict=True
+        ):
             place.store(value, 4)
 
 
-def _turn_adjacent(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
+def _rotate_adjacent(k: Kernel, isa: Generic, n_rot: int, x: Ptr, row: Ptr) -> None:
     half = n_rot // 2
     n = lanes_for(half, isa.rows)
     for i in range(0, half, n):
         both = x[8 * i].load(lanes(F32, 2 * n), 4)
         even, odd = both.shuffle(range(0, 2 * n, 2)), both.shuffle(range(1, 2 * n, 2))
         cos, sin = row[4 * i].load(lanes(F32, n), 4), row[4 * (half + i)].load(lanes(F32, n), 4)
-        a, b = _turned(k, isa, (even, odd), cos, sin)
+        a, b = _rotated(k, isa, (even, odd), cos, sin)
         x[8 * i].store(a.interleave(b), 4)

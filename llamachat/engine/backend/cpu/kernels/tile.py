@@ -79,7 +79,7 @@ class Tile:
 
     @cached_property
     def scattered(self) -> tuple[Bits, ...]:
-        """Bit planes whose neighbours are bits of one byte; the packer turns them, so that neighbours are bytes."""
+        """Bit planes whose neighbours are bits of one byte; the packer makes bytes of neighbours."""
         return tuple(leaf for leaf in leaves(self.codes[0]) if isinstance(leaf, Bits) and leaf.run < 4)
 
     def read_codes(self, k: Kernel, tile: Ptr, column: int) -> Vec:

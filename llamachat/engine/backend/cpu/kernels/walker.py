@@ -1,7 +1,7 @@
 """The native loop of every worker: wait for a step, walk its launches together with the others, meet at barriers.
 
 The control block has one cache line a field. A launch is four i64: the kernel's address, its arguments, whether a
-barrier follows, and a spare. The calling thread is thread 0; the others never leave `Work` until `stop`.
+barrier follows, and a spare. The calling thread is thread 0; the others stay in `Work` until `stop`.
 """
 
 from __future__ import annotations
@@ -91,8 +91,8 @@ def _barrier(k: Kernel, isa: Generic, futex: int) -> None:
         _wake(k, futex, "phase", "waiters")
     with k.when(last.equals(0)):
         spins = k.var(k.number(0))
-        with k.while_() as leave_if:
-            leave_if((_field(k, "phase").load_atomic() - phase) > 0)
+        with k.while_() as break_if:
+            break_if((_field(k, "phase").load_atomic() - phase) > 0)
             isa.pause(k)
             spins.set(spins.get() + 1)
             with k.when(spins.get() > SPINS_AT_BARRIER):
@@ -109,7 +109,7 @@ class Work(KernelSpec):
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Spins a little, then sleeps; a new round wakes it."""
         seen = k.var(k.number(0))
-        with k.while_() as leave_if:
+        with k.while_() as break_if:
             spins = k.var(k.number(0))
             with k.while_() as begin_if:
                 begin_if(_field(k, "round").load_atomic() > seen.get())
@@ -118,7 +118,7 @@ class Work(KernelSpec):
                 with k.when(spins.get() > SPINS_BEFORE_SLEEP):
                     self._sleep(k, seen.get())
             seen.set(seen.get() + 1)
-            leave_if(_field(k, "stop").load_atomic() > 0)
+            break_if(_field(k, "stop").load_atomic() > 0)
             _walk(k, isa, self.futex)
 
     def _sleep(self, k: Kernel, seen: Vec) -> None:

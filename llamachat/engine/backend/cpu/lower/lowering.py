@@ -2,7 +2,7 @@
 
 Fused operations are computed by their readers; rope and per-head norms work in place where nobody else reads their
 input; an activation is quantised once for all products that read it. `TakeRows` divides a forward pass into body and
-head: only rows whose logits are wanted go on.
+head: the head computes only rows whose logits are wanted.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Lowering:
         self._scratch = Region(0, private=True)
 
     def body(self, crossing: Mapping[Node, Region], given: Mapping[Node, Region]) -> list[Launch]:
-        """What every token needs, and the rows that go on into the head's regions. given: values that are there."""
+        """What every token needs, and what the head reads, copied into its regions. given: values that are there."""
         self.regions.update(given)
         self._lower([node for node in self.plan.body if node not in given])
         for node, region in crossing.items():
@@ -129,7 +129,7 @@ class Lowering:
         self.launches.append(Launch(spec, arguments))
 
     def stride(self, width: int) -> int:
-        """Bytes from one row of so many numbers to the next: whole units of tile rows."""
+        """Bytes from one row of `width` numbers to the next: whole units of tile rows."""
         unit = UNIT * self.isa.rows
         return 4 * -(-width // unit) * unit
 

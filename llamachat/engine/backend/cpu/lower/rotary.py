@@ -9,7 +9,7 @@ from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 
 @lower.register
 def lower_rope(node: g.Rope, to: Lowering) -> None:
-    """Turns the heads where they lie: the input must have no other reader."""
+    """Rotates the heads in place: the input must have no other reader."""
     to.for_every_token(node)
     if not to.read_once(node.x):
         raise AssertionError("rope works in place: its input must have no other reader")

@@ -18,8 +18,10 @@ ALL = 1 << 20
 """A margin that keeps every token."""
 
 
-def windowed_gguf(path: Path, window: int, flags: Sequence[bool] = (True, False, True)) -> Path:
-    """Writes it; flags: which layers have the window."""
+def windowed_gguf(
+    path: Path, window: int, flags: Sequence[bool] = (True, False, True), value_dim: int = HEAD_DIM
+) -> Path:
+    """Writes it; flags: which layers have the window; value_dim: of a head's values."""
     writer = gguf.GGUFWriter(path, "gemma3")
     writer.add_context_length(8192)
     writer.add_embedding_length(N_EMBD)
@@ -28,7 +30,7 @@ def windowed_gguf(path: Path, window: int, flags: Sequence[bool] = (True, False,
     writer.add_head_count(N_HEAD)
     writer.add_head_count_kv(N_HEAD_KV)
     writer.add_key_length(HEAD_DIM)
-    writer.add_value_length(HEAD_DIM)
+    writer.add_value_length(value_dim)
     writer.add_layer_norm_rms_eps(1e-6)
     writer.add_sliding_window(window)
     writer.add_array("gemma3.attention.sliding_window_pattern", list(flags))
@@ -43,11 +45,11 @@ def windowed_gguf(path: Path, window: int, flags: Sequence[bool] = (True, False,
     for layer in range(len(flags)):
         for name in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
             tensor(f"blk.{layer}.{name}", N_EMBD)
-        for name, rows in (("q", N_HEAD), ("k", N_HEAD_KV), ("v", N_HEAD_KV)):
-            tensor(f"blk.{layer}.attn_{name}", rows * HEAD_DIM, N_EMBD)
+        for name, rows in (("q", N_HEAD * HEAD_DIM), ("k", N_HEAD_KV * HEAD_DIM), ("v", N_HEAD_KV * value_dim)):
+            tensor(f"blk.{layer}.attn_{name}", rows, N_EMBD)
         for name in ("q", "k"):
             tensor(f"blk.{layer}.attn_{name}_norm", HEAD_DIM)
-        tensor(f"blk.{layer}.attn_output", N_EMBD, N_HEAD * HEAD_DIM)
+        tensor(f"blk.{layer}.attn_output", N_EMBD, N_HEAD * value_dim)
         for name in ("gate", "up"):
             tensor(f"blk.{layer}.ffn_{name}", N_FF, N_EMBD)
         tensor(f"blk.{layer}.ffn_down", N_EMBD, N_FF)

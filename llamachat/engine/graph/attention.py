@@ -13,8 +13,9 @@ from llamachat.errors import ShapeError
 class Attention(Node):
     """softmax(q k^T * scale) v over the sequence's keys up to the token itself; k and v are kept as state of `layer`.
 
-    q [n_tokens, n_head*head_dim], k and v [n_tokens, n_head_kv*head_dim]; n_head/n_head_kv heads share a k/v head.
-    window w > 0: a query at position p sees keys with p - key < w. rotation: how k was rotated by its position as the
+        early = self.rotation is None and _rotated_within(self.k)
+        dims = self.head_dim, self.value_dim
+        return KeyValueSpec(self.layer, self.n_head_kv, *dims, self.window, self.rotation, early)
     last thing before this, so that a context can be shifted; None where it was not.
     """
 
@@ -35,14 +36,21 @@ class Attention(Node):
             raise ShapeError(f"{self.n_head} heads cannot share {self.n_head_kv} key/value heads")
         same_width(self.q.width, self.n_head * self.head_dim, f"q of layer {self.layer}")
         same_width(self.k.width, self.n_head_kv * self.head_dim, f"k of layer {self.layer}")
-        same_width(self.v.width, self.n_head_kv * self.head_dim, f"v of layer {self.layer}")
+        same_width(self.v.width, self.n_head_kv * self.value_dim, f"v of layer {self.layer}")
+        same_width(self.width, self.n_head * self.value_dim, f"attention of layer {self.layer}")
         floats(f"attention of layer {self.layer}", self.q, self.k, self.v)
+
+    @property
+    def value_dim(self) -> int:
+        """Numbers of a head's value."""
+        return self.v.width // self.n_head_kv
 
     @property
     def state(self) -> KeyValueSpec:
         """The keys and values."""
         early = self.rotation is None and _rotated_within(self.k)
-        return KeyValueSpec(self.layer, self.n_head_kv, self.head_dim, self.head_dim, self.window, self.rotation, early)
+        dims = self.head_dim, self.value_dim
+        return KeyValueSpec(self.layer, self.n_head_kv, *dims, self.window, self.rotation, early)
 
 
 def _rotated_within(k: Node) -> bool:

@@ -65,7 +65,8 @@ class Graph:
         head_dim = q.width // n_head
         if rope is not None:
             q, k = self.rope(q, rope, head_dim), self.rope(k, rope, head_dim)
-        return self.append(Attention(q.width, q, k, v, layer, n_head, n_head_kv, head_dim, scale, window, rope))
+        width = v.width // n_head_kv * n_head
+        return self.append(Attention(width, q, k, v, layer, n_head, n_head_kv, head_dim, scale, window, rope))
 
     def glu(self, gate: Node, up: Node, activation: Activation) -> Node:
         """activation(gate) * up."""

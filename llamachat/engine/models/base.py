@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from llamachat.engine.models.params import key, quotient_of, require, rows_of, same_as
-from llamachat.errors import Unsupported
 
 MAX_GROUP: Final = 256
 """Query heads that share a key; kernels are written out for each."""
@@ -26,7 +25,10 @@ class Decoder:
 
 @dataclass(frozen=True)
 class Heads(Decoder):
-    """Attention with grouped heads: n_head query heads, n_head_kv key and value heads of head_dim numbers."""
+    """Attention with grouped heads: n_head query heads, n_head_kv key and value heads.
+
+    Queries and keys have head_dim numbers, values value_dim.
+    """
 
     n_head: int = key("attention.head_count")
     n_head_kv: int = key("attention.head_count_kv", same_as("n_head"))
@@ -34,17 +36,14 @@ class Heads(Decoder):
     value_dim: int = key("attention.value_length", same_as("head_dim"))
 
     def __post_init__(self) -> None:
-        """Raises ModelFileError or Unsupported for heads that cannot be shared, or of two sizes."""
+        """Raises ModelFileError for heads that cannot be shared, or are too large."""
         kv, count = "attention.head_count_kv", "attention.head_count"
         evenly = f"{self.n_head} heads cannot share {self.n_head_kv} of them evenly ({count})"
         require(self.n_head % self.n_head_kv == 0, evenly, kv)
         shared = self.n_head // self.n_head_kv
         require(shared <= MAX_GROUP, f"{shared} heads share a key: at most {MAX_GROUP} are supported", count)
-        large = f"heads of {self.head_dim} dimensions: at most {MAX_HEAD_DIM} are supported"
-        require(self.head_dim <= MAX_HEAD_DIM, large, count)
-        if self.value_dim != self.head_dim:
-            sentence = f"is {self.value_dim} and the key length {self.head_dim}: different sizes are not supported here"
-            raise Unsupported(sentence, where="attention.value_length")
+        largest = max(self.head_dim, self.value_dim)
+        require(largest <= MAX_HEAD_DIM, f"heads of {largest} dimensions: at most {MAX_HEAD_DIM} are supported", count)
 
 
 @dataclass(frozen=True)

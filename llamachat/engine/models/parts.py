@@ -19,14 +19,14 @@ ATTENTION: Final = """
 blk.*.attn_norm.weight      n_embd
 blk.*.attn_q.weight         n_head*head_dim n_embd
 blk.*.attn_k.weight         n_head_kv*head_dim n_embd
-blk.*.attn_v.weight         n_head_kv*head_dim n_embd
-blk.*.attn_output.weight    n_embd n_head*head_dim
+blk.*.attn_v.weight         n_head_kv*value_dim n_embd
+blk.*.attn_output.weight    n_embd n_head*value_dim
 """
 
 ATTENTION_BIASES: Final = """
 blk.*.attn_q.bias?          n_head*head_dim
 blk.*.attn_k.bias?          n_head_kv*head_dim
-blk.*.attn_v.bias?          n_head_kv*head_dim
+blk.*.attn_v.bias?          n_head_kv*value_dim
 blk.*.attn_output.bias?     n_embd
 """
 

@@ -14,12 +14,12 @@ QUERIES_AT_ONCE: Final = 256
 def attention(node: Attention, state: Evaluation) -> Floats:
     """softmax(q k^T * scale) v over the keys up to each query, or the last `window` of them.
 
-    q [n, n_head*head_dim], k and v [n, n_head_kv*head_dim]: [n, n_head*head_dim].
+    q [n, n_head*head_dim], k [n, n_head_kv*head_dim], v [n, n_head_kv*value_dim]: [n, n_head*value_dim].
     """
     n, group = len(state.tokens), node.n_head // node.n_head_kv
     q = state.values[node.q].reshape(n, node.n_head_kv, group, node.head_dim)
-    k, v = (state.values[z].reshape(n, node.n_head_kv, node.head_dim) for z in (node.k, node.v))
-    out = np.empty_like(q)
+    k, v = (state.values[z].reshape(n, node.n_head_kv, -1) for z in (node.k, node.v))
+    out = np.empty((*q.shape[:3], node.value_dim))
     for start in range(0, n, QUERIES_AT_ONCE):
         queries = slice(start, min(start + QUERIES_AT_ONCE, n))
         age = np.arange(n)[queries, None] - np.arange(queries.stop)

@@ -24,17 +24,16 @@ CACHE_TYPES: Final[Mapping[str, int]] = {
 """{name: values of a block}. Every backend knows them."""
 
 
-def check_cache_types(states: Sequence[StateSpec], *names: str) -> None:
+def check_cache_types(states: Sequence[StateSpec], type_k: str, type_v: str) -> None:
     """Raises UsageError for a cache type that is not known, or has blocks that the model's heads do not fill."""
     cached = [state for state in states if isinstance(state, KeyValueSpec)]
-    for name in names:
+    for name, part in ((type_k, "key_dim"), (type_v, "value_dim")):
         if name not in CACHE_TYPES:
             said = f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}"
             raise UsageError(said, settings=("cache_type",))
         block = CACHE_TYPES[name]
         for state in cached:
-            if state.key_dim % block or state.value_dim % block:
-                size = state.key_dim if state.key_dim % block else state.value_dim
+            if (size := getattr(state, part)) % block:
                 raise UsageError(
                     f"cache type {name} has blocks of {block} values, which heads of {size} do not fill: "
                     "this model's cache can be f32, f16 or bf16",

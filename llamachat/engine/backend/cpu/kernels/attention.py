@@ -38,7 +38,7 @@ from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 class Attention(KernelSpec):
     """y = softmax(q k^T scale) v for every token of the step, all of them neighbours in one sequence.
 
-    q, y: float32 rows of `stride` bytes; keys, values: where the layer's begin in the cache's first chunk;
+    q, y: float32 rows of q_stride and y_stride bytes; keys, values: where the layer's begin in the cache's first chunk;
     scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW.
     An item of work is `tokens` tokens and the heads that share a key/value head.
     """
@@ -46,7 +46,19 @@ class Attention(KernelSpec):
     heads: Heads
     tokens: int
     block: int = 6
-    arguments: ClassVar = ("q", "y", "keys", "values", "stride", *PLACE, "scratch", "room", "scale", "window")
+    arguments: ClassVar = (
+        "q",
+        "y",
+        "keys",
+        "values",
+        "q_stride",
+        "y_stride",
+        *PLACE,
+        "scratch",
+        "room",
+        "scale",
+        "window",
+    )
     reals: ClassVar = ("scale",)
     reads: ClassVar = ("q", "cache")
     writes: ClassVar = ("y", "scratch")
@@ -88,7 +100,7 @@ class AttentionParts(KernelSpec):
     heads: Heads
     block: int = 6
     arguments: ClassVar = (
-        *("q", "keys", "values", "stride", *PLACE, "scratch", "room", "parts", "part_room", "scale", "window"),
+        *("q", "keys", "values", "q_stride", *PLACE, "scratch", "room", "parts", "part_room", "scale", "window"),
     )
     reals: ClassVar = ("scale",)
     reads: ClassVar = ("q", "cache")
@@ -108,7 +120,7 @@ class AttentionParts(KernelSpec):
                 head, chunk = i // n_chunks, i % n_chunks
                 item.place(token, head, token + 1)
                 item.read_queries()
-                record = part_bytes(self.heads.head_dim)
+                record = part_bytes(self.heads.value_dim)
                 part = (chunk * k.args.n_head_kv + head) * (self.heads.n_group * record)
                 item.store_part(chunk + first_chunk, first, end, k.pointer("parts")[token * k.args.part_room][part])
 
@@ -127,7 +139,7 @@ class AttentionParts(KernelSpec):
 class AttentionMerge(KernelSpec):
     """y from the parts of `AttentionParts`, merged in the order of the chunks."""
 
-    head_dim: int
+    value_dim: int
     arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room", "window")
     reads: ClassVar = ("parts",)
     writes: ClassVar = ("y",)
@@ -135,7 +147,7 @@ class AttentionMerge(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Head by head of each token."""
-        dim = self.head_dim
+        dim = self.value_dim
         n_head, n = k.args.n_head, lanes_for(dim, isa.rows)
         first, last = self.split.share(k)
         with k.loop(first, last) as item:

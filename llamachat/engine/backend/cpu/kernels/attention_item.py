@@ -30,10 +30,13 @@ Finish = Callable[[Vec, Vec, Vec], None]
 class Heads:
     """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head.
 
+    key_dim: of queries and keys; value_dim: of values and what comes out.
+
     The factor of scores and the window are arguments of a launch, so that layers share kernels that differ in them.
     """
 
-    head_dim: int
+    key_dim: int
+    value_dim: int
     n_group: int
     type_k: str
     type_v: str
@@ -62,14 +65,14 @@ class Rows:
         return self.blocks * self.block
 
 
-def part_bytes(head_dim: int) -> int:
+def part_bytes(value_dim: int) -> int:
     """Size of a part of one head: maximum, sum, output."""
-    return 4 * (2 + head_dim)
+    return 4 * (2 + value_dim)
 
 
 def scratch_bytes(heads: Heads, rows: Rows) -> int:
     """Room for queries, scores, outputs, maxima and sums of an item."""
-    return 4 * rows.padded * (2 * heads.head_dim + CHUNK + 4)
+    return 4 * rows.padded * (heads.key_dim + heads.value_dim + CHUNK + 4)
 
 
 def certain(k: Kernel, top: Vec, total: Vec) -> Vec:
@@ -111,14 +114,14 @@ class Item:
     def __init__(self, heads: Heads, rows: Rows, k: Kernel, isa: Generic) -> None:
         self.heads, self.k, self.isa, self.rows = heads, k, isa, rows
         self.type_k, self.type_v = CACHE_FORMATS[heads.type_k], CACHE_FORMATS[heads.type_v]
-        n, dim = rows.padded, heads.head_dim
+        n = rows.padded
         base = k.pointer("scratch")[k.thread * k.args.room]
-        self.queries, self.scores = base, base[4 * n * dim]
+        self.queries, self.scores = base, base[4 * n * heads.key_dim]
         self.outputs = self.scores[4 * n * CHUNK]
-        self.maxima = self.outputs[4 * n * dim]
+        self.maxima = self.outputs[4 * n * heads.value_dim]
         self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
         self.query_scores = scores_of(self.type_k)
-        self.query_bytes = self.query_scores.query_bytes(dim)
+        self.query_bytes = self.query_scores.query_bytes(heads.key_dim)
         # Registers: one query's value, and for every load its keys and sums for each row; many sums hide the latency.
         b = self.query_scores.keys_at_once(isa)
         loads = (isa.registers - 1) // (self.query_scores.registers(rows.block) * max(1, b // isa.rows))
@@ -135,16 +138,16 @@ class Item:
         return seen(self.k, self.token, self.end)
 
     def _real_rows(self) -> Iterator[tuple[int, Vec, Vec]]:
-        """(row, its token in the batch, byte offset of its head) of the rows that are not padding."""
+        """(row, its token in the batch, number of its head) of the rows that are not padding."""
         for row in range(self.rows.count):
             token = self.token + row // self.heads.n_group
-            yield row, token, (self.head + row % self.heads.n_group) * (4 * self.heads.head_dim)
+            yield row, token, self.head + row % self.heads.n_group
 
     def read_queries(self) -> None:
         """Queries times scale, made ready one after the other; those of padding are the first one."""
-        k, dim, stride = self.k, self.heads.head_dim, self.k.args.stride
+        k, dim, stride = self.k, self.heads.key_dim, self.k.args.q_stride
         for row, token, head in self._real_rows():
-            source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head]
+            source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head * (4 * dim)]
             to = self.queries[row * self.query_bytes]
             self.query_scores.write_query(k, self.isa, source, to, dim, k.real("scale"))
         for row in range(self.rows.count, self.rows.padded):
@@ -153,7 +156,7 @@ class Item:
 
     def begin_sums(self) -> None:
         """Outputs, sums and maxima of nothing."""
-        k, dim, n = self.k, self.heads.head_dim, self.rows.padded
+        k, dim, n = self.k, self.heads.value_dim, self.rows.padded
         with k.loop(0, 4 * n * dim, 4) as at:
             self.outputs[at].store(k.constant(F32, 0.0), 4)
         for row in range(n):
@@ -173,7 +176,7 @@ class Item:
     def store_part(self, chunk: Vec, first: Vec, last: Vec, to: Ptr) -> None:
         """The softmax of a chunk's keys, on its own: a record for each head."""
         start, begin, end = self._enter(chunk, first, last)
-        record = part_bytes(self.heads.head_dim)
+        record = part_bytes(self.heads.value_dim)
 
         def store(row: Vec, at: Vec, value: Vec) -> None:
             with self.k.when(row < self.rows.count):
@@ -190,10 +193,10 @@ class Item:
 
     def _enter(self, chunk: Vec, first: Vec, last: Vec) -> tuple[Vec, Vec, Vec]:
         """The chunk's first cell, and which of its keys, [begin, end), are among the cells first .. last - 1."""
-        k, dim = self.k, self.heads.head_dim
+        k, heads = self.k, self.heads
         place = chunk_of(k, self.cache, chunk)
-        self.keys = place[k.args.keys][self.head_kv * (CHUNK * self.type_k.row_bytes(dim))]
-        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(dim))]
+        self.keys = place[k.args.keys][self.head_kv * (CHUNK * self.type_k.row_bytes(heads.key_dim))]
+        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(heads.value_dim))]
         start = chunk * CHUNK
         return start, (first - start).max(0), (last - start).min(CHUNK)
 
@@ -220,7 +223,7 @@ class Item:
 
     def _multiply(self, key: Vec, row: Vec) -> list[list[Vec]]:
         """q . k of a block of rows with the chunk's keys from `key` on, keys_per_load registers of them."""
-        dim, queries = self.heads.head_dim, self.queries[row * self.query_bytes]
+        dim, queries = self.heads.key_dim, self.queries[row * self.query_bytes]
         cells = [key + i * self.query_scores.keys_at_once(self.isa) for i in range(self.keys_per_load)]
         keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
         rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
@@ -250,13 +253,13 @@ class Item:
     def _merge_outputs(self, row: Vec, at: Vec, value: Vec) -> None:
         """A register of a row's outputs takes the chunk in."""
         old_factor, factor = (p[row * 4].load(F32, 4) for p in (self.old_factors, self.factors))
-        out = self.outputs[row * (4 * self.heads.head_dim)][at]
+        out = self.outputs[row * (4 * self.heads.value_dim)][at]
         old = out.load(value.type, 4), old_factor
         out.store(merged(self.k, self.isa, old, (value, factor)), 4)
 
     def _add_values(self, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
         """weights x values of the chunk, a few registers of columns at a time; finish(row, byte, register) keeps it."""
-        k, isa, dim, block = self.k, self.isa, self.heads.head_dim, self.rows.block
+        k, isa, dim, block = self.k, self.isa, self.heads.value_dim, self.rows.block
         n = lanes_for(dim, isa.rows)
         most = 2 * isa.query_rows
         wide = next(w for w in (4, 2, 1) if dim // n % w == 0 and (w * block <= most or w == 1))
@@ -276,7 +279,7 @@ class Item:
 
     def store_outputs(self) -> None:
         """outputs / sums of the tokens that exist."""
-        k, dim = self.k, self.heads.head_dim
+        k, dim = self.k, self.heads.value_dim
         n = lanes_for(dim, self.isa.rows)
         for row, token, head in self._real_rows():
             with k.when(token < k.step.n_tokens):
@@ -284,4 +287,4 @@ class Item:
                 total = certain(k, top, total).splat(n)
                 with k.loop(0, 4 * dim, 4 * n) as at:
                     value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
-                    k.pointer("y")[token * k.args.stride + head + at].store(value, 4)
+                    k.pointer("y")[token * k.args.y_stride + head * (4 * dim) + at].store(value, 4)

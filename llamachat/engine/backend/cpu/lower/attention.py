@@ -19,15 +19,15 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
     to.for_every_token(node)
     cache, places = to.cache.shape, to.cache.layers[node.layer]
     cached: Arguments = {**places.place, "cache": Region(0, no_address=True)}
-    for store, x, at, name in (
-        (StoreKeys, node.k, places.keys, cache.type_k),
-        (StoreValues, node.v, places.values, cache.type_v),
+    for store, x, dim, at, name in (
+        (StoreKeys, node.k, node.head_dim, places.keys, cache.type_k),
+        (StoreValues, node.v, node.value_dim, places.values, cache.type_v),
     ):
         arguments: Arguments = {"x": to.regions[x], "at": at, **cached, "stride": to.stride(x.width)}
-        to.launch(store(node.head_dim, name), arguments)
-    heads = Heads(node.head_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v)
+        to.launch(store(dim, name), arguments)
+    heads = Heads(node.head_dim, node.value_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v)
     to.value(node)
-    read: Arguments = {"q": to.regions[node.q], **cached, "stride": to.stride(node.width)}
+    read: Arguments = {"q": to.regions[node.q], **cached, "q_stride": to.stride(node.q.width)}
     read |= {"keys": places.keys, "values": places.values, "window": node.window or NO_WINDOW, "scale": node.scale}
     (_contiguous if to.shape.contiguous else _apart)(node, to, heads, read)
 
@@ -36,16 +36,17 @@ def _contiguous(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) 
     """Neighbouring tokens share what they read of the cache."""
     spec = Attention(heads, max(1, QUERY_ROWS // heads.n_group), to.isa.query_rows)
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
-    to.launch(spec, {**read, "y": to.regions[node], "scratch": scratch, "room": spec.scratch_bytes})
+    y: Arguments = {"y": to.regions[node], "y_stride": to.stride(node.width)}
+    to.launch(spec, {**read, **y, "scratch": scratch, "room": spec.scratch_bytes})
 
 
 def _apart(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Every token on its own: threads share the chunks of the cache."""
     spec = AttentionParts(heads, to.isa.query_rows)
-    part_room = part_bytes(heads.head_dim) * node.n_head * (to.cache.shape.n_ctx // CHUNK)
+    part_room = part_bytes(heads.value_dim) * node.n_head * (to.cache.shape.n_ctx // CHUNK)
     parts = Region(part_room * to.shape.max_tokens)
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
     given: Arguments = {"parts": parts, "part_room": part_room}
     to.launch(spec, {**read, "scratch": scratch, "room": spec.scratch_bytes, **given})
     merged: Arguments = {"y": to.regions[node], "stride": to.stride(node.width), "n_head": node.n_head}
-    to.launch(AttentionMerge(heads.head_dim), {**merged, **given, "window": read["window"]})
+    to.launch(AttentionMerge(heads.value_dim), {**merged, **given, "window": read["window"]})

@@ -28,7 +28,7 @@ def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:
 
 
 PASSING: Final[Mapping[type[g.Node], Callable[[Any], int]]] = {
-    g.Attention: lambda node: -(-part_bytes(node.head_dim) * node.n_head // CHUNK),
+    g.Attention: lambda node: -(-part_bytes(node.value_dim) * node.n_head // CHUNK),
 }
 """Bytes per token of the context that an operation needs while it is computed: parts of attention."""
 

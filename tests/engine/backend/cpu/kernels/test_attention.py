@@ -27,14 +27,20 @@ class Shape:
     n_head_kv: int = 2
     types: tuple[str, str] = ("f32", "f32")
     window: int = 0
+    own_value_dim: int = 0
+
+    @property
+    def value_dim(self) -> int:
+        return self.own_value_dim or self.head_dim
 
     @property
     def heads(self) -> Heads:
-        return Heads(self.head_dim, self.n_head // self.n_head_kv, *self.types)
+        return Heads(self.head_dim, self.value_dim, self.n_head // self.n_head_kv, *self.types)
 
     @property
     def row_bytes(self) -> tuple[int, ...]:
-        return tuple(CACHE_FORMATS[name].row_bytes(self.head_dim) for name in self.types)
+        dims = (self.head_dim, self.value_dim)
+        return tuple(CACHE_FORMATS[name].row_bytes(dim) for name, dim in zip(self.types, dims, strict=True))
 
 
 SHAPES = [
@@ -55,6 +61,9 @@ SHAPES = [
     pytest.param(Shape(64, 2, 1, ("q4_1", "iq4_nl")), id="q4_1 keys, iq4_nl values"),
     pytest.param(Shape(32, 2, 1, ("iq4_nl", "q4_0")), id="iq4_nl keys, q4_0 values"),
     pytest.param(Shape(32, 3, 1, ("q5_1", "q5_0")), id="q5_1 keys, q5_0 values"),
+    pytest.param(Shape(48, 4, 2, own_value_dim=80), id="values wider than keys"),
+    pytest.param(Shape(96, 5, 1, ("q8_0", "f16"), 9, own_value_dim=16), id="values narrower than keys in blocks"),
+    pytest.param(Shape(576, 4, 1, ("f16", "q4_0"), own_value_dim=512), id="keys of 576 and values of 512, as MLA"),
 ]
 
 
@@ -65,8 +74,12 @@ class Layer:
         rng = np.random.default_rng(seed)
         self.shape, self.n_tokens = shape, n_tokens
         self.q, self.k, self.v = (
-            rng.standard_normal((n_tokens, heads, shape.head_dim)).astype(np.float32)
-            for heads in (shape.n_head, shape.n_head_kv, shape.n_head_kv)
+            rng.standard_normal((n_tokens, heads, dim)).astype(np.float32)
+            for heads, dim in (
+                (shape.n_head, shape.head_dim),
+                (shape.n_head_kv, shape.head_dim),
+                (shape.n_head_kv, shape.value_dim),
+            )
         )
         self.q *= 3
         sizes = [CHUNK * shape.n_head_kv * row for row in shape.row_bytes]
@@ -109,18 +122,18 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     facts = {"n_tokens": n, "rows": rows.address}
     for spec, x, at in (
         (StoreKeys(shape.head_dim, shape.types[0]), k, 0),
-        (StoreValues(shape.head_dim, shape.types[1]), v, values_at),
+        (StoreValues(shape.value_dim, shape.types[1]), v, values_at),
     ):
         arguments = {"x": x.address, "at": at, "stride": 4 * x.values.shape[1], **size}
         machine.run(spec, arguments, threads, **facts)
-    y = poisoned(*q.values.shape)
+    width = shape.n_head * shape.value_dim
+    y = poisoned(n, width + GAP)
     read: dict[str, int | float] = {"q": q.address, "keys": 0, "values": values_at, **size}
-    read |= {"stride": 4 * q.values.shape[1], "scale": shape.head_dim**-0.5, "window": shape.window or NO_WINDOW}
+    read |= {"q_stride": 4 * q.values.shape[1], "scale": shape.head_dim**-0.5, "window": shape.window or NO_WINDOW}
     (attend_run if run else attend_apart)(machine, shape, read, y, threads, facts)
     assert all(array.intact() for array in (q, k, v, y, *(one.cache for one, _ in tokens)))
-    width = shape.n_head * shape.head_dim
     assert np.isnan(y.values[:, width:]).all()
-    return y.values[:, :width].reshape(n, shape.n_head, shape.head_dim)
+    return y.values[:, :width].reshape(n, shape.n_head, shape.value_dim)
 
 
 def attend_run(
@@ -128,7 +141,13 @@ def attend_run(
 ) -> None:
     spec = Attention(shape.heads, max(1, QUERY_ROWS // shape.heads.n_group), machine.isa.query_rows)
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
-    arguments = {**read, "y": y.address, "scratch": scratch.address, "room": spec.scratch_bytes}
+    arguments = {
+        **read,
+        "y": y.address,
+        "y_stride": 4 * y.values.shape[1],
+        "scratch": scratch.address,
+        "room": spec.scratch_bytes,
+    }
     machine.run(spec, arguments, threads, **facts)
     assert scratch.intact()
 
@@ -138,13 +157,13 @@ def attend_apart(
 ) -> None:
     spec = AttentionParts(shape.heads, machine.isa.query_rows)
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
-    room = part_bytes(shape.head_dim) * shape.n_head * (N_CTX // CHUNK)
+    room = part_bytes(shape.value_dim) * shape.n_head * (N_CTX // CHUNK)
     parts = Array(np.full(room * len(y.values), 0xFF, np.uint8))
     kept = {"parts": parts.address, "part_room": room}
     machine.run(spec, {**read, **kept, "scratch": scratch.address, "room": spec.scratch_bytes}, threads, **facts)
-    merged = {"y": y.address, "stride": read["stride"], "n_head": shape.n_head, **kept}
+    merged = {"y": y.address, "stride": 4 * y.values.shape[1], "n_head": shape.n_head, **kept}
     merged["window"] = read["window"]
-    machine.run(AttentionMerge(shape.head_dim), merged, threads, **facts)
+    machine.run(AttentionMerge(shape.value_dim), merged, threads, **facts)
     assert scratch.intact()
     assert parts.intact()
 

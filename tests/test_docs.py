@@ -12,10 +12,12 @@ import pytest
 from llamachat import __version__
 from llamachat.catalog.known import GEMMA3, SMOLLM2
 from llamachat.cli.app import MEANINGS, make_program
+from llamachat.engine.backend.choose import choose
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.grammar.source import builtin_names
 from llamachat.engine.models import SYNONYMS, architectures
 from llamachat.engine.quants import FORMATS
+from llamachat.engine.state.spec import KeyValueSpec
 from llamachat.errors import ExitCode
 from llamachat.terminal.commands import COMMANDS as SLASH_COMMANDS
 from llamachat.terminal.input.keytable import KEYS
@@ -131,6 +133,24 @@ def test_the_make_targets_of_the_documents_exist():
     }
     assert named
     assert named <= targets
+
+
+LARGER = {
+    "Llama 3.2 1B": (0.81, 16, 8, 64, 0),
+    "Llama 3.2 3B": (2.02, 28, 8, 128, 0),
+    "Llama 3.1 8B": (4.92, 32, 8, 128, 0),
+    "Gemma 3 4B": (2.49, 34, 4, 256, 1024),
+    "Gemma 3 12B": (7.30, 48, 8, 256, 1024),
+}
+"""{model: GB of its Q4_K_M file, layers, key and value heads, their width, window of five of six layers}."""
+
+
+@pytest.mark.parametrize("row", table(section(README, "Which model"))[1:], ids=lambda row: row[1])
+def test_the_readmes_memory_of_a_model_is_its_weights_and_cache_and_half_a_gigabyte(row):
+    gigabytes, n_layer, n_heads, width, window = LARGER[row[1]]
+    states = [KeyValueSpec(n, n_heads, width, width, window if n % 6 < 5 else 0) for n in range(n_layer)]
+    needed = gigabytes + choose().state_sizes(states, "f16", "f16").cache(8192) / 1e9
+    assert 0.2 <= float(row[0].removesuffix(" GB")) - needed <= 1
 
 
 @pytest.mark.real

@@ -144,7 +144,7 @@ def test_set_shows_and_changes_any_sampler_or_length(make, capsys):
     assert options.sampling.samplers == ("top_k", "temperature")
     assert {"temp", "ignore_eos"} <= options.sampling.given
     run_command("/set temp", chat)
-    assert "temp is 0.5: temperature" in capsys.readouterr().out
+    assert "temp is 0.5: divides" in capsys.readouterr().out
     assert "top_k" in [one.text for one in complete("/set top", chat)]
     run_command("/show", chat)
     said = capsys.readouterr().out

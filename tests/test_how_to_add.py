@@ -147,8 +147,9 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def add_sampler(folder: Path) -> None:
     (folder / "bottom_k.py").write_text(SAMPLER)
-    edit(folder / "options.py", '"keep the k most likely tokens; 0 or -1 keeps all")\n',
-         '    bottom_k: int = _option(0, Bounds(0), "keep the k least likely tokens; 0 is off")\n')  # fmt: skip
+    options, first = folder / "options.py", "\n    temp: float = "
+    field = '\n    bottom_k: int = _option(0, Bounds(0), "keep the k least likely tokens; 0 is off")'
+    options.write_text(options.read_text("utf-8").replace(first, field + first, 1), "utf-8")
     edit(folder / "names.py", '*("penalties", "dry", ', '"bottom_k", ')
     edit(folder / "chain.py", '    "dry": Dry.of,\n', '    "bottom_k": BottomK.of,\n')
     edit(folder / "chain.py", "from llamachat.engine.sampling.bias import LogitBias\n",
@@ -158,7 +159,7 @@ def add_sampler(folder: Path) -> None:
 def add_slash_command(folder: Path) -> None:
     (folder / "shouting.py").write_text(SLASH_COMMAND)
     edit(folder / "__init__.py", "from llamachat.terminal.commands import (\n", "    shouting,\n")
-    edit(folder / "__init__.py", "    *talk.COMMANDS,\n", "    *shouting.COMMANDS,\n")
+    edit(folder / "__init__.py", "    *attaching.COMMANDS,\n", "    *shouting.COMMANDS,\n")
     edit(folder / "guide.py", '    "The program": (', '"/shout", ')
     edit(folder / "guide.py", "EXAMPLES: dict[str, Example] = {\n",
          '    "/shout": Example("/shout hi", "HI"),\n')  # fmt: skip

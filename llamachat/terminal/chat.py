@@ -4,7 +4,6 @@ import shlex
 import time
 from contextlib import suppress
 
-from llamachat.dialogue.messages import quoted
 from llamachat.dialogue.responder import Answer
 from llamachat.errors import Cancelled, LlamaChatError
 from llamachat.session.history import InputHistory
@@ -18,6 +17,7 @@ from llamachat.terminal.commands.thoughts import thoughts
 from llamachat.terminal.console import REMARKS
 from llamachat.terminal.input.message import Typed
 from llamachat.terminal.input.reader import InputSettings, line_reader
+from llamachat.terminal.messages import quoted
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.reading_ahead import reading_ahead
 

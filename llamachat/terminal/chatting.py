@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llamachat.dialogue.dialogue import Dialogue
-from llamachat.dialogue.messages import is_cut, shown_before
+from llamachat.dialogue.messages import is_cut
 from llamachat.dialogue.notices import Notice
 from llamachat.dialogue.responder import Answer, Responder
 from llamachat.dialogue.sinks import Sink
@@ -21,6 +21,7 @@ from llamachat.terminal.chat_settings import ChatSettings, Start, start_of
 from llamachat.terminal.columns import set_out, terminal_size
 from llamachat.terminal.console import REMARKS, Console, report
 from llamachat.terminal.echo import echo_off
+from llamachat.terminal.messages import shown_before
 from llamachat.terminal.notices import sentence_of
 from llamachat.terminal.outgrowing import ENDED
 from llamachat.terminal.output import note, write

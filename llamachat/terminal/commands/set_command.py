@@ -8,7 +8,8 @@ from llamachat.errors import LlamaChatError, UsageError
 from llamachat.relations import opposites
 from llamachat.terminal.commands.base import Command, saying
 from llamachat.terminal.commands.setting_names import canonical
-from llamachat.terminal.commands.settings import SETTINGS, words_of
+from llamachat.terminal.commands.setting_values import words_of
+from llamachat.terminal.commands.settings import SETTINGS
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat

@@ -2,10 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from llamachat.dialogue.messages import parted, quoted
+from llamachat.dialogue.messages import parted
 from llamachat.errors import UsageError
 from llamachat.terminal.commands.base import Command, doing, number_of, saying
 from llamachat.terminal.commands.switching import begin_chat
+from llamachat.terminal.messages import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from golden_models import nmse
 from own_files import llama_shapes, write_random
 
 from llamachat.engine.backend.cpu.jit import isa as isas
-from llamachat.engine.backend.cpu.jit.compiler import usable_isas
+from llamachat.engine.backend.cpu.jit.compiler import processor_features, usable_isas
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.gguf import BY_NAME, GgmlType, open_gguf, register_type, unregister_type
 from llamachat.engine.model import Model
@@ -40,6 +40,11 @@ def three_bits(bias: int = 4) -> BlockFormat:
     return block_format("THREE", LAYOUT, 64, 16, q=q, scale=Num("d") * Num("scales"), offset=Num("m"))
 
 
+def one_scale() -> BlockFormat:
+    """The same block with one scale for all of its weights."""
+    return replace(three_bits(), group=64, scale=Num("d") * 100)
+
+
 class Odd(Generic):
     """Registers of 8 lanes, three columns at a time, five query rows."""
 
@@ -50,6 +55,22 @@ class Odd(Generic):
     query_rows = 5
 
 
+class Broad(Generic):
+    """Registers of 16 lanes, two columns at a time, and more instructions than `Generic` asks for."""
+
+    name = "broad"
+    rows = 16
+    registers = 32
+    columns = 2
+    query_rows = 4
+    features = "+sse3" if "sse3" in processor_features() else ""
+
+
+class Absent(Odd):
+    name = "absent"
+    needs = ("teleportation",)
+
+
 @pytest.fixture
 def own_type() -> Iterator[None]:
     register_type(TYPE)
@@ -57,11 +78,11 @@ def own_type() -> Iterator[None]:
     unregister_type("THREE")
 
 
-@pytest.fixture
-def odd() -> Iterator[str]:
-    isas.register(Odd)
-    yield "odd"
-    isas.unregister("odd")
+@pytest.fixture(params=[Odd, Broad], ids=lambda kind: kind.name)
+def odd(request: pytest.FixtureRequest) -> Iterator[str]:
+    isas.register(request.param)
+    yield request.param.name
+    isas.unregister(request.param.name)
 
 
 @pytest.fixture
@@ -94,8 +115,9 @@ def reference(path: Path) -> np.ndarray:
     return evaluate(describe(file.metadata, file.tensors).graph(), decoded.__getitem__, TOKENS)
 
 
-def test_a_model_in_a_format_of_our_own_runs(file: Path) -> None:
-    register(three_bits())
+@pytest.mark.parametrize("fmt", [three_bits, one_scale])
+def test_a_model_in_a_format_of_our_own_runs(file: Path, fmt: Callable[[], BlockFormat]) -> None:
+    register(fmt())
     try:
         found, wanted = run(file), reference(file)
         assert nmse(found, wanted) <= 1e-3  # activations are rounded to 127 steps
@@ -130,6 +152,15 @@ def test_an_instruction_set_of_our_own_gives_the_same_bits(golden: Path, file: P
 
 def test_an_instruction_set_of_our_own_is_used_only_where_it_is_asked_for(odd: str) -> None:
     assert usable_isas()[0] != odd
+
+
+def test_an_instruction_set_that_the_processor_lacks_is_refused(file: Path) -> None:
+    isas.register(Absent)
+    try:
+        with pytest.raises(UsageError, match="this processor does not have absent"):
+            run(file, "absent")
+    finally:
+        isas.unregister("absent")
 
 
 CHANGES: list[tuple[Callable[[BlockFormat], BlockFormat], str]] = [

@@ -1,4 +1,4 @@
-"""Whether a person is there who can be asked, and the one way to ask for a yes."""
+"""Whether a person can be asked, and the question for a yes."""
 
 import os
 import sys

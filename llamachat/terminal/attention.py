@@ -1,4 +1,4 @@
-"""What reaches a person who looks elsewhere: a bell or a notification after a long answer, and the window's title."""
+"""Bells and notifications after long answers, and the window's title."""
 
 import base64
 import os
@@ -58,7 +58,7 @@ def titled(title: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Attention:
-    """How somebody is called to the terminal, when something took at least `after_s` seconds."""
+    """How a person is notified when something took at least `after_s` seconds."""
 
     notify: Notify = "off"
     after_s: float = 20.0
@@ -66,7 +66,7 @@ class Attention:
 
     @contextmanager
     def after(self, what: Callable[[], str]) -> Iterator[None]:
-        """Around what may take long. what: what is said of it; "" where nobody need know."""
+        """Around work that may take long. what: the text of the notification; "" for none."""
         begun = self.clock()
         yield
         if self.notify == "off" or self.clock() - begun < self.after_s or not is_heard():

@@ -133,7 +133,7 @@ class Blocks:
             self._formula, self._n_formula = closing, 0
 
     def _take_formula(self, line: str) -> None:
-        """A line of a formula, in which nothing is Markdown. One that does not end is none after a while."""
+        """A line of a formula, in which nothing is Markdown. A formula that does not end soon is none."""
         self._lines.append(line)
         self._n_formula += 1
         if self._n_formula >= MOST_LINES or find_closing(line, self._formula, 0, len(line)) >= 0:

@@ -1,4 +1,4 @@
-"""The loop of a chat: a line from the person, an answer from the model, until one of them has had enough."""
+"""The loop of a chat: reads a line, runs a command or answers a message, until the person quits."""
 
 import shlex
 import time
@@ -73,7 +73,7 @@ class ChatLoop:
             self._say_where()
 
     def _answer(self, line: Typed) -> None:
-        """Answers a message or runs a command; what ends it is said, and the chat continues."""
+        """Answers a message or runs a command; an error is shown, and the chat continues."""
         self._typed, before = line, self._chat.last
         try:
             with self._attention.after(lambda: self._new_since(before)):
@@ -90,14 +90,14 @@ class ChatLoop:
         self._chat.say("")
 
     def _new_since(self, before: Answer | None) -> str:
-        """What a notification says of an answer; "" where there is none, and where the person was there to stop it."""
+        """The text of the notification of an answer; "" for none, and where the person stopped it."""
         answer = self._chat.current
         if answer is None or answer is before or answer.reason == "cancelled":
             return ""
         return f"{short_name(self._chat.responder.model.title)} has answered"
 
     def _status(self) -> str:
-        """The line below the prompt; what is wrong where the chat cannot be read any more."""
+        """The line below the prompt; the error where the chat cannot be read any more."""
         try:
             return status_of(self._chat)
         except LlamaChatError as error:
@@ -114,7 +114,7 @@ class ChatLoop:
         self._given_back = text
 
     def _say_given_back(self) -> None:
-        """Says where a message is that was not answered; one that was not typed is there to be sent."""
+        """Says where a message is that was not answered: in the history, or in the input line if it was not typed."""
         text, self._given_back = self._given_back, None
         if text is None:
             return
@@ -142,7 +142,7 @@ class ChatLoop:
         self._chat.say(f"(kept as chat {chat}: llamachat chat --session {way} continues it{options})")
 
     def _read(self) -> Typed | None:
-        """The next line; None at the end of the input. A Ctrl+C gives up the line that was being typed."""
+        """The next line; None at the end of the input. Ctrl+C clears the line that is being typed."""
         try:
             with reading_ahead(self._chat):
                 draft, self._chat.draft = self._chat.draft, ""

@@ -1,4 +1,4 @@
-"""The quiet line below the prompt: model, chat, what binds the answers, and how full and fast it is."""
+"""The status line below the prompt: model, chat, grammar or tools, tokens in the context, speed."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ LONGEST = 24
 _DETAIL = re.compile(
     r"(-\d{5}-of-\d{5}|[-._](I?Q\d\w*|TQ\d\w*|MXFP4\w*|[BF]?F16|F32|UD|imat|gguf)|[-._](Instruct|Chat|it))+$", re.I
 )
-"""What a file's name says besides the model: part, quantisation, that it answers."""
+"""Parts of a file's name that are not the model's name: shard, quantisation, "Instruct"."""
 
 
 def status_of(chat: "Chat") -> str:
@@ -52,7 +52,7 @@ def _session(chat: "Chat") -> str:
 
 
 def _form(chat: "Chat") -> str:
-    """What binds the answers besides the model: a grammar, a schema, tools."""
+    """What constrains the answers: a grammar, a schema, tools."""
     grammar = chat.responder.options.grammar
     if grammar is None:
         return ""

@@ -55,7 +55,7 @@ class Chat(Dialogue):
         return self.tools is None and used_tools(self.conversation.path())
 
     def say(self, text: str) -> None:
-        """Something from the program itself; on a terminal no word is cut."""
+        """Shows a text of the program; on a terminal no word is cut."""
         if self.aside is not None:
             self.aside(text)
             return
@@ -116,7 +116,7 @@ class Chat(Dialogue):
         return echo_off()
 
     def finished(self, answer: Answer) -> None:
-        """Says below an answer what became of the context, and why it ended if not by itself."""
+        """Shows below an answer what was forgotten within it, and why it ended if the model did not end it."""
         n_forgotten = answer.timings.n_forgotten
         if n_forgotten:
             self.say(f"(the context became full: {n_forgotten} older tokens were forgotten within this answer)")

@@ -1,4 +1,4 @@
-"""A text in pieces loses its control bytes as it would lose them at once."""
+"""Removes control bytes from a text that comes in pieces, with the same result as from the whole text."""
 
 import re
 

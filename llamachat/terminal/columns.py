@@ -18,7 +18,7 @@ _PAIR = re.compile(r"(\s*\S.*?\s{2,})(\S.*)")
 """A name and, after a gap, what it means."""
 
 NARROW = 4
-"""Columns by which a meaning is set in below its name where there is no room beside it."""
+"""Indentation of a meaning below its name, where there is no room beside it."""
 
 _WORD = re.compile(r"\s*\S+")
 _WIDTHS = {**dict.fromkeys((*range(0x1F1E6, 0x1F200), *range(0x1F3FB, 0x1F400)), 2), 0xFE0F: 1}

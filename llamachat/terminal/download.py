@@ -1,4 +1,4 @@
-"""The bars of a download on standard error: one per step, gone when it ends; nothing where nobody looks."""
+"""Progress bars of a download on standard error, one per step; none where standard error is no terminal."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -16,7 +16,7 @@ except ImportError:  # Windows: the console remembers keys by itself
 
 
 class _Unseen:
-    """Keys are not shown, from now on. modes: the terminal's before."""
+    """Keys that are not shown. modes: the terminal's modes before."""
 
     def __init__(self, modes: list[Any]) -> None:
         self._modes = modes
@@ -66,7 +66,7 @@ def echo_off() -> Iterator[None]:
 
 @contextmanager
 def typing_seen() -> Iterator[None]:
-    """Around a question to the person, which may be within `echo_off`: what is typed is shown, and answers it."""
+    """Around a question to the person, also within `echo_off`: what is typed is shown."""
     unseen = _unseen
     if unseen is not None:
         unseen.end()
@@ -91,7 +91,7 @@ def answer_to(question: str) -> str:
 
 
 def forget_typed() -> None:
-    """Drops what was typed until now, so that it answers no question that is only asked now."""
+    """Drops what was typed until now, so that it does not answer a question that follows."""
     if terminal_modes() is not None:
         with suppress(OSError, ValueError, termios.error):
             termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)

@@ -72,7 +72,7 @@ def _differs(path: Path, text: str) -> bool:
 
 @contextmanager
 def interrupts_unheard() -> Iterator[None]:
-    """Ctrl+C is the editor's, and no reason to throw the line away: neither a handler nor an event loop hears of it."""
+    """Ctrl+C belongs to the editor: no handler and no event loop gets it, so the line is not lost."""
     if current_thread() is not main_thread():
         yield
         return

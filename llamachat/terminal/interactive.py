@@ -144,7 +144,7 @@ class Interactive:
             self._console.output.end_line()
 
     def _listen(self) -> bool:
-        """The person's turn; False at the end of the input. An empty line lets the model go on as it was."""
+        """The person's turn; False at the end of the input. After an empty line the model continues its text."""
         self._console.output.write(self._wording.prefix)
         with self._painted(look("typed")):
             typed = read_typed(self._wording.several_lines)
@@ -188,7 +188,7 @@ class Interactive:
             os.write(sys.stdout.fileno(), sequence.encode())
 
     def _put(self, text: str) -> None:
-        """Adds a text of the program's own to the text and shows it."""
+        """Adds a text of the program to the tokens and shows it."""
         self._console.output.write(text)
         self._ids += self._tokenizer.encode(text, add_special=False)
 

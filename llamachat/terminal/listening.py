@@ -13,7 +13,7 @@ from select import select
 from threading import Thread
 
 BURST_S = 0.05
-"""What comes so soon after what was before belongs to it."""
+"""Keys that come within this time after others belong to them."""
 
 ESC = b"\x1b"
 
@@ -71,7 +71,7 @@ def _listen(keyboard: int, ended: int, stop: Callable[[], None]) -> None:
 
 
 def _escaped(stop: Callable[[], None]) -> None:
-    """Esc was pressed and is no beginning of another key. It stays behind typed words: there it is a key of vi."""
+    """Esc was pressed alone. After typed words it stays in the input, where it is a key of vi."""
     _heard[-1] = _heard[-1].removesuffix(ESC)
     if not _heard[-1]:
         _heard.pop()

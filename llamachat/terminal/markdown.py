@@ -28,13 +28,13 @@ NARROWEST, LEAST = 10, 6
 """Columns that a block has at least, and those that what is within lists and quotes has of them."""
 
 DEEPEST = 20
-"""Levels of lists and quotes within one another (a list has two); what lies deeper is shown as it was written."""
+"""Nesting of lists and quotes (a list has two levels); deeper levels are shown as they were written."""
 
 HEADINGS = {"h1": "title", "h2": "heading", "h3": "heading", "h4": "heading", "h5": "subheading", "h6": "subheading"}
 
 
 class _Parser(MarkdownIt):
-    """CommonMark with tables and strikes. An address is shown as it was written: decoded, it could hold anything."""
+    """CommonMark with tables and strikes. An address is shown as written: decoded, it could hold control characters."""
 
     def normalizeLink(self, url: str) -> str:  # noqa: N802
         return url
@@ -69,7 +69,7 @@ class _Blocks:
         self._tokens = iter(tokens)
 
     def lines(self, width: int, base: str = "", in_item: bool = False) -> list[str]:
-        """The lines of all blocks up to the end of what encloses them, with an empty one between two.
+        """The lines of all blocks up to the end of the enclosing one, with an empty line between two.
 
         in_item: lists stand close to what they belong to.
         """

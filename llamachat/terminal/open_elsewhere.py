@@ -1,10 +1,10 @@
-"""The question what to do with a chat that another program has open."""
+"""Asks what to do with a chat that another program has open."""
 
 from llamachat.dialogue.keeper import FORK, QUIT, READ_ONLY
 
 
 def ask_person(said: str, nothing: str) -> str:
-    """What a person at the terminal wants of a chat that is open elsewhere; the end of the input is to do nothing."""
+    """What a person chooses for a chat that another program has open; the end of the input chooses nothing."""
     question = f"{said}.\n[f]ork it, [r]ead only, or [{nothing[0]}]{nothing[1:]}? "
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What is said where a text outgrows its context: that it ended there, or that its beginning is forgotten."""
+"""Notes about a text that is longer than its context: that it ended there, or that its beginning was dropped."""
 
 import sys
 from collections.abc import Sequence

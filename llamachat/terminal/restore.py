@@ -17,7 +17,7 @@ from llamachat.terminal.suspend import suspendable
 
 @contextmanager
 def kept_terminal(leave: Leave = raise_at_once, back: Callable[[], None] | None = None) -> Iterator[None]:
-    """Leaves the terminal as it is now, also when the block is left by an error or by a signal that ends the program.
+    """Restores the terminal after the block as it is now, also after an error or a signal that ends the program.
 
     leave: what raises the end that a signal asks for, where it cannot be raised anywhere. back: called when the program
     continues after Ctrl+Z.
@@ -42,7 +42,7 @@ def kept_terminal(leave: Leave = raise_at_once, back: Callable[[], None] | None 
 
 @contextmanager
 def lent_terminal() -> Iterator[None]:
-    """Around a program that has the terminal for itself, as an editor: whatever it leaves there is put right."""
+    """Around a program that has the terminal for itself, as an editor: afterwards the modes are restored."""
     modes = terminal_modes()
     with suspendable(modes, is_lent=True):
         try:

@@ -1,4 +1,4 @@
-"""What comes from a model, a file or a network loses its control bytes before it reaches a terminal.
+"""Removes control bytes from texts of models, files and networks before they reach a terminal.
 
 A terminal obeys escape sequences wherever they come from: OSC 52 writes the clipboard, others retitle the window or
 answer as if typed. rich passes them through, so everything foreign goes through `clean` first.

@@ -1,4 +1,4 @@
-"""One line on standard error that says what takes time, and goes away; only where standard error is a terminal."""
+"""A status line on standard error for work that takes time; only where standard error is a terminal."""
 
 import os
 import sys
@@ -43,7 +43,7 @@ class Status:
             self._stream.flush()
 
     def clear(self) -> None:
-        """Removes the line, if there is one; the next progress is patient again."""
+        """Removes the line, if there is one; the next progress waits `patience_s` again."""
         self._begun = None
         with self._lock:
             if self._shown:

@@ -1,4 +1,4 @@
-"""An iterator that runs in a thread of its own, so that the main thread always answers the keyboard.
+"""An iterator that runs in a thread of its own, so that the main thread always handles the keyboard.
 
 Within `with Stream(...)` the first Ctrl+C asks the producer to stop and the loop ends after what it still had to say;
 a second Ctrl+C raises KeyboardInterrupt, and none does while the block is left. Leaving the block early stops the
@@ -50,7 +50,7 @@ def stop_streams() -> None:
 
 
 def forget_stop() -> None:
-    """Nothing that begins from now on is stopped by an earlier `stop_streams`."""
+    """Streams that begin from now on are not stopped by an earlier `stop_streams`."""
     global _stops_next
     _stops_next = False
 

@@ -1,4 +1,4 @@
-"""Ctrl+Z: the terminal is given back as it was before the program changed it, and is taken again after `fg`.
+"""Ctrl+Z: the terminal gets the modes from before the program, and after `fg` those of the program again.
 
 Whoever changes the terminal's modes does so within `suspendable` (`restore.kept_terminal` is that for all). Whoever
 draws over what it drew asks `n_returns`, because other words stand there after a return.

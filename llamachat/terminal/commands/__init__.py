@@ -1,4 +1,4 @@
-"""What a person can say to the program instead of the model: lines that begin with a slash."""
+"""Slash commands: lines for the program instead of the model."""
 
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ KEYS_MARK, MENU_MARK = "?", "/"
 
 
 def respond(typed: Typed, chat: "Chat") -> bool:
-    """Does what the person typed asks for: runs a command, or answers a message. False to quit. Raises as both."""
+    """Runs a command, or answers a message. False to quit. Raises as both."""
     text, line = typed.text, typed.text.strip()
     if typed.literal:
         _ask(chat, text)

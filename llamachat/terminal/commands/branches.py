@@ -1,4 +1,4 @@
-"""The tree of a chat: its branches drawn and gone to, and the whole of the one that is open."""
+"""The tree of a chat: /branches draws it, /switch goes to a branch, /history shows the current one."""
 
 import time
 from collections import Counter

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """A word of the chat's manner. words: what it may be, and what that means."""
+    """One of `ChatSettings`. words: its values and their meanings."""
 
     name: str
     help: str

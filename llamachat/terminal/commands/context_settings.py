@@ -23,7 +23,7 @@ class ContextSize:
         return str(chat.responder.context.n_ctx)
 
     def is_changed(self, _chat: "Chat") -> bool:
-        """No matter: /show has it beside the tokens that are used."""
+        """Never: /show has it beside the tokens that are used."""
         return False
 
     def reset(self, chat: "Chat") -> None:
@@ -45,7 +45,7 @@ class ContextSize:
 
 @dataclass(frozen=True)
 class CacheTypeOf:
-    """A type of the cache, of keys (0) or values (1). What was said is read anew with it."""
+    """A type of the cache, of keys (0) or values (1). A change evaluates the chat again."""
 
     name: str
     help: str

@@ -1,4 +1,4 @@
-"""Commands that only look: help, settings, tokens, what the model really reads, figures of the last answer."""
+"""Commands that change nothing: settings, tokens, the rendered prompt, figures of the last answer."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -79,7 +79,7 @@ def _tokens(chat: "Chat", words: str) -> str:
 
 
 def _template(chat: "Chat", _words: str) -> str:
-    """What the model really reads of the chat, control tokens spelled out."""
+    """The chat as the template renders it, with control tokens spelled out."""
     pieces = [chat.tokenizer.piece_bytes(token, special=True) for token in chat.conversation.tokens()]
     return b"".join(pieces).decode("utf-8", "replace")
 

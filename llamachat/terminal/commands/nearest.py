@@ -1,4 +1,4 @@
-"""The word that a person meant, if it is a slip of the hand away."""
+"""The known word nearest to a mistyped one."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What other programs, or a hurried hand, call a command; none of them is run: the way here is said."""
+"""Names of commands in other programs, and the command here that does the same; none of them is run."""
 
 from collections.abc import Iterable
 
@@ -41,7 +41,7 @@ OTHER_NAMES = {
 
 
 def not_known(word: str, names: Iterable[str]) -> UsageError:
-    """What is said of a word that is no command: what does that here, or which command is a slip away."""
+    """The error for an unknown command, with the command that does the same here or has nearly this name."""
     known = list(names)
     lowered = word.lower()
     way = OTHER_NAMES.get(lowered)

@@ -1,4 +1,4 @@
-"""/set: shows settings, changes one, puts one back; what was changed is kept with the chat and holds there again."""
+"""/set: shows settings, changes one, resets one. Changes are saved with the chat and apply when it is resumed."""
 
 import re
 from dataclasses import replace

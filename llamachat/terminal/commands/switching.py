@@ -1,4 +1,4 @@
-"""From one chat to another one: its settings become those of the program."""
+"""Switches to another chat, and to the settings that were changed in it."""
 
 from llamachat.dialogue.conversation import OF_THE_MESSAGES
 from llamachat.terminal.chatting import Chat

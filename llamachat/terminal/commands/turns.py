@@ -1,4 +1,4 @@
-"""Commands that change the chat: another answer, one turn less, a message anew, a new chat."""
+"""Commands that change the chat: regenerate, undo, edit, continue, new."""
 
 from typing import TYPE_CHECKING
 

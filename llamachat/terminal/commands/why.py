@@ -1,4 +1,4 @@
-"""/why: what else the model could have said at each word of its last answer, and what follows another choice."""
+"""/why: the alternatives at each token of the last answer, and the answer continued from another choice."""
 
 from typing import TYPE_CHECKING
 

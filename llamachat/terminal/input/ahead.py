@@ -1,4 +1,4 @@
-"""What a person typed while the model wrote (`unseen.py`): there when the next line is read."""
+"""What a person typed while the model answered (`echo.py`) becomes part of the next line."""
 
 import sys
 from codecs import getincrementaldecoder
@@ -20,7 +20,7 @@ COOKED = {Keys.ControlJ: KeyPress(Keys.ControlM, "\r"), Keys.ControlAt: KeyPress
 
 
 def take_typed(source: Input, vi: bool = False) -> None:
-    """What was typed until now becomes the first keys of the next line. vi: Esc behind typed words is a key."""
+    """Makes what was typed until now the first keys of the next line. vi: Esc after typed words is a key."""
     bursts = [burst for burst in take_heard() if vi or burst != ESC]
     keys = _keys_of(bursts)
     unheard: list[KeyPress] = []

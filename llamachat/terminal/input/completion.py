@@ -1,4 +1,4 @@
-"""What the chat knows and remembers, as prompt_toolkit wants it: completions, and the history of inputs."""
+"""Completions and the history of inputs in the form that prompt_toolkit needs."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,7 +16,7 @@ REMEMBERED = 100_000
 
 
 class ChatCompleter(Completer):
-    """What the chat offers before the cursor. Names that a terminal would obey are left out."""
+    """Completions before the cursor. Names with control characters are left out."""
 
     def __init__(self, complete: Callable[[str], Iterable[Completion]]) -> None:
         self._complete = complete

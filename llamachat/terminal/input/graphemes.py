@@ -1,4 +1,4 @@
-"""Keys that take what a person sees as one character as one: a flag, a letter with its accents, a family."""
+"""Keys that move by graphemes: a flag, a letter with its accents and a family are one character each."""
 
 from collections.abc import Callable
 

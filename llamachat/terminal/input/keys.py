@@ -30,7 +30,7 @@ NEW_LINE = (
     *(f"\x1b[27;{modifier};13~" for modifier in range(2, 9)),  # modifyOtherKeys of xterm
     "\x1bOM",  # Shift+Enter on some keypads
 )  # fmt: skip
-"""prompt_toolkit takes some of these for Enter and does not know the others."""
+"""Keys that prompt_toolkit takes for Enter or does not know."""
 
 BURST_S = 0.005
 """What comes so soon after Enter was not typed."""

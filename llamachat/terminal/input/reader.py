@@ -38,7 +38,7 @@ from llamachat.terminal.sanitize import clean_line
 from llamachat.terminal.theme import painted
 
 ESCAPE_S = 0.05
-"""How long a lone Esc is waited for to become the beginning of a key; prompt_toolkit's own 0.5 s feels stuck."""
+"""Seconds after which an Esc is a key of its own; prompt_toolkit's own 0.5 s is too slow."""
 
 MENU_ROWS = 8
 """Of a menu at most; a small terminal gives a third of its rows."""

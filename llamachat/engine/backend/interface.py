@@ -71,10 +71,11 @@ class LayerSize:
 
 @dataclass(frozen=True)
 class StateSizes:
-    """Bytes of a sequence's state: of all recurrent states, and of the layers that keep keys and values."""
+    """Bytes of a sequence's state: recurrent states, layers that keep keys and values, those of an encoder."""
 
     recurrent: int
     layers: tuple[LayerSize, ...]
+    encoder: int = 0
 
     @property
     def per_token(self) -> int:

@@ -13,10 +13,10 @@ from llamachat.errors import ShapeError
 class Attention(Node):
     """softmax(q k^T * scale) v over the sequence's keys up to the token itself; k and v are kept as state of `layer`.
 
-        early = self.rotation is None and _rotated_within(self.k)
-        dims = self.head_dim, self.value_dim
-        return KeyValueSpec(self.layer, self.n_head_kv, *dims, self.window, self.rotation, early)
-    last thing before this, so that a context can be shifted; None where it was not.
+    q [n_tokens, n_head*head_dim], k [n_tokens, n_head_kv*head_dim], v [n_tokens, n_head_kv*value_dim]: [n_tokens,
+    n_head*value_dim]; n_head/n_head_kv heads share a k/v head. window w > 0: a query at position p sees keys with
+    p - key < w. rotation: how k was rotated by its position as the last thing before this, so that a context can be
+    shifted; None where it was not.
     """
 
     q: Node

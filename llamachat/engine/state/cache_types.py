@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from llamachat.engine.state.spec import KeyValueSpec, StateSpec
+from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, StateSpec
 from llamachat.errors import UsageError
 
 CacheType = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
@@ -26,7 +26,7 @@ CACHE_TYPES: Final[Mapping[str, int]] = {
 
 def check_cache_types(states: Sequence[StateSpec], type_k: str, type_v: str) -> None:
     """Raises UsageError for a cache type that is not known, or has blocks that the model's heads do not fill."""
-    cached = [state for state in states if isinstance(state, KeyValueSpec)]
+    cached = [state for state in states if isinstance(state, KeyValueSpec | EncoderSpec)]
     for name, part in ((type_k, "key_dim"), (type_v, "value_dim")):
         if name not in CACHE_TYPES:
             said = f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}"

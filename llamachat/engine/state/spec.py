@@ -1,4 +1,4 @@
-"""One description per layer of what a sequence keeps: keys and values, or a fixed recurrent state.
+"""One description per layer of what a sequence keeps: keys and values, those of an encoder, a recurrent state.
 
 A `StateSpec` says what may be done with it. What it cannot do is refused by whoever owns the sequence, with the reason
 that the spec gives, and never done wrongly.
@@ -50,6 +50,30 @@ class KeyValueSpec(StateSpec):
     def shift_refusal(self) -> str:
         """Keys that were changed after their rotation keep their position for good."""
         return "its keys are changed after their rotation" if self.rotated_early else ""
+
+
+@dataclass(frozen=True)
+class EncoderSpec(StateSpec):
+    """Keys and values of an encoder's tokens, for cross-attention: at most n_rows of them, computed once a sequence.
+
+    n_head heads of key_dim and value_dim numbers, as `KeyValueSpec`. No token of the decoder adds to them. They belong
+    to what the encoder has read: sequences that read something else share no prefix, even of equal tokens.
+    """
+
+    n_head: int
+    key_dim: int
+    value_dim: int
+    n_rows: int
+
+    @property
+    def can_truncate(self) -> bool:
+        """Always: the decoder's tokens leave nothing in it."""
+        return True
+
+    @property
+    def shift_refusal(self) -> str:
+        """Nothing moves."""
+        return ""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from weakref import WeakValueDictionary
 
-from llamachat.engine.backend.cpu.cache import CacheShape, layer_sizes, state_bytes
+from llamachat.engine.backend.cpu.cache import CacheShape, encoder_bytes, layer_sizes, state_bytes
 from llamachat.engine.backend.cpu.engine import Engine
 from llamachat.engine.backend.cpu.forward import CpuForward
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
@@ -53,7 +53,9 @@ class Processor:
 
     def state_sizes(self, states: Sequence[StateSpec], type_k: CacheType, type_v: CacheType) -> StateSizes:
         """Without the padding of a layer's chunks."""
-        return StateSizes(state_bytes(states), layer_sizes(states, type_k, type_v))
+        return StateSizes(
+            state_bytes(states), layer_sizes(states, type_k, type_v), encoder_bytes(states, type_k, type_v)
+        )
 
     def open(self, settings: Settings) -> CpuDevice:
         """Raises UsageError for a number of threads out of range, and an instruction set that is not there."""

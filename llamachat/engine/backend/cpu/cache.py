@@ -1,9 +1,10 @@
 """The state of one sequence in one piece of memory, in three parts around one place, the first cell.
 
 From there on lie the keys and values of the layers that keep all tokens, CHUNK cells of all of them together
-(`kernels/cache.py`). Recurrent states lie before it, and before these, chunk after chunk towards the beginning of the
-memory, the rings of the layers with a window (`state/windows.py`). So what a sequence has used is one stretch around
-the first cell, wherever it is in memories of different sizes; a row of a step names the first cell.
+(`kernels/cache.py`). Before it lie recurrent states, before these an encoder's keys and values, and before these, chunk
+after chunk towards the beginning of the memory, the rings of the layers with a window (`state/windows.py`). So what a
+sequence has used is one stretch around the first cell, wherever it is in memories of different sizes; a row of a step
+names the first cell.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.interface import LayerSize
 from llamachat.engine.state.cache_types import CacheType
-from llamachat.engine.state.spec import KeyValueSpec, RecurrentSpec, StateSpec
+from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec, StateSpec
 from llamachat.engine.state.windows import ring_of
 
 LAYOUT_VERSION = 2
@@ -71,6 +72,7 @@ class CacheLayout:
     chunk_bytes, ring_bytes: what CHUNK cells take of all layers that keep all tokens, and of those with a window.
     ring: what the latter keep, however few cells the cache has; None where there are none. state_bytes: what all
     recurrent states take. recurrent: {(layer, name): where the state begins, from the first cell, in bytes}.
+    encoder, encoder_bytes: where an encoder's keys and values lie for each layer, its rows in cells; what they take.
     """
 
     def __init__(self, states: Sequence[StateSpec], shape: CacheShape) -> None:
@@ -81,6 +83,13 @@ class CacheLayout:
         for one in recurrent(states):
             self.state_bytes += state_bytes([one])
             self.recurrent[one.layer, one.name] = -self.state_bytes
+        self.encoder: dict[int, LayerCache] = {}
+        self.encoder_bytes = encoder_bytes(states, shape.type_k, shape.type_v)
+        at = self._before
+        for state in encoders(states):
+            n_bytes, n_chunks = sum(self._sizes(state)), -(-state.n_rows // CHUNK)
+            self.encoder |= self._placed([state], at, n_bytes, n_chunks)
+            at += n_bytes * n_chunks
         self.n_chunks = shape.n_ctx // CHUNK
         self.n_ring_chunks = min(self.n_chunks, self.ring.n_cells // CHUNK) if self.ring else 0
         full = [state for state in key_values(states) if not state.window]
@@ -88,7 +97,7 @@ class CacheLayout:
         self.chunk_bytes, self.ring_bytes = (sum(map(sum, map(self._sizes, some))) for some in (full, windowed))
         self.layers = {
             **self._placed(full, 0, self.chunk_bytes, self.n_chunks),
-            **self._placed(windowed, -self.state_bytes - self.ring_bytes, -self.ring_bytes, self.n_ring_chunks),
+            **self._placed(windowed, self._before - self.ring_bytes, -self.ring_bytes, self.n_ring_chunks),
         }
 
     @property
@@ -97,6 +106,7 @@ class CacheLayout:
         shape = self.shape
         layers = [(number, place.n_head_kv, place.row_k, place.row_v) for number, place in sorted(self.layers.items())]
         own = f" {self.state_bytes} {sorted(self.recurrent.items())}" if self.recurrent else ""
+        own += f" encoder {sorted(self.encoder.items())}" if self.encoder else ""
         if self.ring is not None:
             windowed = [number for number, place in sorted(self.layers.items()) if place.ring]
             own += f" ring {self.ring.n_cells} {self.ring_bytes} {windowed}"
@@ -112,11 +122,12 @@ class CacheLayout:
             [part for layer in self.layers.values() if layer.ring is ring for part in self._parts(layer)]
             for ring in (False, True)
         )
-        if not self.ring and not self.state_bytes:
+        if not self.ring and not self._before:
             return full
         n_chunks = -(-n_cells // CHUNK)
         states = [(self.state_bytes, "raw")] if self.state_bytes else []
-        return [*windowed * min(n_chunks, self.n_ring_chunks), *states, *full * n_chunks]
+        encoder = [part for layer in self.encoder.values() for part in self._parts(layer) * layer.n_chunks]
+        return [*windowed * min(n_chunks, self.n_ring_chunks), *encoder, *states, *full * n_chunks]
 
     @property
     def n_bytes(self) -> int:
@@ -124,12 +135,12 @@ class CacheLayout:
         return self.used_bytes(self.shape.n_ctx)
 
     def used_bytes(self, n_cells: int) -> int:
-        """So much of a sequence's memory holds its recurrent states and its first n_cells."""
+        """So much of a sequence's memory holds its fixed states and its first n_cells."""
         n_chunks = -(-n_cells // CHUNK)
-        return min(n_chunks, self.n_ring_chunks) * self.ring_bytes + self.state_bytes + n_chunks * self.chunk_bytes
+        return min(n_chunks, self.n_ring_chunks) * self.ring_bytes - self._before + n_chunks * self.chunk_bytes
 
     def used(self, memory: Buffer, n_cells: int) -> np.ndarray:
-        """The stretch of a sequence's memory with its recurrent states and its first n_cells: uint8 [used_bytes]."""
+        """The stretch of a sequence's memory with its fixed states and its first n_cells: uint8 [used_bytes]."""
         unused = self.n_ring_chunks - min(-(-n_cells // CHUNK), self.n_ring_chunks)
         start = unused * self.ring_bytes
         return memory.bytes[start : start + self.used_bytes(n_cells)]
@@ -157,7 +168,12 @@ class CacheLayout:
     @property
     def _first_cell(self) -> int:
         """Where the first cell is in the memory."""
-        return self.n_ring_chunks * self.ring_bytes + self.state_bytes
+        return self.n_ring_chunks * self.ring_bytes - self._before
+
+    @property
+    def _before(self) -> int:
+        """Where the states of fixed size begin, from the first cell."""
+        return -self.state_bytes - self.encoder_bytes
 
     def _values(self, cache: Buffer, layer: LayerCache) -> np.ndarray:
         """uint8 [chunks, n_head_kv, CHUNK, row]: a view."""
@@ -165,21 +181,19 @@ class CacheLayout:
         strides = (layer.chunk_bytes, CHUNK * layer.row_v, layer.row_v, 1)
         return np.ndarray(shape, np.uint8, cache.bytes, self._first_cell + layer.values, strides)
 
-    def _sizes(self, state: KeyValueSpec) -> tuple[int, int]:
+    def _sizes(self, state: KeyValueSpec | EncoderSpec) -> tuple[int, int]:
         """Bytes of CHUNK cells' keys and values."""
-        rows = _row_bytes(state, self.shape.type_k, self.shape.type_v)
-        keys, values = (-(-row * state.n_head * CHUNK // ALIGN) * ALIGN for row in rows)
-        return keys, values
+        return _chunk_sizes(state, self.shape.type_k, self.shape.type_v)
 
     def _placed(
-        self, states: Sequence[KeyValueSpec], first: int, chunk_bytes: int, n_chunks: int
+        self, states: Sequence[KeyValueSpec | EncoderSpec], first: int, chunk_bytes: int, n_chunks: int
     ) -> dict[int, LayerCache]:
         """The layers that lie together, their first chunk from `first` on."""
         found = {}
         for state in states:
             keys, values = self._sizes(state)
             rows = _row_bytes(state, self.shape.type_k, self.shape.type_v)
-            ring = bool(state.window)
+            ring = isinstance(state, KeyValueSpec) and bool(state.window)
             found[state.layer] = LayerCache(first, first + keys, *rows, state.n_head, chunk_bytes, n_chunks, ring)
             first += keys + values
         return found
@@ -208,6 +222,16 @@ def key_values(states: Sequence[StateSpec]) -> list[KeyValueSpec]:
     return [state for state in states if isinstance(state, KeyValueSpec)]
 
 
+def encoders(states: Sequence[StateSpec]) -> list[EncoderSpec]:
+    """Those states that are an encoder's keys and values."""
+    return [state for state in states if isinstance(state, EncoderSpec)]
+
+
+def encoder_bytes(states: Sequence[StateSpec], type_k: str, type_v: str) -> int:
+    """Bytes of an encoder's keys and values in all layers: whole chunks of cells."""
+    return sum(sum(_chunk_sizes(one, type_k, type_v)) * -(-one.n_rows // CHUNK) for one in encoders(states))
+
+
 def recurrent(states: Sequence[StateSpec]) -> list[RecurrentSpec]:
     """Those states that are recurrent."""
     return [state for state in states if isinstance(state, RecurrentSpec)]
@@ -218,5 +242,11 @@ def state_bytes(states: Sequence[StateSpec]) -> int:
     return sum(-(-4 * one.n_values // ALIGN) * ALIGN for one in recurrent(states))
 
 
-def _row_bytes(state: KeyValueSpec, type_k: str, type_v: str) -> tuple[int, int]:
+def _chunk_sizes(state: KeyValueSpec | EncoderSpec, type_k: str, type_v: str) -> tuple[int, int]:
+    """Bytes of CHUNK cells' keys and values, each with its padding."""
+    keys, values = (-(-row * state.n_head * CHUNK // ALIGN) * ALIGN for row in _row_bytes(state, type_k, type_v))
+    return keys, values
+
+
+def _row_bytes(state: KeyValueSpec | EncoderSpec, type_k: str, type_v: str) -> tuple[int, int]:
     return CACHE_FORMATS[type_k].row_bytes(state.key_dim), CACHE_FORMATS[type_v].row_bytes(state.value_dim)

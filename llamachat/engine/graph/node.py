@@ -8,6 +8,7 @@ LLVM.
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from enum import Enum
+from functools import cached_property
 from typing import Final
 
 from llamachat.engine.state.spec import StateSpec
@@ -108,6 +109,10 @@ class Node:
     @property
     def inputs(self) -> tuple["Node", ...]:
         """The values that it reads, in the order of its fields; one that it reads twice stands twice."""
+        return self._inputs
+
+    @cached_property
+    def _inputs(self) -> tuple["Node", ...]:
         values = (getattr(self, f.name) for f in fields(self))
         return tuple(value for value in values if isinstance(value, Node))
 
@@ -129,7 +134,11 @@ class Node:
     @property
     def rows(self) -> Rows:
         """What its rows stand for: by default what those of its first input do."""
-        return self.inputs[0].rows if self.inputs else TOKENS
+        return self._rows
+
+    @cached_property
+    def _rows(self) -> Rows:
+        return self.inputs[0].rows if self.inputs else TOKENS  # once: a chain of nodes is as long as the model is deep
 
     @property
     def number(self) -> Number:

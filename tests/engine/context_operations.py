@@ -81,7 +81,7 @@ def split(bench: Bench) -> None:
 
 
 def fork(bench: Bench) -> None:
-    """Two continuations of one text."""
+    """Two continuations of one text, in two contexts."""
     context = bench.filled(300)
     one = context.fork()
     bench.same(context, [*TOKENS[:300], 1, 2, 3])
@@ -89,14 +89,14 @@ def fork(bench: Bench) -> None:
 
 
 def rewind(bench: Bench) -> None:
-    """Back to a place or the nearest before it, as /regen and /undo do: what follows is evaluated again."""
+    """To a place, or to the nearest one before it, as /regen and /undo do; what follows is evaluated again."""
     context = bench.filled()
     context.rewind(PLACE)
     bench.same(context, [*TOKENS[:PLACE], 5, 6, 7])
 
 
 def truncate(bench: Bench) -> None:
-    """Back to any place."""
+    """To any place."""
     context = bench.filled()
     context.truncate(PLACE)
     if context.n_reusable < PLACE:
@@ -105,7 +105,7 @@ def truncate(bench: Bench) -> None:
 
 
 def shift(bench: Bench) -> None:
-    """Tokens taken out of the middle: in one layer nearly as anew, and to the bit after `n_reusable` tokens."""
+    """Tokens removed from the middle; `n_reusable` tokens stay equal to the bit, the others within one layer nearly."""
     context, left = bench.filled(), [*TOKENS[:8], *TOKENS[100:]]
     context.remove(8, 100)
     assert context.tokens == left
@@ -130,14 +130,14 @@ def first_layer(model: Model, path: Path) -> Path:
 
 
 def prefix(bench: Bench) -> None:
-    """A prefix copied from another sequence, which a pool of contexts does for prompts that begin alike."""
+    """A prefix copied from another sequence, as the pool does for prompts with a common prefix."""
     source, context = bench.filled(), bench.context()
     context.copy_prefix(source, PLACE)
     bench.same(context, [*TOKENS[:PLACE], 5, 6])
 
 
 def batch(bench: Bench) -> None:
-    """A step together with other sequences of other lengths."""
+    """One step with sequences of other lengths."""
     lengths, added = (300, 3, 260, 41), [11, 12, 13, 14]
     contexts = [bench.filled(n) for n in lengths]
     rows = BatchDecoder().eval(contexts, [[token] for token in added])
@@ -195,7 +195,7 @@ def speculate(bench: Bench) -> None:
 
 
 def scheduler(bench: Bench) -> None:
-    """Requests that begin alike, arrive while others run, and are read in pieces."""
+    """Requests with a common prefix that arrive while others run; prefill in pieces."""
     prompts = [TOKENS[:280], [*TOKENS[:270], 5, 6], [8, 9, 10], [*TOKENS[:280], 4]]
     wanted = [answer(bench.other(), prompt, seed) for seed, prompt in enumerate(prompts)]
     running = Scheduler(ContextPool(bench.context, 3), Numbers(), piece=100)
@@ -221,7 +221,7 @@ def settings(bench: Bench, context: Context) -> dict[str, str]:
 
 
 def snapshot(bench: Bench) -> None:
-    """What was computed of a chat, kept on disk and taken up again."""
+    """The state of a chat, saved to disk and restored."""
     context = bench.filled(300)
     of, kept = settings(bench, context), Snapshots(bench.folder / "snapshots", 10**9)
     assert kept.keep(1, context.tokens, context.memory(300), of)
@@ -232,7 +232,7 @@ def snapshot(bench: Bench) -> None:
 
 
 def prompt_cache(bench: Bench) -> None:
-    """The same in a file that the user names, of a text whose end was cut off since."""
+    """The same in a file that the user names, for a text that was shortened since."""
     context, path = bench.filled(300), bench.folder / "kept"
     write_prompt_cache(path, TOKENS[:PLACE], context.memory(PLACE), settings(bench, context))
     found, again = open_prompt_cache(path, settings(bench, context)), bench.other()
@@ -315,5 +315,5 @@ def table() -> str:
 def cell(row: Row, operation: str) -> str:
     """What becomes of an operation."""
     if operation in row.inexact:
-        return "done, `n_reusable` says that it is not as anew"
-    return f'refused: "{row.refused[operation]}"' if operation in row.refused else "as anew"
+        return "done; `n_reusable` becomes 0"
+    return f'refused: "{row.refused[operation]}"' if operation in row.refused else "equal"

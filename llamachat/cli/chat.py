@@ -84,7 +84,7 @@ def _answer(setting: "_Setting", responder: "Responder", system: str | None, mes
     from llamachat.terminal.outgrowing import ShiftTeller, tell_ending
 
     output, prompt = setting.console.output, text_prompt(message, responder.template, system)
-    ids = prompt.tokens(responder.model.tokenizer, responder.context.n_ctx)
+    ids = responder.tokens(prompt)
     answer = responder.answer(ids, ShiftTeller(output, responder.context.n_ctx, len(ids), output.is_terminal))
     output.end_line()
     if setting.verbose:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from llamachat.dialogue.prompts import chat_template
+from llamachat.dialogue.prompts import Prompt, chat_template
 from llamachat.dialogue.running import Cancellable, InPlace, Runner, Several
 from llamachat.dialogue.sinks import Sink
 from llamachat.engine.generate import Event, GenerationOptions, Speculation, Stop, StopReason, Timings, Token, generate
@@ -61,6 +61,10 @@ class Responder:
             if isinstance(event, Stop):
                 return Answer(text, ids, event.reason, event.timings, event.error)
         return Answer(text, ids, "cancelled", Timings(n_prompt=len(prompt), n_generated=len(ids) - n_begun))
+
+    def tokens(self, prompt: Prompt) -> list[int]:
+        """The tokens of a prompt that belongs to no conversation. Raises ContextFull."""
+        return prompt.tokens(self.model.tokenizer, self.context.n_ctx)
 
     def in_chats(self) -> "Responder":
         """The same responder for prompts of a chat template: it also stops where the template ends an answer."""

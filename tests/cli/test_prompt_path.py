@@ -1,7 +1,7 @@
-"""The way of a prompt from the command line to the engine: which files it passes, and that it never goes back up.
+"""The way of a prompt from the command line to the engine: which files it passes, and that it only goes down.
 
-A file that has the prompt and calls a function of its own is passed once. Rendering a chat template and tokenizing are
-subjects of their own, whose files are not counted.
+Each file counts when it first gets the prompt: after one layer come files of this layer and lower ones only. Rendering
+a chat template is a subject of its own, whose files are not counted.
 """
 
 import sys
@@ -18,7 +18,7 @@ import llamachat
 from llamachat.cli import loading
 from llamachat.cli.app import run_app
 from llamachat.dialogue.prompts import Prompt
-from llamachat.terminal.escapes import unescaped
+from llamachat.terminal.sanitize import clean
 
 PACKAGE = Path(llamachat.__file__).parent
 LAYERS = ("cli", "terminal", "dialogue", "templates", "engine")
@@ -41,16 +41,6 @@ def carries(value: Any, depth: int = 3) -> bool:
     return depth > 1 and type(value).__name__ in ("RunPrompt", "Prompt", "Worded") and carries(fields or {}, 1 + depth)
 
 
-def stack(frame: FrameType | None) -> set[str]:
-    """The files of the package whose functions wait for this one."""
-    found = set()
-    while frame is not None:
-        if frame.f_code.co_filename.startswith(f"{PACKAGE}/"):
-            found.add(str(Path(frame.f_code.co_filename).relative_to(PACKAGE)))
-        frame = frame.f_back
-    return found
-
-
 class Way:
     """The files of the package in which a function is called with the prompt: from `run` to the first evaluation."""
 
@@ -67,7 +57,7 @@ class Way:
         given = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if any(carries(frame.f_locals.get(name)) for name in given):
             file = str(Path(code.co_filename).relative_to(PACKAGE))
-            if file not in stack(frame.f_back):
+            if file not in self.files:
                 self.files.append(file)
 
 
@@ -99,16 +89,16 @@ def layer(file: str) -> int:
 
 
 @pytest.mark.parametrize("form", [[], ["--chat"], ["--chat", "--system", "Be brief.", "-n", "3"]])
-def test_a_prompt_passes_ten_files_at_most_and_never_goes_back_up(way, form, capsys):
+def test_a_prompt_passes_ten_files_at_most_on_its_way_down(way, form, capsys):
     files = way("run", "-p", f"{WORD}?", *form)
     layers = [layer(file) for file in files]
     assert layers == sorted(layers), files
-    passed = {file for file in files if not file.startswith(("templates/", "engine/tokenizers/"))}
+    passed = [file for file in files if not file.startswith(("templates/", "engine/"))]
     assert len(passed) <= MOST_FILES, files
     assert (files[0], files[-1].partition("/")[0]) == ("cli/run/__init__.py", "engine")
 
 
-def test_the_measure_sees_who_gets_the_prompt_back(way, monkeypatch, capsys):
-    monkeypatch.setattr(Prompt, "tokens", lambda self, tokenizer, _n_ctx: tokenizer.encode(unescaped(self.worded.text)))
+def test_the_measure_sees_a_higher_file_that_gets_the_prompt_late(way, monkeypatch, capsys):
+    monkeypatch.setattr(Prompt, "tokens", lambda self, tokenizer, _n_ctx: tokenizer.encode(clean(self.worded.text)))
     layers = [layer(file) for file in way("run", "-p", f"{WORD}?")]
     assert layers != sorted(layers)

@@ -38,7 +38,7 @@ def run(
     if mode.many:
         lines = many_lines(prompt, mode, options, data)
         return show_previews(model, lines, asked) if mode.dry_run else answer_many(model, lines, asked)
-    worded = prompt.whole(data or "")
+    worded = asked.worded(prompt, data or "")
     if mode.dry_run:
         return show_previews(model, [(worded, options)], asked)
     from llamachat.terminal.console import Console  # the engine, which --help does without

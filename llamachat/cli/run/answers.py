@@ -42,6 +42,10 @@ class Asked:
         """Whether answers are put out without the thoughts before them."""
         return self.template.reasoning is Reasoning.HIDE
 
+    def worded(self, prompt: RunPrompt, data: str) -> Worded:
+        """The prompt with this input. Raises UsageError where there is none."""
+        return prompt.whole(data)
+
     def template_of(self, model: "Templated") -> "ChatTemplate | None":
         """What a prompt goes through for this model; None where it is continued as it stands."""
         from llamachat.dialogue.prompts import chat_template
@@ -80,8 +84,7 @@ def answered(
     responder, mode, report = opened, asked.mode, asked.report
     if mode.answers:
         responder = for_chats(replace(opened, template=asked.template.chosen(opened.model)))
-    whole = Prompt(prompt, responder.template, asked.system)
-    ids = whole.tokens(responder.model.tokenizer, responder.context.n_ctx)
+    ids = responder.tokens(Prompt(prompt, responder.template, asked.system))
     ids = keeper.take_over(responder, ids) if keeper is not None else ids
     sink = _sink(responder, console, ids, asked)
     try:

@@ -49,14 +49,14 @@ def tokens_of(model: Model, n: int) -> list[int]:
 
 def decoding(model: Model, repetitions: int) -> None:
     """A step at growing lengths, for some cache types."""
-    weights, ids = Work.of(model).weight_bytes, tokens_of(model, LENGTHS[-1])
+    ids = tokens_of(model, LENGTHS[-1])
     for name in TYPES:
         context = model.context(8192, name)
-        per_token, first, first_limit = context.cache_bytes / 8192, 0.0, 0.0
+        work, first, first_limit = Work.in_file(model.nodes, model.file.tensors, (name, name)), 0.0, 0.0
         for length in LENGTHS:
             context.eval(ids[context.n_past : length])
             took = median_ms(lambda c=context: c.eval([7]), lambda c=context, n=length: c.truncate(n), repetitions)
-            n_bytes = weights + per_token * length
+            n_bytes = work.weight_bytes + work.state.read(length)
             limit = 1e3 * n_bytes / model.device.read_bandwidth(int(n_bytes))
             first, first_limit = first or took, first_limit or limit
             steps = f"{took:6.2f} ms, {took / first:.2f} x the first"

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from context_operations import HalfRight
-from windowed import N_VOCAB, TOKENS, pair, windowed_gguf
+from windowed import N_VOCAB, TOKENS, another, pair, windowed_gguf
 
+from llamachat.dialogue.kept_prompt import PromptKeeper
 from llamachat.engine.context import Context
 from llamachat.engine.events import Stop, Timings, Token
 from llamachat.engine.generate import GenerationOptions, Speculation, generate
@@ -109,3 +112,26 @@ def test_requests_that_begin_alike(model: Model) -> None:
                 reasons.append(event.reason)
     assert list(found.values()) == wanted
     assert reasons == ["length"] * 5
+
+
+def test_a_prompt_that_rings_have_lost_is_not_kept_and_one_that_they_have_goes_on(model: Model, tmp_path: Path) -> None:
+    context, whole = pair(model, N_CTX)
+    told: list[str] = []
+    keeper = PromptKeeper(tmp_path / "kept", told.append)
+    responder: Any = SimpleNamespace(model=model, context=context)
+    context.eval(TOKENS[:1000])
+    keeper.keep(responder, 100)
+    assert told == ["100 tokens cannot be kept: the model's state is that after 1000"]
+    assert not (tmp_path / "kept").exists()
+    keeper.keep(responder, 900)
+    for n_same in (900, 800):
+        responder.context = another(context)
+        assert keeper.take_over(responder, TOKENS[:n_same]) == TOKENS[:n_same]
+        assert responder.context.n_past == n_same
+        whole.truncate(0)
+        whole.eval(TOKENS[:n_same])
+        np.testing.assert_array_equal(responder.context.eval([5]), whole.eval([5]))
+    responder.context = another(context)
+    keeper.take_over(responder, TOKENS[:200])
+    assert responder.context.n_past == 0, "it is evaluated again"
+    assert len(told) == 1

@@ -1,10 +1,14 @@
 """Requests that arrive at random while others run: tokens per second, time to the first token, gaps between tokens.
 
-    python benchmarks/serving.py -m smollm2 -t 2 --rates 0.5 1 2 4 --requests 40
+    python benchmarks/serving.py -m smollm2 -t 2 --rates 0.5 1 2 4 --requests 40 --slots 16
 
 Arrivals are a Poisson process; prompts have 20 to 1,500 random tokens, answers 10 to 200. First what one sequence
-alone reaches and what is reached when all requests are there at once; then every rate; then the longest gap of a
-running answer while a prompt of 4,000 tokens is read, and what a prompt costs that begins like an earlier one.
+alone reaches, and several at once: their ratio is the throughput of decoding. Then all requests one after the other and
+all at once (prompts are limited by arithmetic, whoever they are for), then every rate; then the longest gap of a
+running answer while a prompt of 4,000 tokens is read, and what a prompt costs that begins like an earlier one. Columns:
+generated tokens and all tokens (prompts too) per second, processor time per token of all, times in milliseconds.
+
+Processor time stands beside the wall's, because a machine that is shared makes the latter meaningless.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -26,6 +30,7 @@ from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.scheduler import Job, Request, Scheduler
 
 N_CTX = 4352
+LONG = GenerationOptions(max_tokens=200)
 
 
 class Endless:
@@ -85,38 +90,75 @@ def serve(scheduler: Scheduler, arriving: Iterable[tuple[float, Request]]) -> di
     return found
 
 
-def report(name: str, found: dict[Job, Measured]) -> float:
-    """Prints a row; tokens per second."""
+HEAD = """
+| | generated/s | tokens/s | processor us a token | first token ms, median | 95 % | gap ms, median | 95 % |
+| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+@dataclass
+class Run:
+    """Requests that were served, and the processor time that they took."""
+
+    found: dict[Job, Measured]
+    processor_s: float
+
+    @property
+    def generated(self) -> int:
+        """Tokens of answers."""
+        return sum(len(one.tokens) for one in self.found.values())
+
+    @property
+    def processor_us(self) -> float:
+        """Processor time for a generated token."""
+        return 1e6 * self.processor_s / self.generated
+
+
+def report(name: str, run: Run) -> Run:
+    """Prints a row."""
+    found = run.found
     last = max(one.tokens[-1] for one in found.values())
     first = [one.tokens[0] - one.arrived for one in found.values()]
     gaps = [gap for one in found.values() for gap in one.gaps]
-    speed = sum(len(one.tokens) for one in found.values()) / last
-    cells = [speed, *(1e3 * np.percentile(values, q) for values in (first, gaps) for q in (50, 95))]
+    n_all = run.generated + sum(job.answering.timings.n_prompt - job.answering.timings.n_known for job in found)
+    cells = [run.generated / last, n_all / last, 1e6 * run.processor_s / n_all]
+    cells += [1e3 * np.percentile(values, q) for values in (first, gaps) for q in (50, 95)]
     print(f"| {name} | " + " | ".join(f"{cell:.0f}" for cell in cells) + " |", flush=True)
-    return speed
+    return run
 
 
-def saturated(model: Model, most: int, wanted: Sequence[Request]) -> dict[Job, Measured]:
-    pool = ContextPool(lambda: model.context(N_CTX), most)
-    return serve(Scheduler(pool, Endless(model)), [(0.0, one) for one in wanted])
+def serve_on(model: Model, most: int, arriving: Iterable[tuple[float, Request]]) -> Run:
+    """Runs requests with at most `most` answers at a time."""
+    scheduler = Scheduler(ContextPool(lambda: model.context(N_CTX), most), Endless(model))
+    begun = time.process_time()
+    return Run(serve(scheduler, arriving), time.process_time() - begun)
 
 
-def longest_gap(model: Model) -> tuple[float, float]:
-    """(longest gap of a running answer while a prompt of 4,000 tokens is read, its usual gap), seconds."""
+def saturated(model: Model, most: int, wanted: Sequence[Request]) -> Run:
+    """All requests are there at once."""
+    return serve_on(model, most, [(0.0, one) for one in wanted])
+
+
+def longest_gap(model: Model) -> tuple[float, float, float]:
+    """(longest gap of a running answer while a prompt of 4,000 tokens is read, the same in processor time, usual gap).
+
+    Seconds; processor time is divided by the number of threads.
+    """
     rng = np.random.default_rng(1)
     running = Request(rng.integers(0, model.n_vocab, 20).tolist(), GenerationOptions(max_tokens=4000))
     long = Request(rng.integers(0, model.n_vocab, 4000).tolist(), GenerationOptions(max_tokens=1))
     scheduler = Scheduler(ContextPool(lambda: model.context(N_CTX), 2), Endless(model))
-    first, times, reading = scheduler.add(running), list[float](), list[float]()
+    first, times, n_before = scheduler.add(running), list[tuple[float, float]](), 60
     second: Job | None = None
     while second is None or not second.done:
-        if len(times) == 60:
+        if second is None and len(times) >= n_before:
             second = scheduler.add(long)
         for job, event in scheduler.step():
             if job is first and isinstance(event, Token):
-                (times if second is None else reading).append(time.perf_counter())
+                times.append((time.perf_counter(), time.process_time() / model.device.n_threads))
     scheduler.close()
-    return float(np.diff([times[-1], *reading]).max()), float(np.median(np.diff(times)))
+    gaps = np.diff(times, axis=0)
+    wall, processor = gaps[n_before - 1 :].max(0)
+    return float(wall), float(processor), float(np.median(gaps[: n_before - 1, 0]))
 
 
 def shared(model: Model) -> tuple[int, int]:
@@ -138,7 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-m", "--model", help="a GGUF file, or a name from `llamachat models`")
     parser.add_argument("-t", "--threads", type=int, default=default_threads(), help="threads [one per core]")
     parser.add_argument("--requests", type=int, default=40, help="requests of each rate [40]")
-    parser.add_argument("--slots", type=int, default=8, help="answers at a time [8]")
+    parser.add_argument("--slots", type=int, default=16, help="answers at a time [16]")
     parser.add_argument("--rates", type=float, nargs="*", default=[0.5, 1, 2], help="requests per second [0.5 1 2]")
     return parser.parse_args()
 
@@ -147,21 +189,25 @@ def main() -> None:
     arguments = parse_arguments()
     with Model(resolve(arguments.model), arguments.threads, n_ctx=N_CTX, n_contexts=arguments.slots) as model:
         wanted = list(requests(np.random.default_rng(0), arguments.requests, model.n_vocab))
-        print("| | tokens/s | first token ms, median | 95 % | gap ms, median | 95 % |")
-        print("| --- | ---: | ---: | ---: | ---: | ---: |")
-        short = [Request(one.prompt[:20], GenerationOptions(max_tokens=200)) for one in wanted[: arguments.slots]]
+        print(HEAD)
+        n_slots = arguments.slots
+        short = [replace(one, prompt=one.prompt[:20], options=LONG) for one in (wanted * n_slots)[:n_slots]]
         saturated(model, 1, short[:1])
+        saturated(model, n_slots, [replace(one, options=GenerationOptions(max_tokens=4)) for one in short])
         alone = report("one sequence", saturated(model, 1, short[:1]))
-        together = report(f"{arguments.slots} sequences", saturated(model, arguments.slots, short))
-        report("all at once", saturated(model, arguments.slots, wanted))
+        together = report(f"{n_slots} sequences", saturated(model, n_slots, short))
+        report("one after the other", saturated(model, 1, wanted))
+        report("all at once", saturated(model, n_slots, wanted))
         for rate in arguments.rates:
             times = np.cumsum(np.random.default_rng(3).exponential(1 / rate, len(wanted)))
-            pool = ContextPool(lambda: model.context(N_CTX), arguments.slots)
-            arriving = zip(times.tolist(), wanted, strict=True)
-            report(f"{rate:g} a second", serve(Scheduler(pool, Endless(model)), arriving))
-        gap, usual = longest_gap(model)
-        print(f"\n{arguments.slots} sequences reach {together / alone:.2f} x the tokens/s of one")
-        print(f"longest gap while 4,000 tokens are read: {1e3 * gap:.0f} ms (usual gap {1e3 * usual:.1f} ms)")
+            report(f"{rate:g} a second", serve_on(model, n_slots, zip(times.tolist(), wanted, strict=True)))
+        gap, processor, usual = longest_gap(model)
+        ratio = alone.processor_us / together.processor_us
+        print(f"\n{n_slots} sequences give {ratio:.2f} x the tokens of one for the same processor time")
+        print(
+            f"longest gap while 4,000 tokens are read: {1e3 * gap:.0f} ms, {1e3 * processor:.0f} ms of processor time "
+            f"(usual gap {1e3 * usual:.1f} ms)"
+        )
         print("of a prompt of {} tokens that begins like an earlier one, {} were evaluated".format(*shared(model)))
 
 

@@ -104,18 +104,18 @@ def _group_of_columns(k: Kernel, isa: Generic, tile: Tile, at: Ptr, g: int, reco
     """Adds the products of 32 columns of one tile row with a panel's activations."""
     layout = Record(len(totals))
     for first in range(0, GROUP, tile.group):
-        dots = [k.zeros(lanes(I32, isa.rows)) for _ in totals]
+        dots = [isa.dot(k, tile.code_bits) for _ in totals]
         for quad in range(first // 4, (first + tile.group) // 4):
             codes = tile.read_codes(k, at, g * GROUP + 4 * quad)
             for c in range(layout.columns):
                 four = record[layout.code(quad, c)].load(I32, 4).splat(isa.rows)
-                dots[c] = isa.dot4(k, dots[c], codes, four, tile.code_bits)
+                dots[c].add(codes, four)
         group = (g * GROUP + first) // tile.format.group
         scale = tile.read_scale(k, isa, at, group)
         offset = tile.read_offset(k, isa, at, group, scale)
         for c, total in enumerate(totals):
             x_sum = record[layout.sum(c, tile.group, first)]
-            _accumulate(k, isa, total, dots[c], scale, offset, record[layout.scale(c)], x_sum)
+            _accumulate(k, isa, total, dots[c].value(), scale, offset, record[layout.scale(c)], x_sum)
 
 
 class _Unpacked:
@@ -152,10 +152,12 @@ def _many_columns(spec: Product, k: Kernel, isa: Generic, tile: Tile, unit: Vec)
         x = k.pointer("x")[panel * groups * record.bytes]
         zero = k.zeros(lanes(F32, isa.rows))
         totals = [[k.var(zero) for _ in range(spec.columns)] for _ in range(UNIT)]
-        with k.loop(0, groups) as g:
-            _block_of_columns(
-                k, isa, tile, scratch[g * (UNIT * _Unpacked(tile).bytes)], x[g * record.bytes], totals, has_offset
-            )
+        # Few registers hold the sums of one tile row: with two, compilers store what they read for the second.
+        for rows in [range(UNIT)] if isa.registers > 16 else [range(r, r + 1) for r in range(UNIT)]:
+            with k.loop(0, groups) as g:
+                at = scratch[g * (UNIT * _Unpacked(tile).bytes) + rows[0] * _Unpacked(tile).bytes]
+                some = totals[rows[0] : rows[-1] + 1]
+                _block_of_columns(k, isa, tile, at, x[g * record.bytes], some, has_offset)
         _finish(k, isa, unit, panel * spec.columns, totals)
 
 
@@ -183,18 +185,18 @@ def _unpack(k: Kernel, isa: Generic, tile: Tile, unit: Vec, scratch: Ptr) -> boo
 def _block_of_columns(
     k: Kernel, isa: Generic, tile: Tile, at: Ptr, record: Ptr, totals: list[list[Var]], has_offset: bool
 ) -> None:
-    """Adds the products of 32 columns of UNIT tile rows with a panel's activations."""
-    layout, x = _Unpacked(tile), Record(len(totals[0]))
+    """Adds the products of 32 columns of neighbouring tile rows with a panel's activations."""
+    layout, x, n_rows = _Unpacked(tile), Record(len(totals[0])), len(totals)
     for part in range(layout.groups):
         first = part * tile.group
-        dots = [[k.zeros(lanes(I32, isa.rows)) for _ in row] for row in totals]
+        dots = [[isa.dot(k, tile.code_bits) for _ in row] for row in totals]
         for quad in range(first // 4, (first + tile.group) // 4):
-            codes = [at[r * layout.bytes + layout.code(quad)].load(lanes(I8, 4 * isa.rows), 16) for r in range(UNIT)]
+            codes = [at[r * layout.bytes + layout.code(quad)].load(lanes(I8, 4 * isa.rows), 16) for r in range(n_rows)]
             for c in range(x.columns):
                 four = record[x.code(quad, c)].load(I32, 4).splat(isa.rows)
-                for r in range(UNIT):
-                    dots[r][c] = isa.dot4(k, dots[r][c], codes[r], four, tile.code_bits)
-        for r in range(UNIT):
+                for r in range(n_rows):
+                    dots[r][c].add(codes[r], four)
+        for r in range(n_rows):
             scale, offset = (
                 at[r * layout.bytes + where(part)].load(lanes(F32, isa.rows), 16)
                 for where in (layout.scale, layout.offset)
@@ -202,7 +204,7 @@ def _block_of_columns(
             for c in range(x.columns):
                 sums = record[x.sum(c, tile.group, first)]
                 used = offset if has_offset else None
-                _accumulate(k, isa, totals[r][c], dots[r][c], scale, used, record[x.scale(c)], sums)
+                _accumulate(k, isa, totals[r][c], dots[r][c].value(), scale, used, record[x.scale(c)], sums)
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,25 @@ class Dot4(KernelSpec):
             k.pointer("out")[at].store(isa.dot4(k, acc, u, s, self.bits), 4)
 
 
+QUADS = 8
+
+
+@dataclass(frozen=True)
+class Dots(KernelSpec):
+    """Sums of QUADS dot4, n of them."""
+
+    bits: int
+    arguments: ClassVar = ("unsigned", "signed", "out", "n")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        size, codes = 4 * isa.rows, lanes(I8, 4 * isa.rows)
+        with k.loop(0, k.args.n * size, size) as at:
+            dot = isa.dot(k, self.bits)
+            for quad in range(QUADS):
+                dot.add(*(k.pointer(name)[at * QUADS + quad * size].load(codes, 4) for name in ("unsigned", "signed")))
+            k.pointer("out")[at].store(dot.value(), 4)
+
+
 @dataclass(frozen=True)
 class Map(KernelSpec):
     """out = word(inputs), a register at a time."""
@@ -91,6 +110,19 @@ def test_dot4_is_exact_up_to_the_extremes(machine: Machine, bits: int) -> None:
     machine.run(Dot4(bits), {**{name: array.address for name, array in arrays.items()}, "n": n})
     expected = acc + (unsigned.astype(np.int32) * signed).sum(-1)
     np.testing.assert_array_equal(arrays["out"].values, expected)
+
+
+@pytest.mark.parametrize("bits", [1, 4, 5, 6, 7, 8])
+def test_sums_of_dot4_are_exact_up_to_the_extremes(machine: Machine, bits: int) -> None:
+    rng, n, top = np.random.default_rng(bits), 64, (1 << bits) - 1
+    shape = (n, QUADS, machine.isa.rows, 4)
+    unsigned = rng.integers(0, top + 1, shape, dtype=np.uint8)
+    signed = rng.integers(-128, 128, shape).astype(np.int8)
+    unsigned[:16], signed[:8], signed[8:16] = top, 127, -128
+    out = Array(np.zeros((n, machine.isa.rows), np.int32))
+    arrays = {"unsigned": Array(unsigned), "signed": Array(signed), "out": out}
+    machine.run(Dots(bits), {**{name: array.address for name, array in arrays.items()}, "n": n})
+    np.testing.assert_array_equal(out.values, (unsigned.astype(np.int32) * signed).sum((1, 3)))
 
 
 def nearest_float32(exact: Fraction) -> np.float32:

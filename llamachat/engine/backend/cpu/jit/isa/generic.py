@@ -5,6 +5,7 @@ rows          32-bit lanes of a register
 columns       activations that the many-column product holds in registers at once
 query_rows    rows of queries that attention holds in registers at once
 dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
+dot           a sum of several dot4
 fma           a * b + c, rounded once
 widen_half    float16 bits as float32
 narrow_half   float32 as float16 bits, to nearest even
@@ -38,6 +39,10 @@ class Generic:
         for i in range(4):
             acc = acc + ((u >> 8 * i) & 255) * (s << (24 - 8 * i)).shift_signed(24)
         return acc
+
+    def dot(self, k: Kernel, bits: int) -> Dot:
+        """A sum of dot4 that begins with zero; unsigned bytes hold at most `bits` bits."""
+        return Dot(self, k, bits)
 
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
         """a * b + c, rounded once, also where the processor has no such instruction.
@@ -89,6 +94,22 @@ class Generic:
 
     def pause(self, k: Kernel) -> None:
         """A hint that this is a waiting loop."""
+
+
+class Dot:
+    """A sum of unsigned x signed bytes in each 32-bit lane, exact, four of them with each `add`."""
+
+    def __init__(self, isa: Generic, k: Kernel, bits: int) -> None:
+        self._isa, self._k, self._bits = isa, k, bits
+        self._sum = k.zeros(lanes(I32, isa.rows))
+
+    def add(self, unsigned: Vec, signed: Vec) -> None:
+        """Adds four products in each lane."""
+        self._sum = self._isa.dot4(self._k, self._sum, unsigned, signed, self._bits)
+
+    def value(self) -> Vec:
+        """The sum: i32 [rows]."""
+        return self._sum
 
 
 def _chosen(codes: Vec, values: list[Vec]) -> Vec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.isa.generic import Dot, Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, HALF, I8, I16, I32, Vec, lanes
 
@@ -18,18 +18,29 @@ class Avx2(Generic):
     rows = 8
     columns = 4
     query_rows = 6
+    _adds_pairs = True  # no instruction adds four products at once
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """Pairs are added in 16 bits where they cannot overflow (7 bits x 8), else bytes are widened first."""
-        words, doubles = lanes(I16, 2 * self.rows), lanes(I32, self.rows)
-        unsigned, signed = (x.as_(lanes(I8, 4 * self.rows)) for x in (unsigned, signed))
-        one = k.constant(words, 1)
         if bits <= 7:
-            pairs = k.call(self._maddubs, words, unsigned, signed)
-            return acc + k.call(self._madd, doubles, pairs, one)
+            return acc + self.widen_pairs(k, self.add_pairs(k, unsigned, signed))
+        words, doubles = lanes(I16, 2 * self.rows), lanes(I32, self.rows)
         u, s = unsigned.as_(words), signed.as_(words)
         even = k.call(self._madd, doubles, u & 255, (s << 8).shift_signed(8))
         return acc + even + k.call(self._madd, doubles, u >> 8, s.shift_signed(8))
+
+    def dot(self, k: Kernel, bits: int) -> Dot:
+        """Where codes have few bits, several sums of pairs fit 16 bits, and are widened together."""
+        return PairDot(self, k, bits) if self._adds_pairs and bits <= 6 else Dot(self, k, bits)
+
+    def add_pairs(self, k: Kernel, unsigned: Vec, signed: Vec) -> Vec:
+        """Sums of two neighbouring products, i16 [2 * rows]; right where they fit 16 bits."""
+        words, quads = lanes(I16, 2 * self.rows), lanes(I8, 4 * self.rows)
+        return k.call(self._maddubs, words, unsigned.as_(quads), signed.as_(quads))
+
+    def widen_pairs(self, k: Kernel, pairs: Vec) -> Vec:
+        """Sums of two neighbouring i16: i32 [rows]."""
+        return k.call(self._madd, lanes(I32, self.rows), pairs, k.constant(pairs.type, 1))
 
     _maddubs, _madd = "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"
     _shuffle = "llvm.x86.avx2.pshuf.b"
@@ -57,6 +68,38 @@ class Avx2(Generic):
         k.b.call(k.declare("llvm.x86.sse2.pause"), [])
 
 
+class PairDot(Dot):
+    """Adds sums of pairs in 16 bits as long as they fit: |2 * (2^bits - 1) * 128| each.
+
+    Two instructions for each four products instead of three, and one of them needs no multiplier.
+    """
+
+    _isa: Avx2
+
+    def __init__(self, isa: Avx2, k: Kernel, bits: int) -> None:
+        super().__init__(isa, k, bits)
+        self._most, self._n_pairs = 32767 // (2 * ((1 << bits) - 1) * 128), 0
+        self._pairs: Vec | None = None
+
+    def add(self, unsigned: Vec, signed: Vec) -> None:
+        """Adds four products in each lane."""
+        pairs = self._isa.add_pairs(self._k, unsigned, signed)
+        self._pairs = pairs if self._pairs is None else self._pairs + pairs
+        self._n_pairs += 1
+        if self._n_pairs == self._most:
+            self._widen()
+
+    def value(self) -> Vec:
+        """The sum: i32 [rows]."""
+        self._widen()
+        return self._sum
+
+    def _widen(self) -> None:
+        if self._pairs is not None:
+            self._sum = self._sum + self._isa.widen_pairs(self._k, self._pairs)
+        self._pairs, self._n_pairs = None, 0
+
+
 class AvxVnni(Avx2):
     """AVX2 with the 256-bit form of the byte dot product."""
 
@@ -64,6 +107,7 @@ class AvxVnni(Avx2):
     features = "+avxvnni"
     needs: tuple[str, ...] = (*Avx2.needs, "avxvnni")
     columns = 6
+    _adds_pairs = False
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """vpdpbusd."""
@@ -82,6 +126,20 @@ class Avx512(Avx2):
     rows = 16
     columns = 8
     query_rows = 12
+
+    def dot(self, k: Kernel, bits: int) -> Dot:
+        """Where codes have few bits, several sums of pairs fit 16 bits, and are widened together."""
+        return PairDot(self, k, bits) if self._adds_pairs and bits <= 6 else Dot(self, k, bits)
+
+    def add_pairs(self, k: Kernel, unsigned: Vec, signed: Vec) -> Vec:
+        """Sums of two neighbouring products, i16 [2 * rows]; right where they fit 16 bits."""
+        words, quads = lanes(I16, 2 * self.rows), lanes(I8, 4 * self.rows)
+        return k.call(self._maddubs, words, unsigned.as_(quads), signed.as_(quads))
+
+    def widen_pairs(self, k: Kernel, pairs: Vec) -> Vec:
+        """Sums of two neighbouring i16: i32 [rows]."""
+        return k.call(self._madd, lanes(I32, self.rows), pairs, k.constant(pairs.type, 1))
+
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"
     _shuffle = "llvm.x86.avx512.pshuf.b.512"
 
@@ -99,6 +157,7 @@ class Avx512Vnni(Avx512):
     name = "avx512vnni"
     features = "-prefer-256-bit,+avx512vnni"
     needs = (*Avx512.needs, "avx512vnni")
+    _adds_pairs = False
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """vpdpbusd."""

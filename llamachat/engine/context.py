@@ -18,7 +18,7 @@ from llamachat.engine.backend.interface import Forward
 from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.graph import states
-from llamachat.engine.inputs import Inputs, embedding_inputs, given_inputs, token_inputs
+from llamachat.engine.inputs import Inputs, What, embedding_inputs, given_inputs, token_inputs, wanted_result
 from llamachat.engine.plan import Plan
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.answers import StateAnswers
@@ -28,7 +28,6 @@ from llamachat.errors import Cancelled, ContextFull, UsageError
 Progress = Callable[[int, int], None]
 Fill = Callable[[np.ndarray], None]
 WhichRows = Literal["last", "all"]
-What = Literal["logits", "hidden"]
 
 
 class Context:
@@ -122,9 +121,9 @@ class Context:
     def _eval(self, rows: Inputs, which: WhichRows, progress: Progress | None, wanted: What) -> np.ndarray:
         if which not in ("last", "all"):
             raise UsageError(f'logits are wanted "last" or "all", not {which!r}')
-        what = Wanted.LOGITS if wanted == "logits" else Wanted.HIDDEN
+        what, width = wanted_result(wanted, self._plan)
         whole, limits = which == "all", self._forward.limits
-        results = np.empty((len(rows) if whole else 1, self._width_of(wanted)), np.float32)
+        results = np.empty((len(rows) if whole else 1, width), np.float32)
         size, done = limits.outputs if whole else limits.contiguous, 0
         while done < len(rows):
             batch = rows[done : done + min(size, self._room())]
@@ -134,15 +133,6 @@ class Context:
             if progress is not None:
                 progress(done, len(rows))
         return results if whole else results[0]
-
-    def _width_of(self, wanted: What) -> int:
-        if wanted not in ("logits", "hidden"):
-            raise UsageError(f'"logits" or "hidden" states can be wanted, not {wanted!r}')
-        if wanted == "logits":
-            return self.n_vocab
-        if self._plan.hidden is None:
-            raise UsageError("this model has no output head, and so no hidden states before it")
-        return self._plan.hidden.width
 
     def reachable(self, n_past: int) -> int:
         """The most tokens, n_past or fewer, that the context can be truncated to."""

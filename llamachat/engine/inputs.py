@@ -1,18 +1,20 @@
-"""What a caller gives to be evaluated, checked: tokens of the vocabulary, or vectors in place of their embeddings."""
+"""What a caller gives to be evaluated and wants of it, checked: tokens or embeddings, logits or hidden states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.batch import EMBEDDED
+from llamachat.engine.batch import EMBEDDED, Wanted
 from llamachat.engine.graph import Given, Number
 from llamachat.engine.plan import Plan
 from llamachat.errors import UsageError
+
+What = Literal["logits", "hidden"]
 
 
 @dataclass(frozen=True)
@@ -84,3 +86,17 @@ def _given(name: str, values: np.ndarray, node: Given | None) -> NDArray[Any]:
     if node.number is Number.FLOAT and not np.isfinite(result).all():
         raise UsageError(f"{name} holds numbers that are not finite")
     return result
+
+
+def wanted_result(wanted: What, plan: Plan) -> tuple[Wanted, int]:
+    """What is wanted, and how many numbers of each row that is.
+
+    Raises UsageError for anything but logits and hidden states, and for hidden states of a model without output head.
+    """
+    if wanted == "logits":
+        return Wanted.LOGITS, plan.nodes[-1].width
+    if wanted != "hidden":
+        raise UsageError(f'"logits" or "hidden" states can be wanted, not {wanted!r}')
+    if plan.hidden is None:
+        raise UsageError("this model has no output head, and so no hidden states before it")
+    return Wanted.HIDDEN, plan.hidden.width

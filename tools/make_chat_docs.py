@@ -61,10 +61,10 @@ def _lines() -> Iterator[str]:
         yield from [f"**{heading}**", ""]
         yield from _keys(keys)
     yield from [_flat(PASTED), ""]
-    yield from ["## Lines that mean something", ""]
+    yield from ["## Special lines", ""]
     yield from _keys(LINES)
     yield from [_flat(FILES), ""]
-    yield from ["## Commands", "", _flat(COMMANDS_TEXT), ""]
+    yield from ["## Slash commands", "", _flat(COMMANDS_TEXT), ""]
     for heading, commands in grouped():
         yield from [f"### {heading}", ""]
         for command in commands:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from context_operations import N_CTX, OPERATIONS, ROWS, Bench, NotAsAnew, Row, table
+from context_operations import OPERATIONS, ROWS, Bench, NotAsAnew, Row, table
 from golden_models import NAMES
 from leaky import leaky_file
 
@@ -20,17 +20,17 @@ def case(
 ) -> Iterator[tuple[Row, Model]]:
     row, name = request.param
     if name != "leaky":
-        with Model(golden / "archs" / f"{name}.gguf", 2, n_ctx=N_CTX) as model:
+        with Model(golden / "archs" / f"{name}.gguf", 1, n_ctx=row.n_ctx) as model:
             yield row, model
         return
-    with leaky_file(tmp_path_factory.mktemp("own") / "leaky.gguf") as path, Model(path, 2, n_ctx=N_CTX) as model:
+    with leaky_file(tmp_path_factory.mktemp("own") / "leaky.gguf") as path, Model(path, 1, n_ctx=row.n_ctx) as model:
         yield row, model
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_an_operation_is_as_evaluating_anew_or_refused(case: tuple[Row, Model], operation: str, tmp_path: Path) -> None:
     row, model = case
-    bench = Bench(model, tmp_path, row.self_extend)
+    bench = Bench(model, tmp_path, row)
     if operation in row.inexact:
         with pytest.raises(NotAsAnew):
             OPERATIONS[operation](bench)
@@ -45,7 +45,7 @@ def test_an_operation_is_as_evaluating_anew_or_refused(case: tuple[Row, Model], 
 
 
 def test_every_golden_model_is_in_the_table() -> None:
-    assert {name for row in ROWS for name in row.models} == {*NAMES, "leaky"}
+    assert {name for row in ROWS for name in row.models} == {*NAMES, "leaky"} - {"gemma3-27b"}
 
 
 def test_the_documentation_has_this_table() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from llamachat.catalog import resolve
 from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, generate
+from llamachat.engine.graph import states
 from llamachat.engine.measure import Work
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
@@ -52,7 +53,8 @@ def decoding(model: Model, repetitions: int) -> None:
     ids = tokens_of(model, LENGTHS[-1])
     for name in TYPES:
         context = model.context(8192, name)
-        work, first, first_limit = Work.in_file(model.nodes, model.file.tensors, (name, name)), 0.0, 0.0
+        state = model.backend.state_sizes(states(model.nodes), name, name)
+        work, first, first_limit = Work.in_file(model.nodes, model.file.tensors, state), 0.0, 0.0
         for length in LENGTHS:
             context.eval(ids[context.n_past : length])
             took = median_ms(lambda c=context: c.eval([7]), lambda c=context, n=length: c.truncate(n), repetitions)

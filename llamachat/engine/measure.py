@@ -19,14 +19,12 @@ from typing import Any
 import numpy as np
 
 from llamachat import __version__
-from llamachat.engine.backend.choose import choose
 from llamachat.engine.backend.interface import StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import TensorInfo
 from llamachat.engine.graph import Node, Role, states, uses
 from llamachat.engine.model import Model
 from llamachat.engine.plan import Plan
-from llamachat.engine.state.cache_types import CacheType
 from llamachat.errors import UsageError
 
 LIMIT_BYTES = 1 << 30
@@ -46,17 +44,16 @@ class Work:
     @classmethod
     def of(cls, model: Model) -> Work:
         """The work of a model."""
-        return cls.in_file(model.nodes, model.file.tensors, model.cache_types)
+        state = model.backend.state_sizes(states(model.nodes), *model.cache_types)
+        return cls.in_file(model.nodes, model.file.tensors, state)
 
     @classmethod
-    def in_file(
-        cls, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo], cache_types: tuple[CacheType, CacheType]
-    ) -> Work:
+    def in_file(cls, nodes: Sequence[Node], tensors: Mapping[str, TensorInfo], state: StateSizes) -> Work:
         """The work of these operations with the weights of a file; nothing of it is read but its header."""
         packed = [(use, tensors[use.tensor.name]) for use in uses(nodes, *MATRICES)]
         return cls(
             weight_bytes=sum(round(use.share * tensor.n_bytes) for use, tensor in packed),
-            state=choose().state_sizes(states(nodes), *cache_types),
+            state=state,
             operations=sum(node.operations for node in nodes),
             head_operations=sum(node.operations for node in Plan(nodes).head),
             quantised=not any(tensor.type.block == 1 for _, tensor in packed),

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from llamachat.engine.backend.choose import DEFAULT, choose
-from llamachat.engine.backend.interface import Device, Settings, Sizes, StateSizes
+from llamachat.engine.backend.interface import Backend, Device, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, open_gguf, typed
 from llamachat.engine.graph import Node, Role, states, uses
@@ -55,8 +55,8 @@ class Model:
         progress: LoadProgress | None = None,
         backend: str = DEFAULT,
     ) -> None:
-        self._backend = choose(backend)
-        self.device: Device = self._backend.open(Settings(threads, isa))
+        self.backend: Backend = choose(backend)
+        self.device: Device = self.backend.open(Settings(threads, isa))
         file = open_gguf(Path(path))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
@@ -167,7 +167,7 @@ class Model:
     def _state_sizes(self, types: tuple[CacheType, CacheType]) -> StateSizes:
         """What a sequence takes. Raises UsageError for types that are not known or do not fit the model's heads."""
         check_cache_types(states(self.nodes), *types)
-        return self._backend.state_sizes(states(self.nodes), *types)
+        return self.backend.state_sizes(states(self.nodes), *types)
 
     def _check_angles(self) -> None:
         """Raises ModelFileError for factors of angles that are no positive numbers, before anything is packed."""

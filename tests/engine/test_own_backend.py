@@ -19,6 +19,7 @@ from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions, Speculation, Token, generate
+from llamachat.engine.measure import Work
 from llamachat.engine.model import Model
 from llamachat.engine.parallel import Batch as Requests
 from llamachat.engine.parallel import Request
@@ -346,6 +347,7 @@ def test_requests_are_answered_side_by_side(arrays: Model) -> None:
 def test_its_own_words_reach_who_measures_and_examines(arrays: Model) -> None:
     assert (arrays.device.title, arrays.device.n_threads) == ("numpy", 1)
     assert arrays.plan.weights == arrays._loaded.weight_bytes
+    assert Work.of(arrays).state.per_token == 4 * arrays._loaded.state_width
     assert [detail.name for detail in choose("numpy").describe(Settings())] == ["numpy"]
 
 

@@ -129,3 +129,31 @@ def test_a_context_that_cannot_forget_is_left_as_it_is():
     assert two_places.tokens == before
     keep_same(two_places, [BEGIN, A, C])
     assert two_places.tokens == [BEGIN, A]
+
+
+class Ringed(Held):
+    """One that can go back a little only, and refuses some shifts."""
+
+    def __init__(self, tokens, nearest, refusal=""):
+        super().__init__(tokens)
+        self.nearest, self.refusal = nearest, refusal
+
+    def reachable(self, n_past):
+        return n_past if n_past >= self.nearest else 0
+
+    def shift_refusal(self, first, last):
+        return self.refusal
+
+
+def test_a_context_that_cannot_go_back_or_shift_here_is_left_for_evaluating_again():
+    before, after = [BEGIN, A, END, BEGIN, B, END, BEGIN, C], [BEGIN, B, END, BEGIN, C]
+    held = [BEGIN, A, END, BEGIN, B, END, C, C]
+    far = Ringed(held, nearest=7)
+    forget_between(far, before, after, PIECES.__getitem__)
+    assert far.tokens == held
+    refused = Ringed(held, 3, "not here")
+    forget_between(refused, before, after, PIECES.__getitem__)
+    assert refused.tokens == held[:6]
+    near = Ringed(held, 3)
+    forget_between(near, before, after, PIECES.__getitem__)
+    assert near.tokens == [BEGIN, B, END]

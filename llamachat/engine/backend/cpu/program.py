@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Launch:
     spec: KernelSpec
     arguments: Arguments
 
-    @property
+    @cached_property
     def accesses(self) -> list[Access]:
         """Everything it touches, as the kernel declares it."""
         spec, key = self.spec, self.spec.split.key(self.arguments)

@@ -1,5 +1,7 @@
 """What a chat adds to an error that names no command: how its settings are changed here."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from llamachat.errors import ContextFull, LlamaChatError, UsageError
@@ -21,4 +23,11 @@ from llamachat.terminal.commands.hints import hinted
     ],
 )  # fmt: skip
 def test_an_error_is_told_with_what_to_type(error, said):
-    assert hinted(error) == said
+    chat = SimpleNamespace(settings=SimpleNamespace(on_full="shift"), attached=[])
+    assert hinted(error, chat) == said
+
+
+def test_a_chat_that_is_too_long_may_be_shortened():
+    chat = SimpleNamespace(settings=SimpleNamespace(on_full="stop"), attached=[("a.txt", "x")])
+    said = hinted(ContextFull("full"), chat)
+    assert said == "full: /set ctx_size or /undo or /new or /file - (takes the attached files back)"

@@ -14,16 +14,24 @@ from llamachat.engine.state.spec import KeyValueSpec
 
 PACKAGE = Path(g.__file__).resolve().parents[2]
 OPERATIONS = {name for name, one in vars(g).items() if isinstance(one, type) and issubclass(one, Node)} - {"Node"}
-MAY_ASK = ("engine/graph/", "engine/reference/", "engine/plan/", "engine/backend/cpu/lower/")
+MAY_ASK = ("engine/plan/", "engine/backend/cpu/lower/")
 
 
 def asked(tree: ast.AST) -> Iterator[str]:
-    """Names of operations that `isinstance`, a comparison of types or a `match` asks for."""
+    """Names of operations that `isinstance`, a comparison of types, a table of types or a `match` asks for."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("isinstance", "type"):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id in ("isinstance", "issubclass")
+        ):
             kinds = node.args[1:]
         elif isinstance(node, ast.MatchClass):
             kinds = [node.cls]
+        elif isinstance(node, ast.Compare):
+            kinds = [node.left, *node.comparators]
+        elif isinstance(node, ast.Dict):
+            kinds = [key for key in node.keys if key is not None]
         else:
             continue
         for kind in kinds:
@@ -35,6 +43,7 @@ def asked(tree: ast.AST) -> Iterator[str]:
 
 def imports_operations(tree: ast.AST) -> bool:
     modules = [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    modules += [name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names]
     return any(module.startswith("llamachat.engine") and "graph" in module for module in modules) or any(
         node.module == "llamachat.engine" and any(one.name == "graph" for one in node.names)
         for node in ast.walk(tree)
@@ -54,10 +63,11 @@ def test_nobody_else_asks_of_what_kind_an_operation_is() -> None:
 
 def test_the_test_before_this_one_finds_what_it_looks_for() -> None:
     source = (
-        "from llamachat.engine import graph as g\nisinstance(x, (g.Linear, Rope))\nmatch x:\n  case g.Add():\n    0"
+        "from llamachat.engine import graph as g\nisinstance(x, (g.Linear, Rope))\nmatch x:\n  case g.Add():\n    0\n"
+        "type(x) is g.Embed\nTABLE = {g.Glu: 1}"
     )
     assert imports_operations(ast.parse(source))
-    assert sorted(asked(ast.parse(source))) == ["Add", "Linear", "Rope"]
+    assert sorted(asked(ast.parse(source))) == ["Add", "Embed", "Glu", "Linear", "Rope"]
 
 
 def layer(name: str, *shape: int) -> g.Layer:

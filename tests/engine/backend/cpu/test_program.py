@@ -38,14 +38,15 @@ class Nothing(KernelSpec):
 
     @property
     def split(self) -> Split:
-        return {"": Turns(), "rows": Shares("n_tokens"), "columns": Shares("", ("units",))}[self.how]
+        columns, pairs = Shares("", ("units",)), Shares("", ("units",), per=2)
+        return {"": Turns(), "rows": Shares("n_tokens"), "columns": columns, "pairs": pairs}[self.how]
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Returns."""
 
 
 COMPILER = Compiler(choose_isa("generic"), ObjectCache(None))
-ROWS, COLUMNS, TURNS = "rows", "columns", ""
+ROWS, COLUMNS, PAIRS, TURNS = "rows", "columns", "pairs", ""
 
 
 def launch(reads: list[Region], writes: list[Region], split: str = TURNS) -> Launch:
@@ -87,7 +88,9 @@ def fixed(n_bytes: int = 64) -> Region:
     ],
 )
 @pytest.mark.parametrize(
-    "splits", [(TURNS, TURNS), (ROWS, COLUMNS), (ROWS, TURNS)], ids=["all", "other split", "one split"]
+    "splits",
+    [(TURNS, TURNS), (ROWS, COLUMNS), (ROWS, TURNS), (COLUMNS, PAIRS)],
+    ids=["all", "other split", "one split", "larger items"],
 )
 def test_a_barrier_stands_between(make, first: str, second: str, splits: tuple) -> None:
     region = make()

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
+from operator import mul
 from typing import TYPE_CHECKING
 
 from llamachat.engine.backend.cpu.jit.kernel import counted
@@ -39,17 +41,15 @@ class Shares:
 
     def share(self, k: Kernel) -> tuple[Vec, Vec]:
         """[first, last) of this thread's items."""
-        factors = [self._rows(k)] if self.rows else []
-        factors += [getattr(k.args, name) for name in self.each]
-        items = factors[0]
-        for factor in factors[1:]:
-            items = items * (factor if self.per == 1 else factor // self.per)
-        return k.share(items)
+        factors = [getattr(k.args, name) for name in self.each]
+        values = reduce(mul, factors) if factors else k.number(1)
+        items = values if self.per == 1 else values // self.per
+        return k.share(self._rows(k) * items if self.rows else items)
 
     def key(self, arguments: Mapping[str, object]) -> Key:
         """What two launches have in common whose threads work on the same parts."""
         sizes = [value for name in self.each if isinstance(value := arguments[name], int)]
-        return (*self._field(arguments), self.panel, prod(sizes))
+        return (*self._field(arguments), self.panel, prod(sizes), self.per)
 
     def _rows(self, k: Kernel) -> Vec:
         n = k.count() if self.rows == "count" else getattr(k.step, self.rows)

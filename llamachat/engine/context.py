@@ -321,7 +321,11 @@ class Context:
             raise UsageError("a context with grouped positions (Self-Extend) cannot take over a cache")
         self.truncate(0)
         ids = self._checked(tokens).ids
-        self._state.restore(len(ids), fill)
+        try:
+            self._state.restore(len(ids), fill)
+        except BaseException:
+            self._lose_state()
+            raise
         self._append(ids.tolist())
         self.n_reusable = len(ids) if n_reusable is None else max(0, min(n_reusable, len(ids)))
         self._answers.kept.n_lost = self._answers.kept.of_restored(len(ids), n_lost)
@@ -378,10 +382,7 @@ class Context:
             if isinstance(error, Cancelled):
                 raise Cancelled(f"stopped after {len(self.tokens)} tokens") from None
             raise
-        n_reusable = min(self.n_reusable, len(self.tokens))
-        self._append(rows.ids.tolist())
-        if rows.given:
-            self.n_reusable = n_reusable
+        self._append(rows.ids.tolist(), reusable=not rows.given)
 
     def _lose_state(self) -> None:
         """A step that was not finished may have changed recurrent state: back to the last place that is known."""
@@ -392,8 +393,8 @@ class Context:
             del self.tokens[n_left:]
             self.n_reusable = min(self.n_reusable, n_left)
 
-    def _append(self, tokens: list[int]) -> None:
+    def _append(self, tokens: list[int], reusable: bool = True) -> None:
         """Tokens that have been evaluated."""
-        if self.n_reusable == len(self.tokens):
+        if reusable and self.n_reusable == len(self.tokens):
             self.n_reusable += len(tokens)
         self.tokens += tokens

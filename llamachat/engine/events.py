@@ -155,6 +155,10 @@ class EvaluatingContext(Protocol):
         """Take a `cancel` back that no evaluation has seen."""
         ...
 
+    def reachable(self, n_past: int) -> int:
+        """The most tokens, `n_past` or fewer, that it can go back to."""
+        ...
+
     def rewind(self, n_past: int) -> int:
         """Forget everything after the first `n_past` tokens, or more where that cannot be reached; what is left."""
         ...

@@ -149,7 +149,10 @@ class GenerationContext:
         if len(prompt) <= self._context.n_ctx:
             return True
         kept = self._n_keep
-        return kept is not None and kept + len(prompt) - self.known(prompt) < self._context.n_ctx
+        if kept is None:
+            return False
+        n_known = self._context.reachable(self.known(prompt))
+        return kept + len(prompt) - n_known < self._context.n_ctx
 
     def can_go_on(self) -> bool:
         """Whether another token may be evaluated; drops old ones where that is allowed.

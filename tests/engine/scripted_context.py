@@ -94,6 +94,9 @@ class Scripted:
     def resume(self) -> None:
         pass
 
+    def reachable(self, n_past: int) -> int:
+        return n_past
+
     def rewind(self, n_past: int) -> int:
         assert n_past <= len(self.tokens)
         del self.tokens[n_past:]

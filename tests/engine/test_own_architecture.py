@@ -99,6 +99,21 @@ def test_what_was_computed_can_be_kept_and_taken_over(model: Model) -> None:
     assert np.array_equal(other.eval(TOKENS[40:], "all"), whole(model)[40:])
 
 
+def test_nothing_is_left_of_what_could_not_be_restored(model: Model) -> None:
+    context, other = model.context(512), model.context(512)
+    context.eval(TOKENS[:40])
+    memory = context.memory(40).copy()
+
+    def fail(room: np.ndarray) -> None:
+        np.copyto(room, memory)
+        raise OSError("the file ends here")
+
+    with pytest.raises(OSError, match="ends here"):
+        other.restore(TOKENS[:40], fail)
+    assert other.tokens == []
+    assert np.array_equal(other.eval(TOKENS, "all"), whole(model))
+
+
 class WrongHalf:
     """Guesses of which the first is right and the second is wrong."""
 

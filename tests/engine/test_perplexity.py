@@ -27,6 +27,9 @@ class CountingContext:
     def n_reusable(self) -> int:
         return len(self.tokens)
 
+    def reachable(self, n_past: int) -> int:
+        return n_past
+
     def rewind(self, n_past: int) -> int:
         assert n_past == 0
         self.tokens = []

@@ -141,3 +141,24 @@ def test_a_prompt_that_is_being_read_is_given_up_at_once(model: Model) -> None:
     assert isinstance(events[-1], Stop)
     assert events[-1].reason == "cancelled"
     assert prompt(1, 1400)[: seen[0]] == turning.pool.contexts[0].tokens
+
+
+def test_a_signal_may_cancel_a_request_whose_own_thread_is_just_ending_it(model: Model) -> None:
+    """As where a handler of Ctrl+C cancels: it runs in the thread that takes the steps, wherever that is."""
+    turning = Turning(model, 1)
+    job = turning.add(request(1, 4, 3))
+    turning.step()
+    (context,) = turning.pool.contexts
+    resume = context.resume
+
+    def interrupted() -> None:
+        job.cancel()
+        resume()
+
+    context.resume = interrupted  # type: ignore[method-assign]
+    job.cancel()
+    thread = threading.Thread(target=turning.finish, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert turning.said(job)[-1].reason == "cancelled"  # type: ignore[attr-defined]

@@ -19,6 +19,7 @@ from llamachat.engine.model import Model
 from llamachat.engine.pool import ContextPool
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.scheduler import Job, Request, Scheduler
+from llamachat.errors import ContextFull
 
 WINDOW, N_CTX = 40, 1100
 
@@ -92,6 +93,19 @@ def test_what_cannot_be_moved_is_evaluated_again(tmp_path: Path) -> None:
         assert context.n_reusable == len(left), "it was evaluated again, not moved"
         fresh.eval(left)
         np.testing.assert_array_equal(window.after(5), fresh.eval([5]))
+
+
+def test_a_prompt_that_fits_only_with_what_rings_have_lost_is_refused_and_nothing_is_forgotten(model: Model) -> None:
+    """Too long for the context; of what it holds of it too much is lost to continue there."""
+    context, whole = pair(model, N_CTX)
+    prompt = [*TOKENS[:300], *TOKENS[1200:2100]]
+    for one in (context, whole):
+        one.eval(TOKENS[:N_CTX])
+    assert (context.reachable(300), whole.reachable(300)) == (0, 300)
+    assert len(answer(whole, prompt, options(3, n_keep=5))) == 3
+    with pytest.raises(ContextFull, match="the prompt has 1200 tokens, but the context holds 1100"):
+        answer(context, prompt, options(3, n_keep=5))
+    assert context.tokens == TOKENS[:N_CTX]
 
 
 def test_requests_that_begin_alike(model: Model) -> None:

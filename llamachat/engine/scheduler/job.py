@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import RLock
 
 from llamachat.engine.answering import Answering
 from llamachat.engine.events import EvaluatingContext, StopReason
@@ -28,7 +29,7 @@ class Job:
     done: bool = False
     overtaken: int = 0
     _slot: Slot | None = field(default=None, repr=False)
-    _lock: Lock = field(default_factory=Lock, repr=False)
+    _lock: AbstractContextManager[object] = field(default_factory=RLock, repr=False)  # a signal may cancel within `end`
 
     def cancel(self) -> None:
         """Ends it at the next step; a piece of its prompt that is being read is given up at once. From any thread."""

@@ -35,3 +35,7 @@ def test_every_variable_that_the_sources_read_is_in_its_table():
 def test_the_manual_has_no_line_of_prose_that_is_too_long():
     long = [line for line in TEXT.splitlines() if len(line) > 120 and not line.startswith("|")]
     assert long == []
+
+
+def test_no_sentence_runs_into_another_one():
+    assert re.findall(r".*(?:each|[^\w\s`.])\.[a-z]+ .*", re.sub(r"`[^`]*`", "", TEXT)) == []

@@ -41,8 +41,7 @@ class TemplateChoice:
     template_kwargs: Annotated[
         str | None,
         Option("--template-kwargs", "--chat-template-kwargs", metavar="JSON", help="Variables for the chat "
-               'template, such as {"enable_thinking": false}.'
-               'template, as {"enable_thinking": false}.'),
+               'template, such as {"enable_thinking": false}.'),
     ] = None  # fmt: skip
     reasoning: Annotated[
         Reasoning,

@@ -166,9 +166,7 @@ class RunMode:
         Path | None,
         Option("--prompts", metavar="FILE", help="Read inputs from a file, or - for standard input. Each line is "
                'a JSON string, or an object with "prompt" and optionally "seed", "n_predict". -p or --prompt '
-               "is applied to each."
-               'line a JSON string, or an object with "prompt" and maybe "seed", "n_predict"; -p and --prompt are put '
-               "around each."),
+               "is applied to each."),
     ] = None  # fmt: skip
     fail_on_length: Annotated[bool, Option("--fail-on-length", help="Exit with 5 if the text was cut short.")] = False
     dry_run: Annotated[

@@ -17,8 +17,10 @@ from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, Token, generate
 from llamachat.engine.model import Model
 from llamachat.engine.models import describe
+from llamachat.engine.pool import ContextPool
 from llamachat.engine.reference import evaluate
 from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.engine.scheduler import Job, Request, Scheduler
 from llamachat.errors import Cancelled, UsageError
 
 
@@ -151,6 +153,36 @@ def test_guesses_that_are_wrong_leave_the_state_as_if_they_had_never_been(model:
     assert found == wanted
     assert len(set(wanted)) > 3
     assert context.tokens == [*TOKENS[:20], *wanted[:-1]]
+
+
+def test_a_step_that_is_closed_early_adds_no_token_twice(model: Model) -> None:
+    """Neither do those whose next step fails together, after which each is evaluated again from its checkpoint."""
+    options = GenerationOptions(max_tokens=12, sampling=SamplingOptions(temp=1.0, seed=7))
+    running = Scheduler(ContextPool(lambda: model.context(512), 3), Numbers())
+    jobs = [running.add(Request(TOKENS[i : 20 + i], options)) for i in range(3)]
+    found: dict[Job, list[int]] = {job: [] for job in jobs}
+    batch = running._decoder._batch
+    run = batch.eval
+
+    def failing(*_: Any) -> np.ndarray:
+        batch.eval = run  # type: ignore[method-assign]
+        raise OSError("not now")
+
+    cancelled = False
+    while not running.idle:
+        for job, event in running.step():
+            if isinstance(event, Token):
+                found[job].append(event.id)
+            if job is jobs[2] and len(found[job]) == 5 and not cancelled:
+                job.cancel()  # it has chosen; when the step comes to it, the others have added their tokens
+                cancelled = True
+            if isinstance(event, Stop) and job is jobs[2]:
+                batch.eval = failing  # type: ignore[method-assign]
+                break
+    assert batch.eval is not failing
+    for i, job in enumerate(jobs[:2]):
+        events = generate(model.context(512), Numbers(), TOKENS[i : 20 + i], options)
+        assert found[job] == [event.id for event in events if isinstance(event, Token)]
 
 
 def test_another_answer_to_a_prompt_evaluates_its_last_token_alone(model: Model) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from llamachat.engine.scheduler.job import Slot
 from llamachat.errors import Cancelled
 
 Planned = tuple[Slot, Sequence[int]]
-Failure = tuple[Slot, Exception]
 
 
 class Decoder:
@@ -27,8 +27,8 @@ class Decoder:
         """Stops the step that runs; jobs that are not cancelled are evaluated again. From any thread."""
         self._batch.cancel()
 
-    def step(self, slots: Sequence[Slot]) -> Iterator[Failure]:
-        """Evaluates what each slot has pending; (slot, what was raised) for those that failed, each for itself."""
+    def step(self, slots: Sequence[Slot]) -> None:
+        """Evaluates what each slot has pending, all of it; what one raises becomes its `error`, and ends no other."""
         if not slots:
             return
         begun = self._clock()
@@ -36,46 +36,33 @@ class Decoder:
         planned: list[Planned] = []
         most = _guesses_each(slots)
         for slot in slots:
-            try:
-                if slot.job.cancelled:
-                    raise Cancelled("the request was cancelled")
+            with _alone(slot):
+                _check_wanted(slot)
                 tokens = slot.window.extend(slot.answering.token, slot.answering.n_left, most)
                 if tokens:
                     planned.append((slot, tokens))
                 else:
                     _finish(slot, slot.window.taken(None))
-            except Exception as error:
-                yield slot, error
         first, n_rows = 0, sum(len(tokens) for _, tokens in planned)
         for portion in _portions(planned):
-            yield from self._evaluate(portion, first, n_rows)
+            self._evaluate(portion, first, n_rows)
             first += sum(len(tokens) for _, tokens in portion)
         self.step_s = self._clock() - begun
 
-    def _evaluate(self, portion: Sequence[Planned], first: int, n_rows: int) -> Iterator[Failure]:
+    def _evaluate(self, portion: Sequence[Planned], first: int, n_rows: int) -> None:
         """Together; where that fails, each again for itself. It begins with row `first` of the n_rows of a step."""
-        if len(portion) > 1:
-            try:
-                self._together(portion, first, n_rows)
-                return
-            except Exception:
-                yield from self._again(portion)
-                return
-        for slot, tokens in portion:
-            try:
+        if len(portion) == 1:
+            ((slot, tokens),) = portion
+            with _alone(slot):
                 _finish(slot, slot.window.evaluate(tokens))
-            except Exception as error:
-                yield slot, error
-
-    def _again(self, portion: Sequence[Planned]) -> Iterator[Failure]:
-        """Those of a batch that failed: whose fault it was fails again."""
-        for slot, _ in portion:
-            try:
-                if slot.job.cancelled:
-                    raise Cancelled("the request was cancelled")
-                _finish(slot, slot.window.again())
-            except Exception as error:
-                yield slot, error
+            return
+        try:
+            self._together(portion, first, n_rows)
+        except Exception:
+            for slot, _ in portion:  # whose fault it was fails again
+                with _alone(slot):
+                    _check_wanted(slot)
+                    _finish(slot, slot.window.again())
 
     def _together(self, portion: Sequence[Planned], first: int, n_rows: int) -> None:
         contexts = [slot.context for slot, _ in portion if isinstance(slot.context, Context)]
@@ -88,6 +75,20 @@ class Decoder:
             own = rows[at : at + len(tokens)]
             at += len(tokens)
             _finish(slot, slot.window.taken(own if len(tokens) == 1 else own.copy()))
+
+
+@contextmanager
+def _alone(slot: Slot) -> Iterator[None]:
+    """What one slot does: what it raises is its own error."""
+    try:
+        yield
+    except Exception as error:
+        slot.error = error
+
+
+def _check_wanted(slot: Slot) -> None:
+    if slot.job.cancelled:
+        raise Cancelled("the request was cancelled")
 
 
 def _finish(slot: Slot, logits: np.ndarray) -> None:

@@ -62,6 +62,7 @@ class Slot:
     """A job that has a context.
 
     logits: after its last token; None while its prompt is read. pending: its next token is chosen, but not evaluated.
+    error: what its last evaluation raised, for which it has not yet ended.
     started: when its prompt was read, by the scheduler's clock. total: tokens of its prompt that had to be read. piece,
     piece_s: tokens of the last piece of it, and the seconds that they took.
     """
@@ -71,6 +72,7 @@ class Slot:
     window: GenerationContext
     logits: Logits | None = None
     pending: bool = False
+    error: Exception | None = None
     started: float = 0.0
     total: int = 0
     piece: int = 0

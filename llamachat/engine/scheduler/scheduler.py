@@ -118,8 +118,10 @@ class Scheduler:
         for slot in self._slots[:]:
             if not slot.reading:
                 yield from self._guarded(slot, lambda: self._choose(slot))  # noqa: B023
-        for slot, error in self._decoder.step([slot for slot in self._slots if slot.pending]):
-            yield slot.job, self._failed(slot, error)
+        self._decoder.step([slot for slot in self._slots if slot.pending])
+        for slot in self._slots[:]:
+            if slot.error is not None:
+                yield slot.job, self._failed(slot, slot.error)
         yield from self._read(progress)
 
     def close(self) -> None:
@@ -215,6 +217,8 @@ class Scheduler:
     def _choose(self, slot: Slot) -> Iterator[Happened]:
         """The next token of an answer, or its end."""
         answering = slot.answering
+        if slot.error is not None:  # of a step whose iterator was closed before it came to that
+            raise slot.error
         if not slot.pending and answering.reason is None:
             assert slot.logits is not None
             token = answering.choose(slot.logits)

@@ -32,10 +32,10 @@ def main() -> None:
     sys.exit(_flushed(code))
 
 
-def _unraisable(told: Any) -> None:
-    """A Ctrl+C that Python swallows, because it came within a callback or a destructor, is heard a little later."""
-    if not isinstance(told.exc_value, KeyboardInterrupt):
-        sys.__unraisablehook__(told)
+def _unraisable(unraisable: Any) -> None:
+    """A Ctrl+C that Python swallows, because it came within a callback or a destructor, is raised a little later."""
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
         return
     import signal
     from threading import Timer, main_thread
@@ -146,7 +146,7 @@ def _said(message: str, code: ExitCode, debug: bool, excerpt: Sequence[str] = ()
         with suppress(OSError):
             traceback.print_exc()
     if sys.stderr is not None:
-        with suppress(OSError):  # nobody is there to be told
+        with suppress(OSError):  # nobody is there to read it
             print("llamachat:", _one_line(message), file=sys.stderr, flush=True)
             for line in excerpt:
                 print(f"  {_cleaned(line)}", file=sys.stderr, flush=True)

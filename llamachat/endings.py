@@ -43,7 +43,7 @@ def handle_termination(leave: Leave = raise_at_once) -> dict[signal.Signals, Any
 
     def end(number: int, _frame: FrameType | None) -> None:
         # A second signal may call this anywhere within this call. Then its own end is raised through this one, or it
-        # finds the first heard: one end is raised in every order.
+        # finds the first received: one end is raised in every order.
         global _heard
         if _n_undisturbed:
             _waiting.append(number)
@@ -51,15 +51,15 @@ def handle_termination(leave: Leave = raise_at_once) -> dict[signal.Signals, Any
             _heard = time.monotonic()
             leave(SystemExit(128 + number))
 
-    heard = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, end) for number in heard}
+    handled = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in handled}
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)
     return before
 
 
 def interrupt(number: int, _frame: FrameType | None) -> None:
-    """Ctrl+C, where nothing else hears it. Raises KeyboardInterrupt, after a step that is done whole."""
+    """Ctrl+C, where nothing else handles it. Raises KeyboardInterrupt, after a step that is done whole."""
     if _n_undisturbed:
         _waiting.append(number)
     else:

@@ -299,5 +299,5 @@ def _sentence(relation: Relation, values: Values, typed: Collection[str] = ()) -
         lists = relation.lists(values, typed)
     elif isinstance(relation, Exclude):
         lists = relation.lists(values)
-    told = {name: " and ".join(map(option_of, names)) for name, names in lists.items()}
-    return relation.said.format_map(_Spelled(told, value=values))
+    spelled = {name: " and ".join(map(option_of, names)) for name, names in lists.items()}
+    return relation.said.format_map(_Spelled(spelled, value=values))

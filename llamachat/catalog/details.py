@@ -15,7 +15,7 @@ from llamachat.engine.memory import available_memory
 if TYPE_CHECKING:
     from llamachat.engine.gguf import GgufFile
 
-SHORT = 8  # an array of at most so many values is shown whole
+SHORT = 8  # an array of at most this many values is shown whole
 _TEMPLATE = "tokenizer.chat_template"
 
 

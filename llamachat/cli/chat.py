@@ -71,8 +71,8 @@ def chat(
         responder = for_chats(replace(opened, template=template.chosen(opened.model, bool(given))))
         setting = _Setting(model, options, choice, template, looks, given, tools.yes, verbose, context, console)
         if beginning.converses:
-            return _talk(setting, responder, system, stack, (beginning.first, files))
-        if choice.goes_on or given or template.reasoning is Reasoning.HIDE or beginning.lines:
+            return _converse(setting, responder, system, stack, (beginning.first, files))
+        if choice.chooses_chat or given or template.reasoning is Reasoning.HIDE or beginning.lines:
             return _ask(setting, responder, system, stack, (beginning.messages(), files))
         return _answer(setting, responder, system, with_files(files, beginning.first))
 
@@ -110,29 +110,29 @@ class _Setting:
     console: "Console"
 
 
-def _talk(
+def _converse(
     setting: _Setting, responder: "Responder", system: str | None, stack: ExitStack, begins: "tuple[str, Files]"
 ) -> int:
     """A chat on a terminal. begins: the first message, "" for none, and the files that go with it."""
     from llamachat.terminal.attention import titled
     from llamachat.terminal.chat import ChatLoop  # prompt_toolkit, which a pipe does without
 
-    talk, begins_now = _opened(setting, responder, system, stack, keep=setting.choice.save)
+    chat, begins_now = _opened(setting, responder, system, stack, keep=setting.choice.save)
     try:
-        talk.attached = list(begins[1])
-        with titled(_title(talk)) if setting.looks.title else nullcontext():
-            ChatLoop(talk, setting.looks.vi, setting.looks.attention).run(resumed=not begins_now, first=begins[0])
+        chat.attached = list(begins[1])
+        with titled(_title(chat)) if setting.looks.title else nullcontext():
+            ChatLoop(chat, setting.looks.vi, setting.looks.attention).run(resumed=not begins_now, first=begins[0])
     finally:  # also when the terminal is closed
-        _left(talk)
+        _left(chat)
     return ExitCode.DONE
 
 
-def _title(talk: "Chat") -> str:
+def _title(chat: "Chat") -> str:
     """The window's title: the program, the model, and the chat if it has a name."""
     from llamachat.terminal.chat_status import short_name
 
-    name = talk.conversation.store.summary(talk.conversation.chat).name
-    return " - ".join(one for one in ("llamachat", short_name(talk.responder.model.title), name) if one)
+    name = chat.conversation.store.summary(chat.conversation.chat).name
+    return " - ".join(one for one in ("llamachat", short_name(chat.responder.model.title), name) if one)
 
 
 def _ask(
@@ -142,20 +142,20 @@ def _ask(
     from llamachat.terminal.output import note
     from llamachat.terminal.tools.shown import NO_TOOLS
 
-    talk, begun = _opened(setting, responder, system, stack, keep=setting.choice.goes_on, aside=note)
-    talk.aside, talk.attached = note, list(asks[1])
-    if begun and setting.choice.session is not None and talk.conversation.store.is_kept:
+    chat, begun = _opened(setting, responder, system, stack, keep=setting.choice.chooses_chat, aside=note)
+    chat.aside, chat.attached = note, list(asks[1])
+    if begun and setting.choice.session is not None and chat.conversation.store.is_kept:
         note(f"there was no chat named {setting.choice.session}: this one is new")
-    if talk.lacks_tools:
+    if chat.lacks_tools:
         note(NO_TOOLS.strip("()"))
     try:
         for message in asks[0]:
-            talk.ask(message)
+            chat.ask(message)
             setting.console.output.end_line()
-            if talk.last is None or talk.last.reason == "cancelled":
+            if chat.last is None or chat.last.reason == "cancelled":
                 return ExitCode.INTERRUPT
     finally:
-        _left(talk)
+        _left(chat)
     return ExitCode.DONE
 
 
@@ -199,7 +199,7 @@ def _opened(
             other = stack.enter_context(loading.open_responder(named, setting.options, console=setting.console))
             return for_chats(replace(other, template=setting.template.chosen(other.model, bool(setting.tools))))
 
-        talk = Chat(
+        chat = Chat(
             responder, conversation, looks, keeper=keeper, console=setting.console, open_model=open_model, aside=aside
         )
         if setting.tools:
@@ -207,18 +207,18 @@ def _opened(
             from llamachat.terminal.tools.agreement import asked
 
             called, source = setting.template.called, conversation.template.source
-            talk.tools = ToolUse(setting.tools, source, asked, setting.yes, called=called)
-            talk.responder = replace(responder, options=replace(responder.options, grammar=talk.tools.grammar()))
-            conversation.tools = talk.tools.described()
+            chat.tools = ToolUse(setting.tools, source, asked, setting.yes, called=called)
+            chat.responder = replace(responder, options=replace(responder.options, grammar=chat.tools.grammar()))
+            conversation.tools = chat.tools.described()
         typed_names, all_options = typed(setting.context), options_by_name(setting.context)
-        talk.start = replace(talk.start, options=talk.responder.options, typed=typed_names, all_options=all_options)
+        chat.start = replace(chat.start, options=chat.responder.options, typed=typed_names, all_options=all_options)
         if not begun:
-            apply_chosen(talk)
-            responder = talk.responder
+            apply_chosen(chat)
+            responder = chat.responder
             conversation.remember(responder.context.n_ctx)
             with _unseen(setting.console.output.is_terminal):
                 keeper.restore_snapshot(responder, number)
-    return talk, begun
+    return chat, begun
 
 
 @contextmanager
@@ -232,11 +232,11 @@ def _nothing_left(store: "ChatStore", begun: int | None) -> "Iterator[None]":
         raise
 
 
-def _unseen(talking: bool) -> AbstractContextManager[None]:
+def _unseen(on_terminal: bool) -> AbstractContextManager[None]:
     """While a model is loaded: what a person types is not shown, and waits for the first line."""
     from llamachat.terminal.echo import echo_off
 
-    return echo_off() if talking else nullcontext()
+    return echo_off() if on_terminal else nullcontext()
 
 
 def _decide(choice: IfOpen) -> "Decide":
@@ -249,10 +249,10 @@ def _decide(choice: IfOpen) -> "Decide":
     return ask_person if may_converse() else lambda _said, _nothing: FORK
 
 
-def _left(talk: "Chat") -> None:
+def _left(chat: "Chat") -> None:
     """Saves the state of a chat when it ends."""
-    if talk.keeper is not None:
-        talk.keeper.leave(talk.responder, talk.conversation.chat, asked=talk.last is not None)
+    if chat.keeper is not None:
+        chat.keeper.leave(chat.responder, chat.conversation.chat, asked=chat.last is not None)
 
 
 def _number(store: "ChatStore", choice: ChatChoice, model: str) -> tuple[int, bool]:

@@ -86,8 +86,8 @@ class ChatChoice:
             raise UsageError("the message is empty: give a text, or `-` for standard input")
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it was said in which chat."""
+    def chooses_chat(self) -> bool:
+        """Whether a chat was named, or the last one is meant."""
         return self.resume or self.session is not None
 
     def system_text(self) -> str | None:

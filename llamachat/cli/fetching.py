@@ -22,10 +22,10 @@ def fetched(source: str, yes: bool, explicit: bool = False) -> Path:
         raise UsageError(f"{source} is not here yet: fetch it first, with `llamachat pull {source}`, or give --yes")
     wanted, size, certain = _wanted(source)
     if not (yes or (explicit and certain)):
-        told = f"{wanted} ({size})" if size else wanted
+        described = f"{wanted} ({size})" if size else wanted
         if not may_ask():
             raise UsageError(f"{source} leaves a choice: give --yes, or one of them, as in `llamachat pull {wanted}`")
-        if not agreed(f"Fetch {told}?"):
+        if not agreed(f"Fetch {described}?"):
             raise UsageError(f"{wanted} was not fetched; `llamachat pull {wanted}` does that")
     elif size and not (explicit and certain):
         note(f"fetching {wanted} ({size})")

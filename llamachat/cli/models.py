@@ -104,9 +104,9 @@ def _remove(name: str | None, yes: bool) -> None:
     from llamachat.engine.memory import size_text
 
     model = found_for_removal(name)
-    told = f"{model.name} ({size_text(model.n_bytes)}, {model.path})"
+    described = f"{model.name} ({size_text(model.n_bytes)}, {model.path})"
     if not yes and not may_ask():
-        raise UsageError(f"models rm asks before it deletes; where nobody can answer, give --yes: {told}")
-    if yes or agreed(f"Delete {told}?"):
+        raise UsageError(f"models rm asks before it deletes; where nobody can answer, give --yes: {described}")
+    if yes or agreed(f"Delete {described}?"):
         remove(model)
-        note(f"deleted {told}")
+        note(f"deleted {described}")

@@ -47,10 +47,10 @@ def perplexity(
     if output is Format.JSON:
         figures = {"n_tokens": found.n_tokens, "n_scored": found.n_scored, "mean_nll": found.mean_nll}
         figures |= {"error": found.error, "ppl": found.perplexity}
-        told = {
+        record = {
             name: value if math.isfinite(value) else None for name, value in figures.items()
         }  # JSON has no infinity
-        print(json.dumps(versioned({**told, "n_ctx": responder.context.n_ctx})))
+        print(json.dumps(versioned({**record, "n_ctx": responder.context.n_ctx})))
         return
     print(f"perplexity {found.perplexity:.6g} +/- {found.perplexity * found.error:.2g}")
     print(f"mean negative log-probability {found.mean_nll:.5f} over {found.n_scored} of {found.n_tokens} tokens")

@@ -1,4 +1,4 @@
-"""An answer without the thoughts before it: told apart event by event, for every sink that shows them apart."""
+"""An answer without the thoughts before it: separated event by event, for every sink that shows them apart."""
 
 from dataclasses import replace
 

@@ -284,8 +284,8 @@ class Conversation:
         return chat_tokens(self.tokenizer, self.template, messages, self.tools or None)
 
     def _too_long(self, n_tokens: int, n_ctx: int, forget: bool) -> str:
-        told = " and the system prompt" if self.system is not None else ""
-        subject = f"the message{told} has" if forget else "the chat has"
+        also = " and the system prompt" if self.system is not None else ""
+        subject = f"the message{also} has" if forget else "the chat has"
         advice = "shorten it" if forget else "take turns back, begin a new chat"
         return f"{subject} {n_tokens} tokens, but the context holds {n_ctx}: {advice}, or use a larger context"
 

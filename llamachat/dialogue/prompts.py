@@ -57,8 +57,8 @@ class Prompt:
             if n_ctx is not None:
                 check_length(tokenizer, self.worded.text, n_ctx)
             return raw_tokens(tokenizer, self.worded)
-        told: list[Message] = [] if self.system is None else [{"role": "system", "content": self.system}]
-        messages = [*told, {"role": "user", "content": self.worded.text}]
+        first: list[Message] = [] if self.system is None else [{"role": "system", "content": self.system}]
+        messages = [*first, {"role": "user", "content": self.worded.text}]
         return conversation_tokens(tokenizer, self.template, messages, n_ctx)
 
     def options(self, options: GenerationOptions) -> GenerationOptions:

@@ -40,9 +40,9 @@ class Records:
         """A whole answer, whose last event is its Stop or Failed."""
         end = events[-1]
         tokens = [{**self._spelled(one.id), **self._token(one)} for one in events if isinstance(one, Token)]
-        told = {"tokens": tokens} if any("logprob" in token for token in tokens) else {}
+        details = {"tokens": tokens} if any("logprob" in token for token in tokens) else {}
         text = "".join(event.text for event in events)
-        return {"text": text, **told, **{k: v for k, v in self.of(end).items() if k not in ("event", "text")}}
+        return {"text": text, **details, **{k: v for k, v in self.of(end).items() if k not in ("event", "text")}}
 
     def summary(self, stop: Stop) -> dict[str, Any]:
         """The figures of an answer."""

@@ -1,4 +1,4 @@
-"""How models mark their thoughts, and thoughts and answer told apart: in pieces as they come, and in whole answers."""
+"""How models mark their thoughts, and thoughts and answer separated: in pieces as they come, and in whole answers."""
 
 import re
 from collections.abc import Sequence

@@ -28,7 +28,7 @@ class GenerationOptions:
     """How to generate: max_tokens -1 is no limit, -2 stops where the context is full, 0 evaluates the prompt only.
 
     `stop` strings end the text. grammar: what the text must be, or what must follow a mark in it. n_keep: with a
-    context that is full, this many first tokens stay, half of the others are dropped and generation goes on; -1 keeps
+    context that is full, this many first tokens stay, half of the others are dropped and generation continues; -1 keeps
     the whole prompt; None: it ends. Raises UsageError with the option's name.
     """
 
@@ -61,9 +61,9 @@ class GenerationOptions:
 
 
 class Answering:
-    """The samplers, the grammar and the text of one answer. `reason` is why it ended, None while it goes on.
+    """The samplers, the grammar and the text of one answer. `reason` is why it ended, None while it is not ended.
 
-    n_begun: so many of the prompt's last tokens are the answer's first ones; `begun` are they, as if chosen.
+    n_begun: the number of the prompt's last tokens that are the answer's first ones; `begun` are they, as if chosen.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Answering:
             yield Token(text, token)
 
     def _take(self, token: int) -> str:
-        """Goes on with a token; the text that it sets free."""
+        """Accepts a token; returns the text that it completes."""
         self._sampler.accept(token)
         piece = self._vocabulary.piece_bytes(token)
         control = "" if piece or not self._has_stops else self._vocabulary.piece_bytes(token, special=True).decode()

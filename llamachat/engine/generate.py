@@ -50,8 +50,8 @@ def generate(
 ) -> Iterator[Event]:
     """Continues the tokens `prompt`: a Token per chosen token, then one Stop, whose text is what was still held back.
 
-    n_begun: so many of the prompt's last tokens are the beginning of the answer. They are part of its text, of what the
-    grammar reads and of the events, but not of `max_tokens` and the timings' n_generated.
+    n_begun: how many of the prompt's last tokens are the beginning of the answer. They are part of its text, of what
+    the grammar reads and of the events, but not of `max_tokens` and the timings' n_generated.
 
     The longest common prefix of `context.tokens` and the prompt is kept, the rest of the context forgotten, the rest
     of the prompt evaluated (at least its last token); `progress` counts the tokens of that evaluation.

@@ -131,12 +131,12 @@ class GenerationContext:
         return logits
 
     def take_over(self, prompt: Sequence[int]) -> None:
-        """Goes on in a context that holds exactly the prompt."""
+        """Continues in a context that holds exactly the prompt."""
         self._text, self._context.owner = list(prompt), self
         self._timings.n_prompt = self._timings.n_known = len(prompt)
 
     def known(self, prompt: Sequence[int]) -> int:
-        """How many tokens of a prompt need not be evaluated: a text that goes on keeps what its context holds.
+        """How many tokens of a prompt need not be evaluated: a text that continues keeps what its context holds.
 
         Another text takes from it only what is as if evaluated anew.
         """

@@ -48,5 +48,5 @@ def yarn_ramp(spec: RopeSpec) -> Floats:
 
 
 def _turning_pair(spec: RopeSpec, turns: float) -> float:
-    """The pair, as a fraction, that makes so many turns within the original context."""
+    """The pair, as a fraction, that makes this many turns within the original context."""
     return spec.n_rot * math.log(spec.yarn_original / (turns * 2 * math.pi)) / (2 * math.log(spec.base))

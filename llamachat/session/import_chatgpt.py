@@ -101,8 +101,8 @@ def _message(node: dict[str, Any], number: int) -> StoredMessage | None:
     text = _text(content)
     if role not in ROLES or hidden or not text.strip():
         return None
-    told = {"model": metadata.get("model_slug"), "name": author.get("name"), "recipient": message.get("recipient")}
-    extra = {name: value for name, value in told.items() if isinstance(value, str) and value not in ("", "all")}
+    known = {"model": metadata.get("model_slug"), "name": author.get("name"), "recipient": message.get("recipient")}
+    extra = {name: value for name, value in known.items() if isinstance(value, str) and value not in ("", "all")}
     state = INTERRUPTED if message.get("status") == "in_progress" else DONE
     return StoredMessage(number, None, role, text, state, foreign_moment(message.get("create_time")), extra)
 

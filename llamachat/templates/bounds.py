@@ -11,7 +11,7 @@ ITEM_BYTES = 64
 """A piece of a text in a list."""
 
 NUMBER_CHARS = 400
-"""The longest number that a format writes without being told a width (1e308)."""
+"""The longest number that a format writes without a given width (1e308)."""
 
 REPR_CHARS = 4
 r"""Characters of text for a byte in a container ("\x00")."""
@@ -44,7 +44,7 @@ def check_source(source: str) -> None:
 
 
 def text_chars(value: object, weight: Callable[[object], int]) -> int:
-    """At most so many characters has `str(value)`."""
+    """At most this many characters has `str(value)`."""
     return len(value) if isinstance(value, str) else REPR_CHARS * weight(value)
 
 

@@ -42,7 +42,7 @@ def refuse_size() -> NoReturn:
 
 
 def bounded(n_chars: int) -> None:
-    """Raises LlamaChatError for a text of so many characters, before it is made."""
+    """Raises LlamaChatError for a text of this many characters, before it is made."""
     if n_chars > MAX_CHARS:
         refuse_size()
 
@@ -60,7 +60,7 @@ class Budget(threading.local):
         self._weights: dict[int, tuple[object, int, int]] = {}
 
     def begin(self, n_messages: int = 0) -> None:
-        """Start anew, with so many messages: steps, seconds and bytes."""
+        """Start anew, with this many messages: steps, seconds and bytes."""
         self.allowed_s = MAX_CPU_S + n_messages * CPU_S_PER_MESSAGE
         self.steps, self.next_look, self.started_s = 0, STEPS_PER_LOOK, time.thread_time()
         self.forget()

@@ -51,7 +51,7 @@ def _occurrences(
 ) -> Iterator[tuple[int, int, bool]]:
     """Special texts in order (start, stop, whether the template's own); longer ones first at each place.
 
-    After one of a person's, the search goes on at its second character: a true one may begin inside.
+    After one of a person's, the search continues at its second character: a true one may begin inside.
     """
     if not special_texts:
         return

@@ -29,7 +29,7 @@ MAX_S = 1.6
 """Processor seconds of everything between two `begin`, reading the template included; a little more per message."""
 
 PATIENCE = 6
-"""So many times longer it may take on a busy machine. Where there are no timers of processor time, no longer."""
+"""How many times longer it may take on a busy machine. Where there are no timers of processor time, no longer."""
 
 START = "import sys; sys.path[:] = sys.argv[1:]; from llamachat.templates.served import main; main()"
 

@@ -28,7 +28,7 @@ NEUTRAL = frozenset("\"'\\")
 
 MAX_LITERALS = 64
 MAX_SINGLE = 4
-"""So many literals are tried alone first: what is kept is sorted elsewhere than what is replaced."""
+"""This many literals are tried alone first: what is kept is sorted elsewhere than what is replaced."""
 
 Order = Callable[[str], tuple[str, str]]
 ORDERS: tuple[Order, ...] = (lambda char: (char.lower(), char), lambda char: (char, char))

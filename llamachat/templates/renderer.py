@@ -98,14 +98,14 @@ class ChatTemplate:
         source = Source(render, self._literals, self._keys, special_texts)
         return split_by_origin(source, conversation)
 
-    def _render(self, told: Mapping[str, Any], add_generation_prompt: bool, moment: datetime) -> str:
+    def _render(self, conversation: Mapping[str, Any], add_generation_prompt: bool, moment: datetime) -> str:
         variables = {
             "tools": None,
             "documents": None,
             **self._tokens,
             "add_generation_prompt": add_generation_prompt,
             **self.variables,
-            **told,
+            **conversation,
         }
         with _in_words():
             return self._program.render(given(variables), moment)

@@ -1,7 +1,7 @@
 """The helper process: runs templates that nobody has read, within limits that the operating system keeps.
 
 It reads requests from its standard input and writes the answers to its standard output, each as a frame: a line with
-a number of bytes, then so many bytes. Time is limited by a timer of processor time whose signal ends the process,
+a number of bytes, then that many bytes. Time is limited by a timer of processor time whose signal ends the process,
 also within a single call in C; memory by a limit of the address space.
 """
 

@@ -51,8 +51,8 @@ class TextTemplate:
         with self._in_words():
             return self._program.render(given(variables))
 
-    def worded(self, own: Mapping[str, Any], told: Mapping[str, str]) -> Worded:
-        """The text without line breaks at its beginning, and which of it is a person's: what comes from `told`.
+    def worded(self, own: Mapping[str, Any], typed: Mapping[str, str]) -> Worded:
+        """The text without line breaks at its beginning, and which of it is a person's: what comes from `typed`.
 
         own: variables that are the template's own. Raises as `render`.
         """
@@ -60,7 +60,7 @@ class TextTemplate:
         def render(values: Mapping[str, str]) -> str:
             return self.render({**own, **values}).lstrip("\n")
 
-        return Worded(split_by_origin(Source(render, self._literals), told))
+        return Worded(split_by_origin(Source(render, self._literals), typed))
 
     @cached_property
     def _literals(self) -> list[str]:

@@ -77,8 +77,8 @@ def _line(line: str, where: str, options: GenerationOptions) -> Input:
         n_predict = fields.get("n_predict", options.max_tokens)
         return fields["prompt"], replace(options, sampling=sampling, max_tokens=n_predict)
     except UsageError as error:
-        told = str(error).replace("max_tokens", "n_predict", 1)
-        raise UsageError(f"{where}: {told}") from error
+        said = str(error).replace("max_tokens", "n_predict", 1)
+        raise UsageError(f"{where}: {said}") from error
 
 
 def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:

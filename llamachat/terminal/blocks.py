@@ -180,7 +180,7 @@ def tail(text: str, n_rows: int) -> str:
     return text[space.end() if space else start :]
 
 
-def language_of(told: str) -> str:
+def language_of(info: str) -> str:
     """The language that stands behind a fence."""
-    found = LANGUAGE.match(told.strip().lstrip("{. "))
+    found = LANGUAGE.match(info.strip().lstrip("{. "))
     return found[0] if found else ""

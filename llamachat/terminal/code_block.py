@@ -23,9 +23,9 @@ def code_foot(columns: int) -> str:
     return painted("─" * min(columns, WIDE), "quiet")
 
 
-def code_lines(code: str, told: str, columns: int) -> list[str]:
-    """A whole block. told: what stands behind the fence."""
-    language = language_of(told)
+def code_lines(code: str, info: str, columns: int) -> list[str]:
+    """A whole block. info: what stands behind the fence."""
+    language = language_of(info)
     colours = Highlighter(language)
     lines = [colours.line(line) for line in code.split("\n")]
     return [code_head(language, columns), *lines, code_foot(columns)]

@@ -42,7 +42,7 @@ class Highlighter:
         tokens = [(kind, value) for _, kind, value in self._lexer.get_tokens_unprocessed(source) if value]
         if "".join(value for _, value in tokens) != source:
             return text, ""
-        is_open = _goes_on(*tokens[-1])
+        is_open = _continues(*tokens[-1])
         tokens[-1] = (tokens[-1][0], tokens[-1][1][:-1])
         shown = "".join(self._painted(kind, value) for kind, value in _behind(tokens, len(self._opening)))
         return shown, (self._opening or f"{text}\n") if is_open else ""
@@ -69,7 +69,7 @@ def _behind(tokens: list[tuple[Any, str]], length: int) -> list[tuple[Any, str]]
     return found
 
 
-def _goes_on(kind: Any, value: str) -> bool:
+def _continues(kind: Any, value: str) -> bool:
     """Whether a token that ends with a line continues in the next: a string, or a comment that is not of one line."""
     from pygments.token import Comment, String
 

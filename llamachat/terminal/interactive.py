@@ -94,10 +94,10 @@ class Interactive:
                 self._console.output.write(prompt)
         asks = person_first or not prompt or any(prompt.endswith(reverse) for reverse in self._wording.reverse)
         try:
-            goes_on = not asks or self._listen()
-            while goes_on:
+            continues = not asks or self._listen()
+            while continues:
                 self._continue()
-                goes_on = self._listen()
+                continues = self._listen()
         except KeyboardInterrupt:
             self._console.output.write("\n")
             return ExitCode.INTERRUPT

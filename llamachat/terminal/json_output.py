@@ -47,5 +47,5 @@ class JsonObject(Output):
         if events:
             self._put({"text": "".join(event.text for event in events), "reason": "error"})
 
-    def _put(self, told: dict[str, Any]) -> None:
-        self.write(json.dumps(versioned({**self._echoed, **told}), ensure_ascii=False) + "\n")
+    def _put(self, record: dict[str, Any]) -> None:
+        self.write(json.dumps(versioned({**self._echoed, **record}), ensure_ascii=False) + "\n")

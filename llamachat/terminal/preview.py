@@ -63,8 +63,8 @@ class Preview:
             yield f"stop      {' '.join(json.dumps(text, ensure_ascii=False) for text in self.options.stop)}"
         if self.options.grammar is not None:
             yield "form      kept by a grammar or a schema"
-        told = [f"{name} {_shown(name, value)}" for name, value in sampling.items() if _is_told(name, value)]
-        yield f"sampling  {', '.join(told)}"
+        shown = [f"{name} {_shown(name, value)}" for name, value in sampling.items() if _is_listed(name, value)]
+        yield f"sampling  {', '.join(shown)}"
         yield "prompt"
         yield self.text
 
@@ -84,7 +84,7 @@ def _settings(sampling: SamplingOptions) -> dict[str, Any]:
     return {item.name: getattr(sampling, item.name) for item in fields(sampling) if item.name not in UNTOLD}
 
 
-def _is_told(name: str, value: object) -> bool:
+def _is_listed(name: str, value: object) -> bool:
     return name in USUAL or value != getattr(SamplingOptions(), name)
 
 

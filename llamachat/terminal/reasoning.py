@@ -83,7 +83,7 @@ class ReasoningView(AnswerSink):
 
     def _fold(self) -> None:
         """The thought becomes one line."""
-        told = f"thought for {self._n_tokens} tokens, {self._screen.clock() - self._begun:.1f} s{self._key}"
+        line = f"thought for {self._n_tokens} tokens, {self._screen.clock() - self._begun:.1f} s{self._key}"
         shown = not self._hide and self._said.strip()
-        self._live.show((), [f"{DIM}{told}{PLAIN}"] if shown else [])
+        self._live.show((), [f"{DIM}{line}{PLAIN}"] if shown else [])
         self._said, self._stale = "", False

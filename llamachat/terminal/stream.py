@@ -24,7 +24,7 @@ IDLE_S = 0.1
 """Seconds without an item after which the loop is idle."""
 
 FRAME_S = 0.016
-"""Seconds between two looks for items: each time the loop wakes it takes a processor from those who compute."""
+"""Seconds between two looks for items: each time the loop runs it takes a processor from those who compute."""
 
 
 @dataclass(frozen=True)

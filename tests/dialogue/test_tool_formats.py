@@ -182,11 +182,11 @@ def test_half_a_character_becomes_one():
     assert read("hermes", answer).calls[0].arguments == {"t": "a\ufffd", "\ufffd": 1}
 
 
-@pytest.mark.parametrize("form", [one for one in FORMATS if one.wakes([SUM])])
+@pytest.mark.parametrize("form", [one for one in FORMATS if one.triggers([SUM])])
 def test_the_grammar_admits_calls_of_the_tools_and_no_others(form):
     def admitted(arguments, name="sum"):
         return any(jsonschema.Draft202012Validator(schema).is_valid(value)
-                   for _, schema in form.wakes([SUM, DATE]) for value in _values(form, name, arguments))  # fmt: skip
+                   for _, schema in form.triggers([SUM, DATE]) for value in _values(form, name, arguments))  # fmt: skip
 
     assert admitted({"a": 1})
     assert admitted({}, "date")

@@ -1,4 +1,4 @@
-"""Completion scripts for shells: what they know, and how each shell is told."""
+"""Completion scripts for shells: what they know, and how each shell gets it."""
 
 from llamachat.cli.shells import bash, fish, powershell, zsh
 

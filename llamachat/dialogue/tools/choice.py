@@ -202,12 +202,12 @@ def _calling(call: Call) -> Message:
 def _told(message: Message, as_text: bool, no_content: bool) -> Message:
     """A message with calls, in a way that a template wants."""
     calls = message["tool_calls"]
-    told = {**message}
+    plain = {**message}
     if as_text and isinstance(calls, list):
-        told["tool_calls"] = [_as_text(call) for call in calls]
-    if no_content and not str(told.get("content") or "").strip():
-        told["content"] = None
-    return told
+        plain["tool_calls"] = [_as_text(call) for call in calls]
+    if no_content and not str(plain.get("content") or "").strip():
+        plain["content"] = None
+    return plain
 
 
 def _as_text(call: Any) -> Any:

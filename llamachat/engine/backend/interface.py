@@ -62,7 +62,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class LayerSize:
-    """Bytes of a token's keys and values in a layer; so many tokens are kept, and seen by one, at most; 0: all."""
+    """Bytes of a token's keys and values in a layer. kept, seen: how many tokens are kept, and seen by one; 0: all."""
 
     n_bytes: int
     kept: int = 0

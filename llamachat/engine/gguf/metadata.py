@@ -62,7 +62,7 @@ def typed(metadata: Mapping[str, object], key: str, kind: type[T] | tuple[type[T
 
 
 class MoreNeeded(Exception):
-    """The header goes on behind the bytes that were read of the file: `n_bytes` of its first ones are needed."""
+    """The header continues behind the bytes that were read of the file: `n_bytes` of its first ones are needed."""
 
     def __init__(self, n_bytes: int) -> None:
         super().__init__(n_bytes)
@@ -88,7 +88,7 @@ class Cursor:
         return self.fail(f"{how}: {INCOMPLETE}; {FETCH_AGAIN}", where)
 
     def need(self, n_bytes: int, what: str) -> None:
-        """Raises unless so many bytes follow."""
+        """Raises unless that many bytes follow."""
         if n_bytes > self.size - self.at:
             raise self.incomplete(f"the file ends inside {what}")
         self.have(self.at + n_bytes)

@@ -27,7 +27,7 @@ from llamachat.engine.gguf.unlike import EMPTY, FETCH_AGAIN, INCOMPLETE, MAGIC, 
 from llamachat.errors import ModelFileError, NotEnoughMemory, Unsupported
 
 HEAD = 64
-"""Bytes of a file that is no model from which it is told what it is."""
+"""Bytes of a file that is no model from which a message says what it is."""
 VERSIONS = (2, 3)
 MAX_DIMENSIONS = 4
 MAX_ALIGNMENT = 1 << 20
@@ -116,10 +116,10 @@ def open_gguf(path: str | Path) -> GgufFile:
     if split is None:
         mapping, source = _map(first)
         file = _read(mapping, source)
-        told = _split_key(file, "split.count", 1)
-        if told > 1:
+        total = _split_key(file, "split.count", 1)
+        if total > 1:
             raise ModelFileError(
-                f"is one of {told} parts of a model; give the parts their names back: ...-00001-of-{told:05d}.gguf",
+                f"is one of {total} parts of a model; give the parts their names back: ...-00001-of-{total:05d}.gguf",
                 first,
                 "split.count",
             )
@@ -294,9 +294,9 @@ def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
             raise ModelFileError("the tensor is in two parts", part, shown(min(twice)))
         tensors |= parts[-1].tensors
     first = parts[0]
-    told = _split_key(first, "split.tensors.count", len(tensors))
-    if told != len(tensors):
-        sentence = f"says that the model has {told} tensors, its parts have {len(tensors)}; {FETCH_AGAIN}"
+    declared = _split_key(first, "split.tensors.count", len(tensors))
+    if declared != len(tensors):
+        sentence = f"says that the model has {declared} tensors, its parts have {len(tensors)}; {FETCH_AGAIN}"
         raise ModelFileError(sentence, first.path, "split.tensors.count")
     n_bytes = sum(part.n_bytes for part in parts)
     return replace(first, tensors=tensors, n_bytes=n_bytes, mappings=tuple(mappings), sources=tuple(sources))
@@ -305,9 +305,9 @@ def _join(path: Path, stem: str, number: int, count: int) -> GgufFile:
 def _part(mapping: mmap.mmap, source: Source, number: int, count: int) -> GgufFile:
     """One part, whose keys must say what its name says."""
     file, path = _read(mapping, source), source.path
-    told = _split_key(file, "split.count", count)
-    if told != count:
-        raise ModelFileError(f"says that the model has {told} parts, its name says {count}", path, "split.count")
+    declared = _split_key(file, "split.count", count)
+    if declared != count:
+        raise ModelFileError(f"says that the model has {declared} parts, its name says {count}", path, "split.count")
     place = _split_key(file, "split.no", number - 1) + 1
     if place != number:
         raise ModelFileError(f"says that it is part {place}, its name says {number}", path, "split.no")

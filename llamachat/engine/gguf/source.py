@@ -35,7 +35,7 @@ class Source:
         return self._stamp[0]
 
     def head(self, n_bytes: int) -> bytes:
-        """So many first bytes, or all. Raises as `read`."""
+        """The first n_bytes bytes, or all. Raises as `read`."""
         out = np.empty(min(n_bytes, self.size), np.uint8)
         self.read(0, out)
         return out.tobytes()

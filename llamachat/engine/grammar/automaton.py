@@ -138,7 +138,7 @@ def meet(one: Ranges, other: Ranges) -> bool:
 @dataclass(frozen=True)
 class Overlap:
     """How two lexemes relate: same: some text is both; following: per text of the first that is a proper beginning of
-    one of the second, the characters with which the second goes on.
+    one of the second, the characters with which the second continues.
     """
 
     same: bool

@@ -1,4 +1,4 @@
-"""A grammar among the samplers: it takes away every token that the text so far cannot go on with."""
+"""A grammar among the samplers: it takes away every token that cannot follow the text so far."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 FEW = 4
-"""Candidates are narrowed to what is admitted where that is at most one in so many; else the rest becomes -inf."""
+"""Candidates are narrowed to what is admitted where that is at most one in this many; else the rest becomes -inf."""
 
 
 class Constraint(Stage):
-    """Keeps generated text inside a grammar. Until `begin` is called it is asleep: it admits and accepts everything.
+    """Keeps generated text inside a grammar. Until `begin` is called it is inactive: it admits and accepts everything.
 
     A prompt is no part of the grammar's text, though samplers accept its tokens too; so `begin` is called between the
     prompt and the first choice. After it, `apply` leaves the tokens that continue a prefix of a text of the grammar,
-    and end tokens exactly where such a text is complete; `accept` goes on by one token.
+    and end tokens exactly where such a text is complete; `accept` advances by one token.
 
     Raises GrammarError from `apply`, `accept` and `finished` when llguidance fails (a grammar too complex for its
     limits), when a token is accepted that the grammar does not admit, and when the model or another sampler has made
@@ -46,7 +46,7 @@ class Constraint(Stage):
         self._mask = None
 
     def begin_after(self, text: bytes) -> bool:
-        """`begin`, with its first bytes said already; False, and asleep, where no text of the grammar has them."""
+        """`begin`, with its first bytes said already; False, and inactive, where no text of the grammar has them."""
         self._matcher, self._mask = self._after(text), None
         return self._matcher is not None
 
@@ -67,7 +67,7 @@ class Constraint(Stage):
         self._check_possible(candidates)
 
     def accept(self, token: int) -> None:
-        """Go on with a chosen token. Raises GrammarError for one that is not admitted; end tokens need not be told."""
+        """Accepts a chosen token. Raises GrammarError for one that is not admitted; end tokens need not be passed."""
         if self._matcher is None:
             return
         self._mask = None

@@ -8,7 +8,8 @@ characters that need `\\u`, patterns that the dialects of regular expressions re
 admits satisfies the schema; it does not admit all that do: properties come in the schema's order, integers without a
 fraction, strings without `\\uXXXX`, formats as `schema_formats.py` tells.
 
-Or, leniently, what would be refused is left out and told, so that the finished text can be checked (`validation.py`).
+Or, leniently, what would be refused is left out and reported, so that the finished text can be checked
+(`validation.py`).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from llamachat.engine.grammar.schema_keywords import (
     Place,
     check_keyword,
     mapped,
-    told,
+    translated,
 )
 from llamachat.engine.grammar.schema_opposite import NotEnforced
 from llamachat.engine.grammar.schema_places import endless, impossible, levels, resolve, without_references
@@ -270,7 +271,7 @@ class _Plain:
                     plain[keyword] = self._definition(unquote(value), below)
                 elif keyword not in DEFINITIONS:
                     visit = partial(self._below, combined=below, depth=depth + 1)
-                    plain[keyword] = told(keyword, mapped(keyword, value, where, visit))
+                    plain[keyword] = translated(keyword, mapped(keyword, value, where, visit))
         for keyword, rest in THE_REST_OF.items():
             if keyword in schema and keyword not in plain:
                 plain.pop(rest, None)

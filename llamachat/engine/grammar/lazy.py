@@ -21,7 +21,7 @@ LONGEST_MARK = 512
 """Characters of text in which a mark is looked for."""
 
 _BEFORE = b"\n"
-"""Stands for what was heard before, so that a pattern of a text's beginning does not match after it."""
+"""Stands for what was generated before, so that a pattern of a text's beginning does not match after it."""
 
 
 class SpelledVocabulary(VocabularyBytes, Protocol):
@@ -40,7 +40,7 @@ class LazyGrammar:
     the answer begins within a thought.
     """
 
-    wakes: tuple[tuple[str, GrammarSource], ...]
+    triggers: tuple[tuple[str, GrammarSource], ...]
     at_start: bool = False
     thought: tuple[str, str] | None = None
     inside: bool = False
@@ -50,8 +50,8 @@ class LazyGrammar:
         return replace(self, inside=inside)
 
     def constraint(self, vocabulary: SpelledVocabulary) -> LazyConstraint:
-        """A sampler stage, asleep until its `begin` and then until a mark. Raises as `GrammarSource.constraint`."""
-        return LazyConstraint([source.constraint(vocabulary) for _, source in self.wakes], vocabulary, self)
+        """A sampler stage, inactive until its `begin` and then until a mark. Raises as `GrammarSource.constraint`."""
+        return LazyConstraint([source.constraint(vocabulary) for _, source in self.triggers], vocabulary, self)
 
     def check(self, text: str) -> None:
         """Nothing: free text is around what the grammar admits."""
@@ -65,7 +65,7 @@ class LazyConstraint(Stage):
 
     def __init__(self, constraints: list[Constraint], vocabulary: SpelledVocabulary, grammar: LazyGrammar) -> None:
         self._constraints, self._vocabulary, self._grammar = constraints, vocabulary, grammar
-        marks = "|".join(f"({mark})" for mark, _ in grammar.wakes)
+        marks = "|".join(f"({mark})" for mark, _ in grammar.triggers)
         self._marks = re.compile(marks or "(?!)", re.DOTALL)
         self._heard: bytes | None = None
         self._whole = self._listening = True
@@ -78,7 +78,7 @@ class LazyConstraint(Stage):
         self._begin_text(b"")
 
     def apply(self, candidates: Candidates) -> None:
-        """Narrow to what the grammar admits, while it is awake."""
+        """Narrow to what the grammar admits, while it is active."""
         if self._awake is not None:
             self._awake.apply(candidates)
 
@@ -102,7 +102,7 @@ class LazyConstraint(Stage):
         self._listening = not self._grammar.at_start
 
     def _step(self) -> bool:
-        """Takes the next mark or marker from what was heard; whether there was one and something is left."""
+        """Takes the next mark or marker from what was generated; whether there was one and something is left."""
         assert self._heard is not None
         text = self._heard.decode("utf-8", "surrogateescape")
         opening, closing = self._grammar.thought or ("", "")
@@ -116,7 +116,7 @@ class LazyConstraint(Stage):
             self._forget(text)
             return False
         if mark is not None and first == mark.start() and first != begun:
-            return self._wake(mark, text)
+            return self._activate(mark, text)
         if first == end:
             return self._to_text(text, end, closing)
         self._thinking = True
@@ -139,8 +139,8 @@ class LazyConstraint(Stage):
             return self._marks.match(text) if self._whole else None
         return self._marks.search(text, 0 if self._whole else len(_BEFORE))
 
-    def _wake(self, mark: re.Match[str], text: str) -> bool:
-        """Wakes the mark's grammar with what the same token has already said of its text; whether something is left."""
+    def _activate(self, mark: re.Match[str], text: str) -> bool:
+        """Activates the grammar of the mark, with the text behind it in the same token; whether something is left."""
         assert mark.lastindex is not None
         constraint = self._constraints[mark.lastindex - 1]
         rest = _bytes(text[mark.end() :])
@@ -154,7 +154,7 @@ class LazyConstraint(Stage):
         return bool(rest) and mark.end() > 0
 
     def _forget(self, text: str) -> None:
-        """Keeps the end of what was heard, in which a mark may have begun."""
+        """Keeps the end of what was generated, in which a mark may have begun."""
         if len(text) > LONGEST_MARK:
             self._heard, self._whole = _bytes(text[-LONGEST_MARK:]), False
 

@@ -1,7 +1,7 @@
 """Which parts of a grammar llguidance may read as lexemes, so that its text is exactly that of the GBNF rules.
 
 llguidance reads text as lexemes (regular expressions, fast) that a context-free grammar puts in order. Its lexer is
-greedy: a lexeme ends only where no lexeme that is allowed at this place goes on. GBNF knows no lexemes, so a greedy
+greedy: a lexeme ends only where no lexeme that is allowed at this place continues. GBNF knows no lexemes, so a greedy
 lexer must not change what a grammar admits. A grammar without recursion is one lexeme, and there is nothing to choose.
 In others the regular parts are lexemes, and what stands in the way is broken into smaller ones:
 
@@ -9,7 +9,7 @@ In others the regular parts are lexemes, and what stands in the way is broken in
     A and B may be asked for at the same place, and c may follow A.
 
 Single characters are never broken: UTF-8 has no character that begins another. So this ends, and where it ends, a
-lexer that goes on as long as it can never goes past an end that the grammar needs.
+lexer that continues as long as it can never passes an end that the grammar needs.
 """
 
 from __future__ import annotations
@@ -348,8 +348,8 @@ def without_tail_recursion(name: str, node: Node) -> Node:
     ways = _ways(name, node) if name in references(node) else None
     if ways is None:
         return node
-    rounds = [parts for parts, goes_on in ways if goes_on]
-    ends = [parts for parts, goes_on in ways if not goes_on]
+    rounds = [parts for parts, continues in ways if continues]
+    ends = [parts for parts, continues in ways if not continues]
     return sequence([Repeat(choice([sequence(one) for one in rounds]), 0, None), choice([sequence(e) for e in ends])])
 
 
@@ -371,5 +371,5 @@ def _ways(name: str, node: Node) -> Ways | None:
             return None if inner is None else [*inner, ([], False)]
         case Sequence(parts) if not any(name in references(part) for part in parts[:-1]):
             inner = _ways(name, parts[-1])
-            return None if inner is None else [([*parts[:-1], *rest], goes_on) for rest, goes_on in inner]
+            return None if inner is None else [([*parts[:-1], *rest], continues) for rest, continues in inner]
     return None

@@ -95,7 +95,7 @@ class Evaluated:
             case "anyOf":
                 some = [part for n in range(1, len(value) + 1) for part in combinations(value, n)]
                 if len(some) > MOST_ALTERNATIVES:
-                    raise NotEnforced("beside anyOf of so many is not supported")
+                    raise NotEnforced("beside anyOf of this many is not supported")
                 yield [seen for part in some for seen in self._held(part, path)]
             case "oneOf":
                 yield [seen for one in value for seen in self._held((one,), path)]

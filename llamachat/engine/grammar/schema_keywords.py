@@ -35,7 +35,7 @@ TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 LARGEST_NUMBER = 2**53
 MOST_DIGITS = 15
 SMALLEST_DECIMAL = -22
-"""llguidance reads decimals of up to so many digits and places without an error: 10^22 is exact in float64."""
+"""llguidance reads decimals of up to this many digits and places without an error: 10^22 is exact in float64."""
 
 LARGEST_STEP = 10_000
 LARGEST_SHORT_STEP = 100
@@ -327,8 +327,8 @@ def mapped(keyword: str, value: Any, pointer: str, visit: Visit) -> Json:
     return result
 
 
-def told(keyword: str, value: Any) -> Json:
-    """A checked keyword's value as llguidance is told it: patterns in Rust's dialect."""
+def translated(keyword: str, value: Any) -> Json:
+    """A checked keyword's value as llguidance gets it: patterns in Rust's dialect."""
     if keyword == "patternProperties":
         return {rust_pattern(pattern): schema for pattern, schema in value.items()}
     if keyword in COUNTS:

@@ -165,7 +165,7 @@ def _longest(schema: dict[str, Json]) -> int | None:
 
 
 def _spread(length: int, n: int) -> Iterator[tuple[int, ...]]:
-    """So many places of an array."""
+    """The first places of an array."""
     return combinations(range(length), n)
 
 
@@ -196,7 +196,7 @@ def _values(schema: Json, target: Resolve) -> list[Any] | None:
 
 
 def _different(columns: list[list[Any]]) -> Iterator[list[Any]]:
-    """Arrays of up to so many items, no two of which are the same."""
+    """Arrays of up to this many items, no two of which are the same."""
     n_found = 0
     for length in range(len(columns) + 1):
         for row in product(*columns[:length]):

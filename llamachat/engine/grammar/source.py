@@ -31,7 +31,7 @@ Unenforced = Literal["refuse", "check"]
 
 LONGEST_TRIAL_S, AT_ONCE = 0.3, 8
 FEWEST_READ = 100
-"""A grammar that cannot be read over so many bytes is refused. Longer texts may yet outgrow the limits."""
+"""A grammar that cannot be read over this many bytes is refused. Longer texts may yet outgrow the limits."""
 
 ANY_JSON = "{}"
 """The schema of every JSON value."""
@@ -88,7 +88,7 @@ class GrammarSource:
             check_text(text, json.loads(self.text), self.name)
 
     def constraint(self, vocabulary: VocabularyBytes) -> Constraint:
-        """A sampler stage that keeps a text inside the grammar, asleep until its `begin`.
+        """A sampler stage that keeps a text inside the grammar, inactive until its `begin`.
 
         The first call with a vocabulary prepares it (see `vocabulary.py`), the others share that; each call compiles
         the grammar (1 to 3 ms). Raises GrammarError where it is too complex for llguidance with this vocabulary.
@@ -137,7 +137,7 @@ def _translated(source: GrammarSource) -> Translated:
 
 
 def _trouble(text: str, rules: Rules, names: Sequence[str]) -> tuple[int, str]:
-    """What keeps llguidance from reading texts of a grammar, after so many bytes; "" for nothing."""
+    """What keeps llguidance from reading texts of a grammar, after this many bytes; "" for nothing."""
     numbers = {name: number % 255 for number, name in enumerate(names)}  # bytes stand for tokens
     tried = with_tokens(text, list(numbers.values()), (256,))
     try:

@@ -97,7 +97,7 @@ _made: WeakKeyDictionary[VocabularyBytes, LLTokenizer] = WeakKeyDictionary()
 def token_tree(vocabulary: VocabularyBytes) -> LLTokenizer:
     """llguidance's form of a vocabulary, made on the first call with it.
 
-    Raises GrammarError where the vocabulary has no end token: a grammar's end could not be told.
+    Raises GrammarError where the vocabulary has no end token: a grammar's end could not be expressed.
     """
     if vocabulary not in _made:
         if not vocabulary.eog:
@@ -174,7 +174,7 @@ def guarded(what: str, error: Callable[[str], Exception] = GrammarError) -> Iter
 
 
 def reason(message: str) -> str:
-    """The sentence in llguidance's message, which goes on with the state of its parser and the grammar's text."""
+    """The sentence in llguidance's message, which continues with the state of its parser and the grammar's text."""
     text = message.strip() or "no reason given"
     for ending in ("<state>", "<backtrace>", "<grammar>", "<non-verbose/>", "\n   1 |", "\n   2 |"):
         text = text.split(ending, 1)[0]

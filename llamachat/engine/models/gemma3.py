@@ -19,7 +19,7 @@ from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
 LARGEST_MODEL_LAYERS: Final = 62
-"""The 27B model, told by its layer count: its attention scale is 1/sqrt(n_embd/n_head)."""
+"""The 27B model, recognised by its layer count: its attention scale is 1/sqrt(n_embd/n_head)."""
 
 
 def window_pattern(value: object) -> int | tuple[bool, ...]:

@@ -13,7 +13,7 @@ Mask = NDArray[np.bool_]
 GROUP = 64
 """Logits are first looked at in groups of this many (each group's maximum), where there are enough of them."""
 BLOCK = 512
-"""So many numbers are summed at once where a running sum is searched."""
+"""This many numbers are summed at once where a running sum is searched."""
 
 STEEPEST = 1e30
 """The largest factor for logits: float32 still holds it, and it makes any difference a certainty."""

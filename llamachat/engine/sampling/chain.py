@@ -129,6 +129,6 @@ def described(logits: Logits, token: int, largest: float, n_top: int) -> Choice:
     """
     log_total = float(np.log(weights_of(logits, largest).sum()))
     places = best(logits, min(n_top, logits.size)) if n_top else ()
-    told, *top = (float(logits[i]) - largest - log_total for i in (token, *places))
+    own, *top = (float(logits[i]) - largest - log_total for i in (token, *places))
     possible = tuple((int(i), share) for i, share in zip(places, top, strict=True) if share > -math.inf)
-    return Choice(token, told, possible)
+    return Choice(token, own, possible)

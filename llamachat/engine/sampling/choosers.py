@@ -10,7 +10,7 @@ from llamachat.engine.sampling.candidates import Candidates, Index, best, exceed
 from llamachat.engine.sampling.options import SamplingOptions
 
 MIROSTAT_TOP = 100
-"""So many of the likeliest tokens tell Mirostat 1 how steep the distribution is."""
+"""This many of the likeliest tokens tell Mirostat 1 how steep the distribution is."""
 MOST_BITS = 1000.0
 """2 to this is still a float64."""
 

@@ -50,7 +50,7 @@ class Dry(Stage):
             del self._text[: -self._last_n]
 
     def apply(self, candidates: Candidates) -> None:
-        """Penalise the candidates that would go on with a repetition."""
+        """Penalise the candidates that would continue a repetition."""
         recent = self._text[-self._last_n :] if self._last_n > 0 else self._text
         limit = self._unbroken(recent)
         if limit < self._allowed:

@@ -30,7 +30,7 @@ class Pace:
         return max(LONGEST_WAIT_S, 3 * step_s) - step_s
 
     def tokens(self, slot: Slot, left_s: float) -> int:
-        """How many tokens of a prompt may be read in so many seconds, at least the smallest piece."""
+        """How many tokens of a prompt may be read in this many seconds, at least the smallest piece."""
         n_unread = slot.window.n_unread
         if self._largest is None:
             return n_unread

@@ -109,7 +109,7 @@ class Scheduler:
 
         A job ends with a Stop or with Failed; it is `done` then. What precedes its first token are `Notice`s.
         progress(done, total) counts the tokens of the prompt that is read. An iterator that is closed early has done
-        the step up to there, and the next step goes on.
+        the step up to there, and the next step continues.
         """
         yield from self._end_unwanted()
         yield from self._admit()

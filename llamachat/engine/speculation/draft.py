@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from llamachat.engine.tokenizers import Tokenizer
 
 MOST_UNLIKE = 128
-"""Vocabularies may differ by so many tokens at their ends (padding), as in llama.cpp."""
+"""Vocabularies may differ by this many tokens at their ends (padding), as in llama.cpp."""
 
 
 class DraftModel:

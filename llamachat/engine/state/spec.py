@@ -29,7 +29,7 @@ class StateSpec:
 class KeyValueSpec(StateSpec):
     """Keys and values of every token: n_head heads of key_dim and value_dim numbers.
 
-    window: a token sees so many of the last ones, itself among them; 0: all. rotation: the rotary embedding that the
+    window: how many of the last tokens one sees, itself among them; 0: all. rotation: the rotary embedding that the
     keys carry, as the graph describes it, None for none. rotated_early: the keys were turned, but not last, so that
     they cannot be turned again.
     """

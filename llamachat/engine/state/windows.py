@@ -20,7 +20,7 @@ MARGIN: Final = 1024
 
 @dataclass(frozen=True)
 class Ring:
-    """window: the longest one, in tokens; n_cells: so many of the last tokens are kept, of the whole sequence."""
+    """window: the longest one, in tokens; n_cells: how many of the last tokens are kept, of the whole sequence."""
 
     window: int
     n_cells: int
@@ -59,7 +59,7 @@ class Kept:
             self.n_lost = 0
 
     def n_ahead(self, n_past: int, most: int) -> int:
-        """So many tokens, `most` or fewer, may follow n_past others and be forgotten again."""
+        """How many tokens, `most` or fewer, may follow n_past others and be forgotten again."""
         return most if self._ring is None else min(most, self._ring.n_cells - min(n_past, self._ring.window - 1))
 
     def after_removal(self, first: int, last: int, n_past: int) -> int | None:

@@ -27,7 +27,7 @@ def _printable_bytes() -> dict[str, int]:
 
 BYTE_OF = _printable_bytes()
 LONGEST_SHOWN = 256
-"""Characters of a token that are told with each of its characters that is no byte: the product is memory."""
+"""Characters of a token that are listed with each of its characters that is no byte: the product is memory."""
 
 
 def _unknown_byte(character: str, text: str) -> bytes:

@@ -18,7 +18,7 @@ def test_references_of_a_tool_s_parameters_lead_to_its_own_definitions(form):
         Tool(name, parameters={"type": "object", "properties": {"x": {"$ref": "#/$defs/x"}}, "$defs": {"x": x}})
         for name, x in (("one", {"const": 1}), ("two #/é", {"const": 2}))
     ]
-    schemas = [json.dumps(schema) for _, schema in BY_NAME[form].wakes(tools)]
+    schemas = [json.dumps(schema) for _, schema in BY_NAME[form].triggers(tools)]
     grammars = [GrammarSource.json_schema(one).constraint(ByteVocabulary()) for one in schemas]
     for name, x, is_right in (("one", 1, True), ("two #/é", 2, True), ("one", 2, False), ("two #/é", 1, False)):
         given = {"x": x}

@@ -14,7 +14,7 @@ NAME = r"[^\s<>\[\]{}()|\"',]{1,128}?"
 """A function's name, as little as the pattern after it allows. No pattern has two repetitions beside each other that
 take the same characters, and none of a search begins with one: they would try every way to share out a long run."""
 
-Wake = tuple[str, dict[str, Any]]
+Trigger = tuple[str, dict[str, Any]]
 """A pattern of an answer without groups, and the JSON schema of what follows it."""
 
 
@@ -45,7 +45,7 @@ class CallFormat(ABC):
     def take(self, answer: str, start: int, tools: Sequence[Tool]) -> tuple[list[Call], int]:
         """The calls that begin at a place, and where the text after them begins. Raises UnreadableCall."""
 
-    def wakes(self, tools: Sequence[Tool]) -> list[Wake]:
+    def triggers(self, tools: Sequence[Tool]) -> list[Trigger]:
         """After which texts a grammar holds, and which; none where calls are free text."""
         return []
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from llamachat.dialogue.tools.call import Call, UnreadableCall, call_of, json_at
 from llamachat.dialogue.tools.definition import Tool
-from llamachat.dialogue.tools.formats.base import Patterned, Wake, past
+from llamachat.dialogue.tools.formats.base import Patterned, Trigger, past
 
 OPENED = r"\s*(?=[{\[])"
 """A value follows: a mark alone is text."""
@@ -59,7 +59,7 @@ class JsonValues(Patterned):
         given: Any = next((entry[key] for key in (self.arguments, "arguments", "parameters") if key in entry), {})
         return call_of(name, {} if given is None else given)
 
-    def wakes(self, tools: Sequence[Tool]) -> list[Wake]:
+    def triggers(self, tools: Sequence[Tool]) -> list[Trigger]:
         """After the mark: calls of the tools."""
         calls: dict[str, Any] = {"anyOf": [schema for tool in tools for schema in self._schemas(tool)]}
         schema = {"type": "array", "items": calls, "minItems": 1} if self.in_list else calls

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from llamachat.dialogue.thoughts import Markers
 from llamachat.dialogue.tools.call import Call, call_of, json_at
 from llamachat.dialogue.tools.definition import Tool
-from llamachat.dialogue.tools.formats.base import NAME, Patterned, Wake, tool_named
+from llamachat.dialogue.tools.formats.base import NAME, Patterned, Trigger, tool_named
 
 NAMED = f"(?P<name>{NAME})"
 ONLY_KNOWN = r"(?=\s*\{)"
@@ -32,7 +32,7 @@ class Named(Patterned):
         arguments, end = json_at(answer, opened.end())
         return [call_of(opened["name"], arguments)], self.closed(answer, end)
 
-    def wakes(self, tools: Sequence[Tool]) -> list[Wake]:
+    def triggers(self, tools: Sequence[Tool]) -> list[Trigger]:
         """After the marks with a tool's name: its arguments."""
         return [(self.opening.replace(NAMED, re.escape(tool.name)), tool.parameters) for tool in tools]
 

@@ -1,4 +1,4 @@
-"""Answers that are nothing but a call: Llama 3, and models that were told to answer in JSON."""
+"""Answers that are nothing but a call: Llama 3, and models that were asked to answer in JSON."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from llamachat.dialogue.tools.call import Call, UnreadableCall, json_at
 from llamachat.dialogue.tools.definition import Tool
-from llamachat.dialogue.tools.formats.base import Wake, past
+from llamachat.dialogue.tools.formats.base import Trigger, past
 from llamachat.dialogue.tools.formats.json_values import JsonValues
 
 GIVEN = frozenset({"arguments", "parameters"})
@@ -39,7 +39,7 @@ class WholeAnswer(JsonValues):
         values, end = _values(answer, self.opened(answer, start).end())
         return [call for value in values for call in self.calls_of(value)], end
 
-    def wakes(self, tools: Sequence[Tool]) -> list[Wake]:
+    def triggers(self, tools: Sequence[Tool]) -> list[Trigger]:
         """After the beginning of an object that names a tool."""
         schemas = []
         for tool in tools:

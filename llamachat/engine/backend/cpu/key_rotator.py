@@ -69,7 +69,7 @@ class KeyRotator:
         self._engine.pool.run(program.address, program.n_launches, step)
 
     def _program(self, states: Sequence[KeyValueSpec], most: int) -> Program:
-        """For these layers, and at most so many keys at once."""
+        """For these layers, and at most this many keys at once."""
         return build([launch for state in states for launch in self._launches(state, most)], self._engine.compiler)
 
     def _launches(self, state: KeyValueSpec, most: int) -> Sequence[Launch]:

@@ -27,7 +27,7 @@ PACKED_AT_ONCE = 16 << 20  # bytes of the file that are in memory twice while th
 class Matrix:
     """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each, at `tiles`.
 
-    n_experts: so many of them lie one after the other, `expert_bytes` each; n_bytes: of all.
+    n_experts: how many of them lie one after the other, `expert_bytes` each; n_bytes: of all.
     """
 
     format: str

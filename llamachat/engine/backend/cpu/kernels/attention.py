@@ -23,12 +23,12 @@ from llamachat.engine.backend.cpu.kernels.attention_item import (
     Heads,
     Item,
     Rows,
-    certain,
     merge_softmax,
     merged,
     part_bytes,
     scratch_bytes,
     seen,
+    sum_of_seen,
 )
 from llamachat.engine.backend.cpu.kernels.cache import CHUNK, PLACE
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
@@ -169,7 +169,7 @@ class AttentionMerge(KernelSpec):
                     value = part[8][column * 4].load(lanes(F32, n), 4)
                     old = at.load(lanes(F32, n), 4), taken.old_factor
                     at.store(merged(k, isa, old, (value, taken.factor)), 4)
-            weight = certain(k, top.get(), total.get()).splat(n)
+            weight = sum_of_seen(k, top.get(), total.get()).splat(n)
             with k.loop(0, dim, n) as column:
                 at = y[column * 4]
                 at.store(at.load(lanes(F32, n), 4) / weight, 4)

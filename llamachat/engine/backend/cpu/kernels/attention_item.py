@@ -75,7 +75,7 @@ def scratch_bytes(heads: Heads, rows: Rows) -> int:
     return 4 * rows.padded * (heads.key_dim + heads.value_dim + CHUNK + 4)
 
 
-def certain(k: Kernel, top: Vec, total: Vec) -> Vec:
+def sum_of_seen(k: Kernel, top: Vec, total: Vec) -> Vec:
     """The sum of a row's weights; NaN where no score is above MASKED, so that keys that are not seen count, too."""
     return (top > MASKED).select(total, k.constant(F32, math.nan))
 
@@ -284,7 +284,7 @@ class Item:
         for row, token, head in self._real_rows():
             with k.when(token < k.step.n_tokens):
                 top, total = (p[4 * row].load(F32, 4) for p in (self.maxima, self.sums))
-                total = certain(k, top, total).splat(n)
+                total = sum_of_seen(k, top, total).splat(n)
                 with k.loop(0, 4 * dim, 4 * n) as at:
                     value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
                     k.pointer("y")[token * k.args.y_stride + head * (4 * dim) + at].store(value, 4)

@@ -29,6 +29,8 @@ def imports(path: Path, names: Mapping[str, Path]) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module in names:
             full = [f"{node.module}.{alias.name}" for alias in node.names]
             yield from (name if name in names else node.module for name in full)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from (one.value for one in node.args if isinstance(one, ast.Constant) and one.value in names)
 
 
 def cycle(package: Path) -> list[str]:
@@ -59,6 +61,7 @@ def test_every_module_of_the_package_is_looked_at():
         "import pack.a",
         "def f():\n    from pack import a",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from pack.a import x",
+        "import importlib\nimportlib.import_module('pack.a')",
     ],
 )
 def test_a_cycle_is_found_and_named_wherever_its_import_stands(tmp_path, back):

@@ -44,8 +44,8 @@ class Prefill:
             fits = len(known) <= context.n_ctx - context.n_ctx // 4
             if known and fits and context.tokens[: len(known)] != known:
                 keep_same(context, known)
-                window = GenerationContext(context, None, Timings())
+                generation = GenerationContext(context, None, Timings())
                 try:
-                    window.begin(known)
+                    generation.begin(known)
                 finally:
-                    window.end()
+                    generation.end()

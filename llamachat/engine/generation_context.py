@@ -154,7 +154,7 @@ class GenerationContext:
         n_known = self._context.reachable(self.known(prompt))
         return kept + len(prompt) - n_known < self._context.n_ctx
 
-    def can_go_on(self) -> bool:
+    def can_continue(self) -> bool:
         """Whether another token may be evaluated; drops old ones where that is allowed.
 
         Raises UsageError where another text has been begun in the context.

@@ -87,7 +87,7 @@ def test_what_cannot_be_moved_is_evaluated_again(tmp_path: Path) -> None:
         window = GenerationContext(context, n_keep, Timings())
         window.begin(TOKENS[:n_ctx])
         assert context.shift_refusal(n_keep, 950)
-        assert window.can_go_on()
+        assert window.can_continue()
         left = TOKENS[:n_keep] + TOKENS[950:n_ctx]
         assert context.tokens == left
         assert context.n_reusable == len(left), "it was evaluated again, not moved"

@@ -108,7 +108,7 @@ class Backend(Protocol):
         ...
 
     def state_sizes(self, states: Sequence[StateSpec], type_k: CacheType, type_v: CacheType) -> StateSizes:
-        """What a sequence of a model with these states takes."""
+        """What a sequence of a model with these states takes. Raises Unsupported for a kind that it does not know."""
         ...
 
     def open(self, settings: Settings) -> Device:

@@ -38,11 +38,11 @@ class Decoder:
         for slot in slots:
             with _alone(slot):
                 _check_wanted(slot)
-                tokens = slot.window.extend(slot.answering.token, slot.answering.n_left, most)
+                tokens = slot.generation.extend(slot.answering.token, slot.answering.n_left, most)
                 if tokens:
                     planned.append((slot, tokens))
                 else:
-                    _finish(slot, slot.window.taken(None))
+                    _finish(slot, slot.generation.taken(None))
         first, n_rows = 0, sum(len(tokens) for _, tokens in planned)
         for portion in _portions(planned):
             self._evaluate(portion, first, n_rows)
@@ -54,7 +54,7 @@ class Decoder:
         if len(portion) == 1:
             ((slot, tokens),) = portion
             with _alone(slot):
-                _finish(slot, slot.window.evaluate(tokens))
+                _finish(slot, slot.generation.evaluate(tokens))
             return
         try:
             self._together(portion, first, n_rows)
@@ -62,7 +62,7 @@ class Decoder:
             for slot, _ in portion:  # whose fault it was fails again
                 with _alone(slot):
                     _check_wanted(slot)
-                    _finish(slot, slot.window.again())
+                    _finish(slot, slot.generation.again())
 
     def _together(self, portion: Sequence[Planned], first: int, n_rows: int) -> None:
         contexts = [slot.context for slot, _ in portion if isinstance(slot.context, Context)]
@@ -74,7 +74,7 @@ class Decoder:
         for slot, tokens in portion:
             own = rows[at : at + len(tokens)]
             at += len(tokens)
-            _finish(slot, slot.window.taken(own if len(tokens) == 1 else own.copy()))
+            _finish(slot, slot.generation.taken(own if len(tokens) == 1 else own.copy()))
 
 
 @contextmanager

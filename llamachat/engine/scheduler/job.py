@@ -69,7 +69,7 @@ class Slot:
 
     job: Job
     context: EvaluatingContext
-    window: GenerationContext
+    generation: GenerationContext
     logits: Logits | None = None
     pending: bool = False
     error: Exception | None = None

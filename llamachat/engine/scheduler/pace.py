@@ -31,7 +31,7 @@ class Pace:
 
     def tokens(self, slot: Slot, left_s: float) -> int:
         """How many tokens of a prompt may be read in this many seconds, at least the smallest piece."""
-        n_unread = slot.window.n_unread
+        n_unread = slot.generation.n_unread
         if self._largest is None:
             return n_unread
         if left_s == math.inf:
@@ -56,4 +56,4 @@ def next_to_read(slots: Sequence[Slot], shortest: bool) -> Slot | None:
     reading = [slot for slot in slots if slot.reading]
     if not reading:
         return None
-    return min(reading, key=lambda one: one.window.n_unread if shortest else one.job.number)
+    return min(reading, key=lambda one: one.generation.n_unread if shortest else one.job.number)

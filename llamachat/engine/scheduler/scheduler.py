@@ -163,7 +163,7 @@ class Scheduler:
                 job.end()
                 yield job, Failed("", slot)
                 continue
-            yield job, Reading(n_left=slot.window.n_unread)
+            yield job, Reading(n_left=slot.generation.n_unread)
             for token in slot.answering.begun:
                 yield job, token
 
@@ -200,18 +200,18 @@ class Scheduler:
         request, timings = job.request, job.answering.timings
         n_keep = request.options.kept(len(request.prompt), self._vocabulary.add_bos)
         timings.n_keep = n_keep or 0
-        window = GenerationContext(context, n_keep, timings, request.speculation)
-        slot = Slot(job, context, window, started=self._clock())
+        generation = GenerationContext(context, n_keep, timings, request.speculation)
+        slot = Slot(job, context, generation, started=self._clock())
         same = None
         if request.prompt_logits is None:
             same = next((one for one in self._slots if _stands_at(one, request)), None)
         if same is not None and isinstance(context, Context) and isinstance(same.context, Context):
             context.copy_prefix(same.context, len(request.prompt))
-            window.take_over(request.prompt)
+            generation.take_over(request.prompt)
             slot.logits = same.logits
         else:
-            window.start(request.prompt, request.prompt_logits)
-            slot.total = window.n_unread
+            generation.start(request.prompt, request.prompt_logits)
+            slot.total = generation.n_unread
         return slot
 
     def _choose(self, slot: Slot) -> Iterator[Happened]:
@@ -225,7 +225,7 @@ class Scheduler:
             if token is not None:
                 slot.pending = True
                 yield slot.job, token
-        if answering.reason is not None or not slot.window.can_go_on():
+        if answering.reason is not None or not slot.generation.can_continue():
             yield slot.job, self._end(slot, None if answering.reason else "context")
 
     def _read(self, progress: Progress | None) -> Iterator[Happened]:
@@ -234,7 +234,7 @@ class Scheduler:
         first = True
         while (slot := next_to_read(self._slots, self._shortest)) is not None:
             n_tokens = self._pace.tokens(slot, left_s)
-            if not first and n_tokens < min(slot.window.n_unread, WORTH_READING):
+            if not first and n_tokens < min(slot.generation.n_unread, WORTH_READING):
                 return
             begun = self._clock()
             yield from self._guarded(slot, lambda: self._read_piece(slot, n_tokens, progress))  # noqa: B023
@@ -244,14 +244,14 @@ class Scheduler:
                 return
 
     def _read_piece(self, slot: Slot, n_tokens: int, progress: Progress | None) -> Iterator[Happened]:
-        begun, before = self._clock(), slot.window.n_unread
-        logits = slot.window.read(n_tokens, progress, slot.total)
+        begun, before = self._clock(), slot.generation.n_unread
+        logits = slot.generation.read(n_tokens, progress, slot.total)
         now = self._clock()
-        self._pace.took(slot, before - slot.window.n_unread, now - begun)
+        self._pace.took(slot, before - slot.generation.n_unread, now - begun)
         slot.answering.timings.prompt_s += now - begun
         if logits is not None:
             slot.logits, slot.started = logits, now
-        yield slot.job, Reading(n_left=slot.window.n_unread)
+        yield slot.job, Reading(n_left=slot.generation.n_unread)
 
     def _guarded(self, slot: Slot, act: Callable[[], Iterator[Happened]]) -> Iterator[Happened]:
         """What one job does; what it raises ends it alone."""
@@ -278,7 +278,7 @@ class Scheduler:
         self._slots.remove(slot)
         slot.job.end()
         try:
-            slot.window.end()
+            slot.generation.end()
         finally:
             self._pool.give(slot.context)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from weakref import WeakValueDictionary
 
-from llamachat.engine.backend.cpu.cache import CacheShape, encoder_bytes, layer_sizes, state_bytes
+from llamachat.engine.backend.cpu.cache import CacheShape, check_states, encoder_bytes, layer_sizes, state_bytes
 from llamachat.engine.backend.cpu.engine import Engine
 from llamachat.engine.backend.cpu.forward import CpuForward
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
@@ -52,7 +52,8 @@ class Processor:
         yield from _missing()
 
     def state_sizes(self, states: Sequence[StateSpec], type_k: CacheType, type_v: CacheType) -> StateSizes:
-        """Without the padding of a layer's chunks."""
+        """Without the padding of a layer's chunks. Raises Unsupported for a kind of state that it has no place for."""
+        check_states(states)
         return StateSizes(
             state_bytes(states), layer_sizes(states, type_k, type_v), encoder_bytes(states, type_k, type_v)
         )

@@ -23,6 +23,7 @@ from llamachat.engine.backend.interface import LayerSize
 from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec, StateSpec
 from llamachat.engine.state.windows import ring_of
+from llamachat.errors import Unsupported
 
 LAYOUT_VERSION = 2
 """Counts changes of what lies where in a cache; kept caches of another version are worthless."""
@@ -215,6 +216,13 @@ def layer_sizes(states: Sequence[StateSpec], type_k: str, type_v: str) -> tuple[
         LayerSize(one.n_head * sum(_row_bytes(one, type_k, type_v)), kept if one.window else 0, one.window)
         for one in key_values(states)
     )
+
+
+def check_states(states: Sequence[StateSpec]) -> None:
+    """Raises Unsupported for a kind of state that has no place in a sequence's memory."""
+    for state in states:
+        if not isinstance(state, KeyValueSpec | EncoderSpec | RecurrentSpec):
+            raise Unsupported(f"the processor's backend does not know the state {type(state).__name__}")
 
 
 def key_values(states: Sequence[StateSpec]) -> list[KeyValueSpec]:

@@ -9,7 +9,7 @@ from llamachat.engine.backend.cpu.cache import CacheLayout, CacheShape, LayerCac
 from llamachat.engine.backend.cpu.kernels.cache import CHUNK
 from llamachat.engine.state.cache_types import check_cache_types
 from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec, StateSpec
-from llamachat.errors import UsageError
+from llamachat.errors import Unsupported, UsageError
 
 FULL, LATENT = KeyValueSpec(0, 2, 64, 64), KeyValueSpec(1, 1, 576, 512)
 WINDOWED, NARROW = KeyValueSpec(2, 2, 32, 96, window=40), KeyValueSpec(3, 3, 16, 16, window=100)
@@ -82,3 +82,11 @@ def test_blocks_must_fit_an_encoder_s_heads_too() -> None:
     check_cache_types([FULL, ENCODER], "q8_0", "q8_0")
     with pytest.raises(UsageError, match="heads of 48 do not fill"):
         check_cache_types([FULL, SHORT], "q8_0", "f16")
+
+
+def test_a_kind_of_state_that_has_no_place_is_refused_by_name() -> None:
+    class Pages(StateSpec):
+        """Kept by nobody."""
+
+    with pytest.raises(Unsupported, match="does not know the state Pages"):
+        Processor().state_sizes([FULL, Pages(1)], "f16", "f16")

@@ -20,7 +20,7 @@ AGAIN_S = 2.0
 
 Leave = Callable[[SystemExit], None]
 
-_heard = float("-inf")
+_last_signal_s = float("-inf")
 """When the last signal was obeyed."""
 
 _n_undisturbed = 0
@@ -34,7 +34,7 @@ def raise_at_once(end: SystemExit) -> None:
 
 
 def handle_termination(leave: Leave = raise_at_once) -> dict[signal.Signals, Any]:
-    """Hands the end of the program to `leave` from now on; returns the handlers before, for `unhear_endings`.
+    """Hands the end of the program to `leave` from now on; returns the handlers before, for `restore_handlers`.
 
     What nohup ignores stays ignored.
     """
@@ -44,11 +44,11 @@ def handle_termination(leave: Leave = raise_at_once) -> dict[signal.Signals, Any
     def end(number: int, _frame: FrameType | None) -> None:
         # A second signal may call this anywhere within this call. Then its own end is raised through this one, or it
         # finds the first received: one end is raised in every order.
-        global _heard
+        global _last_signal_s
         if _n_undisturbed:
             _waiting.append(number)
-        elif time.monotonic() - _heard > AGAIN_S:
-            _heard = time.monotonic()
+        elif time.monotonic() - _last_signal_s > AGAIN_S:
+            _last_signal_s = time.monotonic()
             leave(SystemExit(128 + number))
 
     handled = [number for number in ENDINGS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -85,13 +85,13 @@ def undisturbed() -> Iterator[None]:
 @atexit.register
 def _ignore_endings() -> None:
     """Python gives the signals back to the kernel before it is gone; a second one would change the exit code."""
-    if time.monotonic() - _heard <= AGAIN_S:
+    if time.monotonic() - _last_signal_s <= AGAIN_S:
         for number in (*ENDINGS, signal.SIGINT):
             signal.signal(number, signal.SIG_IGN)
 
 
-def unhear_endings(handlers: dict[signal.Signals, Any]) -> None:
+def restore_handlers(handlers: dict[signal.Signals, Any]) -> None:
     """Puts the handlers before back, unless the program ends."""
-    if time.monotonic() - _heard > AGAIN_S:
+    if time.monotonic() - _last_signal_s > AGAIN_S:
         for number, handler in handlers.items():
             signal.signal(number, handler)

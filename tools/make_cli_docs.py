@@ -117,9 +117,9 @@ def _lines(program: Any) -> Iterator[str]:
     yield from _commands(program)
     yield from ["## Options of every command", ""]
     yield from _entries(panels(program)[GENERAL])
-    told: dict[str, tuple[str, Sequence[Entry]]] = {}
+    printed: dict[str, tuple[str, Sequence[Entry]]] = {}
     for name in _ordered(program):
-        yield from _command(name, program.commands[name], told)
+        yield from _command(name, program.commands[name], printed)
     yield SETTINGS
     yield from ["## Environment", "", "| variable | meaning |", "| --- | --- |"]
     yield from (f"| `{name}` | {meaning} |" for name, meaning in VARIABLES.items())
@@ -149,7 +149,7 @@ def _commands(program: Any) -> Iterator[str]:
     yield ""
 
 
-def _command(name: str, command: Any, told: dict[str, tuple[str, Sequence[Entry]]]) -> Iterator[str]:
+def _command(name: str, command: Any, printed: dict[str, tuple[str, Sequence[Entry]]]) -> Iterator[str]:
     """The section of a command; a panel that another command has in the same words is only named."""
     yield from [f"## llamachat {name}", ""]
     yield from [_flat(" ".join([f"**llamachat {name}** [*OPTIONS*]", *map(_italic, arguments(command))])), ""]
@@ -159,9 +159,9 @@ def _command(name: str, command: Any, told: dict[str, tuple[str, Sequence[Entry]
     for heading, entries in panels(command).items():
         if heading == EVERYWHERE:
             continue
-        teller, words = told.setdefault(heading, (name, entries))
-        if teller != name and words == entries:
-            yield from [f"**{heading}**: as of `{teller}`.", ""]
+        first, words = printed.setdefault(heading, (name, entries))
+        if first != name and words == entries:
+            yield from [f"**{heading}**: as of `{first}`.", ""]
         else:
             yield from [f"**{heading}**", ""]
             yield from _entries(entries)

@@ -81,16 +81,16 @@ def _answer(setting: "_Setting", responder: "Responder", system: str | None, mes
     """One message that belongs to no chat, and its answer."""
     from llamachat.dialogue.prompts import text_prompt
     from llamachat.terminal.console import report
-    from llamachat.terminal.outgrowing import ShiftTeller, tell_ending
+    from llamachat.terminal.outgrowing import ShiftReporter, report_ending
 
     output, prompt = setting.console.output, text_prompt(message, responder.template, system)
     ids = responder.tokens(prompt)
-    answer = responder.answer(ids, ShiftTeller(output, responder.context.n_ctx, len(ids), output.is_terminal))
+    answer = responder.answer(ids, ShiftReporter(output, responder.context.n_ctx, len(ids), output.is_terminal))
     output.end_line()
     if setting.verbose:
         report(answer, responder)
     else:
-        tell_ending(answer.reason, responder.context.n_ctx)
+        report_ending(answer.reason, responder.context.n_ctx)
     return ExitCode.INTERRUPT if answer.reason == "cancelled" else ExitCode.DONE
 
 

@@ -224,7 +224,7 @@ def _options(group: Any) -> list[Field[Any]]:
 def _annotation(item: Field[Any]) -> Any:
     if "help" not in item.metadata:
         return item.type
-    # None where nothing was given, so that this can be told from a value that equals the default.
+    # None where nothing was given, so that this can be distinguished from a value that equals the default.
     data = item.metadata
     names = [option_of(name) for name in (item.name, *data.get("also", ()))]
     metavar = data.get("metavar") or METAVARS.get(item.type)

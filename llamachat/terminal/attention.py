@@ -39,7 +39,7 @@ _TITLED = (
 
 def is_titled() -> bool:
     """Whether standard output is a terminal whose title can be set and put back."""
-    return is_heard() and os.environ.get("TERM", "").startswith(_TITLED)
+    return can_notify() and os.environ.get("TERM", "").startswith(_TITLED)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ class Attention:
         """Around work that may take long. what: the text of the notification; "" for none."""
         begun = self.clock()
         yield
-        if self.notify == "off" or self.clock() - begun < self.after_s or not is_heard():
+        if self.notify == "off" or self.clock() - begun < self.after_s or not can_notify():
             return
         if text := clean_line(what()):
             write(notification(text) if self.notify == "desktop" else BELL)
@@ -90,6 +90,6 @@ def notification(text: str) -> str:
     return BELL
 
 
-def is_heard() -> bool:
+def can_notify() -> bool:
     """Whether standard output is a terminal."""
     return sys.stdout is not None and sys.stdout.isatty()

@@ -47,7 +47,7 @@ def _edit(path: Path) -> None:
     """Runs the editor on a file."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     try:
-        with interrupts_unheard(), lent_terminal():
+        with interrupts_ignored(), lent_terminal():
             done = subprocess.run([*shlex.split(editor), str(path)], check=False)
     except (OSError, ValueError) as error:
         raise LlamaChatError(f"the editor {editor} cannot be started ({error}): set EDITOR to another") from error
@@ -71,7 +71,7 @@ def _differs(path: Path, text: str) -> bool:
 
 
 @contextmanager
-def interrupts_unheard() -> Iterator[None]:
+def interrupts_ignored() -> Iterator[None]:
     """Ctrl+C belongs to the editor: no handler and no event loop gets it, so the line is not lost."""
     if current_thread() is not main_thread():
         yield

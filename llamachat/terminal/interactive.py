@@ -18,7 +18,7 @@ from llamachat.errors import ExitCode
 from llamachat.terminal import statistics
 from llamachat.terminal.console import Console
 from llamachat.terminal.escapes import unescaped
-from llamachat.terminal.outgrowing import ShiftTeller
+from llamachat.terminal.outgrowing import ShiftReporter
 from llamachat.terminal.output import note, wants_colour
 from llamachat.terminal.theme import RESET, look
 from llamachat.terminal.typed import read_typed
@@ -130,7 +130,7 @@ class Interactive:
         """The model's turn: its text, then the reverse prompt that ended it."""
         responder = replace(self._responder, options=replace(self._responder.options, max_tokens=self._left))
         n_ctx, output = responder.context.n_ctx, self._console.output
-        answer = responder.answer(self._ids, ShiftTeller(output, n_ctx, len(self._ids), output.is_terminal))
+        answer = responder.answer(self._ids, ShiftReporter(output, n_ctx, len(self._ids), output.is_terminal))
         self._answers.append(answer)
         self._spend(len(answer.ids))
         reverse = self._reverse_after(answer) if answer.reason == "stop" else ""

@@ -17,12 +17,12 @@ BURST_S = 0.05
 
 ESC = b"\x1b"
 
-_heard: list[bytes] = []
+_received: list[bytes] = []
 
 
-def take_heard() -> list[bytes]:
+def take_received() -> list[bytes]:
     """The bursts since the last time, each as the terminal sent it. b"" is the end of the input."""
-    taken, _heard[:] = list(_heard), []
+    taken, _received[:] = list(_received), []
     return taken
 
 
@@ -58,10 +58,10 @@ def _listen(keyboard: int, ended: int, stop: Callable[[], None]) -> None:
                 select([ended], [], [], BURST_S)
                 continue
             piece = os.read(keyboard, 65536)
-            if piece and _heard and time.monotonic() - last < BURST_S:
-                _heard[-1] += piece
+            if piece and _received and time.monotonic() - last < BURST_S:
+                _received[-1] += piece
             else:
-                _heard.append(piece)
+                _received.append(piece)
             last = time.monotonic()
             if not piece:
                 return
@@ -72,11 +72,11 @@ def _listen(keyboard: int, ended: int, stop: Callable[[], None]) -> None:
 
 def _escaped(stop: Callable[[], None]) -> None:
     """Esc was pressed alone. After typed words it stays in the input, where it is a key of vi."""
-    _heard[-1] = _heard[-1].removesuffix(ESC)
-    if not _heard[-1]:
-        _heard.pop()
-    if _heard and not _heard[-1].endswith((b"\r", b"\n")):
-        _heard.append(ESC)
+    _received[-1] = _received[-1].removesuffix(ESC)
+    if not _received[-1]:
+        _received.pop()
+    if _received and not _received[-1].endswith((b"\r", b"\n")):
+        _received.append(ESC)
     stop()
 
 

@@ -11,7 +11,7 @@ SHIFTED = "(the context of {n_ctx} tokens is full: the oldest ones are forgotten
 ENDED = "(the text ends here: the context of {n_ctx} tokens is full; -c N makes it larger, -n -1 continues without end)"
 
 
-class ShiftTeller(Wrapper):
+class ShiftReporter(Wrapper):
     """Another sink; says once that old tokens were forgotten: at once, or after the text if both are on the terminal.
 
     n_prompt: tokens of the prompt. on_terminal: the text goes to a terminal.
@@ -39,13 +39,13 @@ class ShiftTeller(Wrapper):
             note(SHIFTED.format(n_ctx=self._n_ctx))
 
 
-def tell_ending(reason: str, n_ctx: int) -> None:
+def report_ending(reason: str, n_ctx: int) -> None:
     """Says that a text has ended because the context is full."""
     if reason == "context":
         note(ENDED.format(n_ctx=n_ctx))
 
 
-def tell_endings(stops: Sequence[Stop], n_ctx: int) -> None:
+def report_endings(stops: Sequence[Stop], n_ctx: int) -> None:
     """The same of several texts, in one line each."""
     ended = sum(stop.reason == "context" for stop in stops)
     shifted = sum(stop.timings.n_forgotten > 0 for stop in stops)

@@ -5,7 +5,7 @@ import shlex
 import subprocess
 
 from llamachat.terminal.columns import cut, terminal_size
-from llamachat.terminal.editor import interrupts_unheard
+from llamachat.terminal.editor import interrupts_ignored
 from llamachat.terminal.restore import lent_terminal
 
 
@@ -17,7 +17,7 @@ def paged(text: str) -> bool:
     own = {"LESS": "FRX", **os.environ}
     try:
         words = shlex.split(os.environ.get("PAGER") or "less")
-        with interrupts_unheard(), lent_terminal():
+        with interrupts_ignored(), lent_terminal():
             done = subprocess.run(words, input=text.encode("utf-8", "replace"), env=own, check=False)
     except (OSError, ValueError, IndexError):
         return False

@@ -7,7 +7,7 @@ block, SIGTERM and SIGHUP among it (`endings.py`), takes all of that back. So do
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from llamachat.endings import Leave, handle_termination, raise_at_once, unhear_endings
+from llamachat.endings import Leave, handle_termination, raise_at_once, restore_handlers
 from llamachat.terminal.modes import is_dumb as is_dumb
 from llamachat.terminal.modes import set_terminal_modes as set_terminal_modes
 from llamachat.terminal.modes import show_usual
@@ -37,7 +37,7 @@ def kept_terminal(leave: Leave = raise_at_once, back: Callable[[], None] | None 
         raise
     finally:
         set_terminal_modes(modes)
-        unhear_endings(handlers)
+        restore_handlers(handlers)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from llamachat.cli.options import LengthChoice
 from llamachat.dialogue.sinks import Discard
 from llamachat.engine.events import Stop, Timings, Token
 from llamachat.engine.sampling.options import SamplingOptions
-from llamachat.terminal.outgrowing import ShiftTeller, tell_endings
+from llamachat.terminal.outgrowing import ShiftReporter, report_endings
 
 LONG = "x" * 6000
 """More tokens than the scripted context of 4096 holds."""
@@ -53,18 +53,18 @@ def test_the_cut_fails_where_that_is_wanted(llamachat):
 
 
 def test_it_is_said_when_it_happens_and_not_before(capsys):
-    teller = ShiftTeller(Discard(), n_ctx=4, n_prompt=2, on_terminal=False)
+    reporter = ShiftReporter(Discard(), n_ctx=4, n_prompt=2, on_terminal=False)
     for _ in range(2):
-        teller.event(Token("x", 1))
+        reporter.event(Token("x", 1))
     assert capsys.readouterr().err == ""
     for _ in range(3):
-        teller.event(Token("x", 1))
-    teller.event(Stop("", "cancelled", Timings(n_forgotten=2)))
+        reporter.event(Token("x", 1))
+    reporter.event(Stop("", "cancelled", Timings(n_forgotten=2)))
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_several_texts_are_told_together(capsys):
     ended = [Stop("", "context", Timings()), Stop("", "eos", Timings()), Stop("", "length", Timings(n_forgotten=3))]
-    tell_endings(ended, 512)
+    report_endings(ended, 512)
     said = capsys.readouterr().err.splitlines()
     assert [line[:9] for line in said] == ["(1 of 3 t", "(1 of 3 t"]

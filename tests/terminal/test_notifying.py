@@ -16,7 +16,7 @@ def written(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     found = []
     monkeypatch.setattr(attention, "write", found.append)
-    monkeypatch.setattr(attention, "is_heard", lambda: True)
+    monkeypatch.setattr(attention, "can_notify", lambda: True)
     return found
 
 
@@ -42,7 +42,7 @@ def test_only_what_took_long_is_told(written, notify, seconds, what, told):
 
 
 def test_a_pipe_hears_nothing(written, monkeypatch):
-    monkeypatch.setattr(attention, "is_heard", lambda: False)
+    monkeypatch.setattr(attention, "can_notify", lambda: False)
     waited("bell", 100.0)
     with titled("a chat"):
         pass

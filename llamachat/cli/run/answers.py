@@ -12,7 +12,7 @@ from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.dialogue.sinks import Echo
 from llamachat.errors import EndedByLength, ExitCode
 from llamachat.templates.text import Worded
-from llamachat.terminal.outgrowing import ShiftTeller, tell_ending, tell_endings
+from llamachat.terminal.outgrowing import ShiftReporter, report_ending, report_endings
 
 if TYPE_CHECKING:
     from llamachat.dialogue.kept_prompt import PromptKeeper
@@ -107,7 +107,7 @@ def _sink(responder: "Responder", console: "Console", ids: Sequence[int], asked:
     sink: Sink = asked.report.printer(responder, console.output)
     if responder.template is not None and asked.hides:
         sink = AnswerSink(sink, thinking_of(responder.template.source, responder.model.tokenizer, ids))
-    return ShiftTeller(sink, responder.context.n_ctx, len(ids), console.output.is_terminal)
+    return ShiftReporter(sink, responder.context.n_ctx, len(ids), console.output.is_terminal)
 
 
 def _report_on(responder: "Responder", console: "Console", answer: "Answer", choice: ReportChoice) -> None:
@@ -117,7 +117,7 @@ def _report_on(responder: "Responder", console: "Console", answer: "Answer", cho
     wanted = choice.verbose or choice.timings
     if wanted or (console.status.enabled and choice.output is Format.TEXT):
         report(answer, responder, wanted)
-    tell_ending(answer.reason, responder.context.n_ctx)
+    report_ending(answer.reason, responder.context.n_ctx)
 
 
 def code_of(answer: "Answer", mode: RunMode) -> int:
@@ -162,7 +162,7 @@ def answer_many(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> in
     for stop in stops:
         if stop.error is not None:
             raise stop.error
-    tell_endings(stops, job.n_ctx)
+    report_endings(stops, job.n_ctx)
     reasons = {stop.reason for stop in stops}
     if "cancelled" in reasons:
         return ExitCode.INTERRUPT

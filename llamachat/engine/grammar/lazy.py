@@ -67,44 +67,44 @@ class LazyConstraint(Stage):
         self._constraints, self._vocabulary, self._grammar = constraints, vocabulary, grammar
         marks = "|".join(f"({mark})" for mark, _ in grammar.triggers)
         self._marks = re.compile(marks or "(?!)", re.DOTALL)
-        self._heard: bytes | None = None
+        self._read: bytes | None = None
         self._whole = self._listening = True
         self._thinking = False
-        self._awake: Constraint | None = None
+        self._active: Constraint | None = None
 
     def begin(self) -> None:
         """The next token is the first of the answer."""
-        self._awake, self._thinking = None, self._grammar.inside
+        self._active, self._thinking = None, self._grammar.inside
         self._begin_text(b"")
 
     def apply(self, candidates: Candidates) -> None:
         """Narrow to what the grammar admits, while it is active."""
-        if self._awake is not None:
-            self._awake.apply(candidates)
+        if self._active is not None:
+            self._active.apply(candidates)
 
     def accept(self, token: int) -> None:
         """Continue with a token of the text."""
-        if self._awake is not None:
-            self._awake.accept(token)
-            if self._awake.finished:
+        if self._active is not None:
+            self._active.accept(token)
+            if self._active.finished:
                 self._sleep()
-        elif self._heard is not None:
-            self._heard += self._vocabulary.piece_bytes(token, special=True)
-            while self._awake is None and self._step():
+        elif self._read is not None:
+            self._read += self._vocabulary.piece_bytes(token, special=True)
+            while self._active is None and self._step():
                 pass
 
     def _begin_text(self, said: bytes) -> None:
         """A text begins, after a thought or as the answer's first."""
-        self._heard, self._whole, self._listening = said, True, True
+        self._read, self._whole, self._listening = said, True, True
 
     def _sleep(self) -> None:
-        self._awake, self._heard, self._whole = None, _BEFORE, False
+        self._active, self._read, self._whole = None, _BEFORE, False
         self._listening = not self._grammar.at_start
 
     def _step(self) -> bool:
         """Takes the next mark or marker from what was generated; whether there was one and something is left."""
-        assert self._heard is not None
-        text = self._heard.decode("utf-8", "surrogateescape")
+        assert self._read is not None
+        text = self._read.decode("utf-8", "surrogateescape")
         opening, closing = self._grammar.thought or ("", "")
         end = text.find(closing) if closing else -1
         if self._thinking:
@@ -120,7 +120,7 @@ class LazyConstraint(Stage):
         if first == end:
             return self._to_text(text, end, closing)
         self._thinking = True
-        self._heard = _bytes(text[begun + len(opening) :])
+        self._read = _bytes(text[begun + len(opening) :])
         return True
 
     def _to_text(self, text: str, end: int, closing: str) -> bool:
@@ -145,18 +145,18 @@ class LazyConstraint(Stage):
         constraint = self._constraints[mark.lastindex - 1]
         rest = _bytes(text[mark.end() :])
         if constraint.begin_after(rest):
-            self._awake = constraint
+            self._active = constraint
             if constraint.finished:
                 self._sleep()
             return False
         self._sleep()
-        self._heard = _BEFORE + rest
+        self._read = _BEFORE + rest
         return bool(rest) and mark.end() > 0
 
     def _forget(self, text: str) -> None:
         """Keeps the end of what was generated, in which a mark may have begun."""
         if len(text) > LONGEST_MARK:
-            self._heard, self._whole = _bytes(text[-LONGEST_MARK:]), False
+            self._read, self._whole = _bytes(text[-LONGEST_MARK:]), False
 
 
 def _bytes(text: str) -> bytes:

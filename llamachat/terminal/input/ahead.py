@@ -10,7 +10,7 @@ from prompt_toolkit.input.vt100_parser import Vt100Parser
 from prompt_toolkit.key_binding.key_processor import KeyPress
 from prompt_toolkit.keys import Keys
 
-from llamachat.terminal.listening import ESC, take_heard
+from llamachat.terminal.listening import ESC, take_received
 
 SENT = "sent"
 """The data of an Enter that is known to be one: it sends, however much was typed after it."""
@@ -21,7 +21,7 @@ COOKED = {Keys.ControlJ: KeyPress(Keys.ControlM, "\r"), Keys.ControlAt: KeyPress
 
 def take_typed(source: Input, vi: bool = False) -> None:
     """Makes what was typed until now the first keys of the next line. vi: Esc after typed words is a key."""
-    bursts = [burst for burst in take_heard() if vi or burst != ESC]
+    bursts = [burst for burst in take_received() if vi or burst != ESC]
     keys = _keys_of(bursts)
     unheard: list[KeyPress] = []
     with source.raw_mode():

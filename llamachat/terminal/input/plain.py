@@ -7,7 +7,7 @@ from select import select
 from llamachat.terminal.input.labels import PROMPT
 from llamachat.terminal.input.message import Typed, going_on, typed_of
 from llamachat.terminal.input.settings import InputSettings
-from llamachat.terminal.listening import take_heard
+from llamachat.terminal.listening import take_received
 from llamachat.terminal.output import write
 from llamachat.terminal.sanitize import clean
 
@@ -22,7 +22,7 @@ class PlainReader:
 
     def __init__(self, settings: InputSettings) -> None:
         self._settings = settings
-        self._heard: list[bytes] = []
+        self._received: list[bytes] = []
         if isinstance(sys.stdin, io.TextIOWrapper):
             sys.stdin.reconfigure(errors="replace")  # bytes that are no UTF-8 are no reason to end
 
@@ -31,7 +31,7 @@ class PlainReader:
         if draft:
             write(f"{clean(draft)}\n")
         write(PROMPT)
-        self._heard += take_heard()
+        self._received += take_received()
         lines = self._next()
         if lines is None:
             raise EOFError
@@ -47,8 +47,8 @@ class PlainReader:
 
     def _next(self) -> list[str] | None:
         """The next line, or those that came with it: they were pasted. None at the end of the input."""
-        if self._heard:
-            burst = self._heard.pop(0)
+        if self._received:
+            burst = self._received.pop(0)
             lines = burst.decode("utf-8", "replace").splitlines()
             write("".join(f"{clean(line)}\n" for line in lines))
             return lines or None

@@ -1,4 +1,4 @@
-"""Answers of models that think: what is heard of them, and what later turns are told."""
+"""Answers of models that think: what is shown of them, and what later turns get."""
 
 import pytest
 from golden_data import needed

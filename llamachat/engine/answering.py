@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -63,7 +64,8 @@ class GenerationOptions:
 class Answering:
     """The samplers, the grammar and the text of one answer. `reason` is why it ended, None while it is not ended.
 
-    n_begun: the number of the prompt's last tokens that are the answer's first ones; `begun` are they, as if chosen.
+    n_begun: the number of the prompt's last tokens that are the answer's first ones; `begun` are they, as if chosen,
+    until the scheduler yields them.
     """
 
     def __init__(
@@ -86,7 +88,7 @@ class Answering:
             constraint.begin()
             if constraint.finished:
                 self.reason = "eos"
-        self.begun = list(self._begin(prompt[first:]))
+        self.begun = deque(self._begin(prompt[first:]))
 
     @property
     def n_left(self) -> int | None:

@@ -250,3 +250,16 @@ def test_logits_of_a_prompt_are_those_of_an_evaluation_and_others_go_on(model: M
     np.testing.assert_array_equal(np.concatenate([rows for _, rows in taken.rows]), expected)
     assert [type(event) for event in turning.said(job)] == [Stop]
     assert turning.said(running) == alone(model, request(1, 12, 60))
+
+
+def test_steps_that_are_closed_after_their_first_event_lose_nothing(model: Model) -> None:
+    turning, wanted = Turning(model, 2), [request(1), request(2, n_begun=3), request(3, 40, 5, n_begun=1)]
+    jobs = [turning.add(one) for one in [*wanted, failing()]]
+    while not turning.scheduler.idle:
+        step = iter(turning.scheduler.step())
+        for job, event in step:
+            turning.events[job].append(event)
+            break
+        step.close()  # type: ignore[attr-defined]
+    assert [turning.said(job) for job in jobs[:3]] == [alone(model, one) for one in wanted]
+    assert isinstance(turning.said(jobs[3])[-1], Failed)

@@ -113,6 +113,9 @@ class Scheduler:
         """
         yield from self._end_unwanted()
         yield from self._admit()
+        for slot in self._slots[:]:
+            while slot.answering.begun:
+                yield slot.job, slot.answering.begun.popleft()
         for job, n_before in self._line.moved():
             yield job, Waiting(n_before=n_before)
         for slot in self._slots[:]:
@@ -164,8 +167,6 @@ class Scheduler:
                 yield job, Failed("", slot)
                 continue
             yield job, Reading(n_left=slot.generation.n_unread)
-            for token in slot.answering.begun:
-                yield job, token
 
     def _read_by_another(self, job: Job) -> bool:
         """Whether another request reads now what this one begins with."""

@@ -1,9 +1,19 @@
 """Hyperparameters that architectures share, to be inherited: an architecture's own class adds what differs."""
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from llamachat.engine.models.params import key, quotient_of, require, rows_of, same_as
+from llamachat.engine.models.params import (
+    LARGEST_COUNT,
+    LONGEST_ARRAY,
+    key,
+    quotient_of,
+    require,
+    rows_of,
+    same_as,
+)
 
 MAX_GROUP: Final = 256
 """Query heads that share a key; kernels are written out for each."""
@@ -60,6 +70,43 @@ class RotaryHeads(Heads):
         turned = "rope.dimension_count"
         require(self.n_rot % 2 == 0, f"is {self.n_rot}, must be even: dimensions turn in pairs", turned)
         require(self.n_rot <= self.head_dim, f"is {self.n_rot}, but a head has only {self.head_dim} dimensions", turned)
+
+
+def window_pattern(value: object) -> int | tuple[bool, ...]:
+    """The forms of `sliding_window_pattern`: every n-th layer is full, or for each layer whether it has a window.
+
+    Raises ValueError with what it should have been.
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_COUNT:
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        flags = list(islice(value, LONGEST_ARRAY))
+        if all(isinstance(flag, Hashable) and flag in (0, 1) for flag in flags):
+            return tuple(bool(flag) for flag in flags)
+    raise ValueError("a period of layers (1 or more) or an array of flags, one per layer")
+
+
+@dataclass(frozen=True)
+class WindowedHeads(RotaryHeads):
+    """Layers of which some see only the last `window` tokens (0: none does); window_pattern: see the function."""
+
+    window: int = key("attention.sliding_window", 0, low=0)
+    window_pattern: int | tuple[bool, ...] = key("attention.sliding_window_pattern", parse=window_pattern)
+
+    def __post_init__(self) -> None:
+        """Also raises ModelFileError for a pattern that has not one flag for each layer."""
+        super().__post_init__()
+        require(
+            isinstance(self.window_pattern, int) or len(self.window_pattern) == self.n_layer,
+            f"has not one flag for each of the {self.n_layer} layers",
+            "attention.sliding_window_pattern",
+        )
+
+    def has_window(self, layer: int) -> bool:
+        """Whether a layer sees only the last `window` tokens."""
+        if isinstance(self.window_pattern, int):
+            return self.window > 0 and layer % self.window_pattern < self.window_pattern - 1
+        return self.window > 0 and self.window_pattern[layer]
 
 
 @dataclass(frozen=True)

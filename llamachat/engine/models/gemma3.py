@@ -6,15 +6,13 @@ The converter has already added one to the norms' weights.
 """
 
 import math
-from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from llamachat.engine.graph import Graph, Node, RopeSpec
 from llamachat.engine.models import parts
-from llamachat.engine.models.base import RotaryHeads
-from llamachat.engine.models.params import LARGEST_COUNT, LONGEST_ARRAY, key, require
+from llamachat.engine.models.base import WindowedHeads, window_pattern
+from llamachat.engine.models.params import key
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
@@ -22,44 +20,14 @@ LARGEST_MODEL_LAYERS: Final = 62
 """The 27B model, recognised by its layer count: its attention scale is 1/sqrt(n_embd/n_head)."""
 
 
-def window_pattern(value: object) -> int | tuple[bool, ...]:
-    """The forms of `sliding_window_pattern`: every n-th layer is full, or for each layer whether it has a window.
-
-    Raises ValueError with what it should have been.
-    """
-    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_COUNT:
-        return value
-    if isinstance(value, Iterable) and not isinstance(value, str):
-        flags = list(islice(value, LONGEST_ARRAY))
-        if all(isinstance(flag, Hashable) and flag in (0, 1) for flag in flags):
-            return tuple(bool(flag) for flag in flags)
-    raise ValueError("a period of layers (1 or more) or an array of flags, one per layer")
-
-
 @dataclass(frozen=True)
-class Gemma3Params(RotaryHeads):
-    """Hyperparameters of the `gemma3` architecture. window: tokens, 0 = none; window_pattern: see the function."""
+class Gemma3Params(WindowedHeads):
+    """Hyperparameters of the `gemma3` architecture."""
 
     rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear"))
     rope_scale: float = key("rope.scaling.factor", 1.0, low=1e-6, high=1e9)
-    window: int = key("attention.sliding_window", 0, low=0)
     window_pattern: int | tuple[bool, ...] = key("attention.sliding_window_pattern", 6, parse=window_pattern)
     window_rope_base: float = key("rope.freq_base_swa", 10_000.0, low=1.001, high=1e15)
-
-    def __post_init__(self) -> None:
-        """The rules between fields; ModelFileError."""
-        super().__post_init__()
-        require(
-            isinstance(self.window_pattern, int) or len(self.window_pattern) == self.n_layer,
-            f"has not one flag for each of the {self.n_layer} layers",
-            "attention.sliding_window_pattern",
-        )
-
-    def has_window(self, layer: int) -> bool:
-        """Whether a layer sees only the last `window` tokens."""
-        if isinstance(self.window_pattern, int):
-            return self.window > 0 and layer % self.window_pattern < self.window_pattern - 1
-        return self.window > 0 and self.window_pattern[layer]
 
     @property
     def attention_scale(self) -> float:

@@ -4,6 +4,7 @@ import pytest
 
 from llamachat.cli.constraint import ConstraintChoice, Unenforced
 from llamachat.errors import GrammarError, UsageError
+from llamachat.relations import agreed
 
 UNIQUE = '{"type": "array", "uniqueItems": true}'
 
@@ -26,5 +27,6 @@ def test_with_check_the_finished_answer_is_checked() -> None:
 
 
 def test_check_without_a_schema_is_refused() -> None:
+    values = {"grammar": "json", "schema_unenforced": "check", "json_schema": None, "json_schema_file": None}
     with pytest.raises(UsageError, match="needs --json-schema or --json-schema-file"):
-        ConstraintChoice(grammar="json", schema_unenforced=Unenforced.CHECK)
+        agreed(values, {**values, "schema_unenforced": "refuse"}, {}, ["schema_unenforced"])

@@ -4,8 +4,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from llamachat.dialogue.figures import record
 from llamachat.engine.events import Timings
-from llamachat.terminal.statistics import line, record, report
+from llamachat.terminal.statistics import line, report
 
 PLAIN = Timings(n_prompt=100, prompt_s=2.0, n_generated=3, generation_s=1.0, sampling_s=0.006, n_past=102)
 

@@ -143,7 +143,7 @@ def test_a_thread_that_cannot_be_started_ends_the_others(compiler: Compiler, mon
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", limited)
-    with pytest.raises(UsageError, match="only 2 of 4 threads can be started: use -t 2"):
+    with pytest.raises(UsageError, match="only 2 of 4 threads can be started: ask for 2"):
         WorkerPool(compiler, 4)
     assert set(threading.enumerate()) <= before
 

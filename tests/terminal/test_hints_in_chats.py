@@ -30,4 +30,4 @@ def test_an_error_is_told_with_what_to_type(error, said):
 def test_a_chat_that_is_too_long_may_be_shortened():
     chat = SimpleNamespace(settings=SimpleNamespace(on_full="stop"), attached=[("a.txt", "x")])
     said = hinted(ContextFull("full"), chat)
-    assert said == "full: /set ctx_size or /undo or /new or /file - (takes the attached files back)"
+    assert said == "full: /undo or /new or /set ctx_size or /file - (takes the attached files back)"

@@ -19,7 +19,7 @@ def hinted(error: Exception, chat: "Chat") -> str:
     ways = [way for name in names if (way := _way(name))]
     ways = ways if not any(name in said for name in names) else []
     if isinstance(error, ContextFull):
-        ways += ["/undo", "/new"] if chat.settings.on_full == "stop" else []
+        ways = ["/undo", "/new", *ways] if chat.settings.on_full == "stop" else ways
         ways += ["/file - (takes the attached files back)"] if chat.attached else []
     return f"{said}: {' or '.join(ways)}" if ways else said
 

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -101,9 +102,29 @@ def test_state_tells_of_its_rotation_and_refuses_to_be_moved_where_that_was_not_
     assert state == KeyValueSpec(0, 2, 4, 4, 3, ROPE)
     assert state.shift_refusal == ""
     (early,) = states(small(early=ROPE).nodes)
-    assert "after their rotation" in early.shift_refusal
+    assert "no rotation can change" in early.shift_refusal
     (plain,) = states(small().nodes)
     assert plain.shift_refusal == ""
+
+
+@dataclass(frozen=True, eq=False)
+class AddPositions(g.Node):
+    """x plus a row of a table for each position, as GPT-2 has it."""
+
+    x: g.Node
+
+    @property
+    def adds_positions(self) -> bool:
+        return True
+
+
+def test_positions_that_are_added_before_a_product_are_in_the_keys_of_all_layers_and_refuse_a_shift() -> None:
+    graph = g.Graph()
+    x = graph.append(AddPositions(8, graph.embed(layer("table", 10, 8))))
+    for number in range(2):
+        q, k, v = (graph.linear(x, layer(f"{name}{number}", 8, 8)) for name in "qkv")
+        x = graph.add(x, graph.attention(q, k, v, layer=number, n_head=2, n_head_kv=2, scale=0.5))
+    assert ["no rotation can change" in state.shift_refusal for state in states(graph.nodes)] == [True, True]
 
 
 def test_the_body_ends_behind_the_last_operation_that_mixes_rows() -> None:

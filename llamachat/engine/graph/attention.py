@@ -49,8 +49,10 @@ class Attention(Node):
     def state(self) -> KeyValueSpec:
         """The keys and values."""
         early = self.rotation is None and _rotated_within(self.k)
-        dims = self.head_dim, self.value_dim
-        return KeyValueSpec(self.layer, self.n_head_kv, *dims, self.window, self.rotation, early)
+        fixed = early or self.k.knows_positions or self.v.knows_positions
+        return KeyValueSpec(
+            self.layer, self.n_head_kv, self.head_dim, self.value_dim, self.window, self.rotation, fixed
+        )
 
 
 def _rotated_within(k: Node) -> bool:

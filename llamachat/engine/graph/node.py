@@ -155,8 +155,18 @@ class Node:
 
     @property
     def rotates(self) -> bool:
-        """Whether it writes the position of a row into its value (a rotary embedding)."""
+        """Whether it rotates a row by its position (a rotary embedding)."""
         return False
+
+    @property
+    def adds_positions(self) -> bool:
+        """Whether it writes positions into its value in a way that no rotation undoes (position embeddings)."""
+        return False
+
+    @cached_property
+    def knows_positions(self) -> bool:
+        """Whether `adds_positions` is true of it or of anything that it is computed from."""
+        return self.adds_positions or any(value.knows_positions for value in self.inputs)
 
 
 def uses(nodes: Iterable[Node], *roles: Role) -> list[Use]:

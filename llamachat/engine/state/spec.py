@@ -30,8 +30,8 @@ class KeyValueSpec(StateSpec):
     """Keys and values of every token: n_head heads of key_dim and value_dim numbers.
 
     window: how many of the last tokens one sees, itself among them; 0: all. rotation: the rotary embedding that the
-    keys carry, as the graph describes it, None for none. rotated_early: the keys were turned, but not last, so that
-    they cannot be turned again.
+    keys carry, as the graph describes it, None for none. is_fixed: their positions cannot be changed, because keys were
+    not rotated last, or because the positions were added to what keys and values are computed from.
     """
 
     n_head: int
@@ -39,7 +39,7 @@ class KeyValueSpec(StateSpec):
     value_dim: int
     window: int = 0
     rotation: Hashable | None = None
-    rotated_early: bool = False
+    is_fixed: bool = False
 
     @property
     def can_truncate(self) -> bool:
@@ -48,8 +48,8 @@ class KeyValueSpec(StateSpec):
 
     @property
     def shift_refusal(self) -> str:
-        """Keys that were changed after their rotation keep their position for good."""
-        return "its keys are changed after their rotation" if self.rotated_early else ""
+        """Positions that no rotation takes out of cached keys and values stay for good."""
+        return "its keys and values contain positions that no rotation can change" if self.is_fixed else ""
 
 
 @dataclass(frozen=True)

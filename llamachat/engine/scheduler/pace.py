@@ -8,8 +8,11 @@ from typing import Final
 
 from llamachat.engine.scheduler.job import Slot
 
-LONGEST_WAIT_S: Final = 0.08
-"""Others may wait that long for pieces of prompts, or as long as three of their own steps take, whichever is longer."""
+LONGEST_WAIT_S: Final = 0.06
+"""Others may wait this long for pieces of prompts, or as long as three of their own steps take, whichever is longer.
+
+The bound that they are promised is 100 ms: a piece can take longer than those before it let expect.
+"""
 LARGEST_PIECE: Final = 512
 SMALLEST_PIECE: Final = 4
 FIRST_PIECE: Final = 64

@@ -5,34 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.matmul import read_floats
-from llamachat.engine.quants import FORMATS, is_foreign
+from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
+from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num
 
 _WIDTH = 16
 
 
 @dataclass(frozen=True)
-class Embed(KernelSpec):
+class Embed(FormatKernel):
     """y[t] = factor * table[tokens[t]]; table: rows of `row_bytes` as in the file; y: rows of `stride`;
     factor: float32.
     """
 
-    format: str
     arguments: ClassVar = ("table", "y", "row_bytes", "blocks", "stride", "factor")
     reals: ClassVar = ("factor",)
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("n_tokens")
-
-    @property
-    def is_foreign(self) -> bool:
-        """Also where the format is."""
-        return is_foreign(self.format) or super().is_foreign
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Row by row."""

@@ -17,9 +17,10 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Var, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS, widen_bfloat
+from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 from llamachat.engine.backend.cpu.kernels.tile import Tile
-from llamachat.engine.quants import BLOCK_FORMATS, FORMATS, is_foreign
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
 
 # Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
 UNIT = 2
@@ -33,7 +34,7 @@ MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(ACTIVATIO
 
 
 @dataclass(frozen=True)
-class Product(KernelSpec):
+class Product(FormatKernel):
     """y[c] = W x[c] for a quantised format, then bias and what `mode` says.
 
     tiles: W packed; x: quantised panels; y, other: float32 rows of `stride` bytes; bias: float32 [n_rows padded] or 0;
@@ -42,7 +43,6 @@ class Product(KernelSpec):
     scratch: `room` bytes for each thread (see `scratch_bytes`).
     """
 
-    format: str
     columns: int
     direct: bool
     arguments: ClassVar = (
@@ -52,11 +52,6 @@ class Product(KernelSpec):
     writes: ClassVar = ("y", "scratch")
     broadcast: ClassVar = ("x",)
     split: ClassVar = Shares("", ("units",))
-
-    @property
-    def is_foreign(self) -> bool:
-        """Also where the format is."""
-        return is_foreign(self.format) or super().is_foreign
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""

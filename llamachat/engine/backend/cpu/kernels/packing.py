@@ -11,24 +11,19 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.matmul import UNIT
+from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
 from llamachat.engine.backend.cpu.kernels.tile import Field, Tile
-from llamachat.engine.quants import BLOCK_FORMATS, is_foreign
+from llamachat.engine.quants import BLOCK_FORMATS
 
 _UNITS = {1: I8, 2: I16, 4: I32}
 
 
 @dataclass(frozen=True)
-class Pack(KernelSpec):
+class Pack(FormatKernel):
     """source: rows of blocks as in the file; tiles: zeroed; rows, blocks: the matrix; units: pairs of tile rows."""
 
-    format: str
     arguments: ClassVar = ("source", "tiles", "rows", "blocks", "units")
     split: ClassVar = Shares("", ("units",))
-
-    @property
-    def is_foreign(self) -> bool:
-        """Also where the format is."""
-        return is_foreign(self.format) or super().is_foreign
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Unit by unit, each UNIT tile rows; matrices are packed apart, so that nothing is shared."""

@@ -127,19 +127,6 @@ class Avx512(Avx2):
     columns = 8
     query_rows = 12
 
-    def dot(self, k: Kernel, bits: int) -> Dot:
-        """Where codes have few bits, several sums of pairs fit 16 bits, and are widened together."""
-        return PairDot(self, k, bits) if self._adds_pairs and bits <= 6 else Dot(self, k, bits)
-
-    def add_pairs(self, k: Kernel, unsigned: Vec, signed: Vec) -> Vec:
-        """Sums of two neighbouring products, i16 [2 * rows]; right where they fit 16 bits."""
-        words, quads = lanes(I16, 2 * self.rows), lanes(I8, 4 * self.rows)
-        return k.call(self._maddubs, words, unsigned.as_(quads), signed.as_(quads))
-
-    def widen_pairs(self, k: Kernel, pairs: Vec) -> Vec:
-        """Sums of two neighbouring i16: i32 [rows]."""
-        return k.call(self._madd, lanes(I32, self.rows), pairs, k.constant(pairs.type, 1))
-
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"
     _shuffle = "llvm.x86.avx512.pshuf.b.512"
 

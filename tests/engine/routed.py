@@ -16,7 +16,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Vec
 from llamachat.engine.backend.cpu.kernels.functions import exp
-from llamachat.engine.backend.cpu.kernels.matmul import UNIT
+from llamachat.engine.backend.cpu.kernels.rows import UNIT
 from llamachat.engine.backend.cpu.lower import Lowering, lower
 from llamachat.engine.models import Architecture, parts
 from llamachat.engine.models.base import RotaryHeads

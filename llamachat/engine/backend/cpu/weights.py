@@ -10,8 +10,11 @@ import numpy as np
 
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.jit.compiler import Compiler
-from llamachat.engine.backend.cpu.kernels.matmul import UNIT, FloatProduct, Product, scratch_bytes
+from llamachat.engine.backend.cpu.kernels.float_product import FloatProduct
+from llamachat.engine.backend.cpu.kernels.many_columns import scratch_bytes
 from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
+from llamachat.engine.backend.cpu.kernels.product import Product
+from llamachat.engine.backend.cpu.kernels.rows import UNIT
 from llamachat.engine.backend.cpu.kernels.tile import tile_rows
 from llamachat.engine.backend.cpu.program import ALIGN, Launch, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool

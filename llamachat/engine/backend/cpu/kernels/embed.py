@@ -9,7 +9,7 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.matmul import read_floats
+from llamachat.engine.backend.cpu.kernels.float_product import read_floats
 from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
 from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num

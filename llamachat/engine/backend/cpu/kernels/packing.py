@@ -10,8 +10,8 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.matmul import UNIT
 from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
+from llamachat.engine.backend.cpu.kernels.rows import UNIT
 from llamachat.engine.backend.cpu.kernels.tile import Field, Tile
 from llamachat.engine.quants import BLOCK_FORMATS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llamachat.engine import graph as g
-from llamachat.engine.backend.cpu.kernels.matmul import MODES
+from llamachat.engine.backend.cpu.kernels.rows import MODES
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 
 

@@ -16,8 +16,8 @@ from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS, count_of
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize, TakeRows
-from llamachat.engine.backend.cpu.kernels.matmul import UNIT
 from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
+from llamachat.engine.backend.cpu.kernels.rows import UNIT
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Region
 from llamachat.engine.backend.cpu.rope_tables import RopeTables

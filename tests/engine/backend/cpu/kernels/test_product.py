@@ -5,9 +5,12 @@ import pytest
 from machine import Array, Machine, poisoned
 
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize
-from llamachat.engine.backend.cpu.kernels.matmul import MODES, UNIT, FloatProduct, Product, scratch_bytes
+from llamachat.engine.backend.cpu.kernels.float_product import FloatProduct
+from llamachat.engine.backend.cpu.kernels.many_columns import scratch_bytes
 from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
 from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
+from llamachat.engine.backend.cpu.kernels.product import Product
+from llamachat.engine.backend.cpu.kernels.rows import MODES, UNIT
 from llamachat.engine.backend.cpu.kernels.tile import tile_rows
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.quants import FORMATS

@@ -1,0 +1,46 @@
+"""Finished rows of a product: stored, then bias, and the residual or the gate. And the sizes that products share."""
+
+from __future__ import annotations
+
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.kernel import Kernel
+from llamachat.engine.backend.cpu.jit.values import F32, Var, Vec, lanes
+from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS
+
+# Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
+UNIT = 2
+
+# How far before its use a tile is asked for when every byte is read once: memory is a quarter faster so, caches little.
+AHEAD = 4096
+
+
+# What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
+MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(ACTIVATIONS)}}
+
+
+def finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Var]]) -> None:
+    """Stores UNIT tile rows of every column; then bias and mode, in place."""
+    at = unit * (UNIT * 4 * isa.rows)
+    for c in range(len(totals[0])):
+        for r, row in enumerate(totals):
+            k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * r].store(row[c].get(), align=4)
+    plain = (k.args.bias | k.args.mode).equals(0)
+    with k.when(plain.equals(0)), k.loop(column, column + len(totals[0])) as token:
+        for part in range(UNIT):
+            _complete(k, isa, at + 4 * isa.rows * part, token * k.args.stride)
+
+
+def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:
+    """One register of y: + bias, then + residual or activation(gate) * y."""
+    kind = lanes(F32, isa.rows)
+    y = k.pointer("y")[row + at]
+    value = k.var(y.load(kind, 4))
+    with k.when(k.args.bias > 0):
+        value.set(value.get() + k.pointer("bias")[at].load(kind, 4))
+    with k.when(k.args.mode.equals(MODES["residual"])):
+        value.set(value.get() + k.pointer("other")[row + at].load(kind, 4))
+    for name, activation in ACTIVATIONS.items():
+        with k.when(k.args.mode.equals(MODES[name])):
+            gate = k.pointer("other")[row + at].load(kind, 4)
+            value.set(activation(k, isa, gate) * value.get())
+    y.store(value.get(), 4)

@@ -14,10 +14,11 @@ from llamachat.cli.speculation import SpeculationChoice
 if TYPE_CHECKING:
     from llamachat.dialogue.responder import Responder
     from llamachat.engine.generate import GenerationOptions
+    from llamachat.engine.header import Header
     from llamachat.engine.model import Model
     from llamachat.engine.state.cache_types import CacheType
     from llamachat.engine.tokenizers import Tokenizer
-    from llamachat.terminal.batch import Job
+    from llamachat.terminal.batch import BatchRun
     from llamachat.terminal.console import Console
     from llamachat.terminal.status import Status
 
@@ -55,20 +56,20 @@ def open_responder(
 
 
 @contextmanager
-def open_batch(choice: ModelChoice, n_contexts: int, form: str, verbose: bool) -> "Iterator[Job]":
-    """A loaded model with memory for several contexts; the model is closed at the end. form, verbose: as of `Job`."""
+def open_batch(choice: ModelChoice, n_contexts: int, form: str, verbose: bool) -> "Iterator[BatchRun]":
+    """A loaded model with memory for several contexts; closes the model at the end. form, verbose: see `BatchRun`."""
     from llamachat.engine.parallel import Batch
-    from llamachat.terminal.batch import Job
+    from llamachat.terminal.batch import BatchRun
     from llamachat.terminal.status import Status
 
     status, started = Status(), time.perf_counter()
     with load_model(choice, status, n_contexts) as model:
         batch = Batch(lambda: model.context(choice.ctx_size), model.tokenizer, n_contexts)
         n_ctx = choice.ctx_size or model.plan.n_ctx
-        yield Job(model, batch, status, n_ctx, time.perf_counter() - started, form, verbose)
+        yield BatchRun(model, batch, status, n_ctx, time.perf_counter() - started, form, verbose)
 
 
-def with_defaults(model: "Model | WithoutWeights", options: "GenerationOptions") -> "GenerationOptions":
+def with_defaults(model: "Model | Header", options: "GenerationOptions") -> "GenerationOptions":
     """The options, with the file's own defaults for the samplers' settings that nobody made."""
     from llamachat.engine.sampling.file_defaults import with_file_defaults
     from llamachat.terminal.output import note
@@ -109,34 +110,11 @@ def remarks(model: "Model") -> list[str]:
     return [*said, *([model.plan.note] if model.plan.note else [])]
 
 
-class WithoutWeights:
-    """A model's file, of which only the head is read: its metadata, its vocabulary, its chat template."""
+def open_header(choice: ModelFile) -> "Header":
+    """The header of a model's file. Raises ModelFileError, UsageError."""
+    from llamachat.engine.header import Header
 
-    def __init__(self, path: Path) -> None:
-        from llamachat.engine.gguf.reader import open_gguf
-        from llamachat.engine.tokenizers import Tokenizer
-
-        self.file = open_gguf(path)
-        self.tokenizer: Tokenizer = Tokenizer.from_metadata(self.file.metadata)
-
-    @property
-    def chat_template(self) -> str | None:
-        """The Jinja source of the file's chat template. Raises ModelFileError where it is no text."""
-        from llamachat.engine.model import chat_template_of
-
-        return chat_template_of(self.file)
-
-    @property
-    def tool_template(self) -> str | None:
-        """The one for chats with tools, where the file has one of its own. Raises as `chat_template`."""
-        from llamachat.engine.model import TOOL_TEMPLATE, chat_template_of
-
-        return chat_template_of(self.file, TOOL_TEMPLATE)
-
-
-def open_without_weights(choice: ModelFile) -> WithoutWeights:
-    """The head of a model's file. Raises ModelFileError, UsageError."""
-    return WithoutWeights(model_path(choice))
+    return Header(model_path(choice))
 
 
 def open_tokenizer(choice: ModelFile) -> "Tokenizer":

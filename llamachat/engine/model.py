@@ -15,6 +15,7 @@ from llamachat.engine.backend.interface import Backend, Device, Settings, Sizes,
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, open_gguf, typed
 from llamachat.engine.graph import Node, Role, states, uses
+from llamachat.engine.header import Templates
 from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.plan import Plan
@@ -26,12 +27,10 @@ from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import ModelFileError
 
-CHAT_TEMPLATE = "tokenizer.chat_template"
-TOOL_TEMPLATE = f"{CHAT_TEMPLATE}.tool_use"
 LoadProgress = Callable[[str, int, int], None]
 
 
-class Model:
+class Model(Templates):
     """A GGUF model, ready to evaluate.
 
     path: the file (the first part of a split one). threads: default is one per physical core. isa: the instruction
@@ -102,16 +101,6 @@ class Model:
         """The context that the model was trained with, in tokens."""
         return self.spec.params.context_length
 
-    @property
-    def chat_template(self) -> str | None:
-        """The Jinja source of the file's chat template. Raises ModelFileError where it is no text."""
-        return chat_template_of(self.file)
-
-    @property
-    def tool_template(self) -> str | None:
-        """The file's chat template for chats with tools, where it has one of its own. Raises as `chat_template`."""
-        return chat_template_of(self.file, TOOL_TEMPLATE)
-
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The file's tokenizer; ModelFileError where it has none, or one with more tokens than the model knows."""
@@ -180,8 +169,3 @@ def _shaped(file: GgufFile, spec: ModelSpec) -> GgufFile:
     """The file, its tensors in the shapes that the architecture declares: files may add dimensions of 1."""
     tensors = {name: replace(tensor, shape=spec.tensors[name].shape) for name, tensor in file.tensors.items()}
     return replace(file, tensors=tensors)
-
-
-def chat_template_of(file: GgufFile, key: str = CHAT_TEMPLATE) -> str | None:
-    """The Jinja source of a file's chat template. Raises ModelFileError where it is no text."""
-    return typed(file.metadata, key, str, "a text", "") if key in file.metadata else None

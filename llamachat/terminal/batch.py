@@ -30,7 +30,7 @@ Input = tuple[str, GenerationOptions]
 
 
 @dataclass(frozen=True)
-class Job:
+class BatchRun:
     """What several answers need besides their prompts.
 
     form: "text", "json" (a line for each answer) or "jsonl" (a line for each event). echoed: what is put out before
@@ -77,7 +77,7 @@ def _line(line: str, where: str, options: GenerationOptions) -> Input:
         n_predict = fields.get("n_predict", options.max_tokens)
         return fields["prompt"], replace(options, sampling=sampling, max_tokens=n_predict)
     except UsageError as error:
-        said = str(error).replace("max_tokens", "n_predict", 1)
+        said = str(error).replace("max_tokens", "n_predict", 1)  # the field's name in these lines
         raise UsageError(f"{where}: {said}") from error
 
 
@@ -88,13 +88,13 @@ def repeated(prompt: Worded, options: GenerationOptions, n: int) -> list[Line]:
     return [(prompt, replace(options, sampling=replace(options.sampling, seed=one))) for one in seeds]
 
 
-def requests(job: Job, lines: Sequence[Line], system: str | None) -> list[Request]:
+def requests(job: BatchRun, lines: Sequence[Line], system: str | None) -> list[Request]:
     """The prompts as tokens, each through the chat template if there is one. Raises ContextFull."""
     prompts = [(Prompt(worded, job.template, system), options) for worded, options in lines]
     return [Request(one.tokens(job.model.tokenizer, job.n_ctx), one.options(options)) for one, options in prompts]
 
 
-def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
+def run_batch(job: BatchRun, wanted: Sequence[Request]) -> list[Stop]:
     """Writes the answers in the order of their prompts, and returns how they ended.
 
     Where some failed, the others are written all the same; then what the first of them raised is raised.
@@ -120,7 +120,7 @@ def run_batch(job: Job, wanted: Sequence[Request]) -> list[Stop]:
 class _Printer:
     """Keeps the events of each answer until it is its turn."""
 
-    def __init__(self, job: Job, wanted: Sequence[Request]) -> None:
+    def __init__(self, job: BatchRun, wanted: Sequence[Request]) -> None:
         n_answers = len(wanted)
         self._form, self._output = job.form, Output()
         self._echoed = job.echoed or [""] * n_answers

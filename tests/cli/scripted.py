@@ -196,7 +196,7 @@ if __name__ == "__main__":
         return model
 
     loading.load_model = load_model
-    loading.open_without_weights = lambda choice: model
+    loading.open_header = lambda choice: model
     loading.open_tokenizer = lambda choice: model.tokenizer
     sys.argv[0] = "llamachat"
     main()

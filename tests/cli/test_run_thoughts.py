@@ -13,7 +13,7 @@ from llamachat.engine.events import Stop, Timings, Token
 from llamachat.engine.generate import GenerationOptions
 from llamachat.engine.parallel import Request
 from llamachat.templates.renderer import ChatTemplate
-from llamachat.terminal.batch import Job, run_batch
+from llamachat.terminal.batch import BatchRun, run_batch
 from llamachat.terminal.status import Status
 
 TEMPLATE = (
@@ -53,7 +53,7 @@ def test_thoughts_are_hidden_side_by_side(capsys):
         answers=lambda *_: iter([(i, event) for n in range(5) for i in (0, 1) for event in [_event(said[i], n)]]),
         cancel=lambda: None, resume=lambda: None,
     )  # fmt: skip
-    job = Job(SimpleNamespace(tokenizer=tokenizer), batch, Status(), 100, 0.0, template=template, hides=True)
+    job = BatchRun(SimpleNamespace(tokenizer=tokenizer), batch, Status(), 100, 0.0, template=template, hides=True)
     run_batch(job, [Request([65], GenerationOptions())] * 2)
     assert capsys.readouterr().out == "Yes\n---\nNo thought.\n"
 

@@ -3,13 +3,13 @@
 import pytest
 from scripted import ScriptedModel
 
-from llamachat.cli.loading import WithoutWeights
 from llamachat.cli.run.answers import Asked, _preview
 from llamachat.cli.run.options import ReportChoice, RunMode
 from llamachat.cli.template_choice import TemplateChoice
 from llamachat.dialogue.conversation import Conversation
 from llamachat.dialogue.prompts import chat_template, conversation_tokens, text_prompt
 from llamachat.engine.generate import GenerationOptions
+from llamachat.engine.header import Header
 from llamachat.errors import ContextFull
 from llamachat.library import Model
 from llamachat.session.chats import ChatStore
@@ -35,7 +35,7 @@ def test_a_message_alone_is_a_conversation_of_one_message(model):
 
 def test_a_dry_run_shows_what_the_library_reads(smollm2, monkeypatch):
     asked = Asked(TemplateChoice(), SYSTEM, RunMode(chat=True), ReportChoice())
-    seen = _preview(WithoutWeights(smollm2), Worded([(TEXT, False)]), GenerationOptions(), asked)
+    seen = _preview(Header(smollm2), Worded([(TEXT, False)]), GenerationOptions(), asked)
     read = []
     monkeypatch.setattr("llamachat.library.generate", lambda *given, **_: read.append(given[2]))
     with Model(smollm2, n_ctx=256) as model:

@@ -4,18 +4,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from golden_data import OWN
 
-NAMES = (
-    "llama",
-    "llama-tied",
-    "llama-bias",
-    "llama-hd",
-    "llama-linear",
-    "llama-rope-llama3",
-    "llama-yarn",
-    "gemma3",
-    "gemma3-27b",
-)
+NAMES = tuple(sorted(path.stem for path in (OWN / "archs").glob("*.gguf")))
 
 
 def nmse(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:

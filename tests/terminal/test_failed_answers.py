@@ -10,7 +10,7 @@ import pytest
 from llamachat.engine.events import Event, Failed, Stop, Token
 from llamachat.engine.parallel import Request
 from llamachat.errors import LlamaChatError, ModelFileError
-from llamachat.terminal.batch import Job, run_batch
+from llamachat.terminal.batch import BatchRun, run_batch
 from llamachat.terminal.status import Status
 
 
@@ -33,10 +33,10 @@ class Scripted:
         pass
 
 
-def job(form: str) -> Job:
+def job(form: str) -> BatchRun:
     model: Any = SimpleNamespace(tokenizer=SimpleNamespace(piece_bytes=lambda token, special=False: b"x"))
     batch: Any = Scripted()
-    return Job(model, batch, Status(), 100, 0.0, form)
+    return BatchRun(model, batch, Status(), 100, 0.0, form)
 
 
 def test_texts_of_the_others_are_written(capsys: pytest.CaptureFixture[str]) -> None:

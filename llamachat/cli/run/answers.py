@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llamachat.dialogue.responder import Answer, Responder
     from llamachat.dialogue.sinks import Sink
     from llamachat.engine.generate import GenerationOptions
+    from llamachat.engine.header import Header
     from llamachat.templates.renderer import ChatTemplate
     from llamachat.terminal.batch import Line
     from llamachat.terminal.console import Console
@@ -57,13 +58,13 @@ def show_previews(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> 
     """Prints what the model would see of each prompt; its weights are not read. Raises ModelFileError."""
     from llamachat.terminal.preview import print_previews
 
-    opened = loading.open_without_weights(model)
+    opened = loading.open_header(model)
     previews = [_preview(opened, *line, asked) for line in lines]
     print_previews(previews, as_json=asked.report.output is not Format.TEXT)
     return ExitCode.DONE
 
 
-def _preview(opened: loading.WithoutWeights, prompt: Worded, options: "GenerationOptions", asked: Asked) -> "Preview":
+def _preview(opened: "Header", prompt: Worded, options: "GenerationOptions", asked: Asked) -> "Preview":
     from llamachat.dialogue.prompts import Prompt
     from llamachat.terminal.preview import Preview
 

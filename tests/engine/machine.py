@@ -1,5 +1,6 @@
 """Runs single kernels for tests: one launch on some threads; outputs are poisoned by NaN and guarded by known bytes."""
 
+import ctypes
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -8,11 +9,13 @@ from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.backend.cpu.jit.kernel import ROW
+from llamachat.engine.backend.cpu.kernels.walker import LAUNCH_BYTES
 from llamachat.engine.backend.cpu.program import Launch, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 
 GUARD = 4096
 GUARD_BYTE = 0xA5
+KERNEL = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
 
 
 class Array:
@@ -65,6 +68,20 @@ class Machine:
         """Ends the threads."""
         for pool in self._pools.values():
             pool.close()
+
+
+class OneAfterTheOther:
+    """Stands for a pool of any number of threads: each launch is run by one after the other, the last thread first."""
+
+    def __init__(self, n_threads: int) -> None:
+        self.n_threads = n_threads
+
+    def run(self, launches: int, n_launches: int, step: Step) -> None:
+        """As a pool of threads; what needs barriers within a launch would hang."""
+        table = np.ctypeslib.as_array((ctypes.c_int64 * (n_launches * LAUNCH_BYTES // 8)).from_address(launches))
+        for address, arguments, *_ in table.reshape(n_launches, -1).tolist():
+            for thread in reversed(range(self.n_threads)):
+                KERNEL(address)(arguments, step.address, thread, self.n_threads)
 
 
 def machines(isa: str) -> Iterator[Machine]:

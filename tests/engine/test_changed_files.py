@@ -58,10 +58,7 @@ def test_a_file_that_is_changed_between_two_steps(change: Callable[[Path], None]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_is_changed_while_it_is_loaded(
-    change: Callable[[Path], None], path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("llamachat.engine.backend.cpu.weights.PACKED_AT_ONCE", 1)
+def test_a_file_that_is_changed_while_it_is_loaded(change: Callable[[Path], None], path: Path) -> None:
     with pytest.raises(ModelFileError, match=TOLD):
         Model(path, threads=1, progress=lambda what, done, total: change(path))
 

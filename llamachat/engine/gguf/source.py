@@ -34,6 +34,11 @@ class Source:
         """Bytes of the file as it was opened."""
         return self._stamp[0]
 
+    @property
+    def descriptor(self) -> int:
+        """The open file's number, valid as long as this object lives; `check` after reading from it."""
+        return self._descriptor
+
     def head(self, n_bytes: int) -> bytes:
         """The first n_bytes bytes, or all. Raises as `read`."""
         out = np.empty(min(n_bytes, self.size), np.uint8)
@@ -46,13 +51,13 @@ class Source:
         Raises ModelFileError where they are no more there, or where the file is another one than was opened.
         """
         self._fill(at, out)
-        self._check()
+        self.check()
 
     def read_rows(self, at: int, numbers: Sequence[int], out: NDArray[np.uint8]) -> None:
         """Fills out[i], of uint8 [n, row_bytes], with row numbers[i] of those that begin at `at`. Raises as `read`."""
         for row, number in zip(out, numbers, strict=True):
             self._fill(at + number * len(row), row)
-        self._check()
+        self.check()
 
     def _fill(self, at: int, out: NDArray[np.uint8]) -> None:
         view = out.data
@@ -81,7 +86,8 @@ class Source:
         def _read_at(self, at: int, view: memoryview) -> int:
             return os.preadv(self._descriptor, (view,), at)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises ModelFileError where the file is another one than was opened."""
         if self._now() != self._stamp:
             raise self._changed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -16,14 +16,13 @@ from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
 from llamachat.engine.backend.cpu.kernels.product import Product
 from llamachat.engine.backend.cpu.kernels.rows import UNIT
 from llamachat.engine.backend.cpu.kernels.tile import tile_rows
-from llamachat.engine.backend.cpu.program import ALIGN, Launch, build
-from llamachat.engine.backend.cpu.workers import Step, WorkerPool
+from llamachat.engine.backend.cpu.loading import Loading, Packing
+from llamachat.engine.backend.cpu.program import ALIGN
+from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.gguf import GgufFile, TensorInfo
 from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.tensors import decode, format_of, read
-
-PACKED_AT_ONCE = 16 << 20  # bytes of the file that are in memory twice while they are packed
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ class Weights:
     def load(self, matrices: Iterable[str], vectors: Iterable[str], progress: Callable[[int, int], None]) -> None:
         """Packs matrices and reads vectors; progress(done, total) counts bytes of the file.
 
-        A few slices at a time are copied from the file: weights are in memory once, not twice.
+        Every thread copies a little of the file at a time: weights are in memory once, not twice.
         """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
@@ -89,14 +88,8 @@ class Weights:
         for name, plan in plans.items():
             self._matrices[name] = replace(plan, tiles=at)
             at += _aligned(plan.n_bytes)
-        slices = [piece for name in plans for piece in self._slices(self._file.tensors[name], self._matrices[name])]
-        total, done = sum(piece.n_bytes for piece in slices), 0
-        batches = list(_batches(slices))
-        copy = Buffer(max((sum(_aligned(piece.n_bytes) for piece in pieces) for pieces in batches), default=0))
-        for pieces in batches:
-            self._pack(pieces, copy)
-            done += sum(piece.n_bytes for piece in pieces)
-            progress(done, total)
+        packings = [self._packing(self._file.tensors[name], matrix) for name, matrix in self._matrices.items()]
+        Loading(self._file, self._compiler, self._pool, packings).run(progress)
 
     def matrix(self, name: str) -> Matrix:
         """A packed matrix."""
@@ -139,73 +132,10 @@ class Weights:
         buffer.view(np.float32, (values.size,))[:] = values
         return buffer
 
-    def _slices(self, tensor: TensorInfo, matrix: Matrix) -> Iterator[Slice]:
-        """The matrix in slices of whole units, none much larger than a batch."""
-        step = max(1, PACKED_AT_ONCE // matrix.unit_bytes)
-        for expert in range(matrix.n_experts):
-            for first in range(0, matrix.units, step):
-                yield Slice(tensor, matrix, expert, first, min(step, matrix.units - first), UNIT * self.rows)
-
-    def _pack(self, slices: Sequence[Slice], copy: Buffer) -> None:
-        """Copies some slices from the file, and packs them on all threads."""
-        launches, at = [], 0
-        for piece in slices:
-            self._file.read(piece.tensor, piece.start, copy.bytes[at : at + piece.n_bytes])
-            launches.append(piece.launch(copy.address + at))
-            at += _aligned(piece.n_bytes)
-        program = build(launches, self._compiler)
-        self._pool.run(program.address, program.n_launches, Step())
-
-
-@dataclass(frozen=True)
-class Slice:
-    """Units first .. first + count - 1 of an expert's matrix, each `unit_rows` rows of the tensor."""
-
-    tensor: TensorInfo
-    matrix: Matrix
-    expert: int
-    first: int
-    count: int
-    unit_rows: int
-
-    @property
-    def start(self) -> int:
-        """Where its rows begin, in bytes of the tensor."""
-        return (self.expert * self.matrix.n_rows + self.first * self.unit_rows) * self._row_bytes
-
-    @property
-    def n_rows(self) -> int:
-        """Rows of the tensor in it; the last unit may have fewer than the others."""
-        return min(self.count * self.unit_rows, self.matrix.n_rows - self.first * self.unit_rows)
-
-    @property
-    def n_bytes(self) -> int:
-        """Its bytes of the tensor."""
-        return self.n_rows * self._row_bytes
-
-    @property
-    def _row_bytes(self) -> int:
-        return self.tensor.n_bytes // (self.matrix.n_experts * self.matrix.n_rows)
-
-    def launch(self, source: int) -> Launch:
-        """The packing of its rows, which lie at that address."""
-        matrix = self.matrix
-        tiles = matrix.tiles + self.expert * matrix.expert_bytes + self.first * matrix.unit_bytes
-        shape = {"rows": self.n_rows, "blocks": matrix.blocks, "units": self.count}
-        spec = Pack(matrix.format) if matrix.quantised else PackFloats(self.tensor.type.bytes)
-        return Launch(spec, {"source": source, "tiles": tiles, **shape})
-
-
-def _batches(slices: Sequence[Slice]) -> Iterator[list[Slice]]:
-    """The slices in groups of about PACKED_AT_ONCE bytes."""
-    batch: list[Slice] = []
-    for piece in slices:
-        batch.append(piece)
-        if sum(one.n_bytes for one in batch) >= PACKED_AT_ONCE:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+    def _packing(self, tensor: TensorInfo, matrix: Matrix) -> Packing:
+        pack = Pack(matrix.format) if matrix.quantised else PackFloats(tensor.type.bytes)
+        shape = (matrix.n_experts, matrix.n_rows, matrix.blocks, matrix.units)
+        return Packing(tensor, pack, matrix.tiles, *shape, UNIT * self.rows, matrix.unit_bytes)
 
 
 def _aligned(n_bytes: int) -> int:

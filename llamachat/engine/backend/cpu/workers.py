@@ -67,8 +67,8 @@ class WorkerPool:
         self._arguments = Buffer(8)
         self._arguments.view(np.int64, (1,))[0] = self._control.address
         futex = _FUTEX_CALL.get(platform.machine(), 0) if sys.platform == "linux" else 0
-        self._set("system", _system_function("syscall" if futex else "usleep"))
-        self._set("yield_", _system_function("sched_yield"))
+        self._set("system", system_function("syscall" if futex else "usleep"))
+        self._set("yield_", system_function("sched_yield"))
         self._lead = _NATIVE(compiler.address(Lead(futex)))
         work = _NATIVE(compiler.address(Work(futex)))
         self._lock = threading.Lock()
@@ -148,7 +148,7 @@ def _stop(
             thread.join()
 
 
-def _system_function(name: str) -> int:
+def system_function(name: str) -> int:
     """The address of a function of the C library."""
     library = ctypes.CDLL(None) if sys.platform != "win32" else ctypes.CDLL("kernel32")
     windows = {"usleep": "Sleep", "sched_yield": "SwitchToThread"}

@@ -89,6 +89,10 @@ class Kernel:
         """Whether the person still waits for this step: large launches look, so that Ctrl+C stops them early."""
         return Ptr(self.step.base)[8 * STEP.index("cancel")].load_atomic().equals(0)
 
+    def cancel(self) -> None:
+        """Asks all threads to end the step."""
+        Ptr(self.step.base)[8 * STEP.index("cancel")].store_atomic(self.number(1))
+
     def number(self, value: int) -> Vec:
         """An i64."""
         return Vec(self.b, I64(value))

@@ -15,6 +15,9 @@ from llamachat.engine.backend.cpu.kernels.rows import UNIT
 from llamachat.engine.backend.cpu.kernels.tile import Field, Tile
 from llamachat.engine.quants import BLOCK_FORMATS
 
+PACK_ARGUMENTS = ("source", "tiles", "rows", "blocks", "units")
+"""What a packing kernel is given, by `Load` above all: it knows no others."""
+
 _UNITS = {1: I8, 2: I16, 4: I32}
 
 
@@ -22,7 +25,7 @@ _UNITS = {1: I8, 2: I16, 4: I32}
 class Pack(FormatKernel):
     """source: rows of blocks as in the file; tiles: zeroed; rows, blocks: the matrix; units: pairs of tile rows."""
 
-    arguments: ClassVar = ("source", "tiles", "rows", "blocks", "units")
+    arguments: ClassVar = PACK_ARGUMENTS
     split: ClassVar = Shares("", ("units",))
 
     def emit(self, k: Kernel, isa: Generic) -> None:
@@ -67,7 +70,7 @@ class PackFloats(KernelSpec):
     """The same for F32, F16 and BF16: tiles are [unit][column][UNIT][rows] values of `item` bytes."""
 
     item: int
-    arguments: ClassVar = Pack.arguments
+    arguments: ClassVar = PACK_ARGUMENTS
     split: ClassVar = Pack.split
 
     def emit(self, k: Kernel, isa: Generic) -> None:

@@ -69,7 +69,7 @@ class Compiler:
     """Compiles kernels for one instruction set, each once; addresses are valid as long as the compiler lives."""
 
     def __init__(self, isa: Generic, store: ObjectCache | None = None) -> None:
-        _initialize()
+        initialize()
         self.isa = isa
         self.store = store if store is not None else ObjectCache.of_user()
         self.compiled = 0
@@ -202,7 +202,8 @@ def _sorted_sources(folder: Path) -> Iterable[Path]:
 
 
 @cache
-def _initialize() -> None:
+def initialize() -> None:
+    """Prepares LLVM to write code for this processor. Raises LlamaChatError where it cannot."""
     try:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()

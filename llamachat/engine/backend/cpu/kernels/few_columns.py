@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Var, Vec, lanes
@@ -38,7 +39,7 @@ def _group_of_columns(k: Kernel, isa: Generic, tile: Tile, at: Ptr, g: int, reco
     """Adds the products of 32 columns of one tile row with a panel's activations."""
     layout = Record(len(totals))
     for first in range(0, GROUP, tile.group):
-        dots = [isa.dot(k, tile.code_bits) for _ in totals]
+        dots = [isa.dot(k, Codes(tile.code_bits), tile.group // 4) for _ in totals]
         for quad in range(first // 4, (first + tile.group) // 4):
             codes = tile.read_codes(k, at, g * GROUP + 4 * quad)
             for c in range(layout.columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, Ptr, Var, Vec, lanes
@@ -83,7 +84,7 @@ def _block_of_columns(
     layout, x, n_rows = _Unpacked(tile), Record(len(totals[0])), len(totals)
     for part in range(layout.groups):
         first = part * tile.group
-        dots = [[isa.dot(k, tile.code_bits) for _ in row] for row in totals]
+        dots = [[isa.dot(k, Codes(tile.code_bits), tile.group // 4) for _ in row] for row in totals]
         for quad in range(first // 4, (first + tile.group) // 4):
             codes = [at[r * layout.bytes + layout.code(quad)].load(lanes(I8, 4 * isa.rows), 16) for r in range(n_rows)]
             for c in range(x.columns):

@@ -1,15 +1,17 @@
 """The words of every instruction set against NumPy: each means the same on all of them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
 
+import llvmlite.ir as ir
 import numpy as np
 import pytest
 from machine import Array, Machine
 
 from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Vec, lanes
@@ -33,22 +35,55 @@ class Dot4(KernelSpec):
 
 
 QUADS = 8
+TABLES = {
+    "small": [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12],
+    "wide": [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113],
+}
+SPREAD = [
+    Codes(bits, bias) for bits, bias in ((1, 0), (2, -1), (3, -4), (4, 0), (4, -8), (5, 0), (5, -16), (6, 0), (6, -32))
+]
+CODES = [*SPREAD, Codes(7, 0), Codes(7, -64), Codes(8, 0), Codes(8, -128), Codes(8, signed=True)]
 
 
 @dataclass(frozen=True)
 class Dots(KernelSpec):
-    """Sums of QUADS dot4, n of them."""
+    """Sums of `fours` times four products, n of them: out = sum, scaled = sum * byte `n % 4` of scale."""
 
-    bits: int
-    arguments: ClassVar = ("unsigned", "signed", "out", "n")
+    codes: Codes
+    fours: int
+    table: str = ""
+    signed_scale: bool = False
+    arguments: ClassVar = ("codes", "x", "sums", "scale", "out", "scaled", "n")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        size, codes = 4 * isa.rows, lanes(I8, 4 * isa.rows)
-        with k.loop(0, k.args.n * size, size) as at:
-            dot = isa.dot(k, self.bits)
-            for quad in range(QUADS):
-                dot.add(*(k.pointer(name)[at * QUADS + quad * size].load(codes, 4) for name in ("unsigned", "signed")))
-            k.pointer("out")[at].store(dot.value(), 4)
+        size, kind = 4 * isa.rows, lanes(I8, 4 * isa.rows)
+        codes, table = isa.table_codes(TABLES[self.table]) if self.table else (self.codes, [])
+        with k.loop(0, k.args.n) as i:
+            sums = k.pointer("sums")[i * 4].load(I32, 4)
+            dot = isa.dot(k, codes, self.fours, sums)
+            for four in range(self.fours):
+                at = (i * self.fours + four) * size
+                code = k.pointer("codes")[at].load(kind, 4)
+                if table:
+                    code = isa.lookup_low(k, code, table)
+                dot.add(code, k.pointer("x")[(i * self.fours + four) * 4].load(I32, 4).splat(isa.rows))
+            scales = isa.scales(
+                k, k.pointer("scale")[i * size].load(lanes(I32, isa.rows), 4), 1, signed=self.signed_scale
+            )
+            k.pointer("out")[i * size].store(dot.value(), 4)
+            k.pointer("scaled")[i * size].store(dot.scaled(scales), 4)
+
+
+@dataclass(frozen=True)
+class Bytes(KernelSpec):
+    """Every byte of dwords, unsigned and signed."""
+
+    arguments: ClassVar = ("dwords", "out")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        dwords = k.pointer("dwords").load(lanes(I32, isa.rows), 4)
+        for i in range(8):
+            k.pointer("out")[4 * isa.rows * i].store(isa.byte(k, dwords, i % 4, signed=i >= 4), 4)
 
 
 @dataclass(frozen=True)
@@ -112,17 +147,63 @@ def test_dot4_is_exact_up_to_the_extremes(machine: Machine, bits: int) -> None:
     np.testing.assert_array_equal(arrays["out"].values, expected)
 
 
-@pytest.mark.parametrize("bits", [1, 4, 5, 6, 7, 8])
-def test_sums_of_dot4_are_exact_up_to_the_extremes(machine: Machine, bits: int) -> None:
-    rng, n, top = np.random.default_rng(bits), 64, (1 << bits) - 1
-    shape = (n, QUADS, machine.isa.rows, 4)
-    unsigned = rng.integers(0, top + 1, shape, dtype=np.uint8)
-    signed = rng.integers(-128, 128, shape).astype(np.int8)
-    unsigned[:16], signed[:8], signed[8:16] = top, 127, -128
-    out = Array(np.zeros((n, machine.isa.rows), np.int32))
-    arrays = {"unsigned": Array(unsigned), "signed": Array(signed), "out": out}
-    machine.run(Dots(bits), {**{name: array.address for name, array in arrays.items()}, "n": n})
-    np.testing.assert_array_equal(out.values, (unsigned.astype(np.int32) * signed).sum((1, 3)))
+def dots(machine: Machine, spec: Dots, codes: np.ndarray, weights: np.ndarray) -> None:
+    """Runs it with x from -127 to 127, the extremes among them, and compares both results."""
+    n, rng = len(codes), np.random.default_rng(spec.fours)
+    x = rng.integers(-127, 128, (n, spec.fours, 4)).astype(np.int8)
+    x[:4], x[4:8] = 127, -127
+    pairs = x.reshape(n, spec.fours, 2, 2).sum((1, 3), dtype=np.int16)
+    scale = rng.integers(0, 256, (n, machine.isa.rows, 4)).astype(np.uint8)
+    scale[:2], scale[2:4] = 128, 255
+    factor = scale[..., 1].view(np.int8) if spec.signed_scale else scale[..., 1]
+    wanted = np.einsum("nfrb,nfb->nr", weights.astype(np.int32), x.astype(np.int32))
+    found = [Array(np.full_like(wanted, 77)) for _ in range(2)]
+    named = {"codes": codes, "x": x, "sums": pairs, "scale": scale}
+    arrays = {name: Array(values) for name, values in named.items()} | {"out": found[0], "scaled": found[1]}
+    machine.run(spec, {**{name: array.address for name, array in arrays.items()}, "n": n})
+    np.testing.assert_array_equal(found[0].values, wanted)
+    np.testing.assert_array_equal(found[1].values, wanted * factor)
+
+
+@pytest.mark.parametrize("fours", [4, 8, 16])
+@pytest.mark.parametrize("codes", CODES, ids=str)
+def test_sums_of_codes_are_exact_up_to_the_extremes(machine: Machine, codes: Codes, fours: int) -> None:
+    rng, top = np.random.default_rng(codes.bits), (1 << codes.bits) - 1
+    given = rng.integers(0, top + 1, (32, fours, machine.isa.rows, 4)).astype(np.uint8)
+    given[0], given[1], given[4], given[5] = 0, top, 0, top
+    if codes.signed:
+        given[0], given[1], given[4], given[5] = 128, 127, 128, 127
+    weights = given.view(np.int8) if codes.signed else given.astype(np.int32) + codes.bias
+    dots(machine, Dots(codes, fours, signed_scale=codes.bias < 0), given, weights)
+
+
+@pytest.mark.parametrize("codes", SPREAD, ids=str)
+def test_codes_may_stay_in_the_upper_half_of_a_byte(machine: Machine, codes: Codes) -> None:
+    if not machine.isa.codes_may_stay:
+        pytest.skip(f"{machine.isa.name} shifts codes down")
+    rng, shift = np.random.default_rng(codes.bits), 8 - codes.bits
+    given = rng.integers(0, 1 << codes.bits, (32, 8, machine.isa.rows, 4)).astype(np.uint8)
+    given[:2], given[2:4] = (1 << codes.bits) - 1, 0
+    dots(machine, Dots(replace(codes, shift=shift), 8), given << shift, given.astype(np.int32) + codes.bias)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_sums_of_entries_of_a_table_are_exact(machine: Machine, table: str) -> None:
+    given = np.random.default_rng(2).integers(0, 256, (64, 8, machine.isa.rows, 4)).astype(np.uint8)
+    weights = np.array(TABLES[table])[given & 15]
+    dots(machine, Dots(Codes(4), 8, table, signed_scale=True), given, weights)
+
+
+def test_a_bias_needs_the_sums_of_x(machine: Machine) -> None:
+    with pytest.raises(ValueError, match="needs the sums of x"):
+        machine.isa.dot(Kernel(ir.Module(), "f", ()), Codes(4, -8), 8)
+
+
+def test_bytes_of_dwords_are_numbers(machine: Machine) -> None:
+    dwords = np.random.default_rng(1).integers(0, 256, (machine.isa.rows, 4)).astype(np.uint8)
+    given, out = Array(dwords), Array(np.zeros((2, 4, machine.isa.rows), np.int32))
+    machine.run(Bytes(), {"dwords": given.address, "out": out.address})
+    np.testing.assert_array_equal(out.values, [dwords.T, dwords.view(np.int8).T])
 
 
 def nearest_float32(exact: Fraction) -> np.float32:

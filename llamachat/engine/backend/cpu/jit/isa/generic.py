@@ -5,18 +5,27 @@ rows          32-bit lanes of a register
 columns       activations that the many-column product holds in registers at once
 query_rows    rows of queries that attention holds in registers at once
 dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
-dot           a sum of several dot4
+signed_dot4   the same of signed x signed bytes
+dot           the sum of codes x bytes of x over a group of columns: an object of `dots.py`
+sum_pairs     a multiple of both halves of an i32 that holds sums of x
+byte          one byte of each dword as a number
+scales        the same, in the form that `Dot.scaled` multiplies by
 fma           a * b + c, rounded once
 widen_half    float16 bits as float32
 narrow_half   float32 as float16 bits, to nearest even
 lookup        entries of a table of 16 numbers
 lookup_bytes  entries of a table of 16 bytes
+lookup_low    the same by the lower four bits of each byte, whatever the upper ones are
+
+codes_may_stay  whether a product of unsigned bytes of 8 bits costs no more than one of fewer: codes in the upper half
+                of a byte need not be shifted down (`Codes.shift`)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, SignedDot, table_codes
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I16, I32, I64, Vec, lanes
 
@@ -32,6 +41,7 @@ class Generic:
     rows = 4
     columns = 4
     query_rows = 3
+    codes_may_stay = False
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """acc + u0 s0 + u1 s1 + u2 s2 + u3 s3 per lane, exact; unsigned bytes hold at most `bits` bits."""
@@ -40,9 +50,35 @@ class Generic:
             acc = acc + ((u >> 8 * i) & 255) * (s << (24 - 8 * i)).shift_signed(24)
         return acc
 
-    def dot(self, k: Kernel, bits: int) -> Dot:
-        """A sum of dot4 that begins with zero; unsigned bytes hold at most `bits` bits."""
-        return Dot(self, k, bits)
+    def signed_dot4(self, k: Kernel, acc: Vec, a: Vec, b: Vec) -> Vec:
+        """acc + a0 b0 + a1 b1 + a2 b2 + a3 b3 per lane, exact, of signed bytes."""
+        a, b = (x.as_(lanes(I32, self.rows)) for x in (a, b))
+        for i in range(4):
+            acc = acc + self.byte(k, a, i, signed=True) * self.byte(k, b, i, signed=True)
+        return acc
+
+    def dot(self, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None = None) -> Dot:
+        """The sum of (code + bias) * x over `fours` times four columns; see `Dot` for x_sums."""
+        return (SignedDot if codes.signed else Dot)(self, k, codes, fours, x_sums)
+
+    def sum_pairs(self, k: Kernel, pairs: Vec, factor: int) -> Vec:
+        """factor * (lower half + upper half) of an i32 that holds two i16, in every lane: i32 [rows]."""
+        total = (pairs << 16).shift_signed(16) + pairs.shift_signed(16)
+        return (total * factor).splat(self.rows)
+
+    def byte(self, k: Kernel, dwords: Vec, i: int, *, signed: bool) -> Vec:
+        """Byte i of each dword as a number: i32 [rows]."""
+        if signed:
+            return (dwords << (24 - 8 * i)).shift_signed(24)
+        return (dwords >> 8 * i) & 255 if i < 3 else dwords >> 24
+
+    def scales(self, k: Kernel, dwords: Vec, i: int, *, signed: bool) -> Vec:
+        """Byte i of each dword for `Dot.scaled`."""
+        return self.byte(k, dwords, i, signed=signed)
+
+    def pair_scales(self, k: Kernel, numbers: Vec) -> Vec:
+        """Numbers of at most 8 bits and a sign (i32 [rows]) for `Dot.scaled`."""
+        return numbers
 
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
         """a * b + c, rounded once, also where the processor has no such instruction.
@@ -92,24 +128,16 @@ class Generic:
         """Bytes [n]: entry `code` of 16 unsigned bytes for each byte from 0 to 15."""
         return _chosen(codes, [k.constant(codes.type, entry) for entry in table])
 
+    def lookup_low(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
+        """Bytes [n]: entry `byte & 15` of 16 unsigned bytes for each byte."""
+        return self.lookup_bytes(k, codes & 15, table)
+
+    def table_codes(self, entries: Sequence[int]) -> tuple[Codes, list[int]]:
+        """How a table of at most 16 signed entries is best looked up for `dot`: the codes' meaning, and their bytes."""
+        return table_codes(entries)
+
     def pause(self, k: Kernel) -> None:
         """A hint that this is a waiting loop."""
-
-
-class Dot:
-    """A sum of unsigned x signed bytes in each 32-bit lane, exact, four of them with each `add`."""
-
-    def __init__(self, isa: Generic, k: Kernel, bits: int) -> None:
-        self._isa, self._k, self._bits = isa, k, bits
-        self._sum = k.zeros(lanes(I32, isa.rows))
-
-    def add(self, unsigned: Vec, signed: Vec) -> None:
-        """Adds four products in each lane."""
-        self._sum = self._isa.dot4(self._k, self._sum, unsigned, signed, self._bits)
-
-    def value(self) -> Vec:
-        """The sum: i32 [rows]."""
-        return self._sum
 
 
 def _chosen(codes: Vec, values: list[Vec]) -> Vec:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llamachat.engine.backend.cpu.jit.isa.generic import Dot, Generic
+import llvmlite.ir as ir
+
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, FlippedDot, PairDot, WideDot
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, HALF, I8, I16, I32, Vec, lanes
 
@@ -29,18 +32,68 @@ class Avx2(Generic):
         even = k.call(self._madd, doubles, u & 255, (s << 8).shift_signed(8))
         return acc + even + k.call(self._madd, doubles, u >> 8, s.shift_signed(8))
 
-    def dot(self, k: Kernel, bits: int) -> Dot:
-        """Where codes have few bits, several sums of pairs fit 16 bits, and are widened together."""
-        return PairDot(self, k, bits) if self._adds_pairs and bits <= 6 else Dot(self, k, bits)
+    def dot(self, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None = None) -> Dot:
+        """With `vpdpbusd`; else in sums of pairs, where one of them fits 16 bits."""
+        if not self._adds_pairs:
+            return FlippedDot(self, k, fours, x_sums) if codes.signed else Dot(self, k, codes, fours, x_sums)
+        if codes.signed or codes.bits <= 7:
+            return PairDot(self, k, codes, fours, x_sums)
+        return WideDot(self, k, codes, fours, x_sums)
+
+    def sum_pairs(self, k: Kernel, pairs: Vec, factor: int) -> Vec:
+        """vpmaddwd."""
+        words = lanes(I16, 2 * self.rows)
+        return self.multiply_pairs(k, pairs.splat(self.rows).as_(words), k.constant(words, factor))
 
     def add_pairs(self, k: Kernel, unsigned: Vec, signed: Vec) -> Vec:
         """Sums of two neighbouring products, i16 [2 * rows]; right where they fit 16 bits."""
         words, quads = lanes(I16, 2 * self.rows), lanes(I8, 4 * self.rows)
         return k.call(self._maddubs, words, unsigned.as_(quads), signed.as_(quads))
 
+    def add_signed_pairs(self, k: Kernel, codes: Vec, x: Vec) -> Vec:
+        """The same of signed codes: |code| times x with the code's sign."""
+        quads = lanes(I8, 4 * self.rows)
+        codes, x = codes.as_(quads), x.as_(quads)
+        no_poison = Vec(k.b, ir.IntType(1)(0))
+        magnitude = k.call(f"llvm.abs.v{quads.count}i8", quads, codes, no_poison)
+        return self.add_pairs(k, magnitude, self.with_sign(k, x, codes))
+
+    def with_sign(self, k: Kernel, x: Vec, codes: Vec) -> Vec:
+        """Bytes of x, negated where a code is negative, anything where it is zero."""
+        return k.call("llvm.x86.avx2.psign.b", x.type, x, codes)
+
+    def multiply_pairs(self, k: Kernel, pairs: Vec, factors: Vec) -> Vec:
+        """Sums of two neighbouring products of i16: i32 [rows]."""
+        return k.call(self._madd, lanes(I32, self.rows), pairs, factors)
+
     def widen_pairs(self, k: Kernel, pairs: Vec) -> Vec:
         """Sums of two neighbouring i16: i32 [rows]."""
-        return k.call(self._madd, lanes(I32, self.rows), pairs, k.constant(pairs.type, 1))
+        return self.multiply_pairs(k, pairs, k.constant(pairs.type, 1))
+
+    def byte(self, k: Kernel, dwords: Vec, i: int, *, signed: bool) -> Vec:
+        """vpshufb, where no sign is asked for."""
+        if signed or i == 3:
+            return super().byte(k, dwords, i, signed=signed)
+        return self._bytes_at(k, dwords, (i, -1, -1, -1))
+
+    def scales(self, k: Kernel, dwords: Vec, i: int, *, signed: bool) -> Vec:
+        """Without byte dot product: the byte as two equal i16, by which sums of pairs are multiplied."""
+        if not self._adds_pairs:
+            return self.byte(k, dwords, i, signed=signed)
+        if not signed:
+            return self._bytes_at(k, dwords, (i, -1, i, -1))
+        words = lanes(I16, 2 * self.rows)
+        return self._bytes_at(k, dwords, (-1, i, -1, i)).as_(words).shift_signed(8).as_(dwords.type)
+
+    def pair_scales(self, k: Kernel, numbers: Vec) -> Vec:
+        """Without byte dot product: as two equal i16."""
+        return self._bytes_at(k, numbers, (0, 1, 0, 1)) if self._adds_pairs else numbers
+
+    def _bytes_at(self, k: Kernel, dwords: Vec, order: Sequence[int]) -> Vec:
+        """Bytes of each dword in another order; -1: zero."""
+        quads = lanes(I8, 4 * self.rows)
+        at = [4 * (lane % 4) + i if i >= 0 else -128 for lane in range(self.rows) for i in order]
+        return k.call(self._shuffle, quads, dwords.as_(quads), k.constant(quads, at)).as_(dwords.type)
 
     _maddubs, _madd = "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"
     _shuffle = "llvm.x86.avx2.pshuf.b"
@@ -50,6 +103,13 @@ class Avx2(Generic):
         if codes.count != 4 * self.rows:
             return super().lookup_bytes(k, codes, table)
         return k.call(self._shuffle, codes.type, k.constant(codes.type, [*table] * (self.rows // 4)), codes)
+
+    def table_codes(self, entries: Sequence[int]) -> tuple[Codes, list[int]]:
+        """For `vpdpbusd` unsigned bytes cost nothing: the table holds entry + 128."""
+        codes, table = super().table_codes(entries)
+        if self._adds_pairs or not codes.signed:
+            return codes, table
+        return Codes(8, -128), [entry + 128 for entry in entries]
 
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
         """a * b + c, rounded once."""
@@ -68,38 +128,6 @@ class Avx2(Generic):
         k.b.call(k.declare("llvm.x86.sse2.pause"), [])
 
 
-class PairDot(Dot):
-    """Adds sums of pairs in 16 bits as long as they fit: |2 * (2^bits - 1) * 128| each.
-
-    Two instructions for each four products instead of three, and one of them needs no multiplier.
-    """
-
-    _isa: Avx2
-
-    def __init__(self, isa: Avx2, k: Kernel, bits: int) -> None:
-        super().__init__(isa, k, bits)
-        self._most, self._n_pairs = 32767 // (2 * ((1 << bits) - 1) * 128), 0
-        self._pairs: Vec | None = None
-
-    def add(self, unsigned: Vec, signed: Vec) -> None:
-        """Adds four products in each lane."""
-        pairs = self._isa.add_pairs(self._k, unsigned, signed)
-        self._pairs = pairs if self._pairs is None else self._pairs + pairs
-        self._n_pairs += 1
-        if self._n_pairs == self._most:
-            self._widen()
-
-    def value(self) -> Vec:
-        """The sum: i32 [rows]."""
-        self._widen()
-        return self._sum
-
-    def _widen(self) -> None:
-        if self._pairs is not None:
-            self._sum = self._sum + self._isa.widen_pairs(self._k, self._pairs)
-        self._pairs, self._n_pairs = None, 0
-
-
 class AvxVnni(Avx2):
     """AVX2 with the 256-bit form of the byte dot product."""
 
@@ -107,6 +135,7 @@ class AvxVnni(Avx2):
     features = "+avxvnni"
     needs: tuple[str, ...] = (*Avx2.needs, "avxvnni")
     columns = 6
+    codes_may_stay = True
     _adds_pairs = False
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
@@ -127,6 +156,10 @@ class Avx512(Avx2):
     columns = 8
     query_rows = 12
 
+    def with_sign(self, k: Kernel, x: Vec, codes: Vec) -> Vec:
+        """Subtracted from zero under a mask."""
+        return (codes < 0).select(k.zeros(x.type) - x, x)
+
     _maddubs, _madd = "llvm.x86.avx512.pmaddubs.w.512", "llvm.x86.avx512.pmaddw.d.512"
     _shuffle = "llvm.x86.avx512.pshuf.b.512"
 
@@ -143,10 +176,25 @@ class Avx512Vnni(Avx512):
 
     name = "avx512vnni"
     features = "-prefer-256-bit,+avx512vnni"
-    needs = (*Avx512.needs, "avx512vnni")
+    needs: tuple[str, ...] = (*Avx512.needs, "avx512vnni")
+    codes_may_stay = True
     _adds_pairs = False
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """vpdpbusd."""
         kind = lanes(I32, self.rows)
         return k.call("llvm.x86.avx512.vpdpbusd.512", kind, acc, unsigned.as_(kind), signed.as_(kind))
+
+
+class Avx512Vbmi(Avx512Vnni):
+    """With permutations of single bytes, from Ice Lake and Zen 4 on."""
+
+    name = "avx512vbmi"
+    features = "-prefer-256-bit,+avx512vnni,+avx512vbmi"
+    needs: tuple[str, ...] = (*Avx512Vnni.needs, "avx512vbmi")
+
+    def lookup_low(self, k: Kernel, codes: Vec, table: Sequence[int]) -> Vec:
+        """vpermb looks at six bits: a table of 64 that repeats needs no mask."""
+        if codes.count != 4 * self.rows:
+            return super().lookup_low(k, codes, table)
+        return k.call("llvm.x86.avx512.permvar.qi.512", codes.type, k.constant(codes.type, [*table] * 4), codes)

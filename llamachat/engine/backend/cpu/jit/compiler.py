@@ -178,7 +178,7 @@ def usable_isas() -> list[str]:
     from llamachat.engine.backend.cpu.jit.isa import ISAS
 
     features = processor_features() if platform.machine().lower() in ("x86_64", "amd64") else frozenset()
-    return [name for name, isa in ISAS.items() if features.issuperset(isa.needs)]
+    return [name for name, isa in ISAS.items() if features.issuperset(isa.needs) and isa.is_permitted()]
 
 
 def _ours(kind: type) -> bool:

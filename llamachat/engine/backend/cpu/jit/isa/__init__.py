@@ -1,10 +1,13 @@
 """Instruction sets, the fastest first: name -> class. `register` adds one from elsewhere, `unregister` removes it."""
 
+from llamachat.engine.backend.cpu.jit.isa.amx import Avx512Amx
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.isa.x86 import Avx2, Avx512, Avx512Vbmi, Avx512Vnni, AvxVnni
 from llamachat.errors import UsageError
 
-ISAS: dict[str, type[Generic]] = {isa.name: isa for isa in (Avx512Vbmi, Avx512Vnni, Avx512, AvxVnni, Avx2, Generic)}
+_FASTEST_FIRST = (Avx512Amx, Avx512Vbmi, Avx512Vnni, Avx512, AvxVnni, Avx2, Generic)
+
+ISAS: dict[str, type[Generic]] = {isa.name: isa for isa in _FASTEST_FIRST}
 
 ROWS = (4, 8, 16)
 """Lanes that a register may have: kernels add and round in groups of 16 and 32."""

@@ -19,6 +19,7 @@ lookup_low    the same by the lower four bits of each byte, whatever the upper o
 
 codes_may_stay  whether a product of unsigned bytes of 8 bits costs no more than one of fewer: codes in the upper half
                 of a byte need not be shifted down (`Codes.shift`)
+has_tiles     whether it is an `Avx512Amx`, with registers of matrices
 """
 
 from __future__ import annotations
@@ -42,6 +43,12 @@ class Generic:
     columns = 4
     query_rows = 3
     codes_may_stay = False
+    has_tiles = False
+
+    @classmethod
+    def is_permitted(cls) -> bool:
+        """Whether the operating system lets this process use it; asked where the processor has what it `needs`."""
+        return True
 
     def dot4(self, k: Kernel, acc: Vec, unsigned: Vec, signed: Vec, bits: int) -> Vec:
         """acc + u0 s0 + u1 s1 + u2 s2 + u3 s3 per lane, exact; unsigned bytes hold at most `bits` bits."""

@@ -16,7 +16,8 @@ from llamachat.engine.gguf import BY_NAME, GgmlType, open_gguf, register_type, u
 from llamachat.engine.model import Model
 from llamachat.engine.models import describe
 from llamachat.engine.quants import FORMATS, register, unregister
-from llamachat.engine.quants.format import Bits, BlockFormat, Join, Num, block_format
+from llamachat.engine.quants.format import BlockFormat, block_format
+from llamachat.engine.quants.trees import Bits, Float, Join, Num
 from llamachat.engine.reference import evaluate
 from llamachat.errors import LlamaChatError, Unsupported, UsageError
 
@@ -166,7 +167,7 @@ def test_an_instruction_set_that_the_processor_lacks_is_refused(file: Path) -> N
 CHANGES: list[tuple[Callable[[BlockFormat], BlockFormat], str]] = [
     (lambda fmt: replace(fmt, group=8, scale=Join(Num("scales"), Num("scales"), 4)), "a scale serves 16 or a multiple"),
     (lambda fmt: replace(fmt, q=Bits("low", 2) | Bits("high", 1, 8) << 2), "codes are signed bytes, or bits"),
-    (lambda fmt: replace(fmt, layout=np.dtype([("s", "<f4"), *LAYOUT[2:]]), scale=Num("s"), offset=None), "float16"),
+    (lambda fmt: replace(fmt, scale=Float("scales", "e8m0")), "scales are floats, or integers"),
 ]
 
 

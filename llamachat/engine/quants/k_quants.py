@@ -4,7 +4,9 @@ Q4_K and Q5_K keep eight scales and eight minima of 6 bits in 12 bytes: four of 
 the last four as a nibble of `four` and the two top bits of `six`.
 """
 
-from llamachat.engine.quants.format import Bits, Join, Num, block_format
+from llamachat.engine.quants.format import block_format
+from llamachat.engine.quants.stored import Put, stored_as
+from llamachat.engine.quants.trees import Bits, Join, Num
 
 D = ("d", "<f2")
 DMIN = ("dmin", "<f2")
@@ -16,6 +18,17 @@ SCALES = Join(_SIX[0:4], _FOUR[0:4] | _TOP[24:28] << 4, 4)
 MINIMA = Join(_SIX[4:8], _FOUR[4:8] | _TOP[28:32] << 4, 4)
 
 K_QUANTS = [
+    block_format(
+        *("Q2_K", [("scales", "u1", 16), ("qs", "u1", 64), D, DMIN], 256, 16),
+        q=Bits("qs", 2, 32),
+        scale=Num("d") * Bits("scales", 4, 16)[0:16],
+        offset=Num("dmin") * Bits("scales", 4, 16)[16:32] * -1,
+    ),
+    block_format(
+        *("Q3_K", [("hmask", "u1", 32), ("qs", "u1", 64), ("low", "u1", 8), ("high", "u1", 4), D], 256, 16),
+        q=(Bits("qs", 2, 32) | Bits("hmask", 1, 32) << 2) - 4,
+        scale=Num("d") * ((Bits("low", 4, 8) | Bits("high", 2, 4) << 4) - 32),
+    ),
     block_format(
         *("Q4_K", [D, DMIN, *PACKED_SCALES, ("qs", "u1", 128)], 256, 32),
         q=Bits("qs", 4, 32),
@@ -33,4 +46,26 @@ K_QUANTS = [
         q=(Bits("ql", 4, 64) | Bits("qh", 2, 32) << 4) - 32,
         scale=Num("d") * Num("scales"),
     ),
+    block_format(
+        *("Q8_K", [("d", "<f4"), ("qs", "i1", 256), ("sums", "<i2", 16)], 256, 256),
+        q=Num("qs"),
+        scale=Num("d"),
+    ),
 ]
+
+Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K = K_QUANTS
+_BYTES, _MINIMA = Put(Num("scales"), SCALES), Put(Num("minima"), MINIMA)
+_BYTE_FIELDS = [("scales", "u1", 8), ("minima", "u1", 8)]
+_OF_BYTES = {"scale": Num("d") * Num("scales"), "offset": Num("dmin") * Num("minima") * -1}
+
+K_STORED = [
+    stored_as(
+        *(Q3_K, [("hmask", "u1", 32), ("qs", "u1", 64), ("scales", "i1", 16), D]),
+        Put(Num("scales"), (Bits("low", 4, 8) | Bits("high", 2, 4) << 4) - 32),
+        scale=Num("d") * Num("scales"),
+    ),
+    stored_as(Q4_K, [D, DMIN, *_BYTE_FIELDS, ("qs", "u1", 128)], _BYTES, _MINIMA, **_OF_BYTES),
+    stored_as(Q5_K, [D, DMIN, *_BYTE_FIELDS, ("qh", "u1", 32), ("qs", "u1", 128)], _BYTES, _MINIMA, **_OF_BYTES),
+    stored_as(Q8_K, [("d", "<f4"), ("qs", "i1", 256)]),
+]
+"""With scales and minima as bytes: Q4_K and Q5_K grow by 4 bytes of 144 and 176, Q3_K by 4 of 110."""

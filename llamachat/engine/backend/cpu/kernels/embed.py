@@ -8,11 +8,12 @@ from typing import ClassVar
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
-from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.float_product import read_floats
 from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
 from llamachat.engine.quants import FORMATS
-from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Num
+from llamachat.engine.quants.format import BlockFormat
+from llamachat.engine.quants.trees import Bits, Expr, Num
 
 _WIDTH = 16
 
@@ -89,7 +90,7 @@ class _Reader:
         word, bit = leaf.place(i) if isinstance(leaf, Bits) else (i if self._has_many(leaf.field) else 0, 0)
         at = self._at(leaf.field, word * kind.itemsize)
         if kind.kind == "f":
-            return self.isa.widen_half(self.k, at.load(I16, 1))
+            return at.load(F32, 1) if kind.itemsize == 4 else self.isa.widen_half(self.k, at.load(I16, 1))
         value = at.load({1: I8, 2: I16, 4: I32}[kind.itemsize], 1)
         if kind.itemsize < 4:
             value = value.signed(I32) if kind.kind == "i" else value.unsigned(I32)

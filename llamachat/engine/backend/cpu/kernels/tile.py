@@ -16,9 +16,10 @@ import numpy as np
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.panel import GROUP
-from llamachat.engine.quants.format import Bits, BlockFormat, Expr, Join, Num, Op, Part
+from llamachat.engine.quants.format import BlockFormat
+from llamachat.engine.quants.trees import Bits, Expr, Num, Op, leaves
 from llamachat.errors import Unsupported
 
 
@@ -122,6 +123,8 @@ class Tile:
         word = self.format.layout.fields[leaf.field][0].base
         if word.kind == "f":
             one = i if self.format.layout.fields[leaf.field][0].shape else 0
+            if word.itemsize == 4:
+                return self._unit(tile, leaf.field, 4 * one, lanes(F32, self.rows))
             return isa.widen_half(k, self._unit(tile, leaf.field, 2 * one, lanes(I16, self.rows)))
         index, bit = leaf.place(i) if isinstance(leaf, Bits) else (i, 0)
         at = index * word.itemsize
@@ -148,7 +151,7 @@ def check_kernels(fmt: BlockFormat) -> None:
         (fmt.block % GROUP == 0, f"blocks must be multiples of {GROUP} weights, not {fmt.block}"),
         (fmt.group in (16, *range(GROUP, fmt.block + 1, GROUP)), f"a scale serves 16 or a multiple of {GROUP} weights"),
         (all(_is_code(leaf, words) for leaf in leaves(q)), "codes are signed bytes, or bits of bytes in runs of 4"),
-        (all(_is_number(leaf, words) for leaf in numbers), "scales are float16, or integers in fields of whole dwords"),
+        (all(_is_number(leaf, words) for leaf in numbers), "scales are floats, or integers in fields of whole dwords"),
     ):
         if not is_so:
             raise Unsupported(f"block type {fmt.name} cannot be computed with: {sentence}")
@@ -171,20 +174,10 @@ def _is_code(leaf: Expr, words: Mapping[str, np.dtype[Any]]) -> bool:
 
 def _is_number(leaf: Expr, words: Mapping[str, np.dtype[Any]]) -> bool:
     """Whether `Tile.read_scale` can read a leaf of a scale or an offset."""
-    whole = leaf.whole if isinstance(leaf, Part) else leaf
-    if not isinstance(whole, (Bits, Num)):
+    if not isinstance(leaf, (Bits, Num)):
         return False
-    word = words[whole.field]
-    return word.base == np.float16 if word.base.kind == "f" else word.itemsize % 4 == 0
-
-
-def leaves(tree: Expr) -> list[Expr]:
-    """The fields that a tree of operators reads."""
-    if isinstance(tree, Op):
-        return leaves(tree.a) + (leaves(tree.b) if isinstance(tree.b, Expr) else [])
-    if isinstance(tree, Join):
-        return leaves(tree.a) + leaves(tree.b)
-    return [tree]
+    word = words[leaf.field]
+    return word.base in (np.float16, np.float32) if word.base.kind == "f" else word.itemsize % 4 == 0
 
 
 def tile_rows(n_rows: int, rows: int, unit: int) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from machine import Array, Machine, poisoned, rows_of
-from test_matmul import random_blocks
+from test_product import random_blocks
 
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Elementwise, Quantize, TakeRows
 from llamachat.engine.backend.cpu.kernels.embed import Embed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -61,23 +61,15 @@ def typed(metadata: Mapping[str, object], key: str, kind: type[T] | tuple[type[T
     return value
 
 
-class MoreNeeded(Exception):
-    """The header continues behind the bytes that were read of the file: `n_bytes` of its first ones are needed."""
-
-    def __init__(self, n_bytes: int) -> None:
-        super().__init__(n_bytes)
-        self.n_bytes = n_bytes
-
-
 class Cursor:
     """A position in untrusted bytes; every step is checked against their end.
 
-    buffer: the first bytes of a file of `size` bytes, all of them if `size` is None. Raises MoreNeeded behind them.
+    buffer: the first bytes of a file of `size` bytes; read(n) gives n of them or more, where they are needed. Without
+    `read` the buffer is all.
     """
 
-    def __init__(self, buffer: Any, path: object, size: int | None = None) -> None:
-        self.buffer, self.path = buffer, path
-        self.size, self.at = len(buffer) if size is None else size, 0
+    def __init__(self, buffer: Any, path: object, size: int, read: Callable[[int], bytes] | None = None) -> None:
+        self.buffer, self.path, self.size, self.at, self._read = buffer, path, size, 0, read
 
     def fail(self, message: str, where: str = "") -> ModelFileError:
         """The error to raise about this place; `where` is a name from the file, or empty for the position."""
@@ -94,9 +86,10 @@ class Cursor:
         self.have(self.at + n_bytes)
 
     def have(self, end: int) -> None:
-        """Raises MoreNeeded unless the bytes before `end`, which the file has, were read."""
+        """Reads the bytes before `end`, which the file has, unless they were read."""
         if end > len(self.buffer):
-            raise MoreNeeded(end)
+            assert self._read is not None
+            self.buffer = self._read(end)
 
     def scalar(self, kind: int, what: str) -> Any:
         """One number or truth value."""
@@ -134,17 +127,20 @@ class Cursor:
         """Steps over `count` strings, each checked."""
         if count > MAX_STRINGS:
             raise self.fail(f"{what} claims {count} strings; {MAX_STRINGS} is the most that makes sense")
-        at, n_read, unpack = self.at, len(self.buffer), _LENGTH.unpack_from
-        try:
-            for _ in range(count):
-                at += unpack(self.buffer, at)[0] + 8
-                if at > n_read:
-                    break
-        except struct.error:
-            at += _LENGTH.size
-        if at > self.size:
-            raise self.incomplete(f"the file ends inside the strings of {what}")
-        self.have(at)
+        at, left, unpack = self.at, count, _LENGTH.unpack_from
+        while left:
+            buffer, n_read = self.buffer, len(self.buffer)
+            try:
+                for left in range(left - 1, -1, -1):  # noqa: B007, B020 - how many are left is what the loop counts
+                    at += unpack(buffer, at)[0] + 8
+                    if at > n_read:
+                        break
+                end = at
+            except struct.error:  # the length of a string was not read yet
+                left, end = left + 1, at + _LENGTH.size
+            if end > self.size:
+                raise self.incomplete(f"the file ends inside the strings of {what}")
+            self.have(end)
         self.at = at
 
 

@@ -11,7 +11,7 @@ import mmap
 import re
 import stat
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.gguf.metadata import Cursor, Metadata, MoreNeeded, shown
+from llamachat.engine.gguf.metadata import Cursor, Metadata, shown
 from llamachat.engine.gguf.source import Source
 from llamachat.engine.gguf.types import TYPES, GgmlType
 from llamachat.engine.gguf.unlike import EMPTY, FETCH_AGAIN, INCOMPLETE, MAGIC, unlike
@@ -129,20 +129,23 @@ def open_gguf(path: str | Path) -> GgufFile:
 
 def _read(mapping: mmap.mmap, source: Source) -> GgufFile:
     """The header, from a copy of its own: the file may be cut at any time."""
-    n_bytes = FIRST_READ
-    while True:
-        try:
-            return parse(mapping, source.path, source.head(n_bytes))
-        except MoreNeeded as more:
-            n_bytes = max(more.n_bytes, 8 * n_bytes)
+    n_read = 0
+
+    def head(n_bytes: int) -> bytes:
+        nonlocal n_read
+        n_read = max(n_bytes, FIRST_READ, 8 * n_read)
+        return source.head(n_read)
+
+    return parse(mapping, source.path, head)
 
 
-def parse(buffer: Any, path: Path, head: bytes | None = None) -> GgufFile:
+def parse(buffer: Any, path: Path, read: Callable[[int], bytes] | None = None) -> GgufFile:
     """The header in a buffer that holds one whole file.
 
-    head: a copy of the file's first bytes, from which the header is read; MoreNeeded is raised where it is longer.
+    read: gives a copy of the file's first n bytes or more, from which the header is read in place of the buffer.
     """
-    cursor = Cursor(buffer if head is None else head, path, len(buffer))
+    cursor = Cursor(buffer if read is None else b"", path, len(buffer), read)
+    cursor.have(min(HEAD, cursor.size))
     version = _version(cursor)
     n_tensors, n_pairs = cursor.integer("the number of tensors"), cursor.integer("the number of metadata keys")
     rest = cursor.size - cursor.at
@@ -156,8 +159,8 @@ def parse(buffer: Any, path: Path, head: bytes | None = None) -> GgufFile:
     metadata.read(n_pairs)
     alignment = _alignment(cursor, metadata)
     entries, start = _tensors(cursor, n_tensors, alignment)
-    if head is not None:
-        cursor.buffer = head[: cursor.at]
+    if read is not None:
+        cursor.buffer = cursor.buffer[: cursor.at]
     tensors = {name: _info(buffer, entry, start) for name, entry in entries.items()}
     return GgufFile(path, version, metadata, tensors, cursor.size)
 

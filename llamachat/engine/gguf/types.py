@@ -28,11 +28,12 @@ _ROWS = [
     *((20, "IQ4_NL", 32, 18), (21, "IQ3_S", 256, 110), (22, "IQ2_S", 256, 82), (23, "IQ4_XS", 256, 136)),
     *((24, "I8", 1, 1), (25, "I16", 1, 2), (26, "I32", 1, 4), (27, "I64", 1, 8), (28, "F64", 1, 8)),
     *((29, "IQ1_M", 256, 56), (30, "BF16", 1, 2), (34, "TQ1_0", 256, 54), (35, "TQ2_0", 256, 66)),
-    *((39, "MXFP4", 32, 17), (40, "NVFP4", 64, 36), (41, "Q1_0", 128, 18)),
+    *((39, "MXFP4", 32, 17), (40, "NVFP4", 64, 36), (41, "Q1_0", 128, 18), (42, "Q2_0", 64, 18)),
 ]
 
 TYPES: dict[int, GgmlType] = {row[0]: GgmlType(*row) for row in _ROWS}
 BY_NAME: dict[str, GgmlType] = {kind.name: kind for kind in TYPES.values()}
+BY_NAME["Q2_0_128"] = GgmlType(42, "Q2_0_128", 128, 34)
 
 
 def register_type(kind: GgmlType) -> None:

@@ -8,8 +8,10 @@ from typing import Final
 
 from llamachat.engine.quants.floats import FLOATS, FloatFormat
 from llamachat.engine.quants.format import BlockFormat
+from llamachat.engine.quants.iq_quants import IQ_QUANTS, IQ_STORED
 from llamachat.engine.quants.k_quants import K_QUANTS, K_STORED
 from llamachat.engine.quants.legacy import LEGACY, LEGACY_STORED
+from llamachat.engine.quants.small_quants import SMALL_QUANTS, SMALL_STORED
 from llamachat.engine.quants.stored import Stored, as_in_file
 from llamachat.errors import UsageError
 
@@ -20,8 +22,8 @@ BLOCK_FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in (*LEGACY, *K_Q
 FORMATS: dict[str, Format] = {**{fmt.name: fmt for fmt in FLOATS}, **BLOCK_FORMATS}
 
 STORED: dict[str, Stored] = {
-    **{name: as_in_file(fmt) for name, fmt in BLOCK_FORMATS.items()},
-    **{stored.source.name: stored for stored in (*LEGACY_STORED, *K_STORED)},
+    **{fmt.name: as_in_file(fmt) for fmt in (*LEGACY, *K_QUANTS, *IQ_QUANTS, *SMALL_QUANTS)},
+    **{stored.source.name: stored for stored in (*LEGACY_STORED, *K_STORED, *IQ_STORED, *SMALL_STORED)},
 }
 
 _OWN: Final = frozenset(FORMATS)

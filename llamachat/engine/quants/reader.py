@@ -54,9 +54,17 @@ def _e8m0(words: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _ue4m3(words: NDArray[Any]) -> NDArray[np.float32]:
+    return _e4m3(np.where(words == 0x7F, 0, words & 0x7F))
+
+
+def _e4m3(words: NDArray[Any]) -> NDArray[np.float32]:
     """As a float32 of the same digits, whose exponent has another bias: 127 against 8."""
-    codes = np.where(words == 0x7F, 0, words & 0x7F).astype(np.uint32)
-    return (codes << 20).view(np.float32) * np.float32(2.0**119)
+    return (words.astype(np.uint32) << 20).view(np.float32) * np.float32(2.0**119)
 
 
-_FLOATS: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {"bf16": _bf16, "e8m0": _e8m0, "ue4m3": _ue4m3}
+_FLOATS: dict[str, Callable[[NDArray[Any]], NDArray[np.float32]]] = {
+    "bf16": _bf16,
+    "e8m0": _e8m0,
+    "ue4m3": _ue4m3,
+    "e4m3": _e4m3,
+}

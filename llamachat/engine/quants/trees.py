@@ -144,9 +144,10 @@ class Float(Expr):
     kind: str
 
 
-FLOAT_KINDS = ("bf16", "e8m0", "ue4m3")
+FLOAT_KINDS = ("bf16", "e8m0", "ue4m3", "e4m3")
 """bf16: the upper half of a float32. e8m0: 2^(byte - 128), half of what the Open Compute Project's MX scale is.
 ue4m3: 4 bits of exponent (bias 8), 3 of mantissa, half of NVIDIA's; 0x7f is zero, bit 7 has no meaning otherwise.
+e4m3: the same without the exception and without a bit 7.
 Both are halved because ggml doubles the fractional values of 4-bit floats to integers."""
 
 

@@ -14,7 +14,8 @@ from llamachat.engine.quants.codebooks import FILE, GRIDS, Grid
 def codes(grid: Grid) -> np.ndarray:
     """The grid's entries as numbers of its magnitudes: uint8 [entries, n]."""
     found = next(one for one in gguf.quants._type_traits.values() if one.qtype.name == grid.name)
-    found.init_grid()
+    found.init_grid()  # type: ignore[no-untyped-call]
+    assert found.grid is not None
     values = found.grid.reshape(grid.entries, grid.n)
     return np.searchsorted(np.array(found.grid_map), values).astype(np.uint8)
 

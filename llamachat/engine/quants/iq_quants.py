@@ -5,6 +5,8 @@ of IQ2, 4 for one of IQ3, 2 and a shared one for IQ1. Planes are arranged so tha
 bytes as possible.
 """
 
+from typing import Any
+
 from llamachat.engine.quants.codebooks import (
     IQ2_MAGNITUDES,
     IQ2_SIGNED,
@@ -116,7 +118,7 @@ _M_SCALES = Bits("scales", 3, in_word=4)
 _S_SCALES = (Num("qh") >> 12) & 7
 
 
-def _iq1(layout: list[tuple[str, str, int]], index: Expr, parts: tuple[Expr, Expr, Expr], sharing: int) -> Stored:
+def _iq1(layout: list[tuple[Any, ...]], index: Expr, parts: tuple[Expr, Expr, Expr], sharing: int) -> Stored:
     """The format with these d, s and p; p serves `sharing` weights."""
     (d, scales, plus), name = parts, "IQ1_S" if sharing == 32 else "IQ1_M"
     ternary, n_scales = Lookup(index, TABLES["IQ1_S"]), 8 if sharing == 32 else 16

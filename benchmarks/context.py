@@ -15,8 +15,7 @@ import numpy as np
 from llamachat.catalog import resolve
 from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.generate import GenerationOptions, Speculation, Stop, generate
-from llamachat.engine.graph import states
-from llamachat.engine.measure import Work
+from llamachat.engine.measure import Work, bandwidth_limit
 from llamachat.engine.model import Model
 from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.speculation.lookup import Lookup
@@ -53,13 +52,13 @@ def decoding(model: Model, repetitions: int) -> None:
     ids = tokens_of(model, LENGTHS[-1])
     for name in TYPES:
         context = model.context(8192, name)
-        state = model.backend.state_sizes(states(model.nodes), name, name)
-        work, first, first_limit = Work.in_file(model.nodes, model.file.tensors, state), 0.0, 0.0
+        work = Work.in_file(model.nodes, model.file.tensors, model.backend, (name, name))
+        first, first_limit = 0.0, 0.0
         for length in LENGTHS:
             context.eval(ids[context.n_past : length])
             took = median_ms(lambda c=context: c.eval([7]), lambda c=context, n=length: c.truncate(n), repetitions)
             n_bytes = work.weight_bytes + work.state.read(length)
-            limit = 1e3 * n_bytes / model.device.read_bandwidth(int(n_bytes))
+            limit = 1e3 * n_bytes / bandwidth_limit(model.device, n_bytes)()
             first, first_limit = first or took, first_limit or limit
             steps = f"{took:6.2f} ms, {took / first:.2f} x the first"
             print(f"decoding {name:5} at {length:5}: {steps}; limit {limit:6.2f} ms, {limit / first_limit:.2f} x")

@@ -5,8 +5,8 @@
 
 For each format and number of columns: the rate at which a product reads packed weights that lie in the caches
 (`--cached` KB for each thread) and in memory (`--memory` MB), in GB of packed weights a second and in Gop/s (a
-multiplication and an addition for each weight and column), and its share of the better limit of the same run: loads of
-as many bytes, or the byte dot product (of float32 multiply-adds where the weights are floats). A format is limited by
+multiplication and an addition for each weight and column), and its shares of what loads of as much memory and products
+in registers reach in the same run. A format is limited by
 arithmetic where its rate in the cache is below the read bandwidth of the memory. Best of the rounds; quantising the
 activations is not in it. `--prompt` tokens are multiplied by the product of many columns.
 """
@@ -27,7 +27,7 @@ from blocks import KNOWN, random_rows
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
 from llamachat.engine.backend.cpu.kernels.walker import LAUNCH_BYTES
-from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.backend.cpu.limits import bandwidth_meter, product_rate
 from llamachat.engine.backend.cpu.lower import Lowering, LoweringContext, Shape
 from llamachat.engine.backend.cpu.program import Launch, Region, build
 from llamachat.engine.backend.cpu.weights import Weights
@@ -39,7 +39,6 @@ from llamachat.engine.graph import Linear, Node, Tensor
 from llamachat.engine.measure import processor_name
 from llamachat.engine.plan import Plan
 from llamachat.engine.quants import FORMATS
-from llamachat.engine.quants.format import BlockFormat
 from llamachat.errors import LlamaChatError
 
 NAME = "matrix.weight"
@@ -62,6 +61,10 @@ class Bench:
         self.compiler = Compiler(choose_isa(isa))
         self.pool = WorkerPool(self.compiler, n_threads)
         self.rounds = rounds
+
+    def rate(self, kind: str) -> float:
+        """Operations per second in registers."""
+        return product_rate(self.compiler, self.pool, kind)
 
     def product(self, kind: str, n_columns: int, n_bytes: int, tokens: int) -> Measured:
         """A matrix of about n_bytes of that type with rows of n_columns weights, times some tokens."""
@@ -118,21 +121,22 @@ def measure(chosen: argparse.Namespace) -> Iterator[list[str]]:
     """The rows of the table."""
     bench = Bench(chosen.isa, chosen.threads, chosen.rounds)
     in_cache, in_memory = chosen.cached * 1024 * chosen.threads, chosen.memory << 20
-    dots, fused = (rate(bench.compiler, bench.pool) for rate in (dot_rate, fused_rate))
-    reads = {n: read_bandwidth(bench.compiler, bench.pool, n) for n in (in_cache, in_memory)}
+    read = bandwidth_meter(bench.compiler, bench.pool, in_memory)
+    rates = ", ".join(f"{kind} {bench.rate(kind) / 1e9:.0f}" for kind in ("Q4_0", "Q8_0", "F32"))
     print(f"{processor_name()}, {bench.compiler.isa.name}, {chosen.threads} threads, {time.strftime('%Y-%m-%d')}")
-    print(f"dot products {dots / 1e9:.0f} Gop/s, float32 {fused / 1e9:.0f}; loads: ", end="")
-    print(", ".join(f"{n / 1e6:.1f} MB {rate / 1e9:.1f} GB/s" for n, rate in reads.items()))
+    print(f"loads {read() / 1e9:.1f} GB/s, arithmetic in Gop/s: {rates}")
     for kind in chosen.types:
         if kind not in FORMATS:
             print(f"{kind}: the engine does not know it yet")
             continue
-        peak = dots if isinstance(FORMATS[kind], BlockFormat) else fused
+        peak = bench.rate(kind)
         for tokens in chosen.columns:
+            before = read()
             inside, outside = (bench.product(kind, chosen.width, n, tokens) for n in (in_cache, in_memory))
+            limit = max(before, read())
             yield [
                 *(kind, str(tokens), f"{inside.n_bytes / 1e9:.1f}", f"{inside.operations / 1e9:.0f}"),
-                *(f"{outside.n_bytes / 1e9:.1f}", f"{100 * outside.n_bytes / reads[in_memory]:.0f} %"),
+                *(f"{outside.n_bytes / 1e9:.1f}", f"{100 * outside.n_bytes / limit:.0f} %"),
                 f"{100 * inside.operations / peak:.0f} %",
             ]
         if chosen.prompt:

@@ -4,7 +4,7 @@ ENGINE is llamachat or llama_cpp. Only that one is imported, so that each runs i
 After a warm-up the process prints one JSON line about itself. Then each line of standard input is a test's name: "pp"
 (prefill, logits of the last token) or "tg" (one token after another, without sampling). It is measured once from an
 empty context and answered with {"seconds": s}. llamachat answers "limits" with the work of a token and this machine's
-limits.
+limits, measured then.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class LlamaChat:
 
         self._model = Model(path, n_threads, n_ctx=n_ctx)
         self._context = self._model.context(n_ctx)
+        self._bandwidth: Callable[[], float] | None = None
         self.n_vocab = self._model.n_vocab
         self.about = f"llamachat {__version__} ({self._model.device.title})"
 
@@ -48,6 +49,20 @@ class LlamaChat:
     def evaluate(self, tokens: Sequence[int]) -> None:
         """One call of `Context.eval`."""
         self._context.eval(tokens)
+
+    def limits(self, lengths: dict[str, int]) -> dict[str, dict[str, float]]:
+        """{test: {"work": what a token costs, "limit": as much in a second}} in operations and bytes, measured now."""
+        from llamachat.engine.measure import Work, bandwidth_limit, product_limit
+
+        work, found = Work.of(self._model), {}
+        if n := lengths.get("pp"):
+            once = work.head_operations / n
+            found["pp"] = work.operations - work.head_operations + once, product_limit(self._model.device, work)
+        if n := lengths.get("tg"):
+            read = work.weight_bytes + sum(map(work.state.read, range(n))) / n
+            self._bandwidth = self._bandwidth or bandwidth_limit(self._model.device, int(read))
+            found["tg"] = read, self._bandwidth()
+        return {test: {"work": amount, "limit": limit} for test, (amount, limit) in found.items()}
 
 
 class LlamaCpp:
@@ -92,14 +107,6 @@ def time_test(engine: Engine, name: str, tokens: Sequence[int]) -> float:
     return time.perf_counter() - start
 
 
-def limits(path: str, n_prompt: int, n_gen: int, n_threads: int) -> dict[str, dict[str, float]]:
-    """{test: {"work": what a token costs, "limit": as much in a second}} in operations and bytes, measured now."""
-    from llamachat.engine.measure import measure
-
-    rows = measure(path, n_prompt, n_gen, n_threads, repetitions=1)
-    return {row["test"][:2]: {"work": row["achieved"] / row["avg_ts"], "limit": row["limit"]} for row in rows}
-
-
 def main() -> None:
     """Answers on standard output until standard input ends."""
     name, path, *numbers = sys.argv[1:]
@@ -114,7 +121,7 @@ def main() -> None:
     for line in sys.stdin:
         test = line.strip()
         if test == "limits":
-            answer: dict[str, Any] = limits(path, n_prompt, n_gen, n_threads)
+            answer: dict[str, Any] = engine.limits(lengths)
         else:
             answer = {"seconds": time_test(engine, test, tokens[: lengths[test]])}
         print(json.dumps(answer), flush=True)

@@ -19,6 +19,7 @@ from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.context import Context
 from llamachat.engine.generate import GenerationOptions, Speculation, Token, generate
+from llamachat.engine.gguf import TensorInfo
 from llamachat.engine.measure import Work
 from llamachat.engine.model import Model
 from llamachat.engine.parallel import Batch as Requests
@@ -196,10 +197,11 @@ class ArrayDevice:
         progress(1, 1)
         return ArrayModel(tensors, plan)
 
-    def read_bandwidth(self, n_bytes: int) -> float:
-        return 1e9
+    def bandwidth_meter(self, n_bytes: int) -> Callable[[], float]:
+        return lambda: 1e9
 
-    integer_rate = float_rate = lambda self: 1e9
+    def product_rate(self, kind: str) -> float:
+        return 1e9
 
     def close(self) -> None: ...
 
@@ -212,6 +214,9 @@ class Arrays:
 
     def state_sizes(self, states: Sequence[KeyValueSpec], type_k: str, type_v: str) -> StateSizes:
         return StateSizes(0, tuple(LayerSize(4 * one.n_head * (one.key_dim + one.value_dim)) for one in states))
+
+    def stored_bytes(self, tensor: TensorInfo) -> int:
+        return tensor.n_bytes
 
     def open(self, settings: Settings) -> ArrayDevice:
         return ArrayDevice()

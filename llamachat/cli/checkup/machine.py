@@ -30,11 +30,13 @@ def speeds(threads: int | None, n_bytes: int = MEASURED_BYTES) -> Iterator[Fact]
     device = choose().open(Settings(threads, stores=False))
     try:
         amount = min(n_bytes, MOST_BYTES, max(1 << 20, available_memory() // 4))
-        read = device.read_bandwidth(amount)
+        read = device.bandwidth_meter(amount)()
         yield Fact("read_bytes_per_s", read, f"{read / 1e9:.1f} GB/s, over {size_text(amount)}")
-        dots = device.integer_rate()
-        yield Fact("integer_operations_per_s", dots, f"{dots / 1e9:.0f} Gop/s in integer dot products")
-        fused = device.float_rate()
+        dots = device.product_rate("Q4_0")
+        yield Fact(
+            "integer_operations_per_s", dots, f"{dots / 1e9:.0f} Gop/s in integer dot products with weights of 4 bits"
+        )
+        fused = device.product_rate("F32")
         yield Fact("float_operations_per_s", fused, f"{fused / 1e9:.0f} Gop/s in float32 multiply-adds")
     finally:
         device.close()

@@ -8,7 +8,6 @@ from typing import Final
 from llamachat.cli.checkup.facts import Fact
 from llamachat.engine.backend.choose import choose
 from llamachat.engine.gguf import open_gguf
-from llamachat.engine.graph import states
 from llamachat.engine.measure import Work
 from llamachat.engine.memory import available_memory, plan_memory, size_text
 from llamachat.engine.models import describe
@@ -62,8 +61,7 @@ def _work(path: Path) -> tuple[Work, int]:
     file = open_gguf(path)
     spec = describe(file.metadata, file.tensors, path)
     nodes = spec.graph().nodes
-    state = choose().state_sizes(states(nodes), CACHE_TYPE, CACHE_TYPE)
-    return Work.in_file(nodes, file.tensors, state), spec.params.context_length
+    return Work.in_file(nodes, file.tensors, choose(), (CACHE_TYPE, CACHE_TYPE)), spec.params.context_length
 
 
 def _memory(work: Work, n_ctx_train: int) -> Iterator[Fact]:

@@ -111,6 +111,10 @@ class Backend(Protocol):
         """What a sequence of a model with these states takes. Raises Unsupported for a kind that it does not know."""
         ...
 
+    def stored_bytes(self, tensor: TensorInfo) -> int:
+        """Bytes that a step reads of a matrix once it is packed, without padding. Raises Unsupported for its type."""
+        ...
+
     def open(self, settings: Settings) -> Device:
         """The machine with these settings. Raises UsageError for settings that it cannot have."""
         ...
@@ -145,16 +149,18 @@ class Device(Protocol):
         """
         ...
 
-    def read_bandwidth(self, n_bytes: int) -> float:
-        """Bytes per second of reading n_bytes once, measured now: what bounds generation."""
+    def bandwidth_meter(self, n_bytes: int) -> Callable[[], float]:
+        """Takes memory of n_bytes. Each call of what is returned reads it once: bytes per second, measured then.
+
+        That is what bounds generation.
+        """
         ...
 
-    def integer_rate(self) -> float:
-        """Operations per second of 8-bit dot products, measured now: what bounds a prompt with quantised weights."""
-        ...
+    def product_rate(self, kind: str) -> float:
+        """Operations per second of products with weights of that tensor type in registers, measured now.
 
-    def float_rate(self) -> float:
-        """Operations per second of float32 multiply-adds, measured now: what bounds a prompt with float weights."""
+        That is what bounds a prompt. Raises Unsupported for a type that it cannot compute with.
+        """
         ...
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, proc
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS
 from llamachat.engine.backend.cpu.kernels.tile import check_kernels
-from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.backend.cpu.limits import bandwidth_meter, product_rate
 from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
 from llamachat.engine.backend.cpu.weights import Weights, memory_of
 from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
@@ -24,6 +24,7 @@ from llamachat.engine.backend.interface import Detail, Settings, Sizes, StateSiz
 from llamachat.engine.gguf import GgufFile, TensorInfo
 from llamachat.engine.graph import Node, Role, uses
 from llamachat.engine.plan import Plan
+from llamachat.engine.quants import STORED
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.tensors import format_of
 from llamachat.engine.state.cache_types import CacheType
@@ -57,6 +58,12 @@ class Processor:
         return StateSizes(
             state_bytes(states), layer_sizes(states, type_k, type_v), encoder_bytes(states, type_k, type_v)
         )
+
+    def stored_bytes(self, tensor: TensorInfo) -> int:
+        """Of its stored form."""
+        fmt = format_of(tensor)
+        stored = STORED[fmt.name].format.layout.itemsize if isinstance(fmt, BlockFormat) else fmt.layout.itemsize
+        return tensor.n_bytes // fmt.layout.itemsize * stored
 
     def open(self, settings: Settings) -> CpuDevice:
         """Raises UsageError for a number of threads out of range, and an instruction set that is not there."""
@@ -107,17 +114,13 @@ class CpuDevice:
         weights.load(names(plan.nodes, *PACKED), names(plan.nodes, *READ_WHOLE), progress)
         return CpuModel(Engine(plan, weights, compiler, pool))
 
-    def read_bandwidth(self, n_bytes: int) -> float:
-        """By a load loop of all threads."""
-        return read_bandwidth(self._compiler, self._pool, n_bytes)
+    def bandwidth_meter(self, n_bytes: int) -> Callable[[], float]:
+        """By loads of all threads, in several patterns."""
+        return bandwidth_meter(self._compiler, self._pool, n_bytes)
 
-    def integer_rate(self) -> float:
+    def product_rate(self, kind: str) -> float:
         """By all threads, without memory."""
-        return dot_rate(self._compiler, self._pool)
-
-    def float_rate(self) -> float:
-        """By all threads, without memory."""
-        return fused_rate(self._compiler, self._pool)
+        return product_rate(self._compiler, self._pool, kind)
 
     def close(self) -> None:
         """Ends the worker threads."""

@@ -1,50 +1,94 @@
-"""This machine's limits, measured by the same threads that work: read bandwidth and arithmetic rates."""
+"""This machine's limits, measured by the same threads that work: read bandwidth and rates of arithmetic.
+
+Each is what the best of several ways reaches: memory is read in several patterns, and products are added up in several
+forms, because none of them is the fastest everywhere.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.jit.compiler import Compiler
-from llamachat.engine.backend.cpu.kernels.limits import DotRate, FusedRate, ReadAll
-from llamachat.engine.backend.cpu.program import Launch, Program, build
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes
+from llamachat.engine.backend.cpu.kernels.limits import (
+    BLOCK_BYTES,
+    OPERANDS,
+    DotRate,
+    FusedRate,
+    ReadAll,
+    TileRate,
+)  # fmt: skip
+from llamachat.engine.backend.cpu.kernels.rows import AHEAD
+from llamachat.engine.backend.cpu.program import Arguments, Launch, Program, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
+from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants.format import BlockFormat
 
+PATTERNS = (ReadAll(), ReadAll(ahead=AHEAD), ReadAll(streams=4))
+"""One stream that the processor foresees, one that is asked for as the products do, several."""
+
+FOURS = (1, 2, 4, 8, 32)
+"""Products of four bytes in a sum: so many of codes of 8 to 4 bits fit 16 bits; a byte dot product takes any number."""
+
+PASSES = 2
 REPETITIONS = 5
-ROUNDS = 400_000
+ALONE_S = 0.002
+"""A rate is measured for about so long at a time, so that waking the threads does not count."""
+
+Rate = DotRate | TileRate | FusedRate
 
 
-def read_bandwidth(compiler: Compiler, pool: WorkerPool, n_bytes: int) -> float:
-    """Bytes per second of a load loop over n_bytes, by all threads; the best of several passes."""
-    spec = ReadAll()
-    block = spec.block_bytes(compiler.isa.rows)
-    blocks = max(1, n_bytes // block)
-    memory, out = Buffer(blocks * block, huge=True), Buffer(64 * pool.n_threads)
+def bandwidth_meter(compiler: Compiler, pool: WorkerPool, n_bytes: int) -> Callable[[], float]:
+    """Memory of n_bytes; each call of what is returned reads all of it, by all threads: bytes per second at best."""
+    blocks = max(pool.n_threads, n_bytes // BLOCK_BYTES)
+    memory, out = Buffer(blocks * BLOCK_BYTES, huge=True), Buffer(64 * pool.n_threads)
     memory.bytes[:] = 1
-    program = build([Launch(spec, {"source": memory.address, "blocks": blocks, "out": out.address})], compiler)
-    return blocks * block / _best_time(program, pool)
+    arguments: Arguments = {"source": memory.address, "blocks": blocks, "out": out.address}
+    programs = [build([Launch(spec, arguments)], compiler) for spec in PATTERNS]
+
+    def measure(keep: object = (memory, out)) -> float:
+        return blocks * BLOCK_BYTES / min(_time(program, pool) for program in programs * PASSES)
+
+    return measure
 
 
-def dot_rate(compiler: Compiler, pool: WorkerPool) -> float:
-    """Integer operations per second of the byte dot product, by all threads."""
-    return _rate(DotRate(), compiler, pool)
+def product_rate(compiler: Compiler, pool: WorkerPool, kind: str) -> float:
+    """Operations per second of products with weights of a tensor type, by all threads, without memory.
+
+    Quantised weights are multiplied as bytes with bytes: by how many instructions depends, without a byte dot product,
+    on the bits of their codes. Scales are not in it. Raises KeyError for a type without a description.
+    """
+    return max(_rate(spec, compiler, pool) for spec in _specs(compiler, kind))
 
 
-def fused_rate(compiler: Compiler, pool: WorkerPool) -> float:
-    """Floating-point operations per second of float32 multiply-adds, by all threads."""
-    return _rate(FusedRate(), compiler, pool)
+def _specs(compiler: Compiler, kind: str) -> list[Rate]:
+    fmt = FORMATS[kind]
+    if not isinstance(fmt, BlockFormat):
+        return [FusedRate()]
+    bits = fmt.parts.largest.bit_length()
+    codes = Codes(8, signed=True) if fmt.parts.signed or bits > 7 else Codes(bits)
+    return [TileRate()] if compiler.isa.has_tiles else [DotRate(codes, fours) for fours in FOURS]
 
 
-def _rate(spec: DotRate | FusedRate, compiler: Compiler, pool: WorkerPool) -> float:
-    out = Buffer(64 * pool.n_threads)
-    program = build([Launch(spec, {"rounds": ROUNDS, "out": out.address})], compiler)
-    return pool.n_threads * ROUNDS * spec.operations(compiler.isa.rows) / _best_time(program, pool)
+def _rate(spec: Rate, compiler: Compiler, pool: WorkerPool) -> float:
+    source, out = Buffer(OPERANDS), Buffer(OPERANDS * pool.n_threads)
+    source.bytes[:] = 1
+
+    def program(rounds: int) -> Program:
+        return build([Launch(spec, {"rounds": rounds, "source": source.address, "out": out.address})], compiler)
+
+    rounds = 1
+    while _time(program(rounds), pool) < ALONE_S:
+        rounds *= 2
+    work = pool.n_threads * rounds * spec.operations(compiler.isa)
+    measured = program(rounds)
+    return work / min(_time(measured, pool) for _ in range(REPETITIONS))
 
 
-def _best_time(program: Program, pool: WorkerPool) -> float:
-    step, best = Step(), float("inf")
-    for _ in range(REPETITIONS):
-        start = time.perf_counter()
-        pool.run(program.address, program.n_launches, step)
-        best = min(best, time.perf_counter() - start)
-    return best
+def _time(program: Program, pool: WorkerPool) -> float:
+    """Seconds of one run."""
+    step, start = Step(), time.perf_counter()
+    pool.run(program.address, program.n_launches, step)
+    return time.perf_counter() - start

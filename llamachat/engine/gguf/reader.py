@@ -11,7 +11,7 @@ import mmap
 import re
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
+from llamachat.engine.gguf.interleaved import INTERLEAVED, Interleaving
 from llamachat.engine.gguf.metadata import Cursor, Metadata, shown
 from llamachat.engine.gguf.source import Source
-from llamachat.engine.gguf.types import TYPES, GgmlType
+from llamachat.engine.gguf.types import BY_NAME, OTHER_SIZES, TYPES, GgmlType
 from llamachat.engine.gguf.unlike import EMPTY, FETCH_AGAIN, INCOMPLETE, MAGIC, unlike
 from llamachat.errors import ModelFileError, NotEnoughMemory, Unsupported
 
@@ -47,7 +48,7 @@ class TensorInfo:
     """A tensor of the file. shape: rows first (a matrix is [n_out, n_in]).
 
     data: uint8 [n_bytes], a view of the map: touching it ends the process where the file has been cut meanwhile, which
-    `GgufFile.read` does not.
+    `GgufFile.read` does not. interleaving: how its rows lie there; None where they are one after the other.
     """
 
     name: str
@@ -55,6 +56,17 @@ class TensorInfo:
     shape: tuple[int, ...]
     n_bytes: int
     data: NDArray[np.uint8]
+    interleaving: Interleaving | None = None
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of a row."""
+        return self.shape[-1] // self.type.block * self.type.bytes
+
+    @property
+    def rows(self) -> NDArray[np.uint8]:
+        """The data, rows one after the other: uint8 [n_bytes]. A copy where they are interleaved."""
+        return self.data if self.interleaving is None else self.interleaving.apart(self.data, self.row_bytes)
 
 
 @dataclass(frozen=True)
@@ -73,18 +85,44 @@ class GgufFile:
     sources: tuple[Source, ...] = ()
 
     def read(self, tensor: TensorInfo, first: int, out: NDArray[np.uint8]) -> None:
-        """Fills `out`, uint8 [n], with the tensor's bytes from `first` on.
+        """Fills `out`, uint8 [n], with the bytes of the tensor's rows from `first` on.
 
         Raises ModelFileError where the file was cut or changed since it was opened.
         """
+        if tensor.interleaving is None:
+            self._read(tensor, first, out)
+            return
+        group = tensor.interleaving.rows * tensor.row_bytes
+        start = first // group * group
+        raw = np.empty(-(-(first + len(out) - start) // group) * group, np.uint8)
+        self._read(tensor, start, raw)
+        out[:] = tensor.interleaving.apart(raw, tensor.row_bytes)[first - start :][: len(out)]
+
+    def read_rows(self, tensor: TensorInfo, numbers: Sequence[int], out: NDArray[np.uint8]) -> None:
+        """Fills out[i], of uint8 [n, row bytes], with row numbers[i] of a tensor. Raises as `read`."""
         place = self.place(tensor)
+        if place is not None:
+            place[0].read_rows(place[1], numbers, out)
+            return
+        for row, number in zip(out, numbers, strict=True):
+            self.read(tensor, number * tensor.row_bytes, row)
+
+    def place(self, tensor: TensorInfo) -> tuple[Source, int] | None:
+        """The file that holds the tensor's rows one after the other, and where in it.
+
+        None for what was parsed from memory, and for interleaved rows.
+        """
+        return self._place(tensor) if tensor.interleaving is None else None
+
+    def _read(self, tensor: TensorInfo, first: int, out: NDArray[np.uint8]) -> None:
+        """As they are in the file."""
+        place = self._place(tensor)
         if place is None:
             out[:] = tensor.data[first : first + len(out)]
         else:
             place[0].read(place[1] + first, out)
 
-    def place(self, tensor: TensorInfo) -> tuple[Source, int] | None:
-        """The file that holds the tensor, and where in it; None for what was parsed from memory."""
+    def _place(self, tensor: TensorInfo) -> tuple[Source, int] | None:
         address = int(tensor.data.ctypes.data)
         for mapping, source in zip(self.mappings, self.sources, strict=True):
             base = int(np.frombuffer(mapping, np.uint8).ctypes.data)
@@ -196,6 +234,7 @@ class _Entry:
     shape: tuple[int, ...]
     n_bytes: int
     offset: int
+    interleaving: Interleaving | None = None
 
 
 def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[dict[str, _Entry], int]:
@@ -208,6 +247,8 @@ def _tensors(cursor: Cursor, count: int, alignment: int) -> tuple[dict[str, _Ent
         entries[entry.name] = entry
     start = -(-cursor.at // alignment) * alignment
     room = cursor.size - start
+    for number, other in OTHER_SIZES.items():
+        entries |= _resized(entries, number, other, room, alignment)
     end, before = 0, ""
     for entry in sorted(entries.values(), key=lambda e: (e.offset, e.n_bytes)):
         if entry.offset % alignment:
@@ -234,18 +275,44 @@ def _entry(cursor: Cursor, number: int, count: int) -> _Entry:
         if not 1 <= size <= MAX_ELEMENTS or elements > MAX_ELEMENTS:
             raise cursor.fail(f"has the impossible shape {list(shape)}", name)
     type_id = int(cursor.scalar(4, f"the type of {shown(name)}"))
-    kind = TYPES.get(type_id)
+    plain, interleaving = INTERLEAVED.get(type_id, ("", None))
+    kind = TYPES.get(type_id) if interleaving is None else BY_NAME[plain]
     if kind is None:
         raise Unsupported(f"has the unknown block type {type_id}", cursor.path, shown(name))
+    if interleaving is not None and (len(shape) < 2 or shape[-2] % interleaving.rows):
+        raise cursor.fail(f"has the shape {list(shape)}, but rows interleaved by {interleaving.rows}", name)
     if shape[-1] % kind.block:
         raise cursor.fail(f"has rows of {shape[-1]}, not a multiple of {kind.name}'s blocks of {kind.block}", name)
     offset = cursor.integer(f"the offset of {shown(name)}")
-    return _Entry(name, kind, shape, elements // kind.block * kind.bytes, offset)
+    return _Entry(name, kind, shape, elements // kind.block * kind.bytes, offset, interleaving)
+
+
+def _resized(
+    entries: Mapping[str, _Entry], number: int, other: GgmlType, room: int, alignment: int
+) -> dict[str, _Entry]:
+    """The tensors of a type in blocks of its other size, where those alone explain where tensors begin."""
+    mine = [entry for entry in entries.values() if entry.kind.id == number]
+    ends = sorted({entry.offset for entry in entries.values()} | {room})
+
+    def sized(kind: GgmlType) -> list[_Entry] | None:
+        """The tensors in blocks of that size, where each ends before the next one, or the file's end."""
+        found = []
+        for entry in mine:
+            n_bytes = entry.n_bytes // entry.kind.bytes * entry.kind.block // kind.block * kind.bytes
+            gap = next((end for end in ends if end > entry.offset), room) - entry.offset
+            if entry.shape[-1] % kind.block or not n_bytes <= gap < n_bytes + alignment:
+                return None
+            found.append(replace(entry, kind=kind, n_bytes=n_bytes))
+        return found
+
+    if not mine or sized(mine[0].kind) is not None:
+        return {}
+    return {entry.name: entry for entry in sized(other) or []}
 
 
 def _info(buffer: Any, entry: _Entry, start: int) -> TensorInfo:
     data = np.frombuffer(buffer, np.uint8, entry.n_bytes, start + entry.offset)
-    return TensorInfo(entry.name, entry.kind, entry.shape, entry.n_bytes, data)
+    return TensorInfo(entry.name, entry.kind, entry.shape, entry.n_bytes, data, entry.interleaving)
 
 
 def _map(path: Path, absent: str = "no such file") -> tuple[mmap.mmap, Source]:

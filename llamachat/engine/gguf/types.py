@@ -33,7 +33,12 @@ _ROWS = [
 
 TYPES: dict[int, GgmlType] = {row[0]: GgmlType(*row) for row in _ROWS}
 BY_NAME: dict[str, GgmlType] = {kind.name: kind for kind in TYPES.values()}
-BY_NAME["Q2_0_128"] = GgmlType(42, "Q2_0_128", 128, 34)
+
+OTHER_SIZES: dict[int, GgmlType] = {42: GgmlType(42, "Q2_0_128", 128, 34)}
+"""Types whose number a fork of ggml has given blocks of another size, before ggml itself took it: which of both a file
+has follows from where its tensors are."""
+
+BY_NAME |= {kind.name: kind for kind in OTHER_SIZES.values()}
 
 
 def register_type(kind: GgmlType) -> None:

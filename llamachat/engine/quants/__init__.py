@@ -1,4 +1,5 @@
 """Every block format as data, with its NumPy reference codec: name -> format; BLOCK_FORMATS are the quantised ones.
+DATA are types that occur as vectors, not as matrices.
 
 STORED says how the quantised ones lie in packed memory. `register` adds a format from elsewhere, `unregister` takes it
 back.
@@ -6,7 +7,7 @@ back.
 
 from typing import Final
 
-from llamachat.engine.quants.floats import FLOATS, FloatFormat
+from llamachat.engine.quants.floats import FLOATS, NUMBERS, FloatFormat
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.iq_quants import IQ_QUANTS, IQ_STORED
 from llamachat.engine.quants.k_quants import K_QUANTS, K_STORED
@@ -20,6 +21,8 @@ Format = BlockFormat | FloatFormat
 BLOCK_FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in (*LEGACY, *K_QUANTS)}
 
 FORMATS: dict[str, Format] = {**{fmt.name: fmt for fmt in FLOATS}, **BLOCK_FORMATS}
+
+DATA: dict[str, Format] = {fmt.name: fmt for fmt in NUMBERS}
 
 STORED: dict[str, Stored] = {
     **{fmt.name: as_in_file(fmt) for fmt in (*LEGACY, *K_QUANTS, *IQ_QUANTS, *SMALL_QUANTS)},

@@ -1,4 +1,4 @@
-"""Weights that are floats: F32, F16 and BF16, as formats with blocks of one."""
+"""Weights that are floats, F32, F16 and BF16, and numbers of other types, as formats with blocks of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llamachat.engine.quants.format import Bytes, Floats
 
 @dataclass(frozen=True)
 class FloatFormat:
-    """A float type; `layout` has one field, the weight."""
+    """A type of single numbers; `layout` has one field, the weight."""
 
     name: str
     layout: np.dtype[np.void]
@@ -23,7 +23,8 @@ class FloatFormat:
         words = np.ascontiguousarray(data).ravel().view(self.layout)["w"]
         if self.name == "BF16":
             return (words.astype(np.uint32) << 16).view(np.float32)
-        return words.astype(np.float32)
+        with np.errstate(over="ignore"):  # too large is infinite
+            return words.astype(np.float32)
 
     def encode(self, values: NDArray[np.floating]) -> Bytes:
         """Raw bytes of n values of any shape, rounded to nearest even: uint8 [n * size of one]."""
@@ -38,4 +39,9 @@ class FloatFormat:
 
 FLOATS = [
     FloatFormat(name, np.dtype([("w", kind)])) for name, kind in (("F32", "<f4"), ("F16", "<f2"), ("BF16", "<u2"))
+]
+
+NUMBERS = [
+    FloatFormat(name, np.dtype([("w", kind)]))
+    for name, kind in (("F64", "<f8"), ("I8", "i1"), ("I16", "<i2"), ("I32", "<i4"), ("I64", "<i8"))
 ]

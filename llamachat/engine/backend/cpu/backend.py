@@ -97,8 +97,9 @@ class CpuDevice:
 
         Raises Unsupported for formats and kinds of rows that kernels cannot be written for.
         """
-        for name in names(nodes, *Role):
-            fmt = format_of(tensors[name])
+        for use in uses(nodes, *Role):
+            tensor = tensors[use.tensor.name]
+            fmt = format_of(tensor, is_vector=use.role in (*READ_WHOLE, Role.ANGLES))
             if isinstance(fmt, BlockFormat):
                 check_kernels(fmt)
         if len(Plan(nodes).own_rows) > len(OWN_COUNTS):

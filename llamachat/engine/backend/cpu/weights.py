@@ -113,12 +113,7 @@ class Weights:
 
         Raises ModelFileError where the file was cut or changed.
         """
-        tensor = self._file.tensors[name]
-        place = self._file.place(tensor)
-        if place is None:
-            out[:] = tensor.data.reshape(-1, out.shape[1])[numbers]
-        else:
-            place[0].read_rows(place[1], numbers, out)
+        self._file.read_rows(self._file.tensors[name], numbers, out)
 
     @property
     def n_bytes(self) -> int:

@@ -101,11 +101,11 @@ class CpuDevice:
             tensor = tensors[use.tensor.name]
             fmt = format_of(tensor, is_vector=use.role in (*READ_WHOLE, Role.ANGLES))
             if isinstance(fmt, BlockFormat):
-                check_kernels(fmt)
+                check_kernels(STORED[fmt.name])
         if len(Plan(nodes).own_rows) > len(OWN_COUNTS):
             raise Unsupported(f"the processor's backend knows at most {len(OWN_COUNTS)} kinds of rows beside tokens")
         matrices, vectors = ([tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, READ_WHOLE))
-        weights = memory_of(matrices, vectors, self._isa.rows)
+        weights = memory_of(matrices, vectors)
         return Sizes(weights, scratch_bytes(nodes), scratch_bytes_per_token(nodes))
 
     def load(self, file: GgufFile, plan: Plan, progress: Callable[[int, int], None]) -> CpuModel:

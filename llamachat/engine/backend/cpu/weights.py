@@ -14,20 +14,19 @@ from llamachat.engine.backend.cpu.kernels.float_product import FloatProduct
 from llamachat.engine.backend.cpu.kernels.many_columns import scratch_bytes
 from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
 from llamachat.engine.backend.cpu.kernels.product import Product
-from llamachat.engine.backend.cpu.kernels.rows import UNIT
-from llamachat.engine.backend.cpu.kernels.tile import tile_rows
+from llamachat.engine.backend.cpu.kernels.rows import ROWS, whole_rows
 from llamachat.engine.backend.cpu.loading import Loading, Packing
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.gguf import GgufFile, TensorInfo
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import FORMATS, STORED
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.tensors import decode, format_of, read
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A packed matrix [n_rows, n_columns]: `units` groups of UNIT tile rows with `blocks` blocks each, at `tiles`.
+    """A packed matrix [n_rows, n_columns]: `units` of 32 rows with `blocks` blocks each, at `tiles`.
 
     n_experts: how many of them lie one after the other, `expert_bytes` each; n_bytes: of all.
     """
@@ -48,7 +47,7 @@ class Matrix:
 
     @property
     def unit_bytes(self) -> int:
-        """Of UNIT tile rows."""
+        """Of a unit of rows."""
         return self.expert_bytes // self.units
 
     @property
@@ -60,9 +59,10 @@ class Matrix:
         """The kernel that multiplies it with `columns` columns of activations."""
         return Product(self.format, columns, direct) if self.quantised else FloatProduct(self.format, columns)
 
-    def scratch_bytes(self, rows: int) -> int:
+    @property
+    def scratch_bytes(self) -> int:
         """What a thread of the many-column product needs."""
-        return scratch_bytes(self.format, rows, self.n_columns) if self.quantised else 0
+        return scratch_bytes(self.format, self.n_columns) if self.quantised else 0
 
 
 class Weights:
@@ -70,7 +70,6 @@ class Weights:
 
     def __init__(self, file: GgufFile, compiler: Compiler, pool: WorkerPool) -> None:
         self._file, self._compiler, self._pool = file, compiler, pool
-        self.rows = compiler.isa.rows
         self._matrices: dict[str, Matrix] = {}
         self._vectors: dict[str, Buffer] = {}
         self._tiles = Buffer(0)
@@ -82,7 +81,7 @@ class Weights:
         """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
-        plans = {name: packed(self._file.tensors[name], self.rows) for name in matrices}
+        plans = {name: packed(self._file.tensors[name]) for name in matrices}
         self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), huge=True)
         at = self._tiles.address
         for name, plan in plans.items():
@@ -122,36 +121,35 @@ class Weights:
 
     def _read_vector(self, tensor: TensorInfo) -> Buffer:
         values = decode(tensor, read(self._file, tensor))
-        unit = UNIT * self.rows
-        buffer = Buffer(4 * -(-values.size // unit) * unit)
+        buffer = Buffer(4 * whole_rows(values.size))
         buffer.view(np.float32, (values.size,))[:] = values
         return buffer
 
     def _packing(self, tensor: TensorInfo, matrix: Matrix) -> Packing:
         pack = Pack(matrix.format) if matrix.quantised else PackFloats(tensor.type.bytes)
         shape = (matrix.n_experts, matrix.n_rows, matrix.blocks, matrix.units)
-        return Packing(tensor, pack, matrix.tiles, *shape, UNIT * self.rows, matrix.unit_bytes)
+        return Packing(tensor, pack, matrix.tiles, *shape, ROWS, matrix.unit_bytes)
 
 
 def _aligned(n_bytes: int) -> int:
     return -(-n_bytes // ALIGN) * ALIGN
 
 
-def packed(tensor: TensorInfo, rows: int) -> Matrix:
+def packed(tensor: TensorInfo) -> Matrix:
     """How a tensor [n_rows, n_columns], or [n_experts, n_rows, n_columns], will be packed; not yet where.
 
-    rows: of a register. Raises Unsupported as `format_of`.
+    Raises Unsupported as `format_of`.
     """
     *experts, n_rows, n_columns = tensor.shape
     n_experts = prod(experts)
     fmt = format_of(tensor)
-    units = tile_rows(n_rows, rows, UNIT) // UNIT
-    n_bytes = n_experts * units * UNIT * rows * (n_columns // fmt.block) * fmt.layout.itemsize
+    stored = STORED[fmt.name].format if isinstance(fmt, BlockFormat) else fmt
+    units = whole_rows(n_rows) // ROWS
+    n_bytes = n_experts * units * ROWS * (n_columns // fmt.block) * stored.layout.itemsize
     return Matrix(fmt.name, n_rows, n_columns, units, n_columns // fmt.block, n_bytes, n_experts=n_experts)
 
 
-def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo], rows: int) -> int:
+def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo]) -> int:
     """Bytes that the weights take: tiles with their padding, and vectors as float32."""
-    tiles = sum(_aligned(packed(tensor, rows).n_bytes) for tensor in matrices)
-    unit = UNIT * rows
-    return tiles + sum(4 * -(-int(np.prod(tensor.shape)) // unit) * unit for tensor in vectors)
+    tiles = sum(_aligned(packed(tensor).n_bytes) for tensor in matrices)
+    return tiles + sum(4 * whole_rows(prod(tensor.shape)) for tensor in vectors)

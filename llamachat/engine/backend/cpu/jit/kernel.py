@@ -116,6 +116,20 @@ class Kernel:
         with self.b.goto_entry_block():
             return self.b.alloca(kind)
 
+    def memory(self, kind: Any, count: int) -> Ptr:
+        """Room for `count` values of a type on the stack, not in registers."""
+        return Ptr(Vec(self.b, self.b.ptrtoint(self.room(ir.ArrayType(kind, count)), I64)))
+
+    def table(self, name: str, element: Any, values: Sequence[int]) -> Ptr:
+        """Constant integers in the module's memory; made once for a name."""
+        found = self.f.module.globals.get(name)
+        if found is None:
+            kind = ir.ArrayType(element, len(values))
+            found = ir.GlobalVariable(self.f.module, kind, name)
+            found.linkage, found.global_constant = "internal", True
+            found.initializer = ir.Constant(kind, [ir.Constant(element, value) for value in values])
+        return Ptr(Vec(self.b, self.b.ptrtoint(found, I64)))
+
     def share(self, count: Vec, unit: int = 1) -> tuple[Vec, Vec]:
         """[first, last) of `count` items for this thread; borders are multiples of `unit`."""
         units = (count + (unit - 1)) // unit

@@ -153,6 +153,16 @@ class Vec:
         order = [i // 2 + i % 2 * self.count for i in range(2 * self.count)]
         return Vec(self.b, self.b.shuffle_vector(self.v, other.v, constant(lanes(I32, len(order)), order)))
 
+    def merge(self, other: Vec, order: Sequence[int]) -> Vec:
+        """Lanes of both: i for the i-th of this one, count + i for the i-th of the other."""
+        return Vec(self.b, self.b.shuffle_vector(self.v, other.v, constant(lanes(I32, len(order)), order)))
+
+    def beside(self, other: Vec) -> Vec:
+        """The lanes of both, this one's first."""
+        if self.count > 1:
+            return self.merge(other, range(2 * self.count))
+        return self.interleave(other)
+
     def lane(self, i: int) -> Vec:
         """One lane as a scalar."""
         return Vec(self.b, self.b.extract_element(self.v, I32(i))) if self.count > 1 else self

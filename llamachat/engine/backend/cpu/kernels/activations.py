@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -60,11 +61,43 @@ def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> 
             continue
         for quad in range(n // 4):
             at[record.code(i * n // 4 + quad, 0)].store(quads.lane(quad), 4)
-    half = len(codes) // 2
-    halves = [_sum(codes[:half]), _sum(codes[half:])]
+    for where, value in zip(_SUMS, _sums(k, isa, codes, scale), strict=True):
+        at[where(record)].store(value, 4)
     at[record.scale(0)].store(scale, 4)
-    for where, total in ((0, halves[0] + halves[1]), (1, halves[0]), (2, halves[1])):
-        at[record.scale(0) + 4 * record.columns * (where + 1)].store(total.to_float() * scale, 4)
+
+
+_SUMS: tuple[Callable[[Record], int], ...] = (
+    lambda record: record.sum(0),
+    lambda record: record.sums(0, GROUP, 0),
+    lambda record: record.sums(0, GROUP // 2, 0),
+    lambda record: record.sums(0, GROUP // 2, GROUP // 2),
+    lambda record: record.halves(0),
+)
+
+
+def _sums(k: Kernel, isa: Generic, codes: list[Vec], scale: Vec) -> list[Vec]:
+    """What a record says of its codes' sums, in the order of `_SUMS`."""
+    half = len(codes) // 2
+    fours = []  # of each half: the sums of columns 0, 1, 2, 3 of all fours
+    for registers in (codes[:half], codes[half:]):
+        total = registers[0]
+        for one in registers[1:]:
+            total = total + one
+        while total.count > 4:
+            n = total.count // 2
+            total = total.shuffle(range(n)) + total.shuffle(range(n, 2 * n))
+        fours.append([total.lane(i) for i in range(4)])
+    pairs = [(a + b, c + d) for a, b, c, d in fours]
+    (low, high), (low2, high2) = pairs
+    both = (low + low2, high + high2)
+    whole = (low + high, low2 + high2)
+    joined = [_joined(*pair) for pair in (both, *pairs, whole)]
+    return [(both[0] + both[1]).to_float() * scale, *joined]
+
+
+def _joined(low: Vec, high: Vec) -> Vec:
+    """Two integers of 16 bits in one i32."""
+    return (low & 0xFFFF) | (high << 16)
 
 
 def rounded(k: Kernel, isa: Generic, x: Ptr) -> tuple[list[Vec], Vec]:

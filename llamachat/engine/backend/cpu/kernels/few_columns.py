@@ -1,53 +1,107 @@
-"""Products with few columns (decoding): rows are unpacked in registers for every panel."""
+"""Products with few columns (decoding): rows are unpacked in registers for every panel.
+
+A stretch is some neighbouring blocks, about 256 columns. For each stretch a loop goes over the registers of a unit's
+rows, one or two at a time, so that sums, codes and a mask fit in few registers; the rows' totals wait in memory.
+"""
 
 from __future__ import annotations
 
-from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Var, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.groups import accumulate
+from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD, UNIT, finish
-from llamachat.engine.backend.cpu.kernels.tile import Tile
+from llamachat.engine.backend.cpu.kernels.rows import AHEAD, finish, parts_of
+from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
+
+STRETCH = 256
 
 
 def few_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
-    """For every panel: the rows, unpacked in registers. Many columns take one tile row after the other."""
-    groups, record = tile.format.block // GROUP, Record(columns)
-    n_panels = (k.count() + (columns - 1)) // columns
-    passes = [range(UNIT)] if 4 * UNIT * columns < isa.registers else [range(r, r + 1) for r in range(UNIT)]
-    with k.loop(0, n_panels) as panel:
-        totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(UNIT)]
-        x = k.pointer("x")[panel * k.args.blocks * (groups * record.bytes)]
-        for rows in passes:
-            with k.loop(0, k.args.blocks) as block:
-                base = k.pointer("tiles")[(unit * k.args.blocks + block) * (UNIT * tile.bytes)]
-                if len(passes) == 1:
-                    k.prefetch(base[AHEAD], UNIT * tile.bytes)
-                else:  # every pass asks for its share of the next unit
-                    part = (unit + 1) * UNIT + rows[0]
-                    k.prefetch(k.pointer("tiles")[(part * k.args.blocks + block) * tile.bytes], tile.bytes)
-                for r in rows:
-                    for g in range(groups):
-                        at = x[(block * groups + g) * record.bytes]
-                        _group_of_columns(k, isa, tile, base[r * tile.bytes], g, at, totals[r])
-        finish(k, isa, unit, panel * columns, totals)
+    """For every panel: the rows, unpacked in registers."""
+    _FewColumns(columns, k, isa, tile).rows(unit)
 
 
-def _group_of_columns(k: Kernel, isa: Generic, tile: Tile, at: Ptr, g: int, record: Ptr, totals: list[Var]) -> None:
-    """Adds the products of 32 columns of one tile row with a panel's activations."""
-    layout = Record(len(totals))
-    for first in range(0, GROUP, tile.group):
-        dots = [isa.dot(k, Codes(tile.code_bits), tile.group // 4) for _ in totals]
-        for quad in range(first // 4, (first + tile.group) // 4):
-            codes = tile.read_codes(k, at, g * GROUP + 4 * quad)
-            for c in range(layout.columns):
-                four = record[layout.code(quad, c)].load(I32, 4).splat(isa.rows)
-                dots[c].add(codes, four)
-        group = (g * GROUP + first) // tile.format.group
-        scale = tile.read_scale(k, isa, at, group)
-        offset = tile.read_offset(k, isa, at, group, scale)
-        for c, total in enumerate(totals):
-            x_sum = record[layout.sum(c, tile.group, first)]
-            accumulate(k, isa, total, dots[c].value(), scale, offset, record[layout.scale(c)], x_sum)
+class _FewColumns:
+    """The product of one unit of rows."""
+
+    def __init__(self, columns: int, k: Kernel, isa: Generic, tile: Tile) -> None:
+        self.k, self.isa, self.tile, self.columns = k, isa, tile, columns
+        self.arithmetic, self.record = Arithmetic(tile), Record(columns)
+        self.n_parts = parts_of(isa)
+        self.at_once = 2 if isa.registers >= 32 and columns == 1 else 1
+        self.totals = k.memory(lanes(F32, isa.rows), self.n_parts * columns)
+
+    def rows(self, unit: Vec) -> None:
+        """For every panel."""
+        k, columns, blocks = self.k, self.columns, self.k.args.blocks
+        step = max(1, STRETCH // self.tile.form.block)
+        with k.loop(0, (k.count() + (columns - 1)) // columns) as panel:
+            for i in range(self.n_parts * columns):
+                self._total(i).store(k.zeros(lanes(F32, self.isa.rows)), 4)
+            x = k.pointer("x")[panel * blocks * (self.tile.form.block // GROUP * self.record.bytes)]
+            tiles = k.pointer("tiles")[unit * blocks * self.tile.bytes]
+            whole = blocks // step * step
+            with k.loop(0, whole, step) as block:
+                self._stretch(tiles, x, block, step)
+            if step > 1:
+                with k.loop(whole, blocks) as block:
+                    self._stretch(tiles, x, block, 1)
+            kind = lanes(F32, self.isa.rows)
+            totals = [[self._total(part * columns + c).load(kind, 4) for c in range(columns)] for part in self._parts]
+            finish(k, self.isa, unit, panel * columns, totals)
+
+    @property
+    def _parts(self) -> range:
+        return range(self.n_parts)
+
+    def _total(self, i: Vec | int) -> Ptr:
+        return self.totals[i * (4 * self.isa.rows)]
+
+    def _stretch(self, tiles: Ptr, x: Ptr, block: Vec, n_blocks: int) -> None:
+        """Adds the products of neighbouring blocks, some registers of rows at a time."""
+        k, size = self.k, self.tile.bytes
+        base, record = tiles[block * size], x[block * (self.tile.form.block // GROUP * self.record.bytes)]
+        share = n_blocks * size * self.at_once // self.n_parts
+        with k.loop(0, self.n_parts, self.at_once) as first:
+            k.prefetch(base[AHEAD][first * (share // self.at_once)], share)
+            self._rows(base, record, first, n_blocks)
+
+    def _rows(self, base: Ptr, record: Ptr, first: Vec, n_blocks: int) -> None:
+        k, kind = self.k, lanes(F32, self.isa.rows)
+        zero = k.zeros(kind)
+        n, columns = self.columns, range(self.columns)
+        places = [[self._total((first + r) * n + c) for c in columns] for r in range(self.at_once)]
+        sums = [[Sums(k.var(at.load(kind, 4)), k.var(zero), k.var(zero)) for at in row] for row in places]
+        per_block = self.tile.form.block // GROUP
+        for b in range(n_blocks):
+            at = [Place(base[b * self.tile.bytes], first + r) for r in range(self.at_once)]
+            for g in range(per_block):
+                here = record[(b * per_block + g) * self.record.bytes]
+                for place, row in zip(at, sums, strict=True):
+                    self._group(place, g, here, row)
+            for place, row in zip(at, sums, strict=True):
+                numbers = self.arithmetic.read_block(k, self.isa, place)
+                for one in row:
+                    self.arithmetic.end_block(k, self.isa, numbers, one)
+        for row, to in zip(sums, places, strict=True):
+            for one, total in zip(row, to, strict=True):
+                total.store(one.total.get(), 4)
+
+    def _group(self, at: Place, g: int, record: Ptr, sums: list[Sums]) -> None:
+        """Adds the products of 32 columns: codes are read once for all columns of x."""
+        k, isa, tile = self.k, self.isa, self.tile
+        meanings = [tile.codes(isa, g * GROUP + first, in_place=True) for first in range(0, GROUP, tile.group)]
+        fours = tile.group // 4
+        codes = [
+            tile.read_codes(k, isa, at, g * GROUP + 4 * quad, meanings[quad // fours]) for quad in range(GROUP // 4)
+        ]
+        numbers = self.arithmetic.read_group(k, isa, at, g)
+        for c, one in enumerate(sums):
+            x, dots = Column(record, self.record, c), []
+            for part, meaning in enumerate(meanings):
+                dot = isa.dot(k, meaning, fours, x.sums(tile.group, part * tile.group))
+                for quad in range(part * fours, (part + 1) * fours):
+                    dot.add(codes[quad], x.code(quad).splat(isa.rows))
+                dots.append(dot)
+            self.arithmetic.add_group(k, isa, numbers, dots, x, one)

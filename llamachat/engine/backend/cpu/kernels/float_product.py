@@ -12,7 +12,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I16, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import widen_bfloat
 from llamachat.engine.backend.cpu.kernels.product import Product
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD, UNIT, finish
+from llamachat.engine.backend.cpu.kernels.rows import AHEAD, ROWS, finish, parts_of
 from llamachat.engine.quants import FORMATS
 
 
@@ -33,21 +33,26 @@ class FloatProduct(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
-        count, columns = k.count(), self.columns
+        columns, parts, row = self.columns, parts_of(isa), ROWS * self.item
         first, last = self.split.share(k)
-        panels = (count + (columns - 1)) // columns
+        panels = (k.count() + (columns - 1)) // columns
+        at_once = parts if parts * columns < isa.registers - columns else 1
         with k.loop(first, last) as unit, k.when(k.not_cancelled()), k.loop(0, panels) as panel:
             x = k.pointer("x")[panel * k.args.blocks * (4 * columns)]
-            tiles = k.pointer("tiles")[unit * k.args.blocks * (UNIT * self.item * isa.rows)]
-            totals = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(UNIT)]
-            with k.loop(0, k.args.blocks) as i:
-                if columns == 1:
-                    k.prefetch(tiles[i * (UNIT * self.item * isa.rows) + AHEAD], UNIT * self.item * isa.rows)
-                for r in range(UNIT):
-                    w = read_floats(k, isa, self.format, tiles[(i * UNIT + r) * (self.item * isa.rows)], isa.rows)
-                    for c in range(columns):
-                        value = x[(i * columns + c) * 4].load(F32, 4).splat(isa.rows)
-                        totals[r][c].set(isa.fma(k, w, value, totals[r][c].get()))
+            tiles = k.pointer("tiles")[unit * k.args.blocks * row]
+            totals: list[list[Vec]] = []
+            for part in range(0, parts, at_once):
+                sums = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(at_once)]
+                with k.loop(0, k.args.blocks) as i:
+                    if columns == 1:
+                        k.prefetch(tiles[i * row + AHEAD], row)
+                    for r, some in enumerate(sums):
+                        at = tiles[i * row + (part + r) * (self.item * isa.rows)]
+                        w = read_floats(k, isa, self.format, at, isa.rows)
+                        for c, one in enumerate(some):
+                            value = x[(i * columns + c) * 4].load(F32, 4).splat(isa.rows)
+                            one.set(isa.fma(k, w, value, one.get()))
+                totals += [[one.get() for one in some] for some in sums]
             finish(k, isa, unit, panel * columns, totals)
 
     @property

@@ -1,9 +1,12 @@
 """Panels: the layouts in which products read activations, for `columns` tokens at a time.
 
-Quantised, one record per 32 activations of `columns` tokens c:
+Quantised, one record per 32 activations of `columns` tokens c; x is about scale * code:
     codes   8 x [c] dwords, each four neighbouring activations as signed bytes
-    scale   [c] float32      x is about scale * code
-    sum     [c] float32      scale * (sum of the 32 codes); then the same of the first 16 and of the last 16
+    scale   [c] float32
+    sum     [c] float32      scale * (sum of the 32 codes)
+    sums    3 x [c] dwords   two i16 each: the sums of the codes at even and at odd places among the pairs (columns 0
+                             and 1 of each four, then 2 and 3): of all 32, of the first 16, of the last 16
+    halves  [c] dwords       two i16: the sums of the first 16 codes and of the last 16
 Floats: [k][c] float32. The last panel is padded; what its unused columns hold is computed and never read.
 """
 
@@ -15,7 +18,7 @@ class Record:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self.bytes = columns * (GROUP + 4 * 4)
+        self.bytes = columns * (GROUP + 4 * 6)
 
     def code(self, quad: int, column: int) -> int:
         """Four codes: activations 4*quad .. 4*quad+3."""
@@ -23,12 +26,23 @@ class Record:
 
     def scale(self, column: int) -> int:
         """The scale."""
-        return GROUP * self.columns + 4 * column
+        return self._behind(0, column)
 
-    def sum(self, column: int, group: int, first: int) -> int:
-        """scale * sum of codes: of all 32 (group 32), or of the 16 that begin at `first`."""
-        part = 0 if group == GROUP else 1 + first // 16
-        return (GROUP + 4 + 4 * part) * self.columns + 4 * column
+    def sum(self, column: int) -> int:
+        """scale * sum of codes."""
+        return self._behind(1, column)
+
+    def sums(self, column: int, group: int, first: int) -> int:
+        """Sums of pairs of codes, two i16: of all 32 (group 32), or of the 16 that begin at `first`."""
+        return self._behind(2 if group == GROUP else 3 + first // 16, column)
+
+    def halves(self, column: int) -> int:
+        """Sums of the first and of the last 16 codes, two i16."""
+        return self._behind(5, column)
+
+    def _behind(self, row: int, column: int) -> int:
+        """The column's dword in a row behind the codes."""
+        return 4 * ((GROUP // 4 + row) * self.columns + column)
 
 
 def panel_bytes(width: int, n_tokens: int, columns: int) -> int:

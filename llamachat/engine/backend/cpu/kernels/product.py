@@ -1,8 +1,7 @@
 """Matrix products on packed tiles: y[c] = W x[c], one column (decoding) or a register block of columns (prompts).
 
-Order of additions, the same for one column and for many: for every row, the groups of a row from left to right,
-total = fma(float(dot), scale * x_scale, total), then total = fma(offset, x_sum, total), where `dot` is an exact
-integer; then bias, then either the residual or the gate. A row is computed whole by one thread.
+Order of additions, the same for one column and for many: for every row, blocks and groups from left to right, as
+`groups.py` says; then bias, then either the residual or the gate. A row is computed whole by one thread.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from llamachat.engine.backend.cpu.kernels.few_columns import few_columns
 from llamachat.engine.backend.cpu.kernels.many_columns import many_columns
 from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
 from llamachat.engine.backend.cpu.kernels.tile import Tile
-from llamachat.engine.quants import BLOCK_FORMATS
+from llamachat.engine.quants import STORED
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Product(FormatKernel):
     """y[c] = W x[c] for a quantised format, then bias and what `mode` says.
 
     tiles: W packed; x: quantised panels; y, other: float32 rows of `stride` bytes; bias: float32 [n_rows padded] or 0;
-    mode: one of MODES; count: see `Kernel.count`; units: UNIT tile rows each; blocks: blocks in a row;
+    mode: one of MODES; count: see `Kernel.count`; units: 32 rows each; blocks: blocks in a row;
     direct: rows are unpacked in registers for every panel of columns, which is best for few panels; else once, into
     scratch: `room` bytes for each thread (see `scratch_bytes`).
     """
@@ -42,7 +41,7 @@ class Product(FormatKernel):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
-        tile = Tile(BLOCK_FORMATS[self.format], isa.rows)
+        tile = Tile(STORED[self.format].format, isa.rows)
         with k.when(k.count() > 0):
             emit_rows = few_columns if self.direct else many_columns
             first, last = self.split.share(k)

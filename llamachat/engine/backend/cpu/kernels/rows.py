@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, Var, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS
 
-# Tile rows that one pass over the activations computes; their tiles of a block are neighbours in memory.
-UNIT = 2
+# Rows of a unit, whatever the instruction set: every field of a tile is whole cache lines, and packed weights are the
+# same on every machine. A unit is 32 / isa.rows registers: its parts.
+ROWS = 32
 
 # How far before its use a tile is asked for when every byte is read once: memory is a quarter faster so, caches little.
 AHEAD = 4096
@@ -18,16 +19,29 @@ AHEAD = 4096
 MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(ACTIVATIONS)}}
 
 
-def finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Var]]) -> None:
-    """Stores UNIT tile rows of every column; then bias and mode, in place."""
-    at = unit * (UNIT * 4 * isa.rows)
-    for c in range(len(totals[0])):
-        for r, row in enumerate(totals):
-            k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * r].store(row[c].get(), align=4)
+def parts_of(isa: Generic) -> int:
+    """Registers that a unit of rows takes."""
+    return ROWS // isa.rows
+
+
+def whole_rows(n_rows: int) -> int:
+    """Rows of a matrix with those that fill its last unit."""
+    return -(-n_rows // ROWS) * ROWS
+
+
+def finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Vec]]) -> None:
+    """Stores a unit of rows, totals[part][column]; then bias and mode, in place."""
+    at, columns = unit * (4 * ROWS), len(totals[0])
+    for c in range(columns):
+        for part, row in enumerate(totals):
+            k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * part].store(row[c], align=4)
     plain = (k.args.bias | k.args.mode).equals(0)
-    with k.when(plain.equals(0)), k.loop(column, column + len(totals[0])) as token:
-        for part in range(UNIT):
-            _complete(k, isa, at + 4 * isa.rows * part, token * k.args.stride)
+    with (
+        k.when(plain.equals(0)),
+        k.loop(column, column + columns) as token,
+        k.loop(at, at + 4 * ROWS, 4 * isa.rows) as place,
+    ):
+        _complete(k, isa, place, token * k.args.stride)
 
 
 def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:

@@ -1,31 +1,36 @@
-"""A block format, transposed: one tile holds the same block of as many rows as a register has 32-bit lanes.
+"""A stored block, transposed: one tile holds the same block of 32 rows.
 
-Every field of the block is cut into units of 4 bytes (2 where its size is odd to 4), and a unit of all rows lies
-together: so a register load gives four neighbouring columns of every row, a tile is as large as the file's blocks,
-packing is a copy of dwords for every format, and the format's own expression tree unpacks it in registers.
+Every field of the stored form is cut into units of 4 bytes (fewer where its size is odd to 4), and a unit of all rows
+lies together. So a register load gives four neighbouring columns of each of its rows, tiles do not depend on the
+instruction set, and the form's own expression trees unpack them in registers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.panel import GROUP
+from llamachat.engine.backend.cpu.kernels.ranges import limits_of
+from llamachat.engine.backend.cpu.kernels.real_numbers import read_real
+from llamachat.engine.backend.cpu.kernels.rows import ROWS
 from llamachat.engine.quants.format import BlockFormat
-from llamachat.engine.quants.trees import Bits, Expr, Num, Op, leaves
+from llamachat.engine.quants.stored import Stored
+from llamachat.engine.quants.trees import Bits, Expr, Float, Lookup, Num, leaves
 from llamachat.errors import Unsupported
+
+_KINDS = {1: I8, 2: I16, 4: I32}
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a block and where its units of `unit` bytes go in the tile."""
+    """One field of a stored block, and where its units of `unit` bytes go in the tile."""
 
     name: str
     offset: int
@@ -35,151 +40,229 @@ class Field:
 
 
 @dataclass(frozen=True)
-class Tile:
-    """The layout of `rows` transposed blocks of a format."""
+class Place:
+    """Some rows of a tile: where it begins, and which register of its rows."""
 
-    format: BlockFormat
+    tile: Ptr
+    part: Vec | int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """32 transposed blocks of a stored form, read by registers of `rows` rows."""
+
+    form: BlockFormat
     rows: int
 
     @property
     def bytes(self) -> int:
         """Size of a tile."""
-        return self.rows * self.format.layout.itemsize
+        return ROWS * self.form.layout.itemsize
 
     @property
     def group(self) -> int:
         """Columns that are multiplied as integers before a scale is applied."""
-        return min(self.format.group, GROUP)
+        return min(self.form.group, GROUP)
 
     @cached_property
     def fields(self) -> dict[str, Field]:
-        """The block's fields, those with units of 4 bytes first, so that their registers are aligned."""
-        assert self.format.layout.fields is not None
-        sizes = {name: (entry[1], entry[0].itemsize) for name, entry in self.format.layout.fields.items()}
-        unit = {name: next(u for u in (4, 2, 1) if size % u == 0) for name, (_, size) in sizes.items()}
-        fields, position = {}, 0
-        for name in sorted(sizes, key=lambda name: -unit[name]):
-            fields[name] = Field(name, *sizes[name], unit[name], position)
-            position += self.rows * sizes[name][1]
-        return fields
+        """The form's fields, those with units of 4 bytes first, so that their registers are aligned."""
+        return fields_of(self.form)
 
-    @cached_property
-    def codes(self) -> tuple[Expr, int]:
-        """q as unsigned codes and the constant to add to them: Q6_K is (ql | qh << 4, -32)."""
-        q = self.format.q
-        if isinstance(q, Op) and q.op == "-" and isinstance(q.b, int):
-            return q.a, -q.b
-        return (q, -128) if isinstance(q, Num) else (q, 0)
+    def codes(self, isa: Generic, column: int, *, in_place: bool) -> Codes:
+        """What the bytes mean that `read_codes` returns for the group that begins at a column.
 
-    @cached_property
-    def code_bits(self) -> int:
-        """The bits of the largest code."""
-        return int(
-            self.codes[0].at(0, lambda leaf, _: (1 << leaf.bits) - 1 if isinstance(leaf, Bits) else 255)
-        ).bit_length()
+        in_place: codes may stay where they are in their bytes, where that costs the instruction set nothing.
+        """
+        parts = self.form.parts
+        if isinstance(parts.codes, Lookup):
+            return isa.table_codes(_entries(parts.codes, parts.bias))[0]
+        if parts.signed:
+            return Codes(8, signed=True)
+        shift = self._shift(isa, column) if in_place else 0
+        return Codes(parts.largest.bit_length(), parts.bias, shift=shift)
 
-    @cached_property
-    def scattered(self) -> tuple[Bits, ...]:
-        """Bit planes whose neighbours are bits of one byte; the packer makes bytes of neighbours."""
-        return tuple(leaf for leaf in leaves(self.codes[0]) if isinstance(leaf, Bits) and leaf.run < 4)
+    def read_codes(self, k: Kernel, isa: Generic, at: Place, column: int, codes: Codes) -> Vec:
+        """Bytes: columns column .. column + 3 of every row."""
+        tree = self.form.parts.codes
+        if codes.shift:
+            assert isinstance(tree, Bits)
+            word, bit = tree.place(column)
+            register = self._unit(at, tree.field, word).as_(lanes(I8, 4 * self.rows))
+            return register & (((1 << tree.bits) - 1) << bit)
+        if isinstance(tree, Lookup):
+            table = isa.table_codes(_entries(tree, self.form.parts.bias))[1]
+            if isinstance(tree.index, Bits) and tree.index.bits == 4:
+                return isa.lookup_low(k, self._shifted(at, tree.index, column), table)
+            return isa.lookup_bytes(k, self.read_bytes(at, tree.index, column), table)
+        return self.read_bytes(at, tree, column)
 
-    def read_codes(self, k: Kernel, tile: Ptr, column: int) -> Vec:
-        """Unsigned bytes: columns column .. column + 3 of every row."""
-        return self.codes[0].at(column, lambda leaf, i: self._bytes_of(k, tile, leaf, i))
+    def read_bytes(self, at: Place, tree: Expr, i: int) -> Vec:
+        """Numbers i .. i + 3 of a tree of integers of 8 bits, as the bytes of each row's dword."""
+        found: Vec = tree.at(i, lambda leaf, j: self._bytes_of(at, leaf, j))
+        return found
 
-    def read_scale(self, k: Kernel, isa: Generic, tile: Ptr, group: int) -> Vec:
-        """float32 scale of every row for a group of columns."""
-        return self._group_value(k, isa, tile, self.format.scale, group)
+    def read_numbers(self, k: Kernel, isa: Generic, at: Place, tree: Expr, i: int) -> Vec:
+        """Numbers i of a tree of integers, i32 [rows]."""
+        if self._neighbours(tree, i):
+            signed = limits_of(tree, self.form)[0] < 0
+            return isa.byte(k, self.read_bytes(at, tree, i - i % 4).as_(lanes(I32, self.rows)), i % 4, signed=signed)
+        found: Vec = tree.at(i, lambda leaf, j: self._number_of(k, isa, at, leaf, j))
+        return found
 
-    def read_offset(self, k: Kernel, isa: Generic, tile: Ptr, group: int, scale: Vec) -> Vec | None:
-        """float32 offset of every row for a group, with the codes' constant in it; None where it is always zero."""
-        bias = self.codes[1]
-        own = self._group_value(k, isa, tile, self.format.offset, group) if self.format.offset is not None else None
-        if own is None:
-            return scale * float(bias) if bias else None
-        return own + scale * float(bias) if bias else own
+    def read_scales(self, k: Kernel, isa: Generic, at: Place, tree: Expr, i: int) -> Vec:
+        """The same in the form that `Dot.scaled` takes."""
+        if self._neighbours(tree, i):
+            signed = limits_of(tree, self.form)[0] < 0
+            return isa.scales(k, self.read_bytes(at, tree, i - i % 4).as_(lanes(I32, self.rows)), i % 4, signed=signed)
+        return isa.pair_scales(k, self.read_numbers(k, isa, at, tree, i))
 
-    def _bytes_of(self, k: Kernel, tile: Ptr, leaf: Expr, i: int) -> Vec:
-        kind = lanes(I8, 4 * self.rows)
+    def read_real(self, k: Kernel, isa: Generic, at: Place, tree: Expr, i: int) -> Vec:
+        """Number i of a tree of floats: float32 [rows]."""
+        found: Vec = tree.at(i, lambda leaf, j: read_real(k, isa, leaf, self._real_bits(k, isa, at, leaf, j)))
+        return found
+
+    def _real_bits(self, k: Kernel, isa: Generic, at: Place, leaf: Expr, i: int) -> Vec:
+        assert isinstance(leaf, Num | Float)
+        field, size = self.fields[leaf.field], self.form.layout[leaf.field].base.itemsize
+        byte = i * size if field.n_bytes > size else 0
+        unit = self._unit(at, leaf.field, byte - byte % field.unit)
+        return unit if size == field.unit else isa.byte(k, unit, byte % field.unit, signed=False)
+
+    def _shift(self, isa: Generic, column: int) -> int:
+        tree = self.form.parts.codes
+        if not isa.codes_may_stay or not isinstance(tree, Bits):
+            return 0
+        bits = {tree.place(i)[1] for i in range(column, column + self.group)}
+        return bits.pop() if len(bits) == 1 else 0
+
+    def _neighbours(self, tree: Expr, i: int) -> bool:
+        """Whether i's neighbours in its four are bytes of one unit, so that they can be folded together."""
+        first = i - i % 4
+        places = [self._places(tree, j) for j in range(first, first + 4)]
+        return all(
+            byte % 4 == 0 and self.fields[name].unit == 4 and (name, byte + n, bit) == other
+            for n in range(4)
+            for (name, byte, bit), other in zip(places[0], places[n], strict=True)
+        )
+
+    def _places(self, tree: Expr, i: int) -> list[tuple[str, int, int]]:
+        """(field, byte, bit) of all that number i is made of; of what is no byte or not there, another at each i."""
+        places: list[tuple[str, int, int]] = []
+
+        def seen(leaf: Expr, j: int) -> int:
+            assert isinstance(leaf, Bits | Num)
+            word, bit = leaf.place(j) if isinstance(leaf, Bits) else (j, 0)
+            is_byte = self.form.layout[leaf.field].base.itemsize == 1 and word < self.fields[leaf.field].n_bytes
+            places.append((leaf.field, word, bit) if is_byte else (leaf.field, -i, -1))
+            return 0
+
+        if i < self.form.block // self.form.group:
+            tree.at(i, seen)
+        return places
+
+    def _bytes_of(self, at: Place, leaf: Expr, i: int) -> Vec:
         if isinstance(leaf, Num):
-            return self._unit(tile, leaf.field, i, kind) ^ -128
+            return self._unit(at, leaf.field, i).as_(lanes(I8, 4 * self.rows))
         assert isinstance(leaf, Bits)
-        stored = Bits(leaf.field, leaf.bits, 4) if leaf in self.scattered else leaf
-        word, bit = stored.place(i)
-        register = self._unit(tile, leaf.field, word, kind)
+        register = self._shifted(at, leaf, i)
+        return register & ((1 << leaf.bits) - 1) if leaf.bits < 8 else register
+
+    def _shifted(self, at: Place, leaf: Bits, i: int) -> Vec:
+        """Bytes whose lowest bits are numbers i .. i + 3."""
+        word, bit = leaf.place(i)
+        register = self._unit(at, leaf.field, word)
         if bit:
-            register = (register.as_(lanes(I16, 2 * self.rows)) >> bit).as_(kind)
-        return register & ((1 << leaf.bits) - 1) if bit or leaf.bits < 8 else register
+            register = register.as_(lanes(I16, 2 * self.rows)) >> bit
+        return register.as_(lanes(I8, 4 * self.rows))
 
-    def _group_value(self, k: Kernel, isa: Generic, tile: Ptr, tree: Expr, group: int) -> Vec:
-        count = self.format.block // self.format.group
-        value: Vec = tree.at(group % count, lambda leaf, i: self._number(k, isa, tile, leaf, i))
-        return value if value.floating else value.to_float()
-
-    def _number(self, k: Kernel, isa: Generic, tile: Ptr, leaf: Expr, i: int) -> Vec:
-        """Number i of a leaf for every row: halves as float32, integers as i32."""
-        assert isinstance(leaf, (Bits, Num))
-        assert self.format.layout.fields is not None
-        word = self.format.layout.fields[leaf.field][0].base
-        if word.kind == "f":
-            one = i if self.format.layout.fields[leaf.field][0].shape else 0
-            if word.itemsize == 4:
-                return self._unit(tile, leaf.field, 4 * one, lanes(F32, self.rows))
-            return isa.widen_half(k, self._unit(tile, leaf.field, 2 * one, lanes(I16, self.rows)))
+    def _number_of(self, k: Kernel, isa: Generic, at: Place, leaf: Expr, i: int) -> Vec:
+        """Number i of a leaf of integers for every row, i32."""
+        assert isinstance(leaf, Bits | Num)
+        word = self.form.layout[leaf.field].base
         index, bit = leaf.place(i) if isinstance(leaf, Bits) else (i, 0)
-        at = index * word.itemsize
         field = self.fields[leaf.field]
-        assert field.unit == 4, f"{self.format.name}: {leaf.field} needs units of 4 bytes"
-        value = self._unit(tile, leaf.field, at - at % 4, lanes(I32, self.rows))
-        shift, bits = 8 * (at % 4) + bit, leaf.bits if isinstance(leaf, Bits) else 8 * word.itemsize
+        byte = index * word.itemsize if field.n_bytes > word.itemsize else 0
+        value = self._unit(at, leaf.field, byte - byte % field.unit)
+        value = value if field.unit == 4 else value.unsigned(I32)
+        shift, bits = 8 * (byte % field.unit) + bit, leaf.bits if isinstance(leaf, Bits) else 8 * word.itemsize
         if isinstance(leaf, Num) and word.kind == "i":
             return (value << (32 - shift - bits)).shift_signed(32 - bits)
         return (value >> shift) & ((1 << bits) - 1)
 
-    def _unit(self, tile: Ptr, field: str, at: int, kind: object) -> Vec:
-        """The unit that begins at byte `at` of a field, of every row."""
-        f = self.fields[field]
-        assert at % f.unit == 0, f"{self.format.name}: {field} byte {at} is not the start of a unit of {f.unit}"
-        return tile[f.position + at * self.rows].load(kind, align=2)
+    def _unit(self, at: Place, name: str, byte: int) -> Vec:
+        """The unit that begins at a byte of a field, of every row: integers of its size."""
+        field = self.fields[name]
+        assert byte % field.unit == 0, f"{self.form.name}: byte {byte} of {name} begins no unit of {field.unit}"
+        place = at.tile[field.position + byte * ROWS][at.part * (field.unit * self.rows)]
+        return place.load(lanes(_KINDS[field.unit], self.rows), align=field.unit)
 
 
-def check_kernels(fmt: BlockFormat) -> None:
+def fields_of(form: BlockFormat) -> dict[str, Field]:
+    """Where the fields of a stored form lie in a tile, and in a block."""
+    assert form.layout.fields is not None
+    sizes = {name: (entry[1], entry[0].itemsize) for name, entry in form.layout.fields.items()}
+    unit = {name: _unit_of(form, name) for name in sizes}
+    fields, position = {}, 0
+    for name in sorted(sizes, key=lambda name: -unit[name]):
+        fields[name] = Field(name, *sizes[name], unit[name], position)
+        position += ROWS * sizes[name][1]
+    return fields
+
+
+def _unit_of(form: BlockFormat, name: str) -> int:
+    """4 bytes where bytes or wider words fill them; words of 16 bits stay alone."""
+    kind = form.layout[name]
+    if kind.base.itemsize == 2:
+        return 2
+    return next(unit for unit in (4, 2, 1) if kind.itemsize % unit == 0)
+
+
+def _entries(tree: Lookup, bias: int) -> list[int]:
+    """The 16 entries of a table of single numbers; one that has fewer is filled up."""
+    entries = [int(value) + bias for value in tree.table.entries[:, 0]]
+    return entries + [entries[-1]] * (16 - len(entries))
+
+
+def check_kernels(stored: Stored) -> None:
     """Raises Unsupported for a description that decodes, but that kernels cannot be written for."""
-    q, words = fmt.q.a if isinstance(fmt.q, Op) and isinstance(fmt.q.b, int) else fmt.q, _words(fmt)
-    numbers = [leaf for part in (fmt.scale, fmt.offset) if part is not None for leaf in leaves(part)]
-    for is_so, sentence in (
-        (fmt.block % GROUP == 0, f"blocks must be multiples of {GROUP} weights, not {fmt.block}"),
-        (fmt.group in (16, *range(GROUP, fmt.block + 1, GROUP)), f"a scale serves 16 or a multiple of {GROUP} weights"),
-        (all(_is_code(leaf, words) for leaf in leaves(q)), "codes are signed bytes, or bits of bytes in runs of 4"),
-        (all(_is_number(leaf, words) for leaf in numbers), "scales are floats, or integers in fields of whole dwords"),
-    ):
-        if not is_so:
-            raise Unsupported(f"block type {fmt.name} cannot be computed with: {sentence}")
+    form = stored.format
+    if form.block % GROUP:
+        _refuse(form, f"blocks must be multiples of {GROUP} weights, not {form.block}")
+    if form.group != 16 and form.group % GROUP:
+        _refuse(form, f"a scale serves 16 or a multiple of {GROUP} weights")
+    if not _are_codes(form):
+        _refuse(form, "codes are signed bytes, bits of bytes in runs of 4, or entries of a table of 16")
+    whole = [leaf for tree in (form.parts.scale, form.parts.minimum) if tree is not None for leaf in leaves(tree)]
+    if not all(_kind(form, leaf) in "ui" for leaf in whole):
+        _refuse(form, "integer scales are bits, or integers of 8, 16 or 32 bits")
 
 
-def _words(fmt: BlockFormat) -> dict[str, np.dtype[Any]]:
-    """The types of the block's fields."""
-    assert fmt.layout.fields is not None
-    return {name: entry[0] for name, entry in fmt.layout.fields.items()}
+def _refuse(form: BlockFormat, sentence: str) -> None:
+    raise Unsupported(f"block type {form.name} cannot be computed with: {sentence}")
 
 
-def _is_code(leaf: Expr, words: Mapping[str, np.dtype[Any]]) -> bool:
-    """Whether `Tile.read_codes` can read a leaf of q."""
-    if isinstance(leaf, Num):
-        return words[leaf.field].base == np.int8
-    if not isinstance(leaf, Bits) or words[leaf.field].base != np.uint8 or words[leaf.field].itemsize % 4:
+def _kind(form: BlockFormat, leaf: Expr) -> str:
+    """What the words of a leaf's field are: f, i, u; of digits that kernels do not read, and others, nothing."""
+    return form.layout[leaf.field].base.kind if isinstance(leaf, Num | Bits) else "?"
+
+
+def _are_codes(form: BlockFormat) -> bool:
+    """Whether `Tile.read_codes` can read a form's codes."""
+    codes = form.parts.codes
+    if isinstance(codes, Lookup):
+        small = codes.table.n == 1 and len(codes.table.entries) <= 16 and limits_of(codes.index, form)[1] < 16
+        return small and not _has_lookups(codes.index) and all(_are_bytes(form, leaf) for leaf in leaves(codes.index))
+    return not _has_lookups(codes) and all(_are_bytes(form, leaf) for leaf in leaves(codes))
+
+
+def _has_lookups(tree: Expr) -> bool:
+    return isinstance(tree, Lookup) or any(_has_lookups(child) for child in tree.children())
+
+
+def _are_bytes(form: BlockFormat, leaf: Expr) -> bool:
+    """Whether four neighbours are four bytes of a unit."""
+    kind = form.layout[leaf.field] if isinstance(leaf, Num | Bits) else np.dtype("f8")
+    if kind.base.itemsize != 1 or kind.itemsize % 4:
         return False
-    return leaf.run % 4 == 0 or (leaf.bits, leaf.run) == (1, 1)
-
-
-def _is_number(leaf: Expr, words: Mapping[str, np.dtype[Any]]) -> bool:
-    """Whether `Tile.read_scale` can read a leaf of a scale or an offset."""
-    if not isinstance(leaf, (Bits, Num)):
-        return False
-    word = words[leaf.field]
-    return word.base in (np.float16, np.float32) if word.base.kind == "f" else word.itemsize % 4 == 0
-
-
-def tile_rows(n_rows: int, rows: int, unit: int) -> int:
-    """Tile rows of a matrix, rounded up to a multiple of `unit`."""
-    return -(-n_rows // (rows * unit)) * unit
+    return leaf.run % 4 == 0 if isinstance(leaf, Bits) else kind.base.kind == "i"

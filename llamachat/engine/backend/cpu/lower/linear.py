@@ -31,7 +31,7 @@ def product(node: g.Linear, to: Lowering, out: g.Node, mode: str = "", other: g.
             "units": matrix.units,
             "blocks": matrix.blocks,
             "stride": to.stride(node.width),
-            "scratch": to.product_scratch(matrix.scratch_bytes(to.isa.rows)) if unpacks else 0,
+            "scratch": to.product_scratch(matrix.scratch_bytes) if unpacks else 0,
             "room": 0,
         },
     )

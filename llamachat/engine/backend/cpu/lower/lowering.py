@@ -17,7 +17,7 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS, count_of
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize, TakeRows
 from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
-from llamachat.engine.backend.cpu.kernels.rows import UNIT
+from llamachat.engine.backend.cpu.kernels.rows import whole_rows
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Region
 from llamachat.engine.backend.cpu.rope_tables import RopeTables
@@ -129,9 +129,8 @@ class Lowering:
         self.launches.append(Launch(spec, arguments))
 
     def stride(self, width: int) -> int:
-        """Bytes from one row of `width` numbers to the next: whole units of tile rows."""
-        unit = UNIT * self.isa.rows
-        return 4 * -(-width // unit) * unit
+        """Bytes from one row of `width` numbers to the next: whole units of rows."""
+        return 4 * whole_rows(width)
 
     def region(self, node: Node) -> Region:
         """New memory for as many rows as a node may have, in whole register blocks of products."""

@@ -10,10 +10,9 @@ from llamachat.engine.backend.cpu.kernels.many_columns import scratch_bytes
 from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
 from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
 from llamachat.engine.backend.cpu.kernels.product import Product
-from llamachat.engine.backend.cpu.kernels.rows import MODES, UNIT
-from llamachat.engine.backend.cpu.kernels.tile import tile_rows
+from llamachat.engine.backend.cpu.kernels.rows import MODES, ROWS, whole_rows
 from llamachat.engine.backend.cpu.workers import Step
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import FORMATS, STORED
 from llamachat.engine.quants.format import BlockFormat
 
 SHAPES = [
@@ -44,11 +43,11 @@ class Packed:
         self.name, self.n_rows, self.n_columns = name, n_rows, n_columns
         raw = Array(random_blocks(name, n_rows, n_columns, rng))
         self.exact = fmt.decode(raw.values).reshape(n_rows, n_columns).astype(np.float64)
-        self.units = tile_rows(n_rows, machine.isa.rows, UNIT) // UNIT
-        self.blocks = n_columns // fmt.block
-        self.padded = self.units * UNIT * machine.isa.rows
-        self.tiles = Array(np.zeros(self.padded * self.blocks * fmt.layout.itemsize, np.uint8))
+        self.padded = whole_rows(n_rows)
+        self.units, self.blocks = self.padded // ROWS, n_columns // fmt.block
         self.quantised = isinstance(fmt, BlockFormat)
+        stored = STORED[name].format if self.quantised else fmt
+        self.tiles = Array(np.full(self.padded * self.blocks * stored.layout.itemsize, 0xA5, np.uint8))
         spec = Pack(name) if self.quantised else PackFloats(fmt.layout.itemsize)
         arguments = {"source": raw.address, "tiles": self.tiles.address, "rows": n_rows}
         machine.run(spec, {**arguments, "blocks": self.blocks, "units": self.units}, threads=2)
@@ -74,7 +73,7 @@ def multiply(
     assert panels.intact()
     padded = -(-n_tokens // columns) * columns
     y = poisoned(padded, packed.padded)
-    room = scratch_bytes(packed.name, machine.isa.rows, packed.n_columns) if packed.quantised else 0
+    room = scratch_bytes(packed.name, packed.n_columns) if packed.quantised else 0
     scratch = Array(np.zeros(room * threads, np.uint8))
     arguments = {
         "tiles": packed.tiles.address,

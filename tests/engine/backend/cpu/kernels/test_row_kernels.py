@@ -20,6 +20,10 @@ def normal(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
+PARTS = ((32, 0), (16, 0), (16, 16))
+"""The columns of a record of which it says the sums of pairs: how many from which on."""
+
+
 @pytest.mark.parametrize("threads", THREADS)
 @pytest.mark.parametrize("residual", [False, True], ids=["", "residual"])
 @pytest.mark.parametrize(("size", "groups"), [(4, 3), (24, 1), (64, 1), (576, 1), (16, 9)])
@@ -97,15 +101,19 @@ def test_activations_are_rounded_to_127_steps(machine: Machine, n_tokens: int, t
             column = token % columns
             quads = [at[record.code(quad, column) :][:4].view(np.int8) for quad in range(GROUP // 4)]
             codes = np.concatenate(quads).astype(np.int64)
-            numbers = at[record.scale(column) :][: 12 * columns + 4].copy()
-            scale, total, low, high = (numbers[4 * columns * i :][:4].view(np.float32)[0] for i in range(4))
+            scale, total = (at[where(column) :][:4].view(np.float32)[0] for where in (record.scale, record.sum))
+            pairs = [at[where:][:4].view(np.int16) for where in (record.sums(column, *part) for part in PARTS)]
             top = np.abs(values).max()
             assert scale == top * np.float32(1 / 127)
             assert np.abs(codes).max() == (127 if top > 0 else 0)
             assert np.abs(codes * np.float64(scale) - values).max() <= scale * 0.5001
-            halves = codes[:16].sum(), codes[16:].sum()
-            for found, expected in ((total, sum(halves)), (low, halves[0]), (high, halves[1])):
-                assert found == np.float32(expected) * scale
+            assert total == np.float32(codes.sum()) * scale
+            for found, (n, first) in zip(pairs, PARTS, strict=True):
+                fours = codes[first : first + n].reshape(-1, 4).sum(0)
+                np.testing.assert_array_equal(found, [fours[:2].sum(), fours[2:].sum()])
+            np.testing.assert_array_equal(
+                at[record.halves(column) :][:4].view(np.int16), [codes[:16].sum(), codes[16:].sum()]
+            )
 
 
 @pytest.mark.parametrize("threads", THREADS)

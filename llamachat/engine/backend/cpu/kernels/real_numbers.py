@@ -1,0 +1,29 @@
+"""Floats of blocks, and of a stored form's tiles, from their bits."""
+
+from __future__ import annotations
+
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.kernel import Kernel
+from llamachat.engine.backend.cpu.jit.values import F32, I16, I32, Vec, count_of, element_of, lanes
+from llamachat.engine.backend.cpu.kernels.functions import widen_bfloat
+from llamachat.engine.quants.trees import Expr, Float
+
+
+def read_real(k: Kernel, isa: Generic, leaf: Expr, bits: Vec) -> Vec:
+    """float32 from the bits of a leaf of floats: integers of the leaf's size, or i32. See `trees.FLOAT_KINDS`."""
+    kind = leaf.kind if isinstance(leaf, Float) else ""
+    if kind == "bf16":
+        return widen_bfloat(bits)
+    if kind == "e8m0":  # a float32's exponent; 2^-127, which it says as zero, has no bit of exponent
+        return (_wide(bits) << 23).max(0x00400000).as_(lanes(F32, bits.count)) * 0.5
+    if kind in ("ue4m3", "e4m3"):  # a float16's exponent, smaller by 7, and the upper bits of its fraction
+        magnitude = _wide(bits) & 0x7F
+        value = isa.widen_half(k, (magnitude << 7).cut(I16)) * 128.0
+        return value if kind == "e4m3" else magnitude.equals(0x7F).select(k.zeros(value.type), value)
+    if element_of(bits.type) == I32:
+        return bits.as_(lanes(F32, count_of(bits.type)))
+    return isa.widen_half(k, bits)
+
+
+def _wide(bits: Vec) -> Vec:
+    return bits if element_of(bits.type) == I32 else bits.unsigned(I32)

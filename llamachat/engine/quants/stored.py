@@ -16,6 +16,7 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.quants.format import BlockFormat, Bytes
 from llamachat.engine.quants.trees import Bits, Expr, Float, Join, Lookup, Num, Op, Pick, field_of, leaves
+from llamachat.engine.quants.writer import packed
 
 QUAD = 4
 """Columns in a unit of codes that kernels read at once."""
@@ -67,23 +68,18 @@ class Stored:
             out[name] = blocks[name]
         for put in self.puts:
             name = field_of(put.to)
-            numbers = _packed(put.to, self.source.values(put.numbers, data)).reshape(out[name].shape)
+            numbers = _as_words(put.to, self.source.values(put.numbers, data)).reshape(out[name].shape)
             numbers = numbers.astype(out.dtype[name].base)
             out[name] = out[name] | numbers if isinstance(put.to, Bits) else numbers
         return out.view(np.uint8)
 
 
-def _packed(to: Bits | Num | Float, numbers: NDArray[Any]) -> NDArray[Any]:
+def _as_words(to: Bits | Num | Float, numbers: NDArray[Any]) -> NDArray[Any]:
     """Numbers [n_blocks, count] as what lies in a field."""
     if isinstance(to, Float):
         assert to.kind == "bf16", f"{to.kind} is not written"
         return np.ascontiguousarray(numbers, np.float32).view(np.uint32) >> 16
-    if isinstance(to, Num):
-        return numbers
-    digits = numbers.reshape(len(numbers), -1, to.per, to.run) & ((1 << to.bits) - 1)
-    shifts = (np.arange(to.per) * to.bits).reshape(1, 1, -1, 1)
-    words: NDArray[Any] = np.bitwise_or.reduce(digits << shifts, axis=2)
-    return words
+    return numbers if isinstance(to, Num) else packed(to, numbers)
 
 
 def stored_as(source: BlockFormat, layout: list[tuple[Any, ...]], *puts: Put, **parts: Any) -> Stored:

@@ -26,6 +26,7 @@ COLLECTED_EVERY = (50_000, 20, 20)
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
     beginning.leave_at_once()
+    beginning.start_no_blas()
     gc.set_threshold(*COLLECTED_EVERY)
     sys.unraisablehook = _unraisable
     try:

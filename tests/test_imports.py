@@ -69,3 +69,21 @@ def test_every_module_has_its_layer_in_the_contract():
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
     }
     assert placed == sorted(there - above)
+
+
+def test_no_threads_of_blas_are_started_and_other_programs_are_not_told():
+    code = """
+import os, sys
+sys.argv = ["llamachat", "tokenize", "-m", "nothing.gguf", "text"]
+from llamachat.__main__ import main
+try:
+    main()
+except SystemExit:
+    pass
+assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
+import llamachat.engine.model
+assert "OPENBLAS_NUM_THREADS" not in os.environ
+if sys.platform == "linux":
+    assert len(os.listdir("/proc/self/task")) == 1
+"""
+    assert "numpy" in loaded(code)

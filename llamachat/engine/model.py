@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from llamachat import beginning
 from llamachat.engine.backend.choose import DEFAULT, choose
 from llamachat.engine.backend.interface import Backend, Device, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
@@ -26,6 +27,8 @@ from llamachat.engine.state.cache_types import CacheType, check_cache_types
 from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import ModelFileError
+
+beginning.give_back_blas()
 
 LoadProgress = Callable[[str, int, int], None]
 

@@ -15,55 +15,19 @@ meaningless.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from engines import Worker, has_peer, markdown_table, rounds, text_table
 
 from llamachat.catalog import resolve
 from llamachat.engine.backend.cpu.workers import default_threads
 from llamachat.engine.measure import processor_name
 from llamachat.errors import LlamaChatError
-
-HERE = Path(__file__).resolve().parents[1]
-PAUSE_S = 0.3  # idle workers of an OpenMP engine spin for some milliseconds after their last work
-
-
-class Worker:
-    """An engine in a process of its own."""
-
-    def __init__(self, python: str, engine: str, model: Path, numbers: Sequence[int], checkout: Path = HERE) -> None:
-        worker = checkout / "benchmarks" / "worker.py"
-        command = [python, str(worker), engine, str(model), *map(str, numbers)]
-        environment = {**os.environ, "PYTHONPATH": str(checkout)} if engine == "llamachat" else None
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-        )
-        self.about: str = self._answer()["about"]
-
-    def ask(self, question: str) -> Any:
-        """The answer to a line."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(question + "\n")
-        self._process.stdin.flush()
-        return self._answer()
-
-    def close(self) -> None:
-        """Ends the process."""
-        self._process.communicate()
-
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self._process.args} ended with {self._process.wait()}")
-        return json.loads(line)
 
 
 @dataclass(frozen=True)
@@ -84,28 +48,6 @@ class Row:
         return [self.model, self.test, f"{self.ours:.0f}", peer, ratio, f"{100 * self.share:.0f} %"]
 
 
-def has_peer(python: str) -> bool:
-    """Whether llama_cpp is installed for that interpreter."""
-    code = "import importlib.util, sys; sys.exit(importlib.util.find_spec('llama_cpp') is None)"
-    return subprocess.run([python, "-c", code], check=False).returncode == 0
-
-
-def rounds(workers: Sequence[Worker], tests: Sequence[str], n: int) -> dict[str, list[list[float]]]:
-    """{test: [seconds of each engine] of each round}; the engine that begins alternates."""
-    seconds: dict[str, list[list[float]]] = {test: [] for test in tests}
-    for number in range(n):
-        for test in tests:
-            found = {}
-            for worker in workers if number % 2 == 0 else reversed(workers):
-                time.sleep(PAUSE_S)
-                found[worker] = worker.ask(test)["seconds"]
-            seconds[test].append([found[worker] for worker in workers])
-            print(
-                f"round {number + 1}/{n} {test}: {' '.join(f'{s:.3f} s' for s in seconds[test][-1])}", file=sys.stderr
-            )
-    return seconds
-
-
 def table_rows(
     model: str, lengths: dict[str, int], seconds: dict[str, list[list[float]]], limits: dict[str, Any]
 ) -> list[Row]:
@@ -120,19 +62,6 @@ def table_rows(
         share = ours * limits[test]["work"] / limits[test]["limit"]
         rows.append(Row(model, f"{test}{lengths[test]}", ours, peer, ratio, share))
     return rows
-
-
-def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns for a terminal."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
-    lines = ("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in (titles, *rows))
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same for a document."""
-    rule = ["---" if i < 2 else "---:" for i in range(len(titles))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (titles, rule, *rows))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -157,13 +86,12 @@ def main() -> None:
         path = resolve(chosen.model)
     except LlamaChatError as error:
         raise SystemExit(f"compare.py: {error}") from None
-    numbers = (chosen.n_prompt, chosen.n_gen, chosen.threads)
     lengths = {name: n for name, n in (("pp", chosen.n_prompt), ("tg", chosen.n_gen)) if n}
-    workers = [Worker(sys.executable, "llamachat", path, numbers)]
+    workers = [Worker(sys.executable, "llamachat", path, lengths, chosen.threads)]
     if chosen.before is not None:
-        workers.append(Worker(sys.executable, "llamachat", path, numbers, chosen.before))
+        workers.append(Worker(sys.executable, "llamachat", path, lengths, chosen.threads, chosen.before))
     elif has_peer(chosen.peer_python):
-        workers.append(Worker(chosen.peer_python, "llama_cpp", path, numbers))
+        workers.append(Worker(chosen.peer_python, "llama_cpp", path, lengths, chosen.threads))
     else:
         print(f"llama_cpp is not installed for {chosen.peer_python}: llamachat alone (--peer-python)", file=sys.stderr)
     seconds = rounds(workers, list(lengths), chosen.rounds)
@@ -177,7 +105,7 @@ def main() -> None:
     titles = ["model", "test", *(names[:2]), "ratio", "share of the limit"]
     print(f"{about}; tokens per second\n{text_table(titles, cells)}")
     if chosen.output is not None:
-        chosen.output.write_text(f"{about}; tokens per second:\n\n{markdown_table(titles, cells)}\n", "utf-8")
+        chosen.output.write_text(f"{about}; tokens per second:\n\n{markdown_table(titles, cells, 2)}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,7 @@ def main() -> None:
     lengths = {test: n for test, n in (("pp", n_prompt), ("tg", n_gen)) if n}
     tokens = [(SEED + 7919 * i) % engine.n_vocab for i in range(max(n_prompt, n_gen))]
     for test, length in lengths.items():
-        time_test(engine, test, tokens[: min(length, 512 if test == "pp" else 8)])
+        time_test(engine, test, tokens[: min(length, 128 if test == "pp" else 8)])
     print(json.dumps({"about": engine.about}), flush=True)
     for line in sys.stdin:
         test = line.strip()

@@ -80,8 +80,8 @@ def _rate(spec: Rate, compiler: Compiler, pool: WorkerPool) -> float:
         return build([Launch(spec, {"rounds": rounds, "source": source.address, "out": out.address})], compiler)
 
     rounds = 1
-    while _time(program(rounds), pool) < ALONE_S:
-        rounds *= 2
+    while min(_time(program(rounds), pool) for _ in range(REPETITIONS)) < ALONE_S:
+        rounds *= 4
     work = pool.n_threads * rounds * spec.operations(compiler.isa)
     measured = program(rounds)
     return work / min(_time(measured, pool) for _ in range(REPETITIONS))

@@ -40,3 +40,20 @@ def user_folder(kind: Kind) -> Path:
 def cache_folder() -> Path:
     """What can be made again: $LLAMACHAT_CACHE, or the user's cache directory. Raises as `folder_of`."""
     return folder_of("LLAMACHAT_CACHE", lambda: user_folder("cache"))
+
+
+def private_cache(name: str) -> Path | None:
+    """A folder in `cache_folder`, made if it is not there; None where it cannot be had for this user alone."""
+    try:
+        folder = cache_folder() / name
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return None if belongs_to_another(folder.stat()) else folder
+    except (OSError, LlamaChatError):
+        return None
+
+
+def belongs_to_another(status: os.stat_result) -> bool:
+    """Whether another user owns a file or folder, or may write to it."""
+    if os.name == "nt":
+        return False
+    return status.st_uid != os.getuid() or bool(status.st_mode & 0o022)

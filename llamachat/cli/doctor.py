@@ -19,13 +19,19 @@ def doctor(
     model: ModelFile,
     threads: Threads = None,
     output: Annotated[Literal["text", "json"], Option("--output", "-o", help="Output format.")] = "text",
+    remove_packed: Annotated[
+        bool, Option("--remove-packed", help="Remove the packed weights that --keep-packed has kept, and nothing else.")
+    ] = False,
 ) -> None:
     """Check this machine and this installation.
 
     Reports processor and instruction set, speeds (measured in about a second), memory, folders, compiled kernels,
-    packages and settings; with -m also the speed that this model can reach, from the bytes read per token and the
-    bandwidth. Nothing is changed. Problems are marked with an exclamation mark.
+    kept packed weights, packages and settings; with -m also the speed that this model can reach, from the bytes read
+    per token and the bandwidth. Nothing is changed. Problems are marked with an exclamation mark.
     """
+    if remove_packed:
+        _remove_packed()
+        return
     from llamachat.cli.checkup.facts import as_json  # the engine, which --help does without
 
     report = _report(context, model, threads)
@@ -36,6 +42,16 @@ def doctor(
     from llamachat.terminal.table import print_text
 
     print_text(clean("\n".join(_lines(report))))
+
+
+def _remove_packed() -> None:
+    from llamachat.engine.kept import kept_folder, remove_copies
+    from llamachat.engine.memory import size_text
+
+    removed = remove_copies(kept_folder())
+    total = sum(one.n_bytes for one in removed)
+    count = "1 copy" if len(removed) == 1 else f"{len(removed)} copies"
+    print(f"{count} of packed weights removed, {size_text(total)}")
 
 
 def _report(context: Context, model: ModelFile, threads: int | None) -> "Report":
@@ -54,6 +70,7 @@ def _report(context: Context, model: ModelFile, threads: int | None) -> "Report"
     report["memory"] = list(machine.memory())
     report["folders"] = list(places.folders())
     report["compiled kernels"] = list(places.object_cache())
+    report["packed weights"] = list(places.packed_weights())
     report["packages"] = list(software.packages())
     report["settings"] = list(software.settings(context))
     report["terminal"] = list(software.terminal())

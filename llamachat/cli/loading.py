@@ -95,6 +95,8 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "M
             cache_type_v=cast("CacheType", choice.cache_type_v),
             n_contexts=n_contexts,
             progress=status.progress,
+            keep_packed=choice.kept_bytes,
+            note=note,
         )
     if choice.ctx_size is not None and choice.ctx_size < SMALL:
         note(f"a context of {choice.ctx_size} tokens is very small: few prompts fit, and answers end early")

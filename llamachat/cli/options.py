@@ -68,6 +68,11 @@ class ModelChoice(ModelFile):
             "--cache-type-v", "-ctv", metavar="TYPE", help="Data type of the KV cache for values: the same choices."
         ),
     ] = "f16"
+    keep_packed: Annotated[
+        str | None,
+        Option("--keep-packed", metavar="SIZE", help="Keep packed weights on disk for a faster next start, those of "
+               "all models in at most SIZE, as in `20G`; 0 keeps none. [default: 0] `doctor` lists them."),
+    ] = None  # fmt: skip
     grp_attn_n: Annotated[
         int,
         Option(
@@ -93,6 +98,13 @@ class ModelChoice(ModelFile):
         for option in ("cache_type_k", "cache_type_v"):
             if (name := getattr(self, option)) not in CACHE_TYPES:
                 raise UsageError(f"unknown cache type {name!r}: known are {', '.join(CACHE_TYPES)}", settings=(option,))
+
+    @property
+    def kept_bytes(self) -> int:
+        """What packed weights may take on disk. Raises UsageError for what is no size."""
+        from llamachat.engine.memory import parse_size
+
+        return parse_size(self.keep_packed, "the size of --keep-packed") if self.keep_packed else 0
 
     @property
     def self_extend(self) -> tuple[int, int] | None:

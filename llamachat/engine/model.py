@@ -40,6 +40,8 @@ class Model(Templates):
     set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory plan reserves for
     each of n_contexts contexts, see `context`; n_ctx None is the model's own up to 8192, less if memory asks for it.
     progress(what, done, total) is called while weights are packed. backend: a name of `backend.choose.BACKENDS`.
+    keep_packed: bytes on disk that packed weights of all models may take together; `close` then writes those of this
+    one, and the next start with it need not pack them. note: gets sentences for a person, about that above all.
 
     Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend).
     """
@@ -56,9 +58,11 @@ class Model(Templates):
         n_contexts: int = 1,
         progress: LoadProgress | None = None,
         backend: str = DEFAULT,
+        keep_packed: int = 0,
+        note: Callable[[str], None] = lambda sentence: None,
     ) -> None:
         self.backend: Backend = choose(backend)
-        self.device: Device = self.backend.open(Settings(threads, isa))
+        self.device: Device = self.backend.open(Settings(threads, isa, keep_packed=keep_packed, note=note))
         file = open_gguf(Path(path))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
@@ -78,11 +82,17 @@ class Model(Templates):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if kind is None:
+            self.close()
+        else:
+            self.device.close()
 
     def close(self) -> None:
         """Ends what the backend started; contexts of this model must not be used any more."""
-        self.device.close()
+        try:
+            self._loaded.keep()
+        finally:
+            self.device.close()
 
     @property
     def name(self) -> str:

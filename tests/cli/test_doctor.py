@@ -8,6 +8,7 @@ import pytest
 from llamachat.cli.app import run_app
 from llamachat.cli.checkup import machine, places
 from llamachat.cli.checkup.facts import Fact
+from llamachat.engine.kept import TRAILER, Store
 
 RATES = {"read_bytes_per_s": 1e10, "integer_operations_per_s": 1e12, "float_operations_per_s": 1e11}
 
@@ -33,7 +34,8 @@ def report(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, dict]:
 def test_the_report_has_every_subject(quick, capsys):
     found = report(capsys)
     assert set(found) == {
-        "v", "program", "processor", "speed", "memory", "folders", "compiled kernels", "packages", "settings",
+        "v", "program", "processor", "speed", "memory", "folders", "compiled kernels", "packed weights", "packages",
+        "settings",
         "terminal", "problems",
     }  # fmt: skip
     assert found["speed"] == RATES
@@ -125,3 +127,16 @@ def test_a_report_is_as_wide_as_the_terminal(quick, capsys, monkeypatch, columns
     monkeypatch.setenv("COLUMNS", str(columns))
     run_app(["doctor"])
     assert max(map(len, capsys.readouterr().out.splitlines())) <= min(columns, 100)
+
+
+def test_kept_packed_weights_are_listed_and_removed(quick, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("LLAMACHAT_CACHE", str(tmp_path))
+    assert report(capsys)["packed weights"] == {"copies": 0}
+    Store.of_user(1 << 20).save("key", "big.gguf", memoryview(bytes(1000)), "sum")
+    found = report(capsys)["packed weights"]
+    assert found["copies"] == 1
+    assert (found["copy_1"]["model"], found["copy_1"]["bytes"]) == ("big.gguf", 1000 + TRAILER)
+    assert 0 <= found["copy_1"]["age_s"] < 60
+    run_app(["doctor", "--remove-packed"])
+    assert capsys.readouterr().out == "1 copy of packed weights removed, 5 kB\n"
+    assert report(capsys)["packed weights"] == {"copies": 0}

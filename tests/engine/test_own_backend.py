@@ -136,6 +136,9 @@ class ArrayModel:
     def weight_bytes(self) -> int:
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
+    def keep(self) -> None:
+        """Nothing."""
+
     def forward(self, n_ctx: int, type_k: str, type_v: str) -> ArrayForward:
         return self._forwards.setdefault((n_ctx, type_k, type_v), ArrayForward(self, n_ctx, (type_k, type_v)))
 

@@ -1,6 +1,7 @@
 """Folders and files of the program: where they are, whether they are there and can be written to."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from llamachat.catalog.paths import cache_folder, models_folder
 from llamachat.cli.checkup.facts import Fact
 from llamachat.cli.prompt_library.places import own_folder
 from llamachat.cli.settings.file import config_path
+from llamachat.engine.kept import copies, kept_folder
 from llamachat.engine.memory import size_text
 from llamachat.errors import LlamaChatError
 from llamachat.session.history import default_path
@@ -62,3 +64,29 @@ def object_cache() -> Iterator[Fact]:
         status = folder.stat()
         if status.st_uid != os.getuid() or status.st_mode & 0o022:
             yield Fact("private", False, f"{folder} belongs to others, or they may write to it: not used", problem=True)
+
+
+def packed_weights() -> Iterator[Fact]:
+    """The packed weights that are kept: of which models, how large, and how long ago they were used."""
+    try:
+        kept = sorted(copies(kept_folder()), key=lambda one: -one.used)
+    except LlamaChatError as error:
+        yield Fact("copies", None, str(error), problem=True)
+        return
+    yield Fact("copies", len(kept), f"{len(kept)} kept" if kept else "none kept: --keep-packed does")
+    for number, one in enumerate(kept, 1):
+        age_s = max(0.0, time.time() - one.used)
+        said = f"{one.model or 'damaged'}, {size_text(one.n_bytes)}, used {_ago(age_s)}"
+        value = {"path": str(one.path), "model": one.model, "bytes": one.n_bytes, "age_s": round(age_s)}
+        yield Fact(f"copy_{number}", value, said)
+    if kept:
+        total = sum(one.n_bytes for one in kept)
+        yield Fact("total_bytes", total, f"{size_text(total)}; `llamachat doctor --remove-packed` removes them")
+
+
+def _ago(seconds: float) -> str:
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            n = int(seconds // length)
+            return f"{n} {unit}{'s' if n > 1 else ''} ago"
+    return "just now"

@@ -31,11 +31,15 @@ class Settings:
     """What a person may say of a backend; each reads what concerns it. None: the best that is there.
 
     threads: how many work on a step. isa: the instruction set. stores: whether it may keep compiled code on disk.
+    keep_packed: bytes that weights in the backend's own form may take on disk, those of all models together. note: gets
+    sentences for a person.
     """
 
     threads: int | None = None
     isa: str | None = None
     stores: bool = True
+    keep_packed: int = 0
+    note: Callable[[str], None] = lambda sentence: None
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,10 @@ class LoadedModel(Protocol):
     @property
     def weight_bytes(self) -> int:
         """Memory that they take."""
+        ...
+
+    def keep(self) -> None:
+        """Keeps on disk what makes the next start faster, where the settings ask for it; may take seconds."""
         ...
 
     def forward(self, n_ctx: int, type_k: CacheType, type_v: CacheType) -> Forward:

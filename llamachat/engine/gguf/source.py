@@ -26,13 +26,13 @@ class Source:
         self.path = path
         self._descriptor = os.dup(file.fileno())
         weakref.finalize(self, os.close, self._descriptor)
-        self._stamp = self._now()
+        self.stamp = self._now()
         self._lock = threading.Lock()
 
     @property
     def size(self) -> int:
         """Bytes of the file as it was opened."""
-        return self._stamp[0]
+        return self.stamp[0]
 
     @property
     def descriptor(self) -> int:
@@ -88,7 +88,7 @@ class Source:
 
     def check(self) -> None:
         """Raises ModelFileError where the file is another one than was opened."""
-        if self._now() != self._stamp:
+        if self._now() != self.stamp:
             raise self._changed()
 
     def _now(self) -> tuple[int, int]:

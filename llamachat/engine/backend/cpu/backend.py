@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from llamachat.engine.backend.cpu.cache import CacheShape, check_states, encoder_bytes, layer_sizes, state_bytes
@@ -30,6 +31,9 @@ from llamachat.engine.quants.tensors import format_of
 from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.spec import StateSpec
 from llamachat.errors import LlamaChatError, Unsupported, UsageError
+
+if TYPE_CHECKING:
+    from llamachat.engine.backend.cpu.copies import PackedCopy
 
 MAX_THREADS = 256
 RESERVED_ADDRESSES = 220 * 10**6
@@ -79,7 +83,7 @@ class CpuDevice:
             said = f"the number of threads must be between 1 and {MAX_THREADS}, not {threads}"
             raise UsageError(said, settings=("threads",))
         self.n_threads = threads or default_threads()
-        self._isa, self._stores = choose_isa(settings.isa), settings.stores
+        self._isa, self._settings = choose_isa(settings.isa), settings
         self._closed = False
 
     @property
@@ -111,9 +115,18 @@ class CpuDevice:
     def load(self, file: GgufFile, plan: Plan, progress: Callable[[int, int], None]) -> CpuModel:
         """Packs the matrices with all threads."""
         compiler, pool = self._compiler, self._pool
-        weights = Weights(file, compiler, pool)
-        weights.load(names(plan.nodes, *PACKED), names(plan.nodes, *READ_WHOLE), progress)
-        return CpuModel(Engine(plan, weights, compiler, pool))
+        weights, copy = Weights(file, compiler, pool), self._copy()
+        weights.load(names(plan.nodes, *PACKED), names(plan.nodes, *READ_WHOLE), progress, copy)
+        return CpuModel(Engine(plan, weights, compiler, pool), copy)
+
+    def _copy(self) -> PackedCopy | None:
+        if not self._settings.keep_packed:
+            return None
+        from llamachat.engine.backend.cpu.copies import PackedCopy  # what starts without copies do without
+        from llamachat.engine.kept import Store
+
+        store = Store.of_user(self._settings.keep_packed)
+        return PackedCopy(store, self._compiler, self._pool, self._settings.note)
 
     def bandwidth_meter(self, n_bytes: int) -> Callable[[], float]:
         """By loads of all threads, in several patterns."""
@@ -131,7 +144,7 @@ class CpuDevice:
 
     @cached_property
     def _compiler(self) -> Compiler:
-        return Compiler(self._isa, None if self._stores else ObjectCache(None))
+        return Compiler(self._isa, None if self._settings.stores else ObjectCache(None))
 
     @cached_property
     def _pool(self) -> WorkerPool:
@@ -143,14 +156,19 @@ class CpuDevice:
 class CpuModel:
     """Implements `interface.LoadedModel`."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, copy: PackedCopy | None = None) -> None:
+        self._engine, self._copy = engine, copy
         self._forwards: WeakValueDictionary[CacheShape, CpuForward] = WeakValueDictionary()
 
     @property
     def weight_bytes(self) -> int:
         """Tiles with their padding, and vectors as float32."""
         return self._engine.weights.n_bytes
+
+    def keep(self) -> None:
+        """A copy of the packed weights, if packing them took long enough."""
+        if self._copy is not None:
+            self._copy.keep()
 
     def forward(self, n_ctx: int, type_k: CacheType, type_v: CacheType) -> CpuForward:
         """Whole chunks of cells."""

@@ -17,11 +17,23 @@ class Buffer:
     huge: all of it will be used, so that it may come in huge pages. Without, only touched pages take memory.
     """
 
-    def __init__(self, n_bytes: int, huge: bool = False) -> None:
+    def __init__(self, n_bytes: int, huge: bool = False, memory: mmap.mmap | None = None) -> None:
         self.n_bytes = n_bytes
-        self._memory = _map(max(n_bytes, 1), huge)
+        self._memory = _map(max(n_bytes, 1), huge) if memory is None else memory
         self.bytes: np.ndarray = np.frombuffer(self._memory, np.uint8)[:n_bytes]
         self.address = int(self.bytes.ctypes.data) if n_bytes else 0
+
+    @classmethod
+    def of_file(cls, descriptor: int, n_bytes: int) -> Buffer:
+        """The first n_bytes bytes of an open file, which stay there and may only be read. Raises OSError.
+
+        Touching them ends the process where the file is cut meanwhile: for files that nobody cuts.
+        """
+        memory = mmap.mmap(descriptor, n_bytes, access=mmap.ACCESS_READ)
+        if sys.platform == "linux":
+            with suppress(OSError):
+                memory.madvise(mmap.MADV_HUGEPAGE)
+        return cls(n_bytes, memory=memory)
 
     def release(self) -> None:
         """Gives its pages back to the system; what was in them is zero, or as it was where the system cannot do it."""

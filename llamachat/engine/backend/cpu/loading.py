@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,14 +19,13 @@ from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec
 from llamachat.engine.backend.cpu.jit.kernel import CACHE_LINE
 from llamachat.engine.backend.cpu.kernels.loading import HEAD, Load
 from llamachat.engine.backend.cpu.program import Launch, build
-from llamachat.engine.backend.cpu.workers import Step, WorkerPool, system_function
+from llamachat.engine.backend.cpu.waiting import run_patiently
+from llamachat.engine.backend.cpu.workers import WorkerPool, system_function
 from llamachat.engine.gguf import GgufFile, TensorInfo
 from llamachat.errors import ModelFileError
 
 ROOM = 256 << 10
 """Bytes that a thread reads at once, where a unit is not larger: they stay in its cache until they are packed."""
-POLL = 0.05
-"""Seconds between two reports of progress."""
 
 _READ = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int64)
 
@@ -53,7 +51,7 @@ class Packing:
 
 
 class Loading:
-    """Reads and packs tensors in a thread of its own, with all threads of the pool."""
+    """Reads and packs tensors, with all threads of the pool."""
 
     def __init__(self, file: GgufFile, compiler: Compiler, pool: WorkerPool, packings: Sequence[Packing]) -> None:
         self._reader = _Reader(file)
@@ -63,8 +61,6 @@ class Loading:
         self._buffer, self._failed = Buffer(pool.n_threads * self._room, huge=True), Buffer(8)
         self._counters = Buffer(CACHE_LINE * pool.n_threads)
         self._program = build([self._launch(packing, compiler) for packing in packings], compiler)
-        self._step = Step()
-        self._error: BaseException | None = None
         self._pool = pool
 
     def run(self, progress: Callable[[int, int], None]) -> None:
@@ -73,27 +69,9 @@ class Loading:
         Raises ModelFileError where the file cannot be read, or was cut or changed; what progress raises ends it, too.
         """
         progress(0, self._total)
-        thread = threading.Thread(target=self._run, name="loading", daemon=True)
-        try:
-            thread.start()
-            thread.join(POLL)
-            while thread.is_alive():
-                progress(self._done(), self._total)
-                thread.join(POLL)
-        finally:
-            if thread.ident is not None and thread.is_alive():
-                self._step.stop()
-                thread.join()
-        if self._error is not None:
-            raise self._error
+        run_patiently(self._pool, self._program, lambda: progress(self._done(), self._total))
         self._reader.check(int(self._failed.view(np.int64, (1,))[0]))
         progress(self._done(), self._total)
-
-    def _run(self) -> None:
-        try:
-            self._pool.run(self._program.address, self._program.n_launches, self._step)
-        except BaseException as error:
-            self._error = error
 
     def _done(self) -> int:
         return int(self._counters.view(np.int64, (self._pool.n_threads, CACHE_LINE // 8))[:, 0].sum())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,9 +21,13 @@ from llamachat.engine.backend.cpu.loading import Loading, Packing
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.gguf import GgufFile, TensorInfo
-from llamachat.engine.quants import FORMATS, STORED
+from llamachat.engine.kept import CHUNK
+from llamachat.engine.quants import FORMATS, STORED, is_foreign
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.tensors import decode, format_of, read
+
+if TYPE_CHECKING:
+    from llamachat.engine.backend.cpu.copies import PackedCopy
 
 
 @dataclass(frozen=True)
@@ -74,19 +80,50 @@ class Weights:
         self._vectors: dict[str, Buffer] = {}
         self._tiles = Buffer(0)
 
-    def load(self, matrices: Iterable[str], vectors: Iterable[str], progress: Callable[[int, int], None]) -> None:
+    def load(
+        self,
+        matrices: Iterable[str],
+        vectors: Iterable[str],
+        progress: Callable[[int, int], None],
+        copy: PackedCopy | None = None,
+    ) -> None:
         """Packs matrices and reads vectors; progress(done, total) counts bytes of the file.
 
-        Every thread copies a little of the file at a time: weights are in memory once, not twice.
+        Every thread copies a little of the file at a time: weights are in memory once, not twice. copy: where packed
+        weights may be found, or are kept later.
         """
         for name in vectors:
             self._vectors[name] = self._read_vector(self._file.tensors[name])
-        plans = {name: packed(self._file.tensors[name]) for name in matrices}
-        self._tiles = Buffer(sum(_aligned(plan.n_bytes) for plan in plans.values()), huge=True)
-        at = self._tiles.address
-        for name, plan in plans.items():
-            self._matrices[name] = replace(plan, tiles=at)
-            at += _aligned(plan.n_bytes)
+        plans, total = self._places(matrices)
+        foreign = any(is_foreign(plan.format) for plan in plans.values())
+        if copy is None or foreign or not plans:
+            self._tiles = Buffer(total, huge=True)
+            self._pack(plans, progress)
+            return
+        total = -(-total // CHUNK) * CHUNK
+        kept = copy.open(self._file, [*plans.items()], total)
+        if kept is not None:
+            self._tiles = kept
+            self._matrices = self._placed(plans)
+            return
+        began = time.perf_counter()
+        self._tiles = Buffer(total, huge=True)
+        self._pack(plans, progress)
+        copy.offer(self._tiles, time.perf_counter() - began)
+
+    def _places(self, names: Iterable[str]) -> tuple[dict[str, Matrix], int]:
+        """Matrices with `tiles` counted from the first one's, and the bytes of all."""
+        plans, at = {}, 0
+        for name in names:
+            plans[name] = replace(packed(self._file.tensors[name]), tiles=at)
+            at += _aligned(plans[name].n_bytes)
+        return plans, at
+
+    def _placed(self, plans: Mapping[str, Matrix]) -> dict[str, Matrix]:
+        return {name: replace(plan, tiles=self._tiles.address + plan.tiles) for name, plan in plans.items()}
+
+    def _pack(self, plans: Mapping[str, Matrix], progress: Callable[[int, int], None]) -> None:
+        self._matrices = self._placed(plans)
         packings = [self._packing(self._file.tensors[name], matrix) for name, matrix in self._matrices.items()]
         Loading(self._file, self._compiler, self._pool, packings).run(progress)
 

@@ -13,8 +13,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from llamachat.errors import LlamaChatError
-from llamachat.folders import cache_folder
+from llamachat.folders import belongs_to_another, private_cache
 
 MOST_BYTES = 1 << 26
 """No kernel is so large: what is, is not read."""
@@ -31,13 +30,7 @@ class ObjectCache:
     @classmethod
     def of_user(cls) -> ObjectCache:
         """The cache in `$LLAMACHAT_CACHE` or the user's cache directory; none where no private directory can be had."""
-        try:
-            folder = cache_folder() / "objects"
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            private = not _belongs_to_another(folder.stat())
-        except (OSError, LlamaChatError):
-            return cls(None)
-        return cls(folder if private else None)
+        return cls(private_cache("objects"))
 
     def load(self, key: str) -> bytes | None:
         """The bytes kept for the key, if they are whole and ours."""
@@ -75,13 +68,6 @@ def _checksum(key: str, code: bytes) -> bytes:
     return hashlib.sha256(key.encode() + b"\0" + code).digest()
 
 
-def _belongs_to_another(status: os.stat_result) -> bool:
-    """Whether another user owns it, or may write to it."""
-    if os.name == "nt":
-        return False
-    return status.st_uid != os.getuid() or bool(status.st_mode & 0o022)
-
-
 def _own_file(path: Path) -> bytes:
     """The content of a plain file that is the user's own; nothing of anything else, which might never end."""
     if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -90,6 +76,6 @@ def _own_file(path: Path) -> bytes:
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     with os.fdopen(os.open(path, flags), "rb") as file:
         status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES or _belongs_to_another(status):
+        if not stat.S_ISREG(status.st_mode) or status.st_size > MOST_BYTES or belongs_to_another(status):
             return b""
         return file.read(MOST_BYTES)

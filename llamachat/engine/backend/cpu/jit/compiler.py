@@ -79,7 +79,7 @@ class Compiler:
         self._addresses: dict[KernelSpec, int] = {}
         self._lock = threading.Lock()
         self._base = (
-            f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {llvm.get_default_triple()} {_sources()}"
+            f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {llvm.get_default_triple()} {source_stamp()}"
         )
 
     def address(self, spec: KernelSpec) -> int:
@@ -182,12 +182,12 @@ def usable_isas() -> list[str]:
 
 
 def _ours(kind: type) -> bool:
-    """Whether `_sources` covers a class."""
+    """Whether `source_stamp` covers a class."""
     return kind.__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 @cache
-def _sources() -> str:
+def source_stamp() -> str:
     """A stamp of this package's code that writes code, instead of a version number kept by hand."""
     cpu = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()

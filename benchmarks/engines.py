@@ -44,7 +44,7 @@ class Worker:
         numbers = (lengths.get("pp", 0), lengths.get("tg", 0), threads)
         command = [python, str(worker), engine, str(model), *map(str, numbers)]
         environment = {**os.environ, "PYTHONPATH": str(checkout)} if engine == "llamachat" else None
-        self._said = tempfile.TemporaryFile("w+")
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said, text=True, env=environment
         )

@@ -12,7 +12,7 @@ scale * sum of (code + bias) * x, an exact integer. xs is the scale of x there, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Dot
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
@@ -64,7 +64,7 @@ class Column:
     layout: Record
     column: int
 
-    def code(self, quad: int) -> Vec:
+    def code(self, quad: Vec | int) -> Vec:
         """Four codes as an i32."""
         return self._load(self.layout.code(quad, self.column), I32)
 
@@ -84,10 +84,14 @@ class Column:
 
     def half(self, i: int) -> Vec:
         """The sum of the codes of 16, an i32."""
-        halves = self._load(self.layout.halves(self.column), I32)
-        return halves.shift_signed(16) if i else (halves << 16).shift_signed(16)
+        return self.halves.shift_signed(16) if i else (self.halves << 16).shift_signed(16)
 
-    def _load(self, at: int, kind: object) -> Vec:
+    @property
+    def halves(self) -> Vec:
+        """Both of them, an i32 of two i16."""
+        return self._load(self.layout.halves(self.column), I32)
+
+    def _load(self, at: Vec | int, kind: object) -> Vec:
         return self.record[at].load(kind, 4)
 
 
@@ -122,32 +126,48 @@ class Arithmetic:
 
     def add_group(self, k: Kernel, isa: Generic, numbers: Numbers, dots: list[Dot], x: Column, sums: Sums) -> None:
         """Adds the products of 32 columns, given as one dot for each scale."""
-        into = sums.total if self.flat else sums.a
         products = [dot.value() for dot in dots]
         if numbers.scales:
             products = [dot.scaled(scale) for dot, scale in zip(dots, numbers.scales, strict=True)]
+        self.add_products(k, isa, self.prepared(k, isa, numbers), products, x, sums)
+
+    def prepared(self, k: Kernel, isa: Generic, numbers: Numbers) -> Numbers:
+        """The same with minima as x's sums are multiplied by them: floats in `dmin`, or pairs of i16 in `minima`."""
+        if not numbers.minima:
+            return numbers
+        if self.per_group:
+            dmin = tuple(m.to_float() * d for m, d in zip(numbers.minima, numbers.dmin, strict=True))
+            return replace(numbers, minima=(), dmin=dmin)
+        if len(numbers.minima) == 1:
+            return replace(numbers, minima=(), dmin=(numbers.minima[0].to_float(),))
+        low, high = numbers.minima
+        return replace(numbers, minima=((low & 0xFFFF) | (high << 16),))
+
+    def add_products(
+        self, k: Kernel, isa: Generic, numbers: Numbers, products: list[Vec], x: Column, sums: Sums
+    ) -> None:
+        """Adds the products of 32 columns, one for each scale and times it; numbers: `prepared`."""
+        into = sums.total if self.flat else sums.a
         if self.per_group:
             for product, d in zip(products, numbers.d, strict=True):
                 into.set(isa.fma(k, product.to_float(), d * x.scale, into.get()))
         else:
-            into.set(isa.fma(k, _added(products).to_float(), x.scale.splat(isa.rows), into.get()))
+            product = _added(products)
+            product = product if product.floating else product.to_float()
+            into.set(isa.fma(k, product, x.scale.splat(isa.rows), into.get()))
         if self.parts.dmin is not None:
             self._add_minima(k, isa, numbers, x, sums.total if self.flat else sums.m)
 
     def _add_minima(self, k: Kernel, isa: Generic, numbers: Numbers, x: Column, into: Var) -> None:
         n = isa.rows
-        if self.per_group and len(numbers.dmin) == 1:
-            whole = numbers.minima[0].to_float() * numbers.dmin[0] if numbers.minima else numbers.dmin[0]
-            into.set(isa.fma(k, whole, x.sum.splat(n), into.get()))
-        elif self.per_group:
-            for i, dmin in enumerate(numbers.dmin):
-                factor = numbers.minima[i].to_float() * dmin if numbers.minima else dmin
-                into.set(isa.fma(k, factor, (x.half(i).to_float() * x.scale).splat(n), into.get()))
-        elif len(numbers.minima) == 2:
-            both = _added([minimum * x.half(i) for i, minimum in enumerate(numbers.minima)])
+        if numbers.minima:
+            both = isa.pair_products(k, numbers.minima[0], x.halves.splat(n))
             into.set(isa.fma(k, both.to_float(), x.scale.splat(n), into.get()))
-        elif numbers.minima:
-            into.set(isa.fma(k, numbers.minima[0].to_float(), x.sum.splat(n), into.get()))
+        elif len(numbers.dmin) == 1:
+            into.set(isa.fma(k, numbers.dmin[0], x.sum.splat(n), into.get()))
+        elif numbers.dmin:
+            for i, dmin in enumerate(numbers.dmin):
+                into.set(isa.fma(k, dmin, (x.half(i).to_float() * x.scale).splat(n), into.get()))
         else:
             into.set(into.get() + x.sum)
 

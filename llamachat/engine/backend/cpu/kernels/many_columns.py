@@ -1,113 +1,203 @@
-"""Products with many columns (prefill): rows are unpacked once, into scratch memory, and then multiplied."""
+"""Products with many columns (prompts): rows are unpacked once, into scratch memory, and multiplied from there.
+
+A stretch is some neighbouring blocks, about STRETCH columns of a unit of rows: unpacked it fits the nearest cache. It
+is multiplied with every panel before the next one is unpacked; y holds the totals meanwhile.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from llamachat.engine.backend.cpu.jit.isa.blocks import Operands
+from llamachat.engine.backend.cpu.jit.isa.dots import MOST_X, Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I8, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
-from llamachat.engine.backend.cpu.kernels.rows import ROWS, finish, parts_of
+from llamachat.engine.backend.cpu.kernels.ranges import limits_of
+from llamachat.engine.backend.cpu.kernels.rows import ROWS, complete, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
 from llamachat.engine.quants import STORED
 
-# Registers behind the codes of 32 columns: at most two scales, two minima, and two floats of each kind.
-_NUMBERS = 8
+STRETCH = 512
+
+# Registers of rows that are multiplied at once: so each byte of x that is read is used twice.
+AT_ONCE = 2
+
+_FOURS = GROUP // 4
+_PLANES = 2  # at most
+_NUMBERS = 8  # behind the codes of 32 columns, at most: two scales, two minima, and two floats of each kind
 
 
 def scratch_bytes(format_name: str, width: int) -> int:
-    """What one thread needs to unpack a unit of rows of `width` columns."""
-    form = STORED[format_name].format
-    blocks = width // form.block
-    return ROWS * (width + 4 * _NUMBERS * (width // GROUP + blocks))
-
-
-class _Unpacked:
-    """The scratch layout of a block of one register of rows: groups of 32 columns (codes, numbers), the block's own."""
-
-    def __init__(self, tile: Tile) -> None:
-        self.rows, self.groups = tile.rows, tile.form.block // GROUP
-        self.numbers_bytes = 4 * tile.rows * _NUMBERS
-        self.group_bytes = GROUP * tile.rows + self.numbers_bytes
-        self.bytes = self.groups * self.group_bytes + self.numbers_bytes
-
-    def code(self, quad: int) -> int:
-        return quad * 4 * self.rows
-
-    def write(self, at: Ptr, numbers: Numbers) -> None:
-        for i, value in enumerate(numbers.all):
-            at[4 * self.rows * i].store(value, align=16)
-
-    def read(self, at: Ptr, numbers: Numbers) -> Numbers:
-        """The numbers there, of the kinds that these are."""
-        return numbers.with_values([at[4 * self.rows * i].load(v.type, 16) for i, v in enumerate(numbers.all)])
+    """What one thread needs to unpack a stretch of a unit of rows."""
+    block = STORED[format_name].format.block
+    columns = min(width, max(block, STRETCH))
+    return ROWS * (_PLANES * columns + 4 * _NUMBERS * (columns // GROUP + columns // block))
 
 
 def many_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
-    """Unpacks the rows once, then multiplies them with every panel."""
+    """Unpacks the rows, stretch by stretch, and multiplies them with every panel."""
     _ManyColumns(columns, k, isa, tile).rows(unit)
 
 
 class _ManyColumns:
-    """The product of one unit of rows."""
+    """The product of one unit of rows.
+
+    Scratch: for each block and register of rows, its groups of 32 columns (planes of codes, then numbers), and the
+    block's own numbers.
+    """
 
     def __init__(self, columns: int, k: Kernel, isa: Generic, tile: Tile) -> None:
         self.k, self.isa, self.tile, self.columns = k, isa, tile, columns
-        self.arithmetic, self.record, self.layout = Arithmetic(tile), Record(columns), _Unpacked(tile)
-        self.parts = parts_of(isa)
-        self.of_group = self.of_block = Numbers()
+        self.arithmetic, self.record = Arithmetic(tile), Record(columns)
+        self.parts, self.groups = parts_of(isa), tile.form.block // GROUP
         self.codes = tile.codes(isa, 0, in_place=False)
+        self.products = self._products() if isa.codes_may_stay else None
+        self.group = GROUP if self.products else tile.group
+        self.planes = isa.planes(self.products or self.codes)
+        self.plane_bytes, self.numbers_bytes = GROUP * isa.rows, 4 * isa.rows * _NUMBERS
+        self.group_bytes = len(self.planes) * self.plane_bytes + self.numbers_bytes
+        self.block_bytes = self.groups * self.group_bytes + self.numbers_bytes
+        self.of_group = self.of_block = Numbers()  # what there is, known when rows have been unpacked
+
+    def _products(self) -> Codes | None:
+        """What codes times integer scales mean, where they fit a byte: then 32 columns are one sum."""
+        parts = self.tile.form.parts
+        if parts.scale is None or self.arithmetic.per_group or self.codes.signed:
+            return None
+        low, high = self._scale_limits
+        ends = [scale * code for scale in (low, high) for code in (parts.bias, parts.largest + parts.bias)]
+        return Codes(8, min(ends)) if max(ends) - min(ends) < 256 else None
+
+    @property
+    def _most(self) -> int:
+        """What no sum of 32 columns times its scales exceeds."""
+        return GROUP * MOST_X * self.codes.largest * max(abs(end) for end in self._scale_limits)
+
+    @property
+    def _scale_limits(self) -> tuple[int, int]:
+        """Those of the file's integers, which may have fewer bits than stored ones."""
+        source = STORED[self.tile.form.name].source
+        return (1, 1) if source.parts.scale is None else limits_of(source.parts.scale, source)
 
     def rows(self, unit: Vec) -> None:
-        """Unpacks the rows, then multiplies panel after panel, register after register of rows."""
-        k, layout, record = self.k, self.layout, self.record
+        """Stretch by stretch, then panel by panel."""
+        k, blocks = self.k, self.k.args.blocks
         scratch = k.pointer("scratch")[k.thread * k.args.room]
-        self._unpack(unit, scratch)
-        zero = k.zeros(lanes(F32, self.isa.rows))
-        with k.loop(0, (k.count() + (self.columns - 1)) // self.columns) as panel:
-            x = k.pointer("x")[panel * k.args.blocks * (layout.groups * record.bytes)]
-            totals = []
-            for part in range(self.parts):
-                sums = [Sums(*(k.var(zero) for _ in range(3))) for _ in range(self.columns)]
-                with k.loop(0, k.args.blocks) as block:
-                    at = scratch[(block * self.parts + part) * layout.bytes]
-                    with k.loop(0, layout.groups) as g:
-                        here = x[(block * layout.groups + g) * record.bytes]
-                        self._group(at[g * layout.group_bytes], here, sums)
-                    numbers = layout.read(at[layout.groups * layout.group_bytes], self.of_block)
-                    for one in sums:
-                        self.arithmetic.end_block(k, self.isa, numbers, one)
-                totals.append([one.total.get() for one in sums])
-            finish(k, self.isa, unit, panel * self.columns, totals)
+        step = max(1, STRETCH // self.tile.form.block)
+        with k.loop(0, blocks, step) as first:
+            count = (blocks - first).min(step)
+            self._unpack(k.pointer("tiles")[(unit * blocks + first) * self.tile.bytes], count, scratch)
+            with k.loop(0, (k.count() + (self.columns - 1)) // self.columns) as panel:
+                x = k.pointer("x")[(panel * blocks + first) * (self.groups * self.record.bytes)]
+                y = k.pointer("y")[panel * self.columns * k.args.stride + unit * (4 * ROWS)]
+                with k.loop(0, self.parts, min(AT_ONCE, self.parts)) as part:
+                    at = scratch[part * self.block_bytes], x, y[part * (4 * self.isa.rows)]
+                    self._multiply(*at, count, begins=first.equals(0))
+                with k.when((k.args.bias | k.args.mode) > 0), k.when(first + step >= blocks):
+                    complete(k, self.isa, unit, panel * self.columns, self.columns)
 
-    def _unpack(self, unit: Vec, scratch: Ptr) -> None:
-        """Writes codes and numbers of a unit of rows to the scratch."""
-        k, isa, tile, layout = self.k, self.isa, self.tile, self.layout
-        with k.loop(0, k.args.blocks) as block, k.loop(0, self.parts) as part:
-            at = Place(k.pointer("tiles")[(unit * k.args.blocks + block) * tile.bytes], part)
-            to = scratch[(block * self.parts + part) * layout.bytes]
-            for g in range(layout.groups):
-                group = to[g * layout.group_bytes]
-                for quad in range(GROUP // 4):
-                    codes = tile.read_codes(k, isa, at, g * GROUP + 4 * quad, self.codes)
-                    group[layout.code(quad)].store(codes, align=16)
-                self.of_group = self.arithmetic.read_group(k, isa, at, g)
-                layout.write(group[GROUP * isa.rows], self.of_group)
+    def _unpack(self, tiles: Ptr, count: Vec, scratch: Ptr) -> None:
+        """Writes codes and numbers of some blocks to the scratch."""
+        k, isa, tile = self.k, self.isa, self.tile
+        with k.loop(0, count) as block, k.loop(0, self.parts) as part:
+            at, to = Place(tiles[block * tile.bytes], part), scratch[(block * self.parts + part) * self.block_bytes]
+            for g in range(self.groups):
+                group = to[g * self.group_bytes]
+                for four in range(_FOURS):
+                    codes = tile.read_codes(k, isa, at, g * GROUP + 4 * four, self.codes)
+                    if self.products:
+                        codes = self._times_scale(at, (g * GROUP + 4 * four) // tile.form.group, codes)
+                    for i, plane in enumerate(isa.to_planes(k, self.products or self.codes, codes)):
+                        group[i * self.plane_bytes + four * 4 * isa.rows].store(plane, align=16)
+                numbers = self.arithmetic.prepared(k, isa, self.arithmetic.read_group(k, isa, at, g))
+                scales = () if self.products else tuple(isa.block_scales(k, s, self._most) for s in numbers.scales)
+                self.of_group = replace(numbers, scales=scales)
+                self._write(group[len(self.planes) * self.plane_bytes], self.of_group)
             self.of_block = self.arithmetic.read_block(k, isa, at)
-            layout.write(to[layout.groups * layout.group_bytes], self.of_block)
+            self._write(to[self.groups * self.group_bytes], self.of_block)
 
-    def _group(self, at: Ptr, record: Ptr, sums: list[Sums]) -> None:
-        """Adds the products of 32 columns of a register of rows with a panel's activations."""
-        k, isa, group = self.k, self.isa, self.tile.group
+    def _times_scale(self, at: Place, group: int, codes: Vec) -> Vec:
+        """(code + bias) * scale as unsigned bytes, in the upper and the lower halves of words."""
+        k, tile, words = self.k, self.tile, lanes(I16, 2 * self.isa.rows)
+        scale = tile.form.parts.scale
+        assert scale is not None
+        assert self.products is not None
+        number = tile.read_numbers(k, self.isa, at, scale, group)
+        factor = ((number & 0xFFFF) | (number << 16)).as_(words)
+        start = factor * self.codes.bias - self.products.bias
+        low, high = ((half * factor + start) & 255 for half in (codes.as_(words) & 255, codes.as_(words) >> 8))
+        return (low | (high << 8)).as_(codes.type)
+
+    def _write(self, at: Ptr, numbers: Numbers) -> None:
+        for i, value in enumerate(numbers.all):
+            at[4 * self.isa.rows * i].store(value, align=16)
+
+    def _read(self, at: Ptr, numbers: Numbers) -> Numbers:
+        """The numbers there, of the kinds that these are."""
+        return numbers.with_values([at[4 * self.isa.rows * i].load(v.type, 16) for i, v in enumerate(numbers.all)])
+
+    def _multiply(self, scratch: Ptr, x: Ptr, y: Ptr, count: Vec, *, begins: Vec) -> None:
+        """Adds the products of some registers of rows with one panel to y, or puts them there where they are first."""
+        k, kind, n_rows = self.k, lanes(F32, self.isa.rows), min(AT_ONCE, self.parts)
+        places = [[y[4 * self.isa.rows * r][c * k.args.stride] for c in range(self.columns)] for r in range(n_rows)]
+        sums = [[self._sums() for _ in range(self.columns)] for _ in range(n_rows)]
+        with k.when(begins.equals(0)):
+            for row, at in zip(sums, places, strict=True):
+                for one, place in zip(row, at, strict=True):
+                    one.total.set(place.load(kind, 4))
+        with k.loop(0, count) as block:
+            at = [scratch[(block * self.parts + r) * self.block_bytes] for r in range(n_rows)]
+            with k.loop(0, self.groups) as g:
+                here = x[(block * self.groups + g) * self.record.bytes]
+                self._group([one[g * self.group_bytes] for one in at], here, sums)
+            for row, place in zip(sums, at, strict=True):
+                numbers = self._read(place[self.groups * self.group_bytes], self.of_block)
+                for some in row:
+                    self.arithmetic.end_block(k, self.isa, numbers, some)
+        for row, to in zip(sums, places, strict=True):
+            for one, place in zip(row, to, strict=True):
+                place.store(one.total.get(), 4)
+
+    def _sums(self) -> Sums:
+        """Zero."""
+        zero = self.k.zeros(lanes(F32, self.isa.rows))
+        return Sums(*(self.k.var(zero) for _ in range(3)))
+
+    def _group(self, at: list[Ptr], record: Ptr, sums: list[list[Sums]]) -> None:
+        """Adds the products of 32 columns."""
+        k, isa, group = self.k, self.isa, self.group
         x = [Column(record, self.record, c) for c in range(self.columns)]
-        numbers = self.layout.read(at[GROUP * isa.rows], self.of_group)
-        dots = []
-        for first in range(0, GROUP, group):
-            row = [isa.dot(k, self.codes, group // 4, one.sums(group, first)) for one in x]
-            for quad in range(first // 4, (first + group) // 4):
-                codes = at[self.layout.code(quad)].load(lanes(I8, 4 * isa.rows), 16)
-                for dot, one in zip(row, x, strict=True):
-                    dot.add(codes, one.code(quad).splat(isa.rows))
-            dots.append(row)
-        for c, (column, into) in enumerate(zip(x, sums, strict=True)):
-            self.arithmetic.add_group(k, isa, numbers, [row[c] for row in dots], column, into)
+        numbers = [self._read(one[len(self.planes) * self.plane_bytes], self.of_group) for one in at]
+        blocks: list[list[list[Vec]]] = []
+        for i, first in enumerate(range(0, GROUP, group)):
+            operands = Operands(
+                *(len(at), group // 4, self._codes(at, first // 4)),
+                partial(_code, x, first // 4),
+                [one.sums(group, first) for one in x],
+                [one.scales[i] for one in numbers if one.scales],
+                blocks.pop() if blocks and not self.arithmetic.per_group else None,
+            )
+            blocks.append(isa.block_of_dots(k, self.planes, operands))
+        for r, row in enumerate(sums):
+            for c, one in enumerate(row):
+                products = [block[r][c] for block in blocks]
+                self.arithmetic.add_products(k, isa, numbers[r], products, x[c], one)
+
+    def _codes(self, at: list[Ptr], first: int) -> Callable[[int, Vec | int], list[Vec]]:
+        kind, size = lanes(I8, 4 * self.isa.rows), 4 * self.isa.rows
+
+        def read(plane: int, four: Vec | int) -> list[Vec]:
+            offset = (four + first) * size + plane * self.plane_bytes
+            return [one[offset].load(kind, 16) for one in at]
+
+        return read
+
+
+def _code(x: list[Column], first: int, four: Vec | int, column: int) -> Vec:
+    """Four codes of a column, counted from `first` on."""
+    return x[column].code(four + first)

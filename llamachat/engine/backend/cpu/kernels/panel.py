@@ -10,6 +10,13 @@ Quantised, one record per 32 activations of `columns` tokens c; x is about scale
 Floats: [k][c] float32. The last panel is padded; what its unused columns hold is computed and never read.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llamachat.engine.backend.cpu.jit.values import Vec
+
 GROUP = 32
 
 
@@ -20,9 +27,9 @@ class Record:
         self.columns = columns
         self.bytes = columns * (GROUP + 4 * 6)
 
-    def code(self, quad: int, column: int) -> int:
+    def code(self, quad: Vec | int, column: int) -> Vec | int:
         """Four codes: activations 4*quad .. 4*quad+3."""
-        return 4 * (quad * self.columns + column)
+        return quad * (4 * self.columns) + 4 * column
 
     def scale(self, column: int) -> int:
         """The scale."""

@@ -35,13 +35,15 @@ def finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Ve
     for c in range(columns):
         for part, row in enumerate(totals):
             k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * part].store(row[c], align=4)
-    plain = (k.args.bias | k.args.mode).equals(0)
-    with (
-        k.when(plain.equals(0)),
-        k.loop(column, column + columns) as token,
-        k.loop(at, at + 4 * ROWS, 4 * isa.rows) as place,
-    ):
-        _complete(k, isa, place, token * k.args.stride)
+    with k.when((k.args.bias | k.args.mode) > 0):
+        complete(k, isa, unit, column, columns)
+
+
+def complete(k: Kernel, isa: Generic, unit: Vec, column: Vec, columns: int) -> None:
+    """Bias and mode of a unit of rows that is stored, in place."""
+    at = unit * (4 * ROWS)
+    with k.loop(column, column + columns) as token, k.loop(at, at + 4 * ROWS, 4 * isa.rows) as part_at:
+        _complete(k, isa, part_at, token * k.args.stride)
 
 
 def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:

@@ -121,8 +121,8 @@ class PairDot(Dot):
         unbiased = Codes(codes.bits, signed=codes.signed)
         if codes.bias and x_sums is not None:
             self._x_pairs = x_sums.splat(isa.rows).as_(self._words)
-        if not _fits_pairs(codes, fours):
-            self._most = next(n for n in range(fours, 0, -1) if _fits_pairs(unbiased, n))
+        if not fits_pairs(codes, fours):
+            self._most = next(n for n in range(fours, 0, -1) if fits_pairs(unbiased, n))
         elif self._x_pairs is not None:
             self._parts, self._x_pairs = [self._x_pairs * codes.bias], None
 
@@ -155,7 +155,7 @@ class PairDot(Dot):
         return total
 
 
-def _fits_pairs(codes: Codes, fours: int) -> bool:
+def fits_pairs(codes: Codes, fours: int) -> bool:
     """Whether the sum of two products of each of `fours` fits 16 bits, as one sum and each as it is computed."""
     one = 2 * MOST_X * (128 if codes.signed else (1 << codes.bits) - 1)
     return one <= 32767 and fours * 2 * MOST_X * codes.largest <= 32767

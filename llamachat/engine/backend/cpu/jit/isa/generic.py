@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, block_of_dots
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, SignedDot, table_codes
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I16, I32, I64, Vec, lanes
@@ -67,6 +68,26 @@ class Generic:
     def dot(self, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None = None) -> Dot:
         """The sum of (code + bias) * x over `fours` times four columns; see `Dot` for x_sums."""
         return (SignedDot if codes.signed else Dot)(self, k, codes, fours, x_sums)
+
+    def planes(self, codes: Codes) -> tuple[Plane, ...]:
+        """In which planes codes that are read often are best kept for `block_of_dots`."""
+        return (Plane(codes),)
+
+    def to_planes(self, k: Kernel, codes: Codes, values: Vec) -> list[Vec]:
+        """A register of bytes of codes in those planes."""
+        return [values]
+
+    def block_scales(self, k: Kernel, scales: Vec, most: int) -> Vec:
+        """What `scales` or `pair_scales` returned as `block_of_dots` multiplies by it; no product exceeds `most`."""
+        return scales
+
+    def block_of_dots(self, k: Kernel, planes: Sequence[Plane], operands: Operands) -> list[list[Vec]]:
+        """Sums of codes times bytes of x for registers of rows and columns: see `blocks.py`."""
+        return block_of_dots(self, k, planes, operands)
+
+    def pair_products(self, k: Kernel, a: Vec, b: Vec) -> Vec:
+        """The product of the lower halves plus that of the upper ones, of i32 that hold two i16 each: i32 [rows]."""
+        return (a << 16).shift_signed(16) * (b << 16).shift_signed(16) + a.shift_signed(16) * b.shift_signed(16)
 
     def sum_pairs(self, k: Kernel, pairs: Vec, factor: int) -> Vec:
         """factor * (lower half + upper half) of an i32 that holds two i16, in every lane: i32 [rows]."""

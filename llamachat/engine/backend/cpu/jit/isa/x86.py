@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import llvmlite.ir as ir
 
+from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, block_of_dots, block_of_pairs
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, FlippedDot, PairDot, WideDot
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -19,7 +20,7 @@ class Avx2(Generic):
     cpu = "x86-64-v3"
     needs: tuple[str, ...] = ("avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe")  # of x86-64-v3
     rows = 8
-    columns = 4
+    columns = 6
     query_rows = 6
     _adds_pairs = True  # no instruction adds four products at once
 
@@ -39,6 +40,40 @@ class Avx2(Generic):
         if codes.signed or codes.bits <= 7:
             return PairDot(self, k, codes, fours, x_sums)
         return WideDot(self, k, codes, fours, x_sums)
+
+    def planes(self, codes: Codes) -> tuple[Plane, ...]:
+        """Unsigned bytes for `vpdpbusd`; else codes of 8 bits in halves, so that many sums of pairs fit 16 bits."""
+        if codes.bits < 8:
+            return (Plane(codes),)
+        bias = -128 if codes.signed else codes.bias
+        return (
+            (Plane(Codes(8, bias)),)
+            if not self._adds_pairs
+            else (Plane(Codes(4, bias // 16), 16), Plane(Codes(4, bias % 16)))
+        )
+
+    def to_planes(self, k: Kernel, codes: Codes, values: Vec) -> list[Vec]:
+        """Signs flipped, which is the same as 128 added, and halves taken apart."""
+        if codes.bits < 8:
+            return [values]
+        flipped = values ^ -128 if codes.signed else values
+        if not self._adds_pairs:
+            return [flipped]
+        words = flipped.as_(lanes(I16, 2 * self.rows))
+        return [(words >> 4).as_(values.type) & 15, flipped & 15]
+
+    def block_scales(self, k: Kernel, scales: Vec, most: int) -> Vec:
+        """With byte dot product: floats, whose multiplication is cheaper than that of integers, where it is exact."""
+        return scales.to_float() if not self._adds_pairs and most <= 1 << 24 else scales
+
+    def block_of_dots(self, k: Kernel, planes: Sequence[Plane], operands: Operands) -> list[list[Vec]]:
+        """Without byte dot product: in sums of pairs."""
+        return (block_of_pairs if self._adds_pairs else block_of_dots)(self, k, planes, operands)
+
+    def pair_products(self, k: Kernel, a: Vec, b: Vec) -> Vec:
+        """vpmaddwd."""
+        words = lanes(I16, 2 * self.rows)
+        return self.multiply_pairs(k, a.as_(words), b.as_(words))
 
     def sum_pairs(self, k: Kernel, pairs: Vec, factor: int) -> Vec:
         """vpmaddwd."""
@@ -153,7 +188,7 @@ class Avx512(Avx2):
     needs: tuple[str, ...] = (*Avx2.needs, "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512cd")
     registers = 32
     rows = 16
-    columns = 8
+    columns = 6
     query_rows = 12
 
     def with_sign(self, k: Kernel, x: Vec, codes: Vec) -> Vec:

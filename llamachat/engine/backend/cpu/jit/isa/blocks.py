@@ -1,0 +1,165 @@
+"""Sums for some registers of rows and some columns of x at once: what products with many columns keep in registers.
+
+Codes are unpacked once and read often, so that they may take a form that costs more memory: planes. A plane's sum times
+its factor, added up over the planes, is the sum of (code + bias) * x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes, fits_pairs
+from llamachat.engine.backend.cpu.jit.kernel import Kernel
+from llamachat.engine.backend.cpu.jit.values import I16, I32, Vec, lanes
+
+if TYPE_CHECKING:
+    from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+    from llamachat.engine.backend.cpu.jit.isa.x86 import Avx2
+
+
+Sums = list[list[Vec]]
+"""By register of rows and column."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Codes of which each counts `factor` times."""
+
+    codes: Codes
+    factor: int = 1
+
+
+@dataclass(frozen=True)
+class Operands:
+    """What is multiplied: `rows` registers of rows, `fours` times four columns.
+
+    codes: (plane, four) -> bytes of each register of rows. x: (four, column) -> four bytes of x as an i32.
+    x_sums: of each column, see `Dot`. scales: of each register of rows, from `Generic.block_scales`, if there are any.
+    before: what the result is added to; floats where scales are.
+    A four is a number, or a value in a loop.
+    """
+
+    rows: int
+    fours: int
+    codes: Callable[[int, Vec | int], list[Vec]]
+    x: Callable[[Vec | int, int], Vec]
+    x_sums: Sequence[Vec]
+    scales: Sequence[Vec] = ()
+    before: Sums | None = None
+
+
+def block_of_dots(isa: Generic, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
+    """The sums, times the scales, by an instruction that adds four products to a sum in 32 bits."""
+    total = operands.before
+    for i, plane in enumerate(planes):
+        codes = plane.codes
+        start = [isa.sum_pairs(k, x, codes.bias) for x in operands.x_sums] if codes.bias else None
+
+        def add(acc: Vec | None, code: Vec, x: Vec, codes: Codes = codes) -> Vec:
+            acc = k.zeros(lanes(I32, isa.rows)) if acc is None else acc
+            return isa.signed_dot4(k, acc, code, x) if codes.signed else isa.dot4(k, acc, code, x, codes.bits)
+
+        sums = _accumulated(isa, k, operands, i, range(operands.fours), start, add)
+        if plane.factor != 1:
+            sums = [[one * plane.factor for one in row] for row in sums]
+        total = _scaled(isa, k, total, sums, operands.scales)
+    assert total is not None
+    return total
+
+
+def _scaled(isa: Generic, k: Kernel, total: Sums | None, sums: Sums, scales: Sequence[Vec]) -> Sums:
+    """total + sums * scales. Floats are integers below 2^24, so that nothing is rounded."""
+    if not scales:
+        return _added(total, sums)
+    if not scales[0].floating:
+        return _added(total, [[one * scale for one in row] for row, scale in zip(sums, scales, strict=True)])
+    if total is None:
+        return [[one.to_float() * scale for one in row] for row, scale in zip(sums, scales, strict=True)]
+    return [
+        [isa.fma(k, one.to_float(), scale, before) for one, before in zip(row, others, strict=True)]
+        for row, scale, others in zip(sums, scales, total, strict=True)
+    ]
+
+
+def block_of_pairs(isa: Avx2, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
+    """The same by sums of pairs in 16 bits, over as many fours as fit: multiplied by scales, they get 32 bits."""
+    total = operands.before
+
+    def add(acc: Vec | None, code: Vec, x: Vec) -> Vec:
+        pairs = isa.add_pairs(k, code, x)
+        return pairs if acc is None else acc + pairs
+
+    for i, plane in enumerate(planes):
+        codes, start = plane.codes, None
+        whole = fits_pairs(codes, operands.fours)
+        most = operands.fours if whole else most_pairs(codes, operands.fours)
+        factors = _factors(isa, k, plane, operands)
+        if codes.bias:
+            x_pairs = [x.splat(isa.rows).as_(lanes(I16, 2 * isa.rows)) for x in operands.x_sums]
+            if whole:
+                start = [x * codes.bias for x in x_pairs]
+            else:
+                biases = [factor * codes.bias for factor in factors]
+                total = _added(total, [[isa.multiply_pairs(k, x, bias) for x in x_pairs] for bias in biases])
+        for first in range(0, operands.fours, most):
+            pairs = _accumulated(isa, k, operands, i, range(first, first + most), start, add)
+            wide = [[isa.multiply_pairs(k, x, factor) for x in row] for row, factor in zip(pairs, factors, strict=True)]
+            total = _added(total, wide)
+    assert total is not None
+    return total
+
+
+def _accumulated(
+    isa: Generic, k: Kernel, operands: Operands, plane: int, fours: range, start: list[Vec] | None, add: _Add
+) -> Sums:
+    """Sums over some fours, from each column's `start` on, in a loop.
+
+    Written out, LLVM takes one column after the other, stores what it reads of x for the next register of rows, and
+    adds pairs as trees whose parts do not fit the registers.
+    """
+    rows, columns = range(operands.rows), range(len(operands.x_sums))
+
+    def step(four: Vec | int, before: Callable[[int, int], Vec | None]) -> Sums:
+        codes = operands.codes(plane, four)
+        found: Sums = [[] for _ in rows]
+        for c in columns:
+            x = operands.x(four, c).splat(isa.rows)
+            for r in rows:
+                found[r].append(add(before(r, c), codes[r], x))
+        return found
+
+    first = step(fours[0], lambda r, c: None if start is None else start[c])
+    sums = [[k.var(one) for one in row] for row in first]
+    if len(fours) > 1:
+        with k.loop(fours[1], fours[-1] + 1) as four:
+            for row, values in zip(sums, step(four, lambda r, c: sums[r][c].get()), strict=True):
+                for one, value in zip(row, values, strict=True):
+                    one.set(value)
+    return [[one.get() for one in row] for row in sums]
+
+
+_Add = Callable[["Vec | None", Vec, Vec], Vec]
+"""(the sum before or None, bytes of codes, bytes of x) -> the sum."""
+
+
+def _factors(isa: Avx2, k: Kernel, plane: Plane, operands: Operands) -> list[Vec]:
+    """By what sums of pairs are multiplied: pairs of i16 for each register of rows."""
+    kind = lanes(I16, 2 * isa.rows)
+    if not operands.scales:
+        return [k.constant(kind, plane.factor)] * operands.rows
+    scales = [scale.as_(kind) for scale in operands.scales]
+    return [scale * plane.factor for scale in scales] if plane.factor != 1 else scales
+
+
+def most_pairs(codes: Codes, fours: int) -> int:
+    """Over how many fours sums of pairs fit 16 bits, the bias left apart."""
+    unbiased = Codes(codes.bits, signed=codes.signed)
+    return next(n for n in range(fours, 0, -1) if fits_pairs(unbiased, n) and fours % n == 0)
+
+
+def _added(total: Sums | None, more: Sums) -> Sums:
+    if total is None:
+        return more
+    return [[a + b for a, b in zip(*rows, strict=True)] for rows in zip(total, more, strict=True)]

@@ -16,8 +16,7 @@ import numpy as np
 
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.engine import BATCH
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.interface import LayerSize
 from llamachat.engine.state.cache_types import CacheType
@@ -25,7 +24,7 @@ from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec
 from llamachat.engine.state.windows import ring_of
 from llamachat.errors import Unsupported
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 """Counts changes of what lies where in a cache; kept caches of another version are worthless."""
 
 
@@ -47,7 +46,8 @@ class CacheShape:
 class LayerCache:
     """Where a layer's keys and values lie.
 
-    keys, values: those of its first chunk, in bytes from the first cell; row_k, row_v: bytes of a head's row of each.
+    keys, values: those of its first chunk, in bytes from the first cell; row_k, row_v: bytes of a head's row of each;
+    value_dim: numbers of a row of values.
     chunk_bytes: from a chunk to the next one. n_chunks: how many there are; the one after them takes the first's place.
     ring: whether the layer has a window, so that these may be fewer than the cache has cells for.
     """
@@ -56,6 +56,7 @@ class LayerCache:
     values: int
     row_k: int
     row_v: int
+    value_dim: int
     n_head_kv: int
     chunk_bytes: int
     n_chunks: int
@@ -162,9 +163,9 @@ class CacheLayout:
         for layer in self.layers.values():
             some = sources >= n_lost if layer.ring else np.ones(len(sources), bool)
             (from_chunk, from_cell), (to_chunk, to_cell) = (divmod(cells[some], CHUNK) for cells in (sources, targets))
-            values = self._values(cache, layer)
-            moved = values[from_chunk % layer.n_chunks, :, from_cell]  # a copy
-            values[to_chunk % layer.n_chunks, :, to_cell] = moved
+            for values, order in self._values(cache, layer):
+                moved = values[from_chunk % layer.n_chunks, ..., from_cell // 4, :, order[from_cell % 4], :]  # a copy
+                values[to_chunk % layer.n_chunks, ..., to_cell // 4, :, order[to_cell % 4], :] = moved
 
     @property
     def _first_cell(self) -> int:
@@ -176,11 +177,17 @@ class CacheLayout:
         """Where the states of fixed size begin, from the first cell."""
         return -self.state_bytes - self.encoder_bytes
 
-    def _values(self, cache: Buffer, layer: LayerCache) -> np.ndarray:
-        """uint8 [chunks, n_head_kv, CHUNK, row]: a view."""
-        shape = (layer.n_chunks, layer.n_head_kv, CHUNK, layer.row_v)
-        strides = (layer.chunk_bytes, CHUNK * layer.row_v, layer.row_v, 1)
-        return np.ndarray(shape, np.uint8, cache.bytes, self._first_cell + layer.values, strides)
+    def _values(self, cache: Buffer, layer: LayerCache) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each field uint8 [chunks, n_head_kv, blocks, CHUNK / 4, units, 4, size], a view; and its order of four."""
+        first, found = self._first_cell + layer.values, []
+        for field in CACHE_FORMATS[self.shape.type_v].value_fields(layer.value_dim):
+            inner = field.units, 4, field.size
+            shape = (layer.n_chunks, layer.n_head_kv, field.blocks, CHUNK // 4, *inner)
+            fours = (field.units * 4 * field.size, 4 * field.size, field.size, 1)
+            strides = (layer.chunk_bytes, CHUNK * layer.row_v, field.stride, *fours)
+            view = np.ndarray(shape, np.uint8, cache.bytes, first + field.at, strides)
+            found.append((view, np.array(field.order)))
+        return found
 
     def _sizes(self, state: KeyValueSpec | EncoderSpec) -> tuple[int, int]:
         """Bytes of CHUNK cells' keys and values."""
@@ -193,7 +200,7 @@ class CacheLayout:
         found = {}
         for state in states:
             keys, values = self._sizes(state)
-            rows = _row_bytes(state, self.shape.type_k, self.shape.type_v)
+            rows = (*_row_bytes(state, self.shape.type_k, self.shape.type_v), state.value_dim)
             ring = isinstance(state, KeyValueSpec) and bool(state.window)
             found[state.layer] = LayerCache(first, first + keys, *rows, state.n_head, chunk_bytes, n_chunks, ring)
             first += keys + values

@@ -15,7 +15,8 @@ from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, key_values
 from llamachat.engine.backend.cpu.engine import BATCH, Engine
 from llamachat.engine.backend.cpu.jit.kernel import ROW, ROW_BYTES
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK, LoadKeys, StoreKeys
+from llamachat.engine.backend.cpu.kernels.cache import LoadKeys, StoreKeys
+from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.kernels.rope import Rope
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Program, Region, build
 from llamachat.engine.backend.cpu.rope_tables import write_angles

@@ -6,7 +6,7 @@ import pytest
 from llamachat.engine.backend.cpu.backend import Processor
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, CacheShape, LayerCache
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK
+from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.state.cache_types import check_cache_types
 from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec, StateSpec
 from llamachat.errors import Unsupported, UsageError

@@ -30,7 +30,8 @@ from llamachat.engine.backend.cpu.kernels.attention_item import (
     seen,
     sum_of_seen,
 )
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK, PLACE
+from llamachat.engine.backend.cpu.kernels.cache import PLACE
+from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK, chunk_of, key_group
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
-from llamachat.engine.backend.cpu.kernels.functions import exp
+from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
+from llamachat.engine.backend.cpu.kernels.functions import exp2_below
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 from llamachat.engine.backend.cpu.kernels.scores import Keys, scores_of
+from llamachat.engine.backend.cpu.kernels.weighted_values import ROW, Weights, weighted
 
-AHEAD = 2048  # bytes of values that are asked for before their use
 NO_WINDOW = (1 << 31) - 1
 """The argument `window` of layers that see everything."""
 MASKED = -1e30  # the score of keys that are not seen; finite, so that differences of two are numbers
@@ -71,8 +72,9 @@ def part_bytes(value_dim: int) -> int:
 
 
 def scratch_bytes(heads: Heads, rows: Rows) -> int:
-    """Room for queries, scores, outputs, maxima and sums of an item."""
-    return 4 * rows.padded * (heads.key_dim + heads.value_dim + CHUNK + 4)
+    """Room for queries, scores, products, outputs, maxima and sums of an item."""
+    query = scores_of(CACHE_FORMATS[heads.type_k]).query_bytes(heads.key_dim)
+    return rows.padded * (query + 4 * (heads.value_dim + 4) + ROW) + rows.block * ROW
 
 
 def sum_of_seen(k: Kernel, top: Vec, total: Vec) -> Vec:
@@ -104,7 +106,7 @@ def merged(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) 
 def merge_softmax(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec, Vec]) -> SoftmaxState:
     """(maximum, sum) of what came before and of a chunk, as one."""
     top = old[0].max(new[0])
-    old_factor, factor = exp(k, isa, old[0] - top), exp(k, isa, new[0] - top)
+    old_factor, factor = exp2_below(k, isa, old[0] - top), exp2_below(k, isa, new[0] - top)
     return SoftmaxState(top, isa.fma(k, old[1], old_factor, new[1] * factor), old_factor, factor)
 
 
@@ -116,15 +118,14 @@ class Item:
         self.type_k, self.type_v = CACHE_FORMATS[heads.type_k], CACHE_FORMATS[heads.type_v]
         n = rows.padded
         base = k.pointer("scratch")[k.thread * k.args.room]
-        self.queries, self.scores = base, base[4 * n * heads.key_dim]
-        self.outputs = self.scores[4 * n * CHUNK]
-        self.maxima = self.outputs[4 * n * heads.value_dim]
-        self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
         self.query_scores = scores_of(self.type_k)
         self.query_bytes = self.query_scores.query_bytes(heads.key_dim)
-        # Registers: one query's value, and for every load its keys and sums for each row; many sums hide the latency.
-        b = self.query_scores.keys_at_once(isa)
-        loads = (isa.registers - 1) // (self.query_scores.registers(rows.block) * max(1, b // isa.rows))
+        self.queries, self.scores = base, base[n * self.query_bytes]
+        self.products = self.scores[n * ROW]
+        self.outputs = self.products[rows.block * ROW]
+        self.maxima = self.outputs[4 * n * heads.value_dim]
+        self.sums, self.old_factors, self.factors = (self.maxima[4 * n * i] for i in (1, 2, 3))
+        loads = self.query_scores.loads(isa, rows.block)
         self.keys_per_load = next(n for n in (8, 4, 2, 1) if n <= max(1, loads))
 
     def place(self, token: Vec, head_kv: Vec, end: Vec) -> None:
@@ -144,12 +145,13 @@ class Item:
             yield row, token, self.head + row % self.heads.n_group
 
     def read_queries(self) -> None:
-        """Queries times scale, made ready one after the other; those of padding are the first one."""
+        """Queries times scale and log2(e), since weights are powers of two; those of padding are the first one."""
         k, dim, stride = self.k, self.heads.key_dim, self.k.args.q_stride
+        scale = k.real("scale") * math.log2(math.e)
         for row, token, head in self._real_rows():
             source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head * (4 * dim)]
             to = self.queries[row * self.query_bytes]
-            self.query_scores.write_query(k, self.isa, source, to, dim, k.real("scale"))
+            self.query_scores.write_query(k, self.isa, source, to, dim, scale)
         for row in range(self.rows.count, self.rows.padded):
             with k.loop(0, self.query_bytes, 4) as at:
                 self.queries[at + row * self.query_bytes].store(self.queries[at].load(I32, 4), 4)
@@ -206,7 +208,7 @@ class Item:
         Returns the maximum of each row of the block. A row sees a key if 0 <= its cell - the key's < window: one
         comparison of integers where both are moved down to the lowest.
         """
-        k, b, block = self.k, self.query_scores.keys_at_once(self.isa), self.rows.block
+        k, b, block = self.k, self.isa.rows, self.rows.block
         step = max(LANES, b * self.keys_per_load)
         largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
         masked, limit = k.constant(lanes(F32, b), MASKED), (k.args.window - LOWEST).cut(I32).splat(b)
@@ -217,14 +219,14 @@ class Item:
                     distance = (cell - start - first - key - LOWEST).cut(I32).splat(b) - k.ramp(b)
                     for i, score in enumerate(scores):
                         value = (distance - i * b < limit).select(score, masked)
-                        self.scores[(row + r) * (4 * CHUNK) + (first + key + i * b) * 4].store(value, 4)
+                        self.scores[(row + r) * ROW + (first + key + i * b) * 4].store(value, 4)
                         largest[r].set(largest[r].get().max(value))
         return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
 
     def _multiply(self, key: Vec, row: Vec) -> list[list[Vec]]:
         """q . k of a block of rows with the chunk's keys from `key` on, keys_per_load registers of them."""
         dim, queries = self.heads.key_dim, self.queries[row * self.query_bytes]
-        cells = [key + i * self.query_scores.keys_at_once(self.isa) for i in range(self.keys_per_load)]
+        cells = [key + i * self.isa.rows for i in range(self.keys_per_load)]
         keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
         rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
         return self.query_scores.multiply(self.k, self.isa, keys, rows, dim)
@@ -235,8 +237,8 @@ class Item:
         totals = [k.var(k.zeros(lanes(F32, b))) for _ in tops]
         with k.loop(begin // b * b, end, b) as key:
             for r, (top, total) in enumerate(zip(tops, totals, strict=True)):
-                at = self.scores[(row + r) * (4 * CHUNK) + key * 4]
-                weight = exp(k, isa, at.load(lanes(F32, b), 4) - top.splat(b))
+                at = self.scores[(row + r) * ROW + key * 4]
+                weight = exp2_below(k, isa, at.load(lanes(F32, b), 4) - top.splat(b))
                 at.store(weight, 4)
                 total.set(total.get() + weight)
         return [total.get().reduce(lambda x, y: x + y) for total in totals]
@@ -258,24 +260,14 @@ class Item:
         out.store(merged(self.k, self.isa, old, (value, factor)), 4)
 
     def _add_values(self, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
-        """weights x values of the chunk, a few registers of columns at a time; finish(row, byte, register) keeps it."""
-        k, isa, dim, block = self.k, self.isa, self.heads.value_dim, self.rows.block
-        n = lanes_for(dim, isa.rows)
-        most = 2 * isa.query_rows
-        wide = next(w for w in (4, 2, 1) if dim // n % w == 0 and (w * block <= most or w == 1))
-        with k.loop(0, dim, n * wide) as column:
-            totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(block)]
-            with k.loop(begin, end) as key:
-                at = self.values[key * self.type_v.row_bytes(dim)]
-                k.prefetch(at[AHEAD], n * wide * self.type_v.row_bytes(dim) // dim)
-                loaded = [self.type_v.read_values(k, isa, at, column + i * n, n) for i in range(wide)]
-                for r, sums in enumerate(totals):
-                    weight = self.scores[(row + r) * (4 * CHUNK) + key * 4].load(F32, 4).splat(n)
-                    for total, values in zip(sums, loaded, strict=True):
-                        total.set(isa.fma(k, values, weight, total.get()))
-            for r, sums in enumerate(totals):
-                for i, total in enumerate(sums):
-                    finish(row + r, column * 4 + 4 * n * i, total.get())
+        """weights x values of the chunk for a block of rows; finish(row, byte, register) keeps some outputs."""
+        weights = Weights(self.scores[row * ROW], self.rows.block, begin, end, self.products)
+        keep = partial(self._keep, finish, row)
+        weighted(self.type_v).add(self.k, self.isa, weights, self.values, self.heads.value_dim, keep)
+
+    @staticmethod
+    def _keep(finish: Finish, first: Vec, row: int, at: Vec, value: Vec) -> None:
+        finish(first + row, at, value)
 
     def store_outputs(self) -> None:
         """outputs / sums of the tokens that exist."""

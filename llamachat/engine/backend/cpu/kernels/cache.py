@@ -2,7 +2,7 @@
 
 The cache of a sequence is one piece of memory, chunk by chunk: CHUNK cells of several layers lie together. `at` is
 where a layer's keys or values begin in the first chunk, from where the row says that the cache is: keys
-[n_head_kv][CHUNK / LANES] groups of LANES keys, values [n_head_kv][CHUNK] rows, as their formats lay them out.
+[n_head_kv][CHUNK / LANES] groups of LANES keys, values [n_head_kv] of CHUNK cells, as their formats lay them out.
 chunk_bytes: how far it is to the next chunk, which may lie before. n_chunks: how many there are; then it begins anew.
 """
 
@@ -16,10 +16,9 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import Ptr, Vec
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CacheFormat
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, CacheFormat
 from llamachat.engine.backend.cpu.kernels.norm import LANES
 
-CHUNK = 256
 PLACE = ("n_head_kv", "chunk_bytes", "n_chunks")
 """Arguments that say how a layer's cells lie."""
 
@@ -48,7 +47,7 @@ class StoreValues(KernelSpec):
     def store(self, k: Kernel, isa: Generic, source: Ptr, rows: Ptr, cell: Vec) -> None:
         """One head of one token, in a cell of a chunk."""
         fmt = CACHE_FORMATS[self.cache_type]
-        fmt.store_values(k, isa, source, rows[cell * fmt.row_bytes(self.head_dim)], self.head_dim)
+        fmt.store_values(k, isa, source, rows, cell, self.head_dim)
 
 
 @dataclass(frozen=True)

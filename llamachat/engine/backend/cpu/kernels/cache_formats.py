@@ -1,9 +1,13 @@
 """How keys and values lie in the cache, and how registers of them are written and read.
 
-One head's values of a position are a row of blocks: for floats a block is one number, else 32 of them as in the file
-formats of the same name (scale, offset and fifth bits where there are any, then codes). Keys of LANES positions lie
-together: floats dimension by dimension, so that a register holds one dimension of LANES keys; blocks field by field,
-their codes four neighbouring dimensions of every key at a time, as byte products want them.
+A number format of the cache has blocks: of one number for floats, else of 32 as in the file formats of the same name
+(scale, offset and fifth bits where there are any, then codes). One head's CHUNK cells of a chunk lie together:
+
+- Keys of LANES positions are a group: floats dimension by dimension, so that a register holds one dimension of LANES
+  keys; blocks field by field, their codes four neighbouring dimensions of every key at a time.
+- Values that are floats are a row for each cell. Values in blocks lie block by block, and each block field by field:
+  scales of all cells, then offsets, fifth bits and codes of four neighbouring cells at a time, dimension by dimension;
+  so that a dword holds one dimension of four cells, in the order FOUR.
 """
 
 from __future__ import annotations
@@ -18,11 +22,33 @@ from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec,
 from llamachat.engine.backend.cpu.kernels.functions import nearest, widen_bfloat
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 
+CHUNK = 256
+"""Cells of a chunk."""
+FOUR = (0, 2, 1, 3)
+"""Which byte of a dword is that of each of four cells: both even bytes and both odd ones are neighbours."""
 BLOCK = 32
 HALF = BLOCK // 2
 LARGEST_HALF = 65504.0
+HIGH_UNITS = 4
+"""Dwords of four cells' fifth bits of a block."""
 SPREAD = 1 << 4 | 1 << 11 | 1 << 18 | 1 << 25
 """Times four bits: each is bit 4 of a byte of its own."""
+
+
+@dataclass(frozen=True)
+class ValueField:
+    """Where a part of every cell's values lies in a chunk, from `at` on.
+
+    It is bytes [blocks][CHUNK / 4][units][4 cells][size]. stride: from a block to the next one. order: the place of
+    each of four cells.
+    """
+
+    at: int
+    blocks: int
+    units: int
+    size: int
+    stride: int = 0
+    order: tuple[int, ...] = (0, 1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -37,9 +63,13 @@ class FloatCache:
         """Bytes of one head's values, or keys, of a position."""
         return self.size * dim
 
-    def store_values(self, k: Kernel, isa: Generic, source: Ptr, row: Ptr, dim: int) -> None:
-        """Writes `dim` float32 as a row."""
-        n = lanes_for(dim, isa.rows)
+    def value_fields(self, dim: int) -> tuple[ValueField, ...]:
+        """The fields of a head's values in a chunk."""
+        return (ValueField(0, 1, 1, self.size * dim),)
+
+    def store_values(self, k: Kernel, isa: Generic, source: Ptr, values: Ptr, cell: Vec, dim: int) -> None:
+        """Writes `dim` float32 as the values of a cell."""
+        n, row = lanes_for(dim, isa.rows), values[cell * self.row_bytes(dim)]
         for column in range(0, dim, n):
             row[column * self.size].store(self._narrow(k, isa, source[4 * column].load(lanes(F32, n), 4)), self.size)
 
@@ -56,9 +86,9 @@ class FloatCache:
         with k.loop(0, dim) as d:
             to[d * 4].store(self._read(k, isa, group[d * (LANES * self.size)][lane * self.size], 1), 4)
 
-    def read_keys(self, k: Kernel, isa: Generic, group: Ptr, d: Vec) -> Vec:
-        """Dimension d of LANES keys as float32."""
-        return self._read(k, isa, group[d * (LANES * self.size)], LANES)
+    def read_keys(self, k: Kernel, isa: Generic, group: Ptr, lane: Vec, d: Vec, n: int) -> Vec:
+        """Dimension d of n keys from `lane` on as float32."""
+        return self._read(k, isa, group[d * (LANES * self.size)][lane * self.size], n)
 
     def read_values(self, k: Kernel, isa: Generic, row: Ptr, column: Vec, n: int) -> Vec:
         """n float32 of a row, from `column` on; n divides LANES and column."""
@@ -91,6 +121,19 @@ def _finite_half(x: Vec) -> Vec:
     """
     upper = (x > LARGEST_HALF).select(x.like(LARGEST_HALF), x)
     return (upper < -LARGEST_HALF).select(x.like(-LARGEST_HALF), upper)
+
+
+@dataclass(frozen=True)
+class KeyBlock:
+    """A block of a group of keys, of `blocks`: where the group begins, and the block's number."""
+
+    group: Ptr
+    blocks: int
+    block: Vec
+
+    def field(self, first: int, size: int) -> Ptr:
+        """Where a field of `size` bytes lies, which is `first` bytes behind the block's beginning in a file."""
+        return self.group[self.blocks * first * LANES][self.block * (size * LANES)]
 
 
 @dataclass(frozen=True)
@@ -127,103 +170,140 @@ class BlockCache:
         """Bytes of one head's values, or keys, of a position."""
         return dim // BLOCK * self.bytes
 
-    def store_values(self, k: Kernel, isa: Generic, source: Ptr, row: Ptr, dim: int) -> None:
-        """Writes `dim` float32 as a row."""
+    def value_fields(self, dim: int) -> tuple[ValueField, ...]:
+        """The fields of a head's values in a chunk."""
+        blocks, stride = dim // BLOCK, self.bytes * CHUNK
+        halves = [ValueField(at * CHUNK, blocks, 1, 2, stride) for at in range(0, self.high, 2)]
+        fifths = [ValueField(self.high * CHUNK, blocks, HIGH_UNITS, 1, stride, FOUR)] * (self.bits == 5)
+        return (*halves, *fifths, ValueField(self.codes * CHUNK, blocks, self.value_units, 1, stride, FOUR))
+
+    @property
+    def value_units(self) -> int:
+        """Dwords of four cells' codes of a block."""
+        return BLOCK if self.bits == 8 else HALF
+
+    def store_values(self, k: Kernel, isa: Generic, source: Ptr, values: Ptr, cell: Vec, dim: int) -> None:
+        """Writes `dim` float32 as the values of a cell. Bytes are written one by one: others write their neighbours."""
+        four, place = cell // 4, ((cell & 2) >> 1) + ((cell & 1) << 1)
         with k.loop(0, dim // BLOCK) as block:
             scale, offset, codes = self._encode(k, isa, source[block * (4 * BLOCK)])
-            at = row[block * self.bytes]
-            at.store(scale, 2)
+            at = values[block * (self.bytes * CHUNK)]
+            at[cell * 2].store(scale, 2)
             if self.has_offset:
-                at[2].store(offset, 2)
+                at[2 * CHUNK][cell * 2].store(offset, 2)
+            to = at[self.codes * CHUNK][four * (4 * self.value_units) + place]
             for i, part in enumerate(self._bytes(codes)):
-                at[self.codes + HALF * i].store(part.cut(I8), 1)
+                code = (part + 128 if self.bits == 8 else part).cut(I8)
+                for j in range(HALF):
+                    to[4 * (HALF * i + j)].store(code.lane(j), 1)
             if self.bits == 5:
-                at[self.high].store(_fifth_bits(k, codes), 2)
+                fifths, to = _fifth_bits_by_units(k, codes), at[self.high * CHUNK][four * (4 * HIGH_UNITS) + place]
+                for j in range(HIGH_UNITS):
+                    to[4 * j].store(fifths.lane(j), 1)
 
     def store_keys(self, k: Kernel, isa: Generic, source: Ptr, group: Ptr, lane: Vec, dim: int) -> None:
         """Writes `dim` float32 as the key of one lane of its group."""
         with k.loop(0, dim // BLOCK) as block:
             scale, offset, codes = self._encode(k, isa, source[block * (4 * BLOCK)])
-            at = group[block * (self.bytes * LANES)]
-            at[lane * 2].store(scale, 2)
+            at = KeyBlock(group, dim // BLOCK, block)
+            at.field(0, 2)[lane * 2].store(scale, 2)
             if self.has_offset:
-                at[2 * LANES][lane * 2].store(offset, 2)
+                at.field(2, 2)[lane * 2].store(offset, 2)
             for i, part in enumerate(self._bytes(codes)):
                 quads = (part + 128 if self.bits == 8 else part).cut(I8).as_(lanes(I32, HALF // 4))
                 for j in range(HALF // 4):
-                    at[(self.codes + HALF * i + 4 * j) * LANES][lane * 4].store(quads.lane(j), 4)
+                    self._key_unit(at, lane, HALF // 4 * i + j).store(quads.lane(j), 4)
             if self.bits == 5:
-                at[self.high * LANES][lane * 4].store(_fifth_bits(k, codes), 2)
+                at.field(self.high, 4)[lane * 4].store(_fifth_bits(k, codes), 2)
 
     def load_key(self, k: Kernel, isa: Generic, group: Ptr, lane: Vec, to: Ptr, dim: int) -> None:
         """Writes the key of one lane of its group as `dim` float32."""
         with k.loop(0, dim // BLOCK) as block:
-            at = group[block * (self.bytes * LANES)]
+            at = KeyBlock(group, dim // BLOCK, block)
             scale, offset = self.key_scale(k, isa, at, lane, 1), self.key_offset(k, isa, at, lane, 1)
-            for quad in range(BLOCK // 4):
-                code = self._key_quads(k, isa, at, lane, quad, 1).as_(lanes(I8, 4)).unsigned(I32) + self.key_bias
-                value = code.to_float() * scale.splat(4)
-                value = value if offset is None else isa.fma(k, code.to_float(), scale.splat(4), offset.splat(4))
-                to[block * (4 * BLOCK) + 16 * quad].store(value, 4)
+            with k.loop(0, HALF // 4) as quad:
+                for i, four in enumerate(self._key_quads(k, isa, at, lane, quad, 1)):
+                    code = four.as_(lanes(I8, 4)).unsigned(I32) + self.code_bias
+                    value = code.to_float() * scale.splat(4)
+                    value = value if offset is None else isa.fma(k, code.to_float(), scale.splat(4), offset.splat(4))
+                    to[block * (4 * BLOCK) + quad * 16 + 4 * HALF * i].store(value, 4)
 
     @property
-    def key_bias(self) -> int:
-        """What is to be added to the unsigned codes of keys."""
+    def code_bias(self) -> int:
+        """What is to be added to the unsigned codes of `key_codes`."""
         return -128 if self.bits == 8 or self.table else self.bias
 
     @property
-    def key_bits(self) -> int:
-        """Bits of the unsigned codes of keys."""
+    def value_bias(self) -> int:
+        """What is to be added to these codes, so that `value_scales` hold: with an offset their middle becomes 0."""
+        return -(1 << self.bits - 1) if self.has_offset else self.code_bias
+
+    @property
+    def code_bits(self) -> int:
+        """Bits of these codes."""
         return 8 if self.table else self.bits
 
-    def key_codes(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, quad: int) -> Vec:
-        """Unsigned bytes: dimensions 4 quad .. 4 quad + 3 of isa.rows keys from `lane` on; `at`: their block."""
+    def key_codes(self, k: Kernel, isa: Generic, at: KeyBlock, lane: Vec, quad: Vec) -> list[Vec]:
+        """Unsigned bytes of isa.rows keys from `lane` on: dimensions 4 quad .. 4 quad + 3 of each half of a block."""
         return self._key_quads(k, isa, at, lane, quad, isa.rows)
 
-    def key_scale(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, n: int) -> Vec:
+    def key_scale(self, k: Kernel, isa: Generic, at: KeyBlock, lane: Vec, n: int) -> Vec:
         """float32 scales of a block of n keys."""
-        return isa.widen_half(k, at[lane * 2].load(lanes(I16, n), 2))
+        return isa.widen_half(k, at.field(0, 2)[lane * 2].load(lanes(I16, n), 2))
 
-    def key_offset(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, n: int) -> Vec | None:
+    def key_offset(self, k: Kernel, isa: Generic, at: KeyBlock, lane: Vec, n: int) -> Vec | None:
         """float32 offsets of a block of n keys; None where there are none."""
-        return isa.widen_half(k, at[2 * LANES][lane * 2].load(lanes(I16, n), 2)) if self.has_offset else None
+        if not self.has_offset:
+            return None
+        return isa.widen_half(k, at.field(2, 2)[lane * 2].load(lanes(I16, n), 2))
 
-    def _key_quads(self, k: Kernel, isa: Generic, at: Ptr, lane: Vec, quad: int, n: int) -> Vec:
-        """Bytes [4 n]: four neighbouring codes of n keys."""
+    def _key_quads(self, k: Kernel, isa: Generic, at: KeyBlock, lane: Vec, quad: Vec, n: int) -> list[Vec]:
+        """Bytes [4 n] of each half: four neighbouring codes of n keys."""
         kind, halves = lanes(I8, 4 * n), HALF // 4
-        unit = quad if self.bits == 8 else quad % halves
-        codes = at[(self.codes + 4 * unit) * LANES][lane * 4].load(kind, 4)
         if self.bits == 8:
-            return codes
-        if quad >= halves:
-            codes = (codes.as_(lanes(I16, 2 * n)) >> 4).as_(kind)
-        codes = codes & 15
+            return [self._key_unit(at, lane, quad + halves * i).load(kind, 4) for i in (0, 1)]
+        codes = self._nibbles(self._key_unit(at, lane, quad).load(kind, 4))
         if self.bits == 5:
-            four = (at[self.high * LANES][lane * 4].load(lanes(I32, n), 4) >> (4 * quad)) & 15
-            codes = codes | ((four * SPREAD) & 0x10101010).as_(kind)
-        return isa.lookup_bytes(k, codes, [entry + 128 for entry in self.table]) if self.table else codes
+            high = at.field(self.high, 4)[lane * 4].load(lanes(I32, n), 4) >> (quad * 4).cut(I32).splat(n)
+            fours = (((high >> HALF * i) & 15) * SPREAD for i in (0, 1))
+            codes = [code | (four & 0x10101010).as_(kind) for code, four in zip(codes, fours, strict=True)]
+        return self._entries(k, isa, codes)
 
-    def read_values(self, k: Kernel, isa: Generic, row: Ptr, column: Vec, n: int) -> Vec:
-        """n float32 of a row, from `column` on; n divides LANES and column."""
-        at, inside = row[column // BLOCK * self.bytes], column % BLOCK
-        scale = isa.widen_half(k, at.load(I16, 2)).splat(n)
-        offset = isa.widen_half(k, at[2].load(I16, 2)) if self.has_offset else None
+    def _nibbles(self, both: Vec) -> list[Vec]:
+        """The lower and the upper half of each byte."""
+        return [both & 15, (both.as_(lanes(I16, both.count // 2)) >> 4).as_(both.type) & 15]
+
+    def _entries(self, k: Kernel, isa: Generic, codes: list[Vec]) -> list[Vec]:
+        """What codes mean: themselves, or entries of the table, as unsigned bytes."""
+        return [isa.lookup_bytes(k, code, [e + 128 for e in self.table]) for code in codes] if self.table else codes
+
+    def _key_unit(self, at: KeyBlock, lane: Vec, unit: Vec | int) -> Ptr:
+        return at.field(self.codes, self.bytes - self.codes)[unit * (4 * LANES)][lane * 4]
+
+    def value_scales(self, k: Kernel, isa: Generic, at: Ptr, cell: Vec) -> tuple[Vec, Vec | None]:
+        """float32 scales of LANES cells' block from `cell` on; with offsets, also what codes in the middle mean."""
+        scale, offset = (at[first * CHUNK][cell * 2].load(lanes(I16, LANES), 2) for first in (0, 2))
+        scale = isa.widen_half(k, scale)
+        if not self.has_offset:
+            return scale, None
+        return scale, isa.fma(k, scale, scale.like(-float(self.value_bias)), isa.widen_half(k, offset))
+
+    def value_codes(self, k: Kernel, isa: Generic, at: Ptr, four: Vec, part: Vec) -> list[Vec]:
+        """Unsigned bytes of four cells: dimensions part * rows .. + rows - 1 of each half of a block."""
+        n, units = isa.rows, self.value_units
+        kind, place = lanes(I8, 4 * n), at[self.codes * CHUNK][(four * units + part * n) * 4]
         if self.bits == 8:
-            code = at[self.codes][inside].load(lanes(I8, n), 1).signed(I32)
-        else:
-            byte = at[self.codes][inside % HALF].load(lanes(I8, n), 1).unsigned(I32)
-            code = (byte >> ((inside // HALF) << 2).cut(I32).splat(n)) & 15
+            return [place[4 * HALF * i].load(kind, 4) for i in (0, 1)]
+        codes = self._nibbles(place.load(kind, 4))
         if self.bits == 5:
-            shifts = inside.cut(I32).splat(n) + k.ramp(n) if n > 1 else inside.cut(I32)
-            code = code | (((at[self.high].load(I32, 2).splat(n) >> shifts) & 1) << 4)
-        return self._value(k, isa, code, scale, offset.splat(n) if offset is not None else None)
-
-    def _value(self, k: Kernel, isa: Generic, code: Vec, scale: Vec, offset: Vec | None) -> Vec:
-        if self.table:
-            return isa.lookup(k, code, self.table) * scale
-        if offset is None:
-            return (code + self.bias).to_float() * scale
-        return isa.fma(k, code.to_float(), scale, offset)
+            fifths = at[self.high * CHUNK][four * (4 * HIGH_UNITS)].load(lanes(I32, HIGH_UNITS), 4)
+            shifts = k.constant(lanes(I32, n), [i // HIGH_UNITS for i in range(n)]) + (part * n // 4).cut(I32).splat(n)
+            bits = fifths.shuffle([i % HIGH_UNITS for i in range(n)]) >> shifts
+            codes = [
+                code | ((((bits >> shift) & 0x01010101) << 4).as_(kind))
+                for code, shift in zip(codes, (0, HALF // HIGH_UNITS), strict=True)
+            ]
+        return self._entries(k, isa, codes)
 
     def _bytes(self, codes: list[Vec]) -> list[Vec]:
         """The bytes that hold the codes of both halves, as i32: 16 for each register."""
@@ -288,6 +368,18 @@ def _fifth_bits(k: Kernel, codes: list[Vec]) -> Vec:
     """Bit 4 of every code as bits 0 .. 31 of a dword."""
     parts = [((code >> 4) & 1) << (k.ramp(HALF) + HALF * i) for i, code in enumerate(codes)]
     return (parts[0] | parts[1]).reduce(lambda a, b: a | b)
+
+
+def _fifth_bits_by_units(k: Kernel, codes: list[Vec]) -> Vec:
+    """Bytes [HIGH_UNITS]: bit i of number j is bit 4 of code HIGH_UNITS * i + j."""
+    in_half = HALF // HIGH_UNITS
+    places = k.constant(lanes(I32, HALF), [i // HIGH_UNITS for i in range(HALF)])
+    parts = [((code >> 4) & 1) << (places + in_half * i) for i, code in enumerate(codes)]
+    bits = parts[0] | parts[1]
+    while bits.count > HIGH_UNITS:
+        half = bits.count // 2
+        bits = bits.shuffle(range(half)) | bits.shuffle(range(half, 2 * half))
+    return bits.cut(I8)
 
 
 IQ4_NL = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)

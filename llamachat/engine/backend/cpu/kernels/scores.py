@@ -7,15 +7,32 @@ by block; `dot` is an exact integer. For floats score = fma(key, q, score), dime
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import CACHE_LINE, Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Var, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.activations import rounded
-from llamachat.engine.backend.cpu.kernels.cache_formats import BLOCK, BlockCache, CacheFormat, FloatCache
+from llamachat.engine.backend.cpu.kernels.cache_formats import (
+    BLOCK,
+    FOUR,
+    HALF,
+    BlockCache,
+    CacheFormat,
+    FloatCache,
+    KeyBlock,
+)
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
+
+Q_SCALE, Q_SUM, Q_START, RECORD = 2 * BLOCK, 2 * BLOCK + 4, 2 * BLOCK + 8, 2 * BLOCK + 12
+"""Places in a block's record of a query behind its numbers, and the record's size."""
+
+
+Reads = Sequence[Callable[[], Vec]]
 
 
 @dataclass(frozen=True)
@@ -33,12 +50,8 @@ class Scores(Protocol):
         """Size of a query that is ready."""
         ...
 
-    def keys_at_once(self, isa: Generic) -> int:
-        """Keys of a register."""
-        ...
-
-    def registers(self, n_queries: int) -> int:
-        """Registers that each register of keys needs."""
+    def loads(self, isa: Generic, n_queries: int) -> int:
+        """Registers of keys that are multiplied at once with so many queries, at most."""
         ...
 
     def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: Vec) -> None:
@@ -60,13 +73,9 @@ class FloatScores:
         """Size of a query."""
         return 4 * dim
 
-    def keys_at_once(self, isa: Generic) -> int:
-        """Keys of a register."""
-        return LANES
-
-    def registers(self, n_queries: int) -> int:
-        """The keys, and a sum for each query."""
-        return n_queries + 1
+    def loads(self, isa: Generic, n_queries: int) -> int:
+        """A sum for each of both; and either keys or queries' numbers stay in registers, the others come and go."""
+        return max((isa.registers - 1) // (n_queries + 1), (isa.registers - 1 - n_queries) // n_queries)
 
     def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: Vec) -> None:
         """The query times scale."""
@@ -76,43 +85,41 @@ class FloatScores:
 
     def multiply(self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int) -> list[list[Vec]]:
         """Dimension by dimension; keys are asked for ahead."""
-        totals = [[k.var(k.zeros(lanes(F32, LANES))) for _ in keys] for _ in queries]
-        register = LANES * self.keys.size
-        at_once = lanes_for(dim, max(1, CACHE_LINE // register))
+        n, group_row = isa.rows, LANES * self.keys.size
+        totals = [[k.var(k.zeros(lanes(F32, n))) for _ in keys] for _ in queries]
+        at_once = lanes_for(dim, max(1, CACHE_LINE // group_row))
+        groups = -(-len(keys) * n // LANES)
         with k.loop(0, dim, at_once) as first:
-            for one in keys:
-                k.prefetch(one.group[first * register + len(keys) * dim * register], at_once * register)
+            for one in keys[:: LANES // n]:
+                k.prefetch(one.group[first * group_row + groups * dim * group_row], at_once * group_row)
             for i in range(at_once):
-                d = first + i
-                found = [self.keys.read_keys(k, isa, one.group, d) for one in keys]
-                for query, sums in zip(queries, totals, strict=True):
-                    q = query[d * 4].load(F32, 4).splat(LANES)
-                    for total, key in zip(sums, found, strict=True):
-                        total.set(isa.fma(k, key, q, total.get()))
+                read = [partial(self.keys.read_keys, k, isa, one.group, one.lane, first + i, n) for one in keys]
+                ask = [partial(self._number, query, first + i, n) for query in queries]
+                multiply_all(k, isa, totals, read, ask)
         return [[total.get() for total in sums] for sums in totals]
 
-
-# A record of 32 dimensions: 32 signed bytes, then scale, scale * (sum of the bytes), and what an integer starts at.
-Q_SCALE, Q_SUM, Q_START, RECORD = BLOCK, BLOCK + 4, BLOCK + 8, BLOCK + 12
+    def _number(self, query: Ptr, d: Vec, n: int) -> Vec:
+        return query[d * 4].load(F32, 4).splat(n)
 
 
 @dataclass(frozen=True)
 class BlockScores:
-    """Of keys that are blocks of codes: a query is a record for each block."""
+    """Of keys that are blocks of codes: a query is a record for each block.
+
+    A record is 32 numbers, then scale, scale * (sum of the numbers), and what an integer starts at. Numbers are bytes
+    in the order of dimensions; or words, of each four dimensions 0 and 2, then 1 and 3, where the instruction set
+    multiplies codes of 8 bits faster as words: 0 and 2 are the even bytes of a dword.
+    """
 
     keys: BlockCache
 
     def query_bytes(self, dim: int) -> int:
-        """Size of a query."""
+        """Size of a query, on any instruction set."""
         return dim // BLOCK * RECORD
 
-    def keys_at_once(self, isa: Generic) -> int:
-        """Keys of a register."""
-        return isa.rows
-
-    def registers(self, n_queries: int) -> int:
-        """The keys, and for each query an integer and a sum."""
-        return 2 * n_queries + 1
+    def loads(self, isa: Generic, n_queries: int) -> int:
+        """Each needs its codes, as they are or as words, and an integer for each query. Sums may lie in memory."""
+        return (isa.registers - 2) // (n_queries + 2)
 
     def write_query(self, k: Kernel, isa: Generic, source: Ptr, to: Ptr, dim: int, scale: Vec) -> None:
         """The query rounded; the scale takes the factor in. A sum starts with what the codes' bias takes away."""
@@ -120,44 +127,93 @@ class BlockScores:
             codes, own_scale = rounded(k, isa, source[block * (4 * BLOCK)])
             at, total = to[block * RECORD], codes[0]
             for i, code in enumerate(codes):
-                at[i * isa.rows].store(code.cut(I8).as_(lanes(I32, isa.rows // 4)), 4)
+                if self._as_words(isa):
+                    order = [4 * (j // 4) + FOUR[j % 4] for j in range(isa.rows)]
+                    at[2 * i * isa.rows].store(code.shuffle(order).cut(I16), 4)
+                else:
+                    at[i * isa.rows].store(code.cut(I8).as_(lanes(I32, isa.rows // 4)), 4)
                 total = total + code if i else total
             total, q_scale = total.reduce(lambda a, b: a + b), own_scale * scale
             at[Q_SCALE].store(q_scale, 4)
             at[Q_SUM].store(total.to_float() * q_scale, 4)
-            at[Q_START].store(total * self.keys.key_bias, 4)
+            at[Q_START].store(total * self.keys.code_bias, 4)
 
     def multiply(self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int) -> list[list[Vec]]:
         """Block by block; keys are asked for ahead."""
-        n, size = isa.rows, self.keys.bytes * LANES
+        n, blocks = isa.rows, dim // BLOCK
         totals = [[k.var(k.zeros(lanes(F32, n))) for _ in keys] for _ in queries]
-        with k.loop(0, dim // BLOCK) as block:
-            places = [Keys(one.group[block * size], one.lane) for one in keys]
-            for one in places:
-                k.prefetch(one.group[len(keys) * (dim // BLOCK) * size], size)
+        with k.loop(0, blocks) as block:
+            places = [KeyBlock(one.group, blocks, block) for one in keys]
             records = [query[block * RECORD] for query in queries]
-            dots = self._dots(k, isa, places, records)
-            scales = [self.keys.key_scale(k, isa, one.group, one.lane, n) for one in places]
-            offsets = [self.keys.key_offset(k, isa, one.group, one.lane, n) for one in places]
+            dots = self._dots(k, isa, keys, places, records)
+            scales = [self.keys.key_scale(k, isa, at, one.lane, n) for one, at in zip(keys, places, strict=True)]
+            offsets = [self.keys.key_offset(k, isa, at, one.lane, n) for one, at in zip(keys, places, strict=True)]
             for at, row, sums in zip(records, dots, totals, strict=True):
                 q_scale, q_sum = (at[where].load(F32, 4).splat(n) for where in (Q_SCALE, Q_SUM))
+                start = at[Q_START].load(I32, 4).splat(n)
                 for dot, scale, offset, total in zip(row, scales, offsets, sums, strict=True):
-                    value = isa.fma(k, dot.to_float(), scale * q_scale, total.get())
+                    value = isa.fma(k, (dot.get() + start).to_float(), scale * q_scale, total.get())
                     total.set(value if offset is None else isa.fma(k, offset, q_sum, value))
         return [[total.get() for total in sums] for sums in totals]
 
-    def _dots(self, k: Kernel, isa: Generic, places: list[Keys], records: list[Ptr]) -> list[list[Vec]]:
-        """[query][register of keys] integers of a block."""
-        n = isa.rows
-        dots = [[at[Q_START].load(I32, 4).splat(n) for _ in places] for at in records]
-        for quad in range(BLOCK // 4):
-            codes = [self.keys.key_codes(k, isa, one.group, one.lane, quad) for one in places]
-            for at, row in zip(records, dots, strict=True):
-                four = at[4 * quad].load(I32, 4).splat(n)
-                row[:] = [
-                    isa.dot4(k, dot, code, four, self.keys.key_bits) for dot, code in zip(row, codes, strict=True)
-                ]
-        return dots
+    def _as_words(self, isa: Generic) -> bool:
+        return self.keys.code_bits == 8 and not isa.codes_may_stay
+
+    def _dots(
+        self, k: Kernel, isa: Generic, keys: list[Keys], places: list[KeyBlock], records: list[Ptr]
+    ) -> list[list[Var]]:
+        """[query][register of keys] sums of codes x numbers of a block."""
+        sums = [[k.var(k.zeros(lanes(I32, isa.rows))) for _ in keys] for _ in records]
+        add = self._add_words if self._as_words(isa) else self._add_bytes
+        with k.loop(0, HALF // 4) as quad:  # a loop, else LLVM keeps all of a block's codes, for which no registers are
+            codes = [self.keys.key_codes(k, isa, at, key.lane, quad) for key, at in zip(keys, places, strict=True)]
+            for at, row in zip(records, sums, strict=True):
+                add(k, isa, row, codes, at, quad)
+        return sums
+
+    def _add_words(self, k: Kernel, isa: Generic, sums: list[Var], codes: list[list[Vec]], at: Ptr, quad: Vec) -> None:
+        for half in (0, 1):
+            x = [at[4 * HALF // 2 * half + 4 * i][quad * 8].load(I32, 4).splat(isa.rows) for i in (0, 1)]
+            for total, four in zip(sums, codes, strict=True):
+                even, odd = even_and_odd(isa, four[half])
+                total.set(isa.dot_words(k, isa.dot_words(k, total.get(), even, x[0]), odd, x[1]))
+
+    def _add_bytes(self, k: Kernel, isa: Generic, sums: list[Var], codes: list[list[Vec]], at: Ptr, quad: Vec) -> None:
+        bits = self.keys.code_bits
+        x = [at[HALF * half][quad * 4].load(I32, 4).splat(isa.rows) for half in (0, 1)]
+        for total, four in zip(sums, codes, strict=True):
+            if isa.codes_may_stay:
+                total.set(isa.dot4(k, isa.dot4(k, total.get(), four[0], x[0], bits), four[1], x[1], bits))
+                continue
+            dot = isa.dot(k, Codes(bits), len(four))
+            for some, one in zip(four, x, strict=True):
+                dot.add(some, one)
+            total.set(total.get() + dot.value())
+
+
+def multiply_all(k: Kernel, isa: Generic, totals: list[list[Var]], columns: Reads, rows: Reads) -> None:
+    """totals[row][column] += rows[row] * columns[column]. Those of which there are fewer stay in registers.
+
+    The others are read one after the other: LLVM leaves loads in the order in which they are written.
+    """
+    if len(rows) <= len(columns):
+        kept = [read() for read in rows]
+        for j, read in enumerate(columns):
+            column = read()
+            for sums, row in zip(totals, kept, strict=True):
+                sums[j].set(isa.fma(k, column, row, sums[j].get()))
+        return
+    kept = [read() for read in columns]
+    for read, sums in zip(rows, totals, strict=True):
+        row = read()
+        for total, column in zip(sums, kept, strict=True):
+            total.set(isa.fma(k, column, row, total.get()))
+
+
+def even_and_odd(isa: Generic, codes: Vec) -> tuple[Vec, Vec]:
+    """Unsigned bytes of registers as words: those of bytes 0 and 2 of each dword, and of 1 and 3."""
+    words = codes.as_(lanes(I16, 2 * isa.rows))
+    return words & 255, words >> 8
 
 
 def scores_of(keys: CacheFormat) -> Scores:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
 from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK, StoreKeys, StoreValues
+from llamachat.engine.backend.cpu.kernels.cache import StoreKeys, StoreValues
+from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments, Region
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.backend.cpu.kernels.attention_item import part_bytes
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK
+from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 
 
 def scratch_bytes(nodes: Sequence[g.Node]) -> int:

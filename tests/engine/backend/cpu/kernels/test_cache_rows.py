@@ -5,8 +5,8 @@ import pytest
 from cache_rows import rounded
 from machine import Array, Machine, poisoned, rows_of
 
-from llamachat.engine.backend.cpu.kernels.cache import CHUNK, LoadKeys, StoreKeys, StoreValues
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS
+from llamachat.engine.backend.cpu.kernels.cache import LoadKeys, StoreKeys, StoreValues
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
 from llamachat.engine.quants import FORMATS
 
 HEADS, DIM, N = 3, 64, 20
@@ -24,7 +24,7 @@ def normal(n: int) -> np.ndarray:
 def store(
     machine: Machine, spec: StoreValues, x: np.ndarray, cells: np.ndarray, threads: int
 ) -> tuple[Array, np.ndarray]:
-    """The cache after storing rows of x in cells, and its bytes as [head, cells' bytes]."""
+    """The cache after storing rows of x in cells, and its bytes as [head, cell, row] as they lie."""
     row = CACHE_FORMATS[spec.cache_type].row_bytes(DIM)
     cache, source = Array(np.full(HEADS * CHUNK * row, 0xEE, np.uint8)), Array(x)
     rows = rows_of(cache.address, cells, cells)
@@ -34,17 +34,35 @@ def store(
     return cache, cache.values.reshape(HEADS, CHUNK, row)
 
 
+def by_cell(name: str, chunk: np.ndarray) -> np.ndarray:
+    """Values of a chunk, uint8 [bytes], as rows in the file's format: uint8 [CHUNK, row]."""
+    fields = []
+    for field in CACHE_FORMATS[name].value_fields(DIM):
+        shape = (field.blocks, CHUNK // 4, field.units, 4, field.size)
+        inner = (field.units * 4 * field.size, 4 * field.size, field.size, 1)
+        lies = np.ndarray(shape, np.uint8, np.ascontiguousarray(chunk), field.at, (field.stride, *inner))
+        cells = lies[:, :, :, list(field.order)].transpose(1, 3, 0, 2, 4)
+        fields.append(cells.reshape(CHUNK, field.blocks, -1))
+    if name == "q8_0":
+        fields[-1] = fields[-1] ^ 0x80
+    if name.startswith("q5"):
+        # Bit m of byte i belongs to dimension 4 m + i; in a file it is bit 4 m + i of the dword.
+        bits = np.unpackbits(fields[-2], axis=-1, bitorder="little").reshape(CHUNK, -1, 4, 8)
+        fields[-2] = np.packbits(bits.swapaxes(-1, -2).reshape(CHUNK, -1, 32), axis=-1, bitorder="little")
+    return np.concatenate(fields, -1).reshape(CHUNK, -1)
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", TYPES)
-def test_values_lie_by_cell_in_the_file_s_format(machine: Machine, name: str, threads: int) -> None:
+def test_values_of_a_cell_are_those_of_the_file_s_format(machine: Machine, name: str, threads: int) -> None:
     x, cells = normal(N), np.random.default_rng(1).permutation(CHUNK)[:N]
-    _, by_cell = store(machine, StoreValues(DIM, name), x, cells, threads)
+    _, lying = store(machine, StoreValues(DIM, name), x, cells, threads)
     expected = rounded(name, x).reshape(N, HEADS, DIM)
     for head in range(HEADS):
-        untouched = np.delete(by_cell[head], cells, 0)
-        assert (untouched == 0xEE).all()
+        rows, blank = by_cell(name, lying[head].ravel()), by_cell(name, np.full(lying[head].size, 0xEE, np.uint8))
+        np.testing.assert_array_equal(np.delete(rows, cells, 0), np.delete(blank, cells, 0))
         if name.upper() in FORMATS:
-            found = FORMATS[name.upper()].decode(by_cell[head][cells].ravel()).reshape(N, DIM)
+            found = FORMATS[name.upper()].decode(rows[cells].ravel()).reshape(N, DIM)
             np.testing.assert_allclose(found, expected[:, head], rtol=1e-6)
 
 

@@ -7,6 +7,7 @@ query_rows    rows of queries that attention holds in registers at once
 dot4          acc + the sum of four unsigned x signed bytes in each 32-bit lane
 signed_dot4   the same of signed x signed bytes
 dot           the sum of codes x bytes of x over a group of columns: an object of `dots.py`
+dot_words     acc + the sum of two signed words x signed words in each 32-bit lane
 sum_pairs     a multiple of both halves of an i32 that holds sums of x
 byte          one byte of each dword as a number
 scales        the same, in the form that `Dot.scaled` multiplies by
@@ -107,6 +108,13 @@ class Generic:
     def pair_scales(self, k: Kernel, numbers: Vec) -> Vec:
         """Numbers of at most 8 bits and a sign (i32 [rows]) for `Dot.scaled`."""
         return numbers
+
+    def dot_words(self, k: Kernel, acc: Vec, a: Vec, b: Vec) -> Vec:
+        """acc + a0 b0 + a1 b1 per lane, modulo 2^32, of signed words."""
+        kind = lanes(I32, self.rows)
+        a, b = a.as_(kind), b.as_(kind)
+        lower = (a << 16).shift_signed(16) * (b << 16).shift_signed(16)
+        return acc + lower + a.shift_signed(16) * b.shift_signed(16)
 
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
         """a * b + c, rounded once, also where the processor has no such instruction.

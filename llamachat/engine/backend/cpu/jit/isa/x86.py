@@ -130,6 +130,11 @@ class Avx2(Generic):
         at = [4 * (lane % 4) + i if i >= 0 else -128 for lane in range(self.rows) for i in order]
         return k.call(self._shuffle, quads, dwords.as_(quads), k.constant(quads, at)).as_(dwords.type)
 
+    def dot_words(self, k: Kernel, acc: Vec, a: Vec, b: Vec) -> Vec:
+        """vpmaddwd and an addition; LLVM makes vpdpwssd of them where there is one."""
+        words = lanes(I16, 2 * self.rows)
+        return acc + k.call(self._madd, lanes(I32, self.rows), a.as_(words), b.as_(words))
+
     _maddubs, _madd = "llvm.x86.avx2.pmadd.ub.sw", "llvm.x86.avx2.pmadd.wd"
     _shuffle = "llvm.x86.avx2.pshuf.b"
 

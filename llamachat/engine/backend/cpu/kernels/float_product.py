@@ -9,10 +9,10 @@ from typing import ClassVar
 from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I16, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I16, Ptr, Var, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import widen_bfloat
 from llamachat.engine.backend.cpu.kernels.product import Product
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD, ROWS, finish, parts_of
+from llamachat.engine.backend.cpu.kernels.rows import AHEAD, ROWS, complete, parts_of
 from llamachat.engine.quants import FORMATS
 
 
@@ -36,24 +36,33 @@ class FloatProduct(KernelSpec):
         columns, parts, row = self.columns, parts_of(isa), ROWS * self.item
         first, last = self.split.share(k)
         panels = (k.count() + (columns - 1)) // columns
-        at_once = parts if parts * columns < isa.registers - columns else 1
+        # Sums, weights and a value of x stay in registers, and each value of x is read once for several of them.
+        at_once = next(n for n in (8, 4, 2, 1) if parts % n == 0 and n * (columns + 1) < isa.registers)
         with k.loop(first, last) as unit, k.when(k.not_cancelled()), k.loop(0, panels) as panel:
             x = k.pointer("x")[panel * k.args.blocks * (4 * columns)]
             tiles = k.pointer("tiles")[unit * k.args.blocks * row]
-            totals: list[list[Vec]] = []
-            for part in range(0, parts, at_once):
+            y = k.pointer("y")[panel * columns * k.args.stride + unit * (4 * ROWS)]
+            with k.loop(0, parts, at_once) as part:
                 sums = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(at_once)]
                 with k.loop(0, k.args.blocks) as i:
                     if columns == 1:
                         k.prefetch(tiles[i * row + AHEAD], row)
-                    for r, some in enumerate(sums):
-                        at = tiles[i * row + (part + r) * (self.item * isa.rows)]
-                        w = read_floats(k, isa, self.format, at, isa.rows)
-                        for c, one in enumerate(some):
-                            value = x[(i * columns + c) * 4].load(F32, 4).splat(isa.rows)
-                            one.set(isa.fma(k, w, value, one.get()))
-                totals += [[one.get() for one in some] for some in sums]
-            finish(k, isa, unit, panel * columns, totals)
+                    at = tiles[i * row + part * (self.item * isa.rows)]
+                    self._add(k, isa, at, x[i * (4 * columns)], sums)
+                for r, some in enumerate(sums):
+                    for c, one in enumerate(some):
+                        y[(part + r) * (4 * isa.rows)][c * k.args.stride].store(one.get(), 4)
+            with k.when((k.args.bias | k.args.mode) > 0):
+                complete(k, isa, unit, panel * columns, columns)
+
+    def _add(self, k: Kernel, isa: Generic, tiles: Ptr, x: Ptr, sums: list[list[Var]]) -> None:
+        """Adds the products of one column of W and one of x."""
+        places = [tiles[r * self.item * isa.rows] for r in range(len(sums))]
+        weights = [read_floats(k, isa, self.format, place, isa.rows) for place in places]
+        for c in range(self.columns):
+            value = x[4 * c].load(F32, 4).splat(isa.rows)
+            for w, some in zip(weights, sums, strict=True):
+                some[c].set(isa.fma(k, w, value, some[c].get()))
 
     @property
     def item(self) -> int:

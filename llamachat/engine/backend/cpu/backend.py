@@ -150,7 +150,7 @@ class CpuDevice:
     def _pool(self) -> WorkerPool:
         if self._closed:
             raise UsageError("the model is closed: nothing can be evaluated with it any more")
-        return WorkerPool(self._compiler, self.n_threads)
+        return WorkerPool(self._compiler, self.n_threads, yields=True)
 
 
 class CpuModel:

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import threading
+import time
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from llamachat.engine.backend.cpu.jit.compiler import Compiler
 from llamachat.engine.backend.cpu.jit.kernel import CACHE_LINE as LINE
 from llamachat.engine.backend.cpu.jit.kernel import STEP
 from llamachat.engine.backend.cpu.kernels.walker import CONTROL, Lead, Work
+from llamachat.engine.backend.cpu.pace import Pace
 from llamachat.errors import UsageError
 
 _NATIVE = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)
@@ -58,10 +60,14 @@ class Step:
 
 
 class WorkerPool:
-    """`n_threads` threads, the caller among them, that run lists of launches. One list at a time."""
+    """`n_threads` threads, the caller among them, that run lists of launches. One list at a time.
 
-    def __init__(self, compiler: Compiler, n_threads: int) -> None:
+    yields: fewer work where other programs want the processors, see `Pace`.
+    """
+
+    def __init__(self, compiler: Compiler, n_threads: int, yields: bool = False) -> None:
         self.n_threads = n_threads
+        self._pace = Pace(n_threads) if yields and n_threads > 1 else None
         self._control = Buffer(LINE * len(CONTROL))
         self._fields = self._control.view(np.int64, (len(CONTROL), LINE // 8))
         self._arguments = Buffer(8)
@@ -94,7 +100,12 @@ class WorkerPool:
             self._set("launches", launches)
             self._set("n_launches", n_launches)
             self._set("step", step.address)
-            self._lead(self._arguments.address, step.address, 0, self.n_threads)
+            if self._pace is None:
+                self._lead(self._arguments.address, step.address, 0, self.n_threads)
+                return
+            wall, processor = time.perf_counter(), time.thread_time()
+            self._lead(self._arguments.address, step.address, 0, self._pace.threads)
+            self._pace.ran(launches, time.perf_counter() - wall, time.thread_time() - processor)
 
     def _start(self, thread: threading.Thread, number: int) -> None:
         """Starts worker `number`; where the system has no thread for it, ends the others and says so."""

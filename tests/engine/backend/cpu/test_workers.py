@@ -5,7 +5,7 @@ import os
 import threading
 import weakref
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import pytest
@@ -15,8 +15,9 @@ from llamachat.engine.backend.cpu import workers
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec, choose_isa
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.kernels.limits import DotRate
-from llamachat.engine.backend.cpu.limits import dot_rate, fused_rate, read_bandwidth
+from llamachat.engine.backend.cpu.kernels.limits import OPERANDS, FusedRate
+from llamachat.engine.backend.cpu.limits import bandwidth_meter, product_rate
+from llamachat.engine.backend.cpu.pace import Pace
 from llamachat.engine.backend.cpu.program import Launch, Region, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool, default_threads
 from llamachat.errors import UsageError
@@ -89,6 +90,38 @@ def test_a_pool_that_slept_works_again(compiler: Compiler) -> None:
     assert a.values.tolist() == [3 * N_LAUNCHES] * 2
 
 
+def test_the_number_of_threads_may_change_from_list_to_list(compiler: Compiler) -> None:
+    """Those who do not work in a round sleep through it, and work in the next one again."""
+    a, b = (Array(np.zeros(4, np.int64)) for _ in range(2))
+    program, pool = build(chain(a, b), compiler), WorkerPool(compiler, 4, yields=True)
+    numbers = np.random.default_rng(0).integers(1, 5, 300).tolist()
+
+    class Planned:
+        def __init__(self) -> None:
+            self.left = iter(numbers)
+
+        @property
+        def threads(self) -> int:
+            return next(self.left)
+
+        def ran(self, program: int, wall: float, processor: float) -> None:
+            assert wall >= 0
+            assert processor >= 0
+
+    pool._pace = cast("Pace", Planned())
+    expected = [np.zeros(4, np.int64), np.zeros(4, np.int64)]
+    for i, active in enumerate(numbers):
+        for launch in range(N_LAUNCHES):
+            before, after = expected[launch % 2], expected[1 - launch % 2]
+            after[:active] = np.roll(before[:active], -1) + 1
+        if i % 40 == 0:
+            np.sort(np.random.default_rng(0).random(300_000))  # so long that all sleep
+        pool.run(program.address, program.n_launches, Step())
+    pool.close()
+    assert a.values.tolist() == expected[0].tolist()
+    assert b.values.tolist() == expected[1].tolist()
+
+
 def test_several_threads_may_share_a_pool(compiler: Compiler) -> None:
     pool, counts = WorkerPool(compiler, 2), [Array(np.zeros(2, np.int64)) for _ in range(6)]
     programs = [build(chain(*counts[i : i + 2]), compiler) for i in (0, 2, 4)]
@@ -116,8 +149,9 @@ def test_close_ends_the_threads_and_may_be_called_twice(compiler: Compiler) -> N
 
 
 def test_close_waits_for_the_list_that_runs(compiler: Compiler) -> None:
-    pool, out = WorkerPool(compiler, 1), Array(np.ones(16, np.int32))
-    program = build([Launch(DotRate(), {"rounds": 20_000_000, "out": out.address})], compiler)
+    pool, out, source = WorkerPool(compiler, 1), Array(np.ones(16, np.float32)), Array(np.ones(OPERANDS, np.uint8))
+    given = {"rounds": 20_000_000, "source": source.address, "out": out.address}
+    program = build([Launch(FusedRate(), given)], compiler)
     begun = threading.Event()
 
     def work() -> None:
@@ -239,14 +273,13 @@ def test_on_other_systems_the_physical_cores_count(monkeypatch: pytest.MonkeyPat
     assert default_threads() == 8
 
 
-def test_limits_are_positive(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llamachat.engine.backend.cpu.limits.ROUNDS", 1000)
+def test_limits_are_positive(compiler: Compiler) -> None:
     pool = WorkerPool(compiler, 2)
     try:
-        assert read_bandwidth(compiler, pool, 1 << 20) > 0
-        assert read_bandwidth(compiler, pool, 1) > 0
-        assert dot_rate(compiler, pool) > 0
-        assert fused_rate(compiler, pool) > 0
+        for n_bytes in (1, 1 << 20):
+            assert bandwidth_meter(compiler, pool, n_bytes)() > 0
+        assert product_rate(compiler, pool, "Q4_0") > 0
+        assert product_rate(compiler, pool, "F16") > 0
     finally:
         pool.close()
 

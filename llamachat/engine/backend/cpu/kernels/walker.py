@@ -1,7 +1,9 @@
 """The native loop of every worker: wait for a step, walk its launches together with the others, meet at barriers.
 
-The control block has one cache line a field. A launch is four i64: the kernel's address, its arguments, whether a
-barrier follows, and a spare. The calling thread is thread 0; the others stay in `Work` until `stop`.
+The control block has one cache line a field. `round` is the number of the round, shifted by ACTIVE_BITS, and how many
+threads work in it: those with the smallest numbers; the others sleep on. A launch is four i64: the kernel's address,
+its arguments, whether a barrier follows, and a spare. The calling thread is thread 0; the others stay in `Work` until
+`stop`.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ CONTROL = (
     "yield_",
 )
 LAUNCH_BYTES = 32
+ACTIVE_BITS = 10
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # FUTEX_PRIVATE_FLAG | operation, linux/futex.h
 SPINS_BEFORE_SLEEP = 20_000
 POLL = 200 if sys.platform != "win32" else 1  # microseconds of usleep, milliseconds of Sleep
@@ -45,16 +48,16 @@ def _read(k: Kernel, name: str) -> Vec:
     return _field(k, name).load(I64, 8)
 
 
-def _walk(k: Kernel, isa: Generic, futex: int) -> None:
-    """Runs every launch; kernels themselves skip their work once the step is cancelled."""
+def _walk(k: Kernel, isa: Generic, futex: int, active: Vec) -> None:
+    """Runs every launch with the other active threads; kernels themselves skip their work in a cancelled step."""
     launches, step = Ptr(_read(k, "launches")), _read(k, "step")
     with k.loop(0, _read(k, "n_launches")) as i:
         launch = launches[i * LAUNCH_BYTES]
         kernel, args = launch.load(I64, 8), launch[8].load(I64, 8)
         with k.when(Ptr(step).load_atomic().equals(0)):
-            k.call_address(kernel, None, args, step, k.thread, k.n_threads)
+            k.call_address(kernel, None, args, step, k.thread, active)
         with k.when(launch[16].load(I64, 8) > 0):
-            _barrier(k, isa, futex)
+            _barrier(k, isa, futex, active)
 
 
 def _futex(k: Kernel, number: int, field: str, operation: int, value: Vec) -> None:
@@ -80,11 +83,11 @@ def _wake(k: Kernel, futex: int, field: str, sleepers: str) -> None:
             _futex(k, futex, field, FUTEX_WAKE, k.number(1 << 20))
 
 
-def _barrier(k: Kernel, isa: Generic, futex: int) -> None:
-    """Waits until all threads are here: the last one opens the next phase."""
+def _barrier(k: Kernel, isa: Generic, futex: int, active: Vec) -> None:
+    """Waits until all active threads are here: the last one opens the next phase."""
     phase = _field(k, "phase").load_atomic()
     here = _field(k, "arrived").add_atomic(1) + 1
-    last = here.equals(k.n_threads)
+    last = here.equals(active)
     with k.when(last):
         _field(k, "arrived").store_atomic(k.number(0))
         _field(k, "phase").store_atomic(phase + 1)
@@ -107,19 +110,23 @@ class Work(KernelSpec):
     arguments: ClassVar = ("control",)
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Spins a little, then sleeps; a new round wakes it."""
-        seen = k.var(k.number(0))
+        """Spins a little, then sleeps; a new round wakes it. Who does not work in a round does not spin."""
+        seen, patience = k.var(k.number(0)), k.var(k.number(SPINS_BEFORE_SLEEP))
         with k.while_() as break_if:
             spins = k.var(k.number(0))
             with k.while_() as begin_if:
-                begin_if(_field(k, "round").load_atomic() > seen.get())
+                begin_if(_field(k, "round").load_atomic().equals(seen.get()).equals(0))
                 isa.pause(k)
                 spins.set(spins.get() + 1)
-                with k.when(spins.get() > SPINS_BEFORE_SLEEP):
+                with k.when(spins.get() > patience.get()):
                     self._sleep(k, seen.get())
-            seen.set(seen.get() + 1)
+            seen.set(_field(k, "round").load_atomic())
             break_if(_field(k, "stop").load_atomic() > 0)
-            _walk(k, isa, self.futex)
+            active = seen.get() & ((1 << ACTIVE_BITS) - 1)
+            works = k.thread < active
+            patience.set(works.select(k.number(SPINS_BEFORE_SLEEP), k.number(0)))
+            with k.when(works):
+                _walk(k, isa, self.futex, active)
 
     def _sleep(self, k: Kernel, seen: Vec) -> None:
         if self.futex:
@@ -130,14 +137,15 @@ class Work(KernelSpec):
 
 @dataclass(frozen=True)
 class Lead(KernelSpec):
-    """One round, as thread 0: wakes the workers and walks the launches with them."""
+    """One round of `n_threads` threads, as thread 0: wakes the workers and walks the launches with them."""
 
     futex: int
     arguments: ClassVar = ("control",)
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Begins a round; it has ended for all when the last launch's barrier opens."""
-        _field(k, "round").add_atomic(1)
+        number = _field(k, "round").load_atomic() >> ACTIVE_BITS
+        _field(k, "round").store_atomic(((number + 1) << ACTIVE_BITS) | k.n_threads)
         _wake(k, self.futex, "round", "sleepers")
         with k.when(_field(k, "stop").load_atomic().equals(0)):
-            _walk(k, isa, self.futex)
+            _walk(k, isa, self.futex, k.n_threads)

@@ -18,14 +18,14 @@ from llamachat.errors import UsageError
 
 Format = BlockFormat | FloatFormat
 
-BLOCK_FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in (*LEGACY, *K_QUANTS)}
+BLOCK_FORMATS: dict[str, BlockFormat] = {fmt.name: fmt for fmt in (*LEGACY, *K_QUANTS, *IQ_QUANTS, *SMALL_QUANTS)}
 
 FORMATS: dict[str, Format] = {**{fmt.name: fmt for fmt in FLOATS}, **BLOCK_FORMATS}
 
 DATA: dict[str, Format] = {fmt.name: fmt for fmt in NUMBERS}
 
 STORED: dict[str, Stored] = {
-    **{fmt.name: as_in_file(fmt) for fmt in (*LEGACY, *K_QUANTS, *IQ_QUANTS, *SMALL_QUANTS)},
+    **{name: as_in_file(fmt) for name, fmt in BLOCK_FORMATS.items()},
     **{stored.source.name: stored for stored in (*LEGACY_STORED, *K_STORED, *IQ_STORED, *SMALL_STORED)},
 }
 

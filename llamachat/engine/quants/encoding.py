@@ -31,8 +31,8 @@ _CHUNK_BLOCKS = 1 << 10
 def encode(fmt: BlockFormat | FloatFormat, values: NDArray[np.floating], *, search: bool = True) -> Bytes:
     """Blocks of weights of any shape whose rows are whole blocks: uint8 [n].
 
-    search: for the best scales; else the largest weight gets the largest code, which is much faster, for codes of 3 bits or more. In blocks NaN
-    counts as 0, and what a scale cannot hold saturates.
+    search: for the best scales; else, of codes of 3 bits or more, the largest weight gets the largest one, which is
+    much faster. In blocks NaN counts as 0, and what a scale cannot hold saturates.
     """
     if isinstance(fmt, FloatFormat):
         return fmt.encode(values)
@@ -121,12 +121,14 @@ class _Encoder:
         low, high = self.levels.extremes
         largest = np.abs(x).max(axis=2, keepdims=True)
         top = np.take_along_axis(x, np.abs(x).argmax(axis=2)[:, :, None], axis=2)
-        best, scale = np.full(largest.shape, -1.0), np.zeros_like(largest)
+        scale: Reals = np.zeros_like(largest)
+        best = np.full(largest.shape, -1.0)
         ends = {low, high} if low != -high and low < 0 else {high}
         for end in sorted(ends):
-            start: Reals = (top if low != -high else largest) / end
+            start = (top if low != -high else largest) / end
             if not self.search and high > 2:
-                return start
+                scale = start
+                break
             for fraction in _FRACTIONS if high > 2 else np.linspace(0.3, 1.3, 21):
                 _, values = self.levels.nearest(x * _inverse(start * fraction))
                 upper, lower = (x * values).sum(axis=2, keepdims=True), (values**2).sum(axis=2, keepdims=True)

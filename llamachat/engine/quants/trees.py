@@ -153,7 +153,7 @@ Both are halved because ggml doubles the fractional values of 4-bit floats to in
 
 @dataclass(frozen=True)
 class Half(Expr):
-    """Integers of 16 bits read as float16."""
+    """The bits of a float16, which stands for a whole row."""
 
     bits: Expr
 

@@ -58,7 +58,7 @@ class RowReader:
         if isinstance(tree, Join):
             return self._joined(tree, first, n)
         if isinstance(tree, Half):
-            return self.isa.widen_half(self.k, self.row(tree.bits, first, n).cut(I16))
+            return self.isa.widen_half(self.k, self.row(tree.bits, 0, 1).cut(I16)).splat(n)
         if isinstance(tree, Lookup):
             return self._entries(tree, first, n)
         return self._leaf(tree, first, n)
@@ -104,9 +104,9 @@ class RowReader:
     def _leaf(self, leaf: Expr, first: int, n: int) -> Vec:
         """Numbers of a field."""
         assert isinstance(leaf, Num | Float | Bits | Trits)
-        if not self.fmt.layout[leaf.field].shape:  # one for all
-            return self._words(leaf, 0, 0, 1).splat(n)
         if not isinstance(leaf, Bits | Trits):
+            if not self.fmt.layout[leaf.field].shape:  # one for all
+                return self._words(leaf, 0, 0, 1).splat(n)
             return self._words(leaf, first, 0, n)
         (word, digit), (last, last_digit) = leaf.place(first), leaf.place(first + n - 1)
         if (last - word, last_digit) == (n - 1, digit):

@@ -28,10 +28,18 @@ def random_blocks(name: str, n_rows: int, n_columns: int, rng: np.random.Generat
     if not isinstance(fmt, BlockFormat):
         return fmt.encode(rng.standard_normal((n_rows, n_columns)).astype(np.float32)).view(np.uint8).ravel()
     data = rng.integers(0, 256, (n_rows * n_columns // fmt.block, fmt.layout.itemsize), dtype=np.uint8)
+    blocks = data.view(fmt.layout)
     for field in ("d", "m", "dmin"):
         if field in fmt.layout.names:
-            part = data.view(fmt.layout)[field]
-            part[...] = ((rng.random(part.shape) - 0.5) * 0.02).astype(np.float16)
+            part = blocks[field]
+            small = part.dtype.kind == "u"  # NVFP4: bytes, of which 0x7f is zero
+            part[...] = rng.integers(0, 128, part.shape) if small else (rng.random(part.shape) - 0.5) * 0.02
+    if name == "MXFP4":
+        blocks["e"] = rng.integers(115, 125, blocks["e"].shape)
+    if name == "IQ1_M":  # the upper nibbles of four words are a float16
+        halves = ((rng.random(len(data)) - 0.5) * 0.02).astype(np.float16).view(np.uint16)
+        for word in range(4):
+            blocks["scales"][:, 0, word] = blocks["scales"][:, 0, word] & 0xFFF | (halves >> 4 * word & 15) << 12
     return data.ravel()
 
 

@@ -32,7 +32,7 @@ class Avx512Amx(Avx512Vbmi):
 
     @classmethod
     def is_permitted(cls) -> bool:
-        """Asks Linux to keep tiles for this process's threads, which it must before the first use; other systems do not."""
+        """Asks Linux to keep tiles for this process's threads, which it must before their first use; others do not."""
         if sys.platform != "linux":
             return False
         return ctypes.CDLL(None).syscall(_ARCH_PRCTL, _REQUEST_PERMISSION, _TILE_DATA) == 0

@@ -25,7 +25,7 @@ from typing import Any
 from engines import Worker, has_peer, markdown_table, rounds, text_table
 
 from llamachat.catalog import resolve
-from llamachat.engine.backend.cpu.workers import default_threads
+from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.measure import processor_name
 from llamachat.errors import LlamaChatError
 

@@ -28,7 +28,7 @@ from bench_models import Q4_K_M, SHAPES, make
 from blocks import KNOWN
 from engines import HERE, PAUSE_S, Engine, EngineFailed, LlamaBench, Worker, markdown_table
 
-from llamachat.engine.backend.cpu.workers import default_threads
+from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.gguf.types import BY_NAME
 from llamachat.engine.measure import processor_name
 from llamachat.engine.quants import FORMATS

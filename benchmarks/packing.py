@@ -16,9 +16,10 @@ from pathlib import Path
 
 from llamachat.catalog import resolve
 from llamachat.engine.backend.cpu.backend import PACKED, names
+from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
 from llamachat.engine.backend.cpu.weights import Weights
-from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
+from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.measure import processor_name
 from llamachat.engine.models import describe

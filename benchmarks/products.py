@@ -25,13 +25,14 @@ import numpy as np
 from blocks import KNOWN, random_rows
 
 from llamachat.engine.backend.cpu.buffers import Buffer
+from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
 from llamachat.engine.backend.cpu.kernels.walker import LAUNCH_BYTES
 from llamachat.engine.backend.cpu.limits import bandwidth_meter, product_rate
 from llamachat.engine.backend.cpu.lower import Lowering, LoweringContext, Shape
 from llamachat.engine.backend.cpu.program import Launch, Region, build
 from llamachat.engine.backend.cpu.weights import Weights
-from llamachat.engine.backend.cpu.workers import Step, WorkerPool, default_threads
+from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.gguf.types import BY_NAME
 from llamachat.engine.gguf.writer import write_gguf

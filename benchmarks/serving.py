@@ -22,7 +22,7 @@ import numpy as np
 
 from llamachat.catalog.resolve import resolve
 from llamachat.engine.answering import GenerationOptions
-from llamachat.engine.backend.cpu.workers import default_threads
+from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.events import Failed, Stop, Token
 from llamachat.engine.model import Model
 from llamachat.engine.pool import ContextPool

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from llamachat.engine.backend.cpu.cache import CacheShape, check_states, encoder_bytes, layer_sizes, state_bytes
+from llamachat.engine.backend.cpu.cores import default_threads, fast_cpus, memory_nodes
 from llamachat.engine.backend.cpu.engine import Engine
 from llamachat.engine.backend.cpu.forward import CpuForward
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
@@ -20,7 +21,7 @@ from llamachat.engine.backend.cpu.kernels.tile import check_kernels
 from llamachat.engine.backend.cpu.limits import bandwidth_meter, product_rate
 from llamachat.engine.backend.cpu.lower.scratch import scratch_bytes, scratch_bytes_per_token
 from llamachat.engine.backend.cpu.weights import Weights, memory_of
-from llamachat.engine.backend.cpu.workers import WorkerPool, default_threads
+from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.backend.interface import Detail, Settings, Sizes, StateSizes
 from llamachat.engine.gguf import GgufFile, TensorInfo
 from llamachat.engine.graph import Node, Role, uses
@@ -51,6 +52,8 @@ class Processor:
         """Cores, threads, the instruction set, and what the processor lacks for others."""
         usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
         yield Detail("cores", usable, f"{usable} that this process may use, of {os.cpu_count()}")
+        if sys.platform == "linux":
+            yield from _kinds_of_cores()
         threads = settings.threads or default_threads()
         yield Detail("threads", threads, f"{threads} work on a step")
         yield _instruction_set(settings.isa)
@@ -182,6 +185,18 @@ class CpuModel:
 def names(nodes: Iterable[Node], *roles: Role) -> list[str]:
     """Names of the tensors that operations read in these roles, in order, each once."""
     return [use.tensor.name for use in uses(nodes, *roles)]
+
+
+def _kinds_of_cores() -> Iterator[Detail]:
+    """What is unusual about the cores or the memory of this machine."""
+    usable = os.sched_getaffinity(0)
+    slow = len(usable) - len(fast_cpus(usable))
+    if slow:
+        yield Detail("efficiency_cores", slow, f"{slow} are slower than the others and get no thread by default")
+    nodes = memory_nodes()
+    if nodes > 1:
+        said = "weights lie where the thread is that multiplies them, as long as threads stay there (numactl, taskset)"
+        yield Detail("memory_nodes", nodes, f"{nodes} nodes (NUMA): {said}")
 
 
 def _instruction_set(name: str | None) -> Detail:

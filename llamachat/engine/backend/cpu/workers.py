@@ -14,7 +14,6 @@ import time
 import weakref
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -165,30 +164,3 @@ def system_function(name: str) -> int:
     windows = {"usleep": "Sleep", "sched_yield": "SwitchToThread"}
     function = getattr(library, windows.get(name, name) if sys.platform == "win32" else name)
     return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
-
-
-def default_threads() -> int:
-    """One thread per physical core that this process may use, within the quota of its control group."""
-    if sys.platform != "linux":
-        import psutil
-
-        return psutil.cpu_count(logical=False) or os.cpu_count() or 1
-    cores = {_siblings(cpu) for cpu in os.sched_getaffinity(0)}
-    return max(1, min(len(cores), _quota() or len(cores)))
-
-
-def _siblings(cpu: int) -> str:
-    """The name of the physical core: the processors that share it."""
-    try:
-        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
-    except OSError:
-        return str(cpu)
-
-
-def _quota() -> int:
-    """Processors that the control group allows, rounded up; 0 for no limit (cgroup v2 `cpu.max`)."""
-    try:
-        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        return 0
-    return 0 if limit == "max" else -(-int(limit) // int(period))

@@ -12,6 +12,7 @@ import pytest
 from machine import Array
 
 from llamachat.engine.backend.cpu import workers
+from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec, choose_isa
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -19,7 +20,7 @@ from llamachat.engine.backend.cpu.kernels.limits import OPERANDS, FusedRate
 from llamachat.engine.backend.cpu.limits import bandwidth_meter, product_rate
 from llamachat.engine.backend.cpu.pace import Pace
 from llamachat.engine.backend.cpu.program import Launch, Region, build
-from llamachat.engine.backend.cpu.workers import Step, WorkerPool, default_threads
+from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 from llamachat.errors import UsageError
 
 N_LAUNCHES = 50
@@ -252,7 +253,7 @@ def test_the_default_is_a_thread_a_core_at_least_one() -> None:
     [("max 100000", 4), ("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1), ("900000 100000", 4), ("", 4)],
 )
 def test_a_container_s_quota_limits_the_threads(monkeypatch: pytest.MonkeyPatch, text: str, expected: int) -> None:
-    monkeypatch.setattr("llamachat.engine.backend.cpu.workers._siblings", str)
+    monkeypatch.setattr("llamachat.engine.backend.cpu.cores._siblings", str)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     monkeypatch.setattr("pathlib.Path.read_text", lambda path: text)
@@ -260,8 +261,8 @@ def test_a_container_s_quota_limits_the_threads(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_two_hardware_threads_of_a_core_count_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("llamachat.engine.backend.cpu.workers._siblings", lambda cpu: str(cpu % 2))
-    monkeypatch.setattr("llamachat.engine.backend.cpu.workers._quota", lambda: 0)
+    monkeypatch.setattr("llamachat.engine.backend.cpu.cores._siblings", lambda cpu: str(cpu % 2))
+    monkeypatch.setattr("llamachat.engine.backend.cpu.cores._quota", lambda: 0)
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
     assert default_threads() == 2

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from emulated import SETS, known_sets
 from machine import Machine, machines
 
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 
 
-@pytest.fixture(scope="module", params=usable_isas())
+@pytest.fixture(scope="module", params=[*usable_isas(), *SETS])
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine of one instruction set."""
-    yield from machines(request.param)
+    with known_sets():
+        yield from machines(request.param)

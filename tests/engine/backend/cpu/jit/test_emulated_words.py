@@ -1,0 +1,1 @@
+"""Words of the emulated instruction sets, by the tests of those that are here, and of AMX, which none of these has."""

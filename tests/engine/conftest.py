@@ -3,14 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from emulated import SETS, known_sets
 from machine import Machine, machines
 
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 
 
-@pytest.fixture(scope="module", params=[*usable_isas(), *SETS])
+@pytest.fixture(scope="module", params=usable_isas())
 def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
     """A machine of one instruction set."""
-    with known_sets():
-        yield from machines(request.param)
+    yield from machines(request.param)

@@ -1,6 +1,6 @@
 """The words of every instruction set against NumPy: each means the same on all of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import ClassVar
@@ -8,9 +8,10 @@ from typing import ClassVar
 import llvmlite.ir as ir
 import numpy as np
 import pytest
-from machine import Array, Machine
+from emulated import SETS, known_sets
+from machine import Array, Machine, machines
 
-from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
+from llamachat.engine.backend.cpu.jit.compiler import KernelSpec, usable_isas
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -19,6 +20,13 @@ from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS, exp
 
 FUNCTIONS: dict[str, Callable[[Kernel, Generic, Vec], Vec]] = {"exp": exp, **ACTIVATIONS}
 EDGES = [0.0, 1.0, 65504.0, 65519.99, 65520.0, 2.0**-14, 2.0**-24, 2.0**-25, 1.5 * 2.0**-25, 3e38, 1e-40, 0.333, np.inf]
+
+
+@pytest.fixture(scope="module", params=[*usable_isas(), *SETS])
+def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A machine of one instruction set, also of those that are only emulated."""
+    with known_sets():
+        yield from machines(request.param)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,75 @@
+"""A model each of whose matrices has another block format: every format that can be computed with, in one file."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from own_files import llama_shapes, write_random
+
+from llamachat.engine.backend.cpu.kernels.tile import check_kernels
+from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants.format import BlockFormat
+from llamachat.errors import Unsupported
+
+WIDTH, N_VOCAB = 256, 64
+LARGEST = 0.2
+
+
+def computable() -> list[str]:
+    """Names of the block formats that kernels can be written for."""
+
+    def is_so(fmt: object) -> bool:
+        try:
+            return isinstance(fmt, BlockFormat) and check_kernels(fmt) is None
+        except Unsupported:
+            return False
+
+    return [name for name, fmt in FORMATS.items() if is_so(fmt)]
+
+
+@cache
+def small_blocks(name: str) -> np.ndarray:
+    """Random blocks whose weights are finite, not all zero and not large: uint8 [n, size]."""
+    rng, fmt = np.random.default_rng(len(name)), FORMATS[name]
+    data = rng.integers(0, 256, (30_000, fmt.layout.itemsize), dtype=np.uint8)
+    blocks = data.view(fmt.layout)[:, 0]
+    assert fmt.layout.fields is not None
+    for field, (kind, *_) in fmt.layout.fields.items():
+        if kind.base == np.float16:
+            blocks[field] = rng.uniform(-2e-3, 2e-3, blocks[field].shape)
+    with np.errstate(all="ignore"):
+        sizes = np.abs(fmt.decode(data.ravel()).reshape(len(data), -1)).max(1)
+    good = data[(sizes > LARGEST / 1000) & (sizes < LARGEST)]
+    assert len(good) >= 8, f"{name}: too few of the random blocks are small"
+    return good
+
+
+def encode(names: list[str], n_layer: int) -> dict[str, str]:
+    """name of each matrix -> its format, all in turn."""
+    matrices = [name for name, shape in llama_shapes(N_VOCAB, WIDTH, WIDTH, n_layer).items() if len(shape) == 2]
+    return {matrix: names[i % len(names)] for i, matrix in enumerate(matrices)}
+
+
+def write_mixed(path: Path) -> Path:
+    """A Llama-shaped model with heads of 32 values; as many layers as all formats need."""
+    names = computable()
+    n_layer = -(-len(names) // 7)
+    kinds = encode(names, n_layer)
+
+    def blocks(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
+        if name not in kinds:
+            return "F32", values.view(np.uint8).ravel()
+        good, fmt = small_blocks(kinds[name]), FORMATS[kinds[name]]
+        assert isinstance(fmt, BlockFormat)
+        rng = np.random.default_rng(len(name))
+        return kinds[name], good[rng.integers(0, len(good), values.size // fmt.block)].ravel()
+
+    sizes = {
+        "context_length": 512,
+        "embedding_length": WIDTH,
+        "block_count": n_layer,
+        "feed_forward_length": WIDTH,
+        "attention.head_count": 8,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+    }
+    return write_random(path, "llama", sizes, llama_shapes(N_VOCAB, WIDTH, WIDTH, n_layer), blocks)

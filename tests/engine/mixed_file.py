@@ -7,7 +7,7 @@ import numpy as np
 from own_files import llama_shapes, write_random
 
 from llamachat.engine.backend.cpu.kernels.tile import check_kernels
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS, STORED
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.errors import Unsupported
 
@@ -18,13 +18,14 @@ LARGEST = 0.2
 def computable() -> list[str]:
     """Names of the block formats that kernels can be written for."""
 
-    def is_so(fmt: object) -> bool:
+    def is_so(name: str) -> bool:
         try:
-            return isinstance(fmt, BlockFormat) and check_kernels(fmt) is None
+            check_kernels(STORED[name])
         except Unsupported:
             return False
+        return True
 
-    return [name for name, fmt in FORMATS.items() if is_so(fmt)]
+    return [name for name in BLOCK_FORMATS if is_so(name)]
 
 
 @cache
@@ -35,7 +36,7 @@ def small_blocks(name: str) -> np.ndarray:
     blocks = data.view(fmt.layout)[:, 0]
     assert fmt.layout.fields is not None
     for field, (kind, *_) in fmt.layout.fields.items():
-        if kind.base == np.float16:
+        if kind.base.kind == "f":
             blocks[field] = rng.uniform(-2e-3, 2e-3, blocks[field].shape)
     with np.errstate(all="ignore"):
         sizes = np.abs(fmt.decode(data.ravel()).reshape(len(data), -1)).max(1)

@@ -1,4 +1,4 @@
-"""Whole models on instruction sets that this processor may lack: emulated, they give the bits of those that are here."""
+"""Whole models on instruction sets that this processor may lack: emulated, they give the bits of those here."""
 
 from collections.abc import Iterator
 from pathlib import Path

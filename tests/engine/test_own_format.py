@@ -10,7 +10,8 @@ from golden_models import nmse
 from own_files import llama_shapes, write_random
 
 from llamachat.engine.backend.cpu.jit import isa as isas
-from llamachat.engine.backend.cpu.jit.compiler import processor_features, usable_isas
+from llamachat.engine.backend.cpu.jit.compiler import usable_isas
+from llamachat.engine.backend.cpu.jit.host import processor_features
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.gguf import BY_NAME, GgmlType, open_gguf, register_type, unregister_type
 from llamachat.engine.model import Model

@@ -14,7 +14,8 @@ from llamachat.engine.backend.cpu.cores import default_threads, fast_cpus, memor
 from llamachat.engine.backend.cpu.engine import Engine
 from llamachat.engine.backend.cpu.forward import CpuForward
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
-from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, processor_features, usable_isas
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa, usable_isas
+from llamachat.engine.backend.cpu.jit.host import family, processor_features
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS
 from llamachat.engine.backend.cpu.kernels.tile import check_kernels
@@ -212,7 +213,9 @@ def _instruction_set(name: str | None) -> Detail:
 def _missing() -> Iterator[Detail]:
     """What the processor lacks for the instruction sets that it does not have."""
     features, usable = processor_features(), usable_isas()
-    lacking = {name: sorted(set(isa.needs) - features) for name, isa in ISAS.items() if name not in usable}
+    others = {name: isa for name, isa in ISAS.items() if name not in usable and isa.family == family()}
+    lacking = {name: sorted(set(isa.needs) - features) for name, isa in others.items()}
     if lacking:
-        said = "; ".join(f"{name} needs {', '.join(names) or 'an x86-64 processor'}" for name, names in lacking.items())
+        refused = "the operating system's permission"
+        said = "; ".join(f"{name} needs {', '.join(names) or refused}" for name, names in lacking.items())
         yield Detail("not_there", lacking, said)

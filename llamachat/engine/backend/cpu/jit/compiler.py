@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import sys
 import threading
 from collections.abc import Iterable
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from llvmlite import binding as llvm
 
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
+from llamachat.engine.backend.cpu.jit.host import processor_features
 from llamachat.engine.backend.cpu.jit.split import Split, Turns
 from llamachat.errors import LlamaChatError, UsageError
 
@@ -69,7 +69,7 @@ class Compiler:
     """Compiles kernels for one instruction set, each once; addresses are valid as long as the compiler lives."""
 
     def __init__(self, isa: Generic, store: ObjectCache | None = None) -> None:
-        initialize()
+        initialize(isa.triple)
         self.isa = isa
         self.store = store if store is not None else ObjectCache.of_user()
         self.compiled = 0
@@ -78,9 +78,8 @@ class Compiler:
         self._trackers: list[Any] = []
         self._addresses: dict[KernelSpec, int] = {}
         self._lock = threading.Lock()
-        self._base = (
-            f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {llvm.get_default_triple()} {source_stamp()}"
-        )
+        triple = isa.triple or llvm.get_default_triple()
+        self._base = f"{isa.name} {isa.cpu} {isa.features} {llvm.llvm_version_info} {triple} {source_stamp()}"
 
     def address(self, spec: KernelSpec) -> int:
         """The machine address of the kernel."""
@@ -140,7 +139,7 @@ def emit(spec: KernelSpec, isa: Generic) -> str:
 
 def target_machine(isa: Generic) -> Any:
     """LLVM's code generator for the instruction set; JIT code may lie anywhere."""
-    target = llvm.Target.from_default_triple()
+    target = llvm.Target.from_triple(isa.triple) if isa.triple else llvm.Target.from_default_triple()
     return target.create_target_machine(cpu=isa.cpu, features=isa.features, opt=2, reloc="pic", jit=True)
 
 
@@ -150,11 +149,6 @@ def optimise(module: Any, machine: Any) -> None:
     options.loop_unrolling = options.loop_vectorization = options.slp_vectorization = False
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
-
-
-def processor_features() -> frozenset[str]:
-    """Names of the processor's features, as LLVM calls them."""
-    return frozenset(name for name, has in llvm.get_host_cpu_features().items() if has)
 
 
 def choose_isa(name: str | None = None) -> Generic:
@@ -177,7 +171,7 @@ def usable_isas() -> list[str]:
     """Names of the instruction sets that this processor can run, the fastest first."""
     from llamachat.engine.backend.cpu.jit.isa import ISAS
 
-    features = processor_features() if platform.machine().lower() in ("x86_64", "amd64") else frozenset()
+    features = processor_features()
     return [name for name, isa in ISAS.items() if features.issuperset(isa.needs) and isa.is_permitted()]
 
 
@@ -202,8 +196,11 @@ def _sorted_sources(folder: Path) -> Iterable[Path]:
 
 
 @cache
-def initialize() -> None:
-    """Prepares LLVM to write code for this processor. Raises LlamaChatError where it cannot."""
+def initialize(triple: str = "") -> None:
+    """Prepares LLVM to write code for this processor, or for another. Raises LlamaChatError where it cannot."""
+    if triple:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
     try:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()

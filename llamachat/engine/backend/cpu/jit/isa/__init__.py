@@ -1,11 +1,12 @@
 """Instruction sets, the fastest first: name -> class. `register` adds one from elsewhere, `unregister` removes it."""
 
 from llamachat.engine.backend.cpu.jit.isa.amx import Avx512Amx
+from llamachat.engine.backend.cpu.jit.isa.arm import Neon, NeonI8mm
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.isa.x86 import Avx2, Avx512, Avx512Vbmi, Avx512Vnni, AvxVnni
 from llamachat.errors import UsageError
 
-_FASTEST_FIRST = (Avx512Amx, Avx512Vbmi, Avx512Vnni, Avx512, AvxVnni, Avx2, Generic)
+_FASTEST_FIRST = (Avx512Amx, Avx512Vbmi, Avx512Vnni, Avx512, AvxVnni, Avx2, NeonI8mm, Neon, Generic)
 
 ISAS: dict[str, type[Generic]] = {isa.name: isa for isa in _FASTEST_FIRST}
 

@@ -1,5 +1,7 @@
 """The plain-LLVM instruction set: right on every processor, and the definition of each word for the others.
 
+family        "x86-64" or "aarch64": the processors that may have it
+triple        the system that code is for, as LLVM calls it, if not this one
 registers     how many there are
 rows          32-bit lanes of a register
 columns       activations that the many-column product holds in registers at once
@@ -37,6 +39,8 @@ class Generic:
     """What any processor can do; no instruction is named."""
 
     name = "generic"
+    family = ""
+    triple = ""
     cpu = ""
     features = ""
     needs: tuple[str, ...] = ()

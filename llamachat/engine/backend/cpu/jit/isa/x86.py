@@ -17,6 +17,7 @@ class Avx2(Generic):
     """256-bit registers with FMA and F16C."""
 
     name = "avx2"
+    family = "x86-64"
     cpu = "x86-64-v3"
     needs: tuple[str, ...] = ("avx2", "fma", "f16c", "bmi", "bmi2", "lzcnt", "movbe")  # of x86-64-v3
     rows = 8

@@ -1,0 +1,36 @@
+"""The engine on an emulated AArch64 processor: whole models have the bits that they have here."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from emulated_arm import PROCESSORS, arm_machine, needed
+from mixed_file import N_VOCAB, write_mixed
+
+from llamachat.engine.model import Model
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needed()
+    return write_mixed(tmp_path_factory.mktemp("mixed") / "mixed.gguf")
+
+
+def logits(path: Path, isa: str, cache_types: tuple[str, ...]) -> np.ndarray:
+    """A prompt at once, and the rest token by token, for each type of cache."""
+    tokens, found = [(7 * i) % N_VOCAB for i in range(40)], []
+    with Model(path, 2, isa=isa) as model:
+        for cache_type in cache_types:
+            context = model.context(64, cache_type)
+            found += [context.eval(tokens[:37], "all"), *(context.eval([token])[None] for token in tokens[37:])]
+    return np.concatenate(found)
+
+
+@pytest.mark.parametrize("isa", PROCESSORS)
+def test_every_block_format_and_cache_gives_the_same_bits(mixed: Path, tmp_path: Path, isa: str) -> None:
+    types = ("q8_0", "f16", "q4_0") if isa == "neon" else ("q8_0",)
+    wanted = logits(mixed, "generic", types)
+    with arm_machine(tmp_path, isa):
+        found = logits(mixed, isa, types)
+    assert np.isfinite(wanted).all()
+    np.testing.assert_array_equal(found, wanted)

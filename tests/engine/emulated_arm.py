@@ -24,7 +24,10 @@ from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.workers import Step
 
-TRIPLE, TOOLS = "aarch64-linux-gnu", ("qemu-aarch64", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-ld")
+TRIPLE, TOOLS = (
+    "aarch64-linux-gnu",
+    (*("qemu-aarch64", "aarch64-linux-gnu-gcc", "aarch64-linux-gnu-ld", "aarch64-linux-gnu-objcopy"),),
+)
 PROCESSORS = {"neon-i8mm": "max", "neon": "cortex-a76", "generic": "cortex-a57"}
 """Instruction set -> a processor that has it and nothing more of what kernels ask for."""
 
@@ -73,7 +76,8 @@ class Arm:
 
     def ask(self, *words: int) -> int:
         """One command of arm_runner.c."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(struct.pack("<8q", *words, *[0] * (8 - len(words))))
         self._process.stdin.flush()
         answer = self._process.stdout.read(8)
@@ -91,12 +95,12 @@ class Arm:
     def place(self, code: bytes) -> int:
         """Links an object where it is to run, and puts it there."""
         self._n_linked += 1
-        paths = [self._folder / f"{self._n_linked}.{ending}" for ending in ("o", "ld", "bin")]
+        paths = [self._folder / f"{self._n_linked}.{ending}" for ending in ("o", "ld", "elf", "bin")]
         paths[0].write_bytes(code)
         paths[1].write_text(_SCRIPT.format(at=self._code))
-        command = [TOOLS[2], "--oformat=binary", "-e", compiler.SYMBOL, "-T", paths[1], "-o", paths[2], paths[0]]
-        subprocess.run(command, check=True)
-        linked, at = paths[2].read_bytes(), self._code
+        subprocess.run([TOOLS[2], "-e", compiler.SYMBOL, "-T", paths[1], "-o", paths[2], paths[0]], check=True)
+        subprocess.run([TOOLS[3], "-O", "binary", paths[2], paths[3]], check=True)
+        linked, at = paths[3].read_bytes(), self._code
         ctypes.memmove(at, linked, len(linked))
         self._code += -(-len(linked) // 64) * 64
         assert self._code <= BASE + CODE, "the memory for code is full"
@@ -123,7 +127,7 @@ class Arm:
 class ArmPool:
     """Stands for `WorkerPool`: launches run there, each for one thread after the other."""
 
-    def __init__(self, made_by: "ArmCompiler", n_threads: int) -> None:
+    def __init__(self, made_by: "ArmCompiler", n_threads: int, **_settings: bool) -> None:
         self._arm, self.n_threads = made_by.arm, n_threads
 
     def run(self, launches: int, n_launches: int, step: Step) -> None:

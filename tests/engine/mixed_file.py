@@ -1,4 +1,4 @@
-"""A model each of whose matrices has another block format: every format that can be computed with, in one file."""
+"""A model whose matrices have block formats of every kind, in one file."""
 
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,12 @@ from llamachat.engine.quants.format import BlockFormat
 from llamachat.errors import Unsupported
 
 WIDTH, N_VOCAB = 256, 64
+
+KINDS = (
+    *("Q4_1", "Q5_0", "Q8_0", "Q3_K", "Q4_K", "Q6_K", "IQ4_XS", "IQ2_XS", "MXFP4", "NVFP4"),
+    *("TQ1_0", "Q1_0", "IQ1_M", "IQ3_S"),
+)
+"""Formats of every kind: with an offset, a bias, signed bytes, integer scales and minima, tables, codebooks, signs."""
 LARGEST = 0.2
 
 
@@ -52,8 +58,8 @@ def encode(names: list[str], n_layer: int) -> dict[str, str]:
 
 
 def write_mixed(path: Path) -> Path:
-    """A Llama-shaped model with heads of 32 values; as many layers as all formats need."""
-    names = computable()
+    """A Llama-shaped model with heads of 32 values; as many layers as KINDS need."""
+    names = [name for name in computable() if name in KINDS]
     n_layer = -(-len(names) // 7)
     kinds = encode(names, n_layer)
 

@@ -8,6 +8,7 @@ import pytest
 from emulated import known_sets
 from mixed_file import N_VOCAB, write_mixed
 
+from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 from llamachat.engine.model import Model
 
 
@@ -36,8 +37,8 @@ LOGIC = ("avx512amx", "avx512", "avxvnni")
 
 
 @pytest.mark.parametrize("isa", [f"{name}-emulated" for name in LOGIC])
-def test_every_block_format_gives_the_same_bits(mixed: Path, isa: str) -> None:
-    wanted = logits(mixed, "generic")
+def test_block_formats_give_the_same_bits(mixed: Path, isa: str) -> None:
+    wanted = logits(mixed, usable_isas()[0])
     assert np.isfinite(wanted).all()
     assert wanted.std() > 0
     np.testing.assert_array_equal(logits(mixed, isa), wanted)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import platform
-import sys
 
 from llvmlite import binding as llvm
 
@@ -31,14 +30,16 @@ def processor_features() -> frozenset[str]:
 
 def _arm_features() -> frozenset[str]:
     """Those that instruction sets ask for; asked of the system, since programs cannot ask the processor."""
-    if sys.platform == "linux":
+    system = platform.system()
+    if system == "Linux":
         ask = ctypes.CDLL(None).getauxval
         ask.restype, ask.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
         words = ((ask(_HWCAP), _IN_HWCAP), (ask(_HWCAP2), _IN_HWCAP2))
         return frozenset(name for word, bits in words for name, bit in bits.items() if word >> bit & 1)
-    if sys.platform == "darwin":
+    if system == "Darwin":
         return frozenset({"neon", *(name for name, key in _IN_SYSCTL.items() if _sysctl(key))})
-    if sys.platform == "win32" and ctypes.windll.kernel32.IsProcessorFeaturePresent(_WINDOWS_DOTPROD):
+    windows = getattr(ctypes, "windll", None)
+    if windows is not None and windows.kernel32.IsProcessorFeaturePresent(_WINDOWS_DOTPROD):
         return frozenset({"neon", "dotprod"})
     return frozenset()
 

@@ -21,7 +21,7 @@ from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.jit.compiler import Compiler
 from llamachat.engine.backend.cpu.jit.kernel import CACHE_LINE as LINE
 from llamachat.engine.backend.cpu.jit.kernel import STEP
-from llamachat.engine.backend.cpu.kernels.walker import CONTROL, Lead, Work
+from llamachat.engine.backend.cpu.kernels.walker import CONTROL, CONTROL_LINES, GROUP, MOST_GROUPS, Lead, Work
 from llamachat.engine.backend.cpu.pace import Pace
 from llamachat.errors import UsageError
 
@@ -67,7 +67,8 @@ class WorkerPool:
     def __init__(self, compiler: Compiler, n_threads: int, yields: bool = False) -> None:
         self.n_threads = n_threads
         self._pace = Pace(n_threads) if yields and n_threads > 1 else None
-        self._control = Buffer(LINE * len(CONTROL))
+        assert n_threads <= GROUP * MOST_GROUPS
+        self._control = Buffer(LINE * CONTROL_LINES)
         self._fields = self._control.view(np.int64, (len(CONTROL), LINE // 8))
         self._arguments = Buffer(8)
         self._arguments.view(np.int64, (1,))[0] = self._control.address

@@ -1,9 +1,9 @@
 """The native loop of every worker: wait for a step, walk its launches together with the others, meet at barriers.
 
-The control block has one cache line a field. `round` is the number of the round, shifted by ACTIVE_BITS, and how many
-threads work in it: those with the smallest numbers; the others sleep on. A launch is four i64: the kernel's address,
-its arguments, whether a barrier follows, and a spare. The calling thread is thread 0; the others stay in `Work` until
-`stop`.
+The control block has one cache line a field, then one a group of threads. `round` is the number of the round, shifted
+by ACTIVE_BITS, and how many threads work in it: those with the smallest numbers; the others sleep on. A launch is four
+i64: the kernel's address, its arguments, whether a barrier follows, and a spare. The calling thread is thread 0; the
+others stay in `Work` until `stop`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,11 @@ CONTROL = (
     "system",
     "yield_",
 )
+GROUP = 8
+"""Threads that count together at a barrier: about those that share a cache."""
+MOST_GROUPS = 32
+CONTROL_LINES = len(CONTROL) + MOST_GROUPS
+"""Cache lines of the control block: the fields, and a counter for each group."""
 LAUNCH_BYTES = 32
 ACTIVE_BITS = 10
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # FUTEX_PRIVATE_FLAG | operation, linux/futex.h
@@ -83,13 +88,32 @@ def _wake(k: Kernel, futex: int, field: str, sleepers: str) -> None:
             _futex(k, futex, field, FUTEX_WAKE, k.number(1 << 20))
 
 
+def _arrive(k: Kernel, active: Vec) -> Vec:
+    """Counts this thread; 1 for the last of all.
+
+    Threads count in groups, and the last of a group counts for it: a line of memory goes from one processor to the next
+    for every one that counts on it, which with many threads takes longer than their work.
+    """
+    group, groups = k.thread // GROUP, (active + (GROUP - 1)) // GROUP
+    counter = k.pointer("control")[(group + len(CONTROL)) * LINE]
+    here = counter.add_atomic(1) + 1
+    last = k.var(k.number(0))
+    with k.when(here.equals((active - group * GROUP).min(GROUP))):
+        counter.store_atomic(k.number(0))
+        last.set(groups.equals(1).unsigned(I64))
+        with k.when(groups > 1):
+            there = _field(k, "arrived").add_atomic(1) + 1
+            with k.when(there.equals(groups)):
+                _field(k, "arrived").store_atomic(k.number(0))
+                last.set(k.number(1))
+    return last.get()
+
+
 def _barrier(k: Kernel, isa: Generic, futex: int, active: Vec) -> None:
     """Waits until all active threads are here: the last one opens the next phase."""
     phase = _field(k, "phase").load_atomic()
-    here = _field(k, "arrived").add_atomic(1) + 1
-    last = here.equals(active)
-    with k.when(last):
-        _field(k, "arrived").store_atomic(k.number(0))
+    last = _arrive(k, active)
+    with k.when(last > 0):
         _field(k, "phase").store_atomic(phase + 1)
         _wake(k, futex, "phase", "waiters")
     with k.when(last.equals(0)):

@@ -2,9 +2,11 @@
 
    runner FILE BASE SIZE maps FILE at BASE, where the test has mapped it, too; so addresses in it mean the same to both.
    Commands are eight i64 on standard input; each is answered by one i64 on standard output.
-     0 name            the address of a function of the C library: pread, syscall, sched_yield, usleep
-     1 launches n step threads    every launch, thread by thread, in this thread
-     2 work lead arguments threads rounds    real threads: `work` in each but the first, `rounds` times `lead` here
+     0 number                          the address of a function: pread, syscall, sched_yield, usleep
+     1 launches n step n_threads       every launch, for one thread after the other, in this thread
+     2 work arguments n_threads        threads 1 .. n_threads - 1, in which `work` runs
+     3 kernel arguments step n_threads a kernel, as thread 0
+     4 n_threads                       waits for the threads of command 2
    pread's file is a descriptor of the test's process. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -51,7 +53,6 @@ static void *serve(void *given) {
     return NULL;
 }
 
-/* The test counts rounds by what its launches write; the last `lead` is called by it with `stop` set. */
 static pthread_t threads[64];
 static worker workers[64];
 

@@ -110,6 +110,18 @@ class Arm:
         """The address of a function of the emulated C library: stands for `system_function`."""
         return self.ask(0, FUNCTIONS.index(name))
 
+    def start(self, work: int, arguments: int, n_threads: int) -> None:
+        """Threads 1 .. n_threads - 1 of the emulated program, in which `work` runs."""
+        self.ask(2, work, arguments, n_threads)
+
+    def call(self, kernel: int, arguments: int, step: int, n_threads: int) -> None:
+        """A kernel, as thread 0 of so many."""
+        self.ask(3, kernel, arguments, step, n_threads)
+
+    def join(self, n_threads: int) -> None:
+        """Waits for the threads that were started."""
+        self.ask(4, n_threads)
+
     def close(self) -> None:
         """Ends the emulated program."""
         assert self._process.stdin is not None

@@ -222,6 +222,10 @@ class Ptr:
         """Writes the value there."""
         self.b.store(value.v, self._typed(value.type), align=align)
 
+    def var(self, kind: Any) -> Var:
+        """The value of that type there as a variable that stays in memory."""
+        return Var(self.b, self._typed(kind))
+
     def load_atomic(self) -> Vec:
         """The i64 there, seen after everything its writer wrote before."""
         return Vec(self.b, self.b.load_atomic(self._typed(I64), "seq_cst", 8))

@@ -38,40 +38,40 @@ class Quantize(KernelSpec):
         first, last = self.split.share(k)
         if self.columns == 1:
             with k.loop(first, last) as token, k.loop(0, n_groups) as group:
-                self._quantize(k, isa, token, group, k.pointer("panels")[(token * n_groups + group) * record.bytes])
+                self._quantize(k, isa, token, group, k.pointer("panels")[(token * n_groups + group) * record.bytes], 0)
             return
         with k.loop(first, last) as item:
             token, at = item // n_groups * self.columns, k.pointer("panels")[item * record.bytes]
             with k.loop(token, (token + self.columns).min(k.count())) as one:
-                self._quantize(k, isa, one, item % n_groups, at[(one - token) * 4])
+                self._quantize(k, isa, one, item % n_groups, at, one - token)
 
-    def _quantize(self, k: Kernel, isa: Generic, token: Vec, group: Vec, at: Ptr) -> None:
+    def _quantize(self, k: Kernel, isa: Generic, token: Vec, group: Vec, at: Ptr, column: Vec | int) -> None:
         x = k.pointer("x")[token * k.args.stride + group * (4 * GROUP)]
-        quantize_group(k, isa, x, at, Record(self.columns))
+        quantize_group(k, isa, x, at, Record(self.columns), column)
 
 
-def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record) -> None:
-    """32 float32 to a record of which `at` is the column's first dword; one that is not finite makes the scale NaN."""
+def quantize_group(k: Kernel, isa: Generic, x: Ptr, at: Ptr, record: Record, column: Vec | int = 0) -> None:
+    """32 float32 to a column of the record at an address; one that is not finite makes the scale NaN."""
     n = isa.rows
     codes, scale = rounded(k, isa, x)
     for i, code in enumerate(codes):
-        quads = code.cut(I8).as_(lanes(I32, n // 4))
-        if record.columns == 1:
-            at[i * n].store(quads, 4)
+        quads, first = code.cut(I8).as_(lanes(I32, n // 4)), i * n // 4
+        if record.by_column:
+            at[record.code(first, column)].store(quads, 4)
             continue
         for quad in range(n // 4):
-            at[record.code(i * n // 4 + quad, 0)].store(quads.lane(quad), 4)
+            at[record.code(first + quad, column)].store(quads.lane(quad), 4)
     for where, value in zip(_SUMS, _sums(k, isa, codes, scale), strict=True):
-        at[where(record)].store(value, 4)
-    at[record.scale(0)].store(scale, 4)
+        at[where(record, column)].store(value, 4)
+    at[record.scale(column)].store(scale, 4)
 
 
-_SUMS: tuple[Callable[[Record], int], ...] = (
-    lambda record: record.sum(0),
-    lambda record: record.sums(0, GROUP, 0),
-    lambda record: record.sums(0, GROUP // 2, 0),
-    lambda record: record.sums(0, GROUP // 2, GROUP // 2),
-    lambda record: record.halves(0),
+_SUMS: tuple[Callable[[Record, Vec | int], Vec | int], ...] = (
+    lambda record, column: record.sum(column),
+    lambda record, column: record.sums(column, GROUP, 0),
+    lambda record, column: record.sums(column, GROUP // 2, 0),
+    lambda record, column: record.sums(column, GROUP // 2, GROUP // 2),
+    lambda record, column: record.halves(column),
 )
 
 

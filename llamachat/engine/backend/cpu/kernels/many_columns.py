@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from llamachat.engine.backend.cpu.jit.isa.blocks import Operands
+from llamachat.engine.backend.cpu.jit.isa.blocks import MOST_COLUMNS, Operands, Shape
 from llamachat.engine.backend.cpu.jit.isa.dots import MOST_X, Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -58,10 +58,12 @@ class _ManyColumns:
         self.codes = tile.codes(isa, 0, in_place=False)
         self.products = self._products() if isa.codes_may_stay else None
         self.group = GROUP if self.products else tile.group
-        self.planes = isa.planes(self.products or self.codes)
+        self.shape = Shape(self.group // 4, columns)
+        self.planes = isa.planes(self.products or self.codes, self.shape)
         self.plane_bytes, self.numbers_bytes = GROUP * isa.rows, 4 * isa.rows * _NUMBERS
         self.group_bytes = len(self.planes) * self.plane_bytes + self.numbers_bytes
         self.block_bytes = self.groups * self.group_bytes + self.numbers_bytes
+        self.memory = k.memory(lanes(F32, isa.rows), 3 * AT_ONCE * columns)
         self.of_group = self.of_block = Numbers()  # what there is, known when rows have been unpacked
 
     def _products(self) -> Codes | None:
@@ -89,6 +91,7 @@ class _ManyColumns:
         k, blocks = self.k, self.k.args.blocks
         scratch = k.pointer("scratch")[k.thread * k.args.room]
         step = max(1, STRETCH // self.tile.form.block)
+        self.isa.begin_blocks(k, self.shape)
         with k.loop(0, blocks, step) as first:
             count = (blocks - first).min(step)
             self._unpack(k.pointer("tiles")[(unit * blocks + first) * self.tile.bytes], count, scratch)
@@ -100,6 +103,7 @@ class _ManyColumns:
                     self._multiply(*at, count, begins=first.equals(0))
                 with k.when((k.args.bias | k.args.mode) > 0), k.when(first + step >= blocks):
                     complete(k, self.isa, unit, panel * self.columns, self.columns)
+        self.isa.end_blocks(k, self.shape)
 
     def _unpack(self, tiles: Ptr, count: Vec, scratch: Ptr) -> None:
         """Writes codes and numbers of some blocks to the scratch."""
@@ -112,7 +116,7 @@ class _ManyColumns:
                     codes = tile.read_codes(k, isa, at, g * GROUP + 4 * four, self.codes)
                     if self.products:
                         codes = self._times_scale(at, (g * GROUP + 4 * four) // tile.form.group, codes)
-                    for i, plane in enumerate(isa.to_planes(k, self.products or self.codes, codes)):
+                    for i, plane in enumerate(isa.to_planes(k, self.products or self.codes, self.shape, codes)):
                         group[i * self.plane_bytes + four * 4 * isa.rows].store(plane, align=16)
                 numbers = self.arithmetic.prepared(k, isa, self.arithmetic.read_group(k, isa, at, g))
                 scales = () if self.products else tuple(isa.block_scales(k, s, self._most) for s in numbers.scales)
@@ -145,7 +149,7 @@ class _ManyColumns:
         """Adds the products of some registers of rows with one panel to y, or puts them there where they are first."""
         k, kind, n_rows = self.k, lanes(F32, self.isa.rows), min(AT_ONCE, self.parts)
         places = [[y[4 * self.isa.rows * r][c * k.args.stride] for c in range(self.columns)] for r in range(n_rows)]
-        sums = [[self._sums() for _ in range(self.columns)] for _ in range(n_rows)]
+        sums = [[self._sums(r * self.columns + c) for c in range(self.columns)] for r in range(n_rows)]
         with k.when(begins.equals(0)):
             for row, at in zip(sums, places, strict=True):
                 for one, place in zip(row, at, strict=True):
@@ -163,16 +167,27 @@ class _ManyColumns:
             for one, place in zip(row, to, strict=True):
                 place.store(one.total.get(), 4)
 
-    def _sums(self) -> Sums:
-        """Zero."""
+    def _sums(self, i: int) -> Sums:
+        """Zero: of place i among the registers of rows and columns. So many columns do not fit registers."""
         zero = self.k.zeros(lanes(F32, self.isa.rows))
-        return Sums(*(self.k.var(zero) for _ in range(3)))
+        if self.columns <= MOST_COLUMNS:
+            return Sums(*(self.k.var(zero) for _ in range(3)))
+        places = [self.memory[(3 * i + j) * 4 * self.isa.rows] for j in range(3)]
+        for place in places:
+            place.store(zero, 4 * self.isa.rows)
+        return Sums(*(place.var(zero.type) for place in places))
 
     def _group(self, at: list[Ptr], record: Ptr, sums: list[list[Sums]]) -> None:
         """Adds the products of 32 columns."""
-        k, isa, group = self.k, self.isa, self.group
-        x = [Column(record, self.record, c) for c in range(self.columns)]
         numbers = [self._read(one[len(self.planes) * self.plane_bytes], self.of_group) for one in at]
+        step = self.isa.block_columns(self.shape)
+        for c in range(0, self.columns, step):
+            x = [Column(record, self.record, c + i) for i in range(min(step, self.columns - c))]
+            self._block(at, x, numbers, [row[c : c + step] for row in sums])
+
+    def _block(self, at: list[Ptr], x: list[Column], numbers: list[Numbers], sums: list[list[Sums]]) -> None:
+        """The same for some columns of the panel."""
+        k, isa, group = self.k, self.isa, self.group
         blocks: list[list[list[Vec]]] = []
         for i, first in enumerate(range(0, GROUP, group)):
             operands = Operands(
@@ -181,6 +196,8 @@ class _ManyColumns:
                 [one.sums(group, first) for one in x],
                 [one.scales[i] for one in numbers if one.scales],
                 blocks.pop() if blocks and not self.arithmetic.per_group else None,
+                [one[first * isa.rows] for one in at],
+                x[0].record[self.record.code(first // 4, x[0].column)],
             )
             blocks.append(isa.block_of_dots(k, self.planes, operands))
         for r, row in enumerate(sums):

@@ -7,6 +7,7 @@ Quantised, one record per 32 activations of `columns` tokens c; x is about scale
     sums    3 x [c] dwords   two i16 each: the sums of the codes at even and at odd places among the pairs (columns 0
                              and 1 of each four, then 2 and 3): of all 32, of the first 16, of the last 16
     halves  [c] dwords       two i16: the sums of the first 16 codes and of the last 16
+With 16 columns or more, codes are [c] x 8 dwords: a row of a matrix register for each column.
 Floats: [k][c] float32. The last panel is padded; what its unused columns hold is computed and never read.
 """
 
@@ -27,29 +28,34 @@ class Record:
         self.columns = columns
         self.bytes = columns * (GROUP + 4 * 6)
 
-    def code(self, quad: Vec | int, column: int) -> Vec | int:
-        """Four codes: activations 4*quad .. 4*quad+3."""
-        return quad * (4 * self.columns) + 4 * column
+    @property
+    def by_column(self) -> bool:
+        """Whether a column's codes lie together."""
+        return self.columns == 1 or self.columns >= 16
 
-    def scale(self, column: int) -> int:
+    def code(self, quad: Vec | int, column: Vec | int) -> Vec | int:
+        """Four codes: activations 4*quad .. 4*quad+3."""
+        return quad * 4 + column * GROUP if self.by_column else quad * (4 * self.columns) + column * 4
+
+    def scale(self, column: Vec | int) -> Vec | int:
         """The scale."""
         return self._behind(0, column)
 
-    def sum(self, column: int) -> int:
+    def sum(self, column: Vec | int) -> Vec | int:
         """scale * sum of codes."""
         return self._behind(1, column)
 
-    def sums(self, column: int, group: int, first: int) -> int:
+    def sums(self, column: Vec | int, group: int, first: int) -> Vec | int:
         """Sums of pairs of codes, two i16: of all 32 (group 32), or of the 16 that begin at `first`."""
         return self._behind(2 if group == GROUP else 3 + first // 16, column)
 
-    def halves(self, column: int) -> int:
+    def halves(self, column: Vec | int) -> Vec | int:
         """Sums of the first and of the last 16 codes, two i16."""
         return self._behind(5, column)
 
-    def _behind(self, row: int, column: int) -> int:
+    def _behind(self, row: int, column: Vec | int) -> Vec | int:
         """The column's dword in a row behind the codes."""
-        return 4 * ((GROUP // 4 + row) * self.columns + column)
+        return column * 4 + 4 * (GROUP // 4 + row) * self.columns
 
 
 def panel_bytes(width: int, n_tokens: int, columns: int) -> int:

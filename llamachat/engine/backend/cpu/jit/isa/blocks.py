@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, fits_pairs
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import I16, I32, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import I16, I32, Ptr, Vec, lanes
 
 if TYPE_CHECKING:
     from llamachat.engine.backend.cpu.jit.isa.generic import Generic
@@ -31,6 +31,18 @@ class Plane:
     factor: int = 1
 
 
+MOST_COLUMNS = 8
+"""Columns of x whose sums, of two registers of rows, registers can hold."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A block: `fours` times four columns of the weights, `columns` of x."""
+
+    fours: int
+    columns: int
+
+
 @dataclass(frozen=True)
 class Operands:
     """What is multiplied: `rows` registers of rows, `fours` times four columns.
@@ -38,7 +50,8 @@ class Operands:
     codes: (plane, four) -> bytes of each register of rows. x: (four, column) -> four bytes of x as an i32.
     x_sums: of each column, see `Dot`. scales: of each register of rows, from `Generic.block_scales`, if there are any.
     before: what the result is added to; floats where scales are.
-    A four is a number, or a value in a loop.
+    A four is a number, or a value in a loop. codes_at: where the first four of the first plane lies, of each register
+    of rows; the next ones follow. x_at: where the first four of the first column of x lies; the next ones follow.
     """
 
     rows: int
@@ -48,6 +61,8 @@ class Operands:
     x_sums: Sequence[Vec]
     scales: Sequence[Vec] = ()
     before: Sums | None = None
+    codes_at: Sequence[Ptr] = ()
+    x_at: Ptr | None = None
 
 
 def block_of_dots(isa: Generic, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
@@ -64,12 +79,12 @@ def block_of_dots(isa: Generic, k: Kernel, planes: Sequence[Plane], operands: Op
         sums = _accumulated(isa, k, operands, i, range(operands.fours), start, add)
         if plane.factor != 1:
             sums = [[one * plane.factor for one in row] for row in sums]
-        total = _scaled(isa, k, total, sums, operands.scales)
+        total = scaled(isa, k, total, sums, operands.scales)
     assert total is not None
     return total
 
 
-def _scaled(isa: Generic, k: Kernel, total: Sums | None, sums: Sums, scales: Sequence[Vec]) -> Sums:
+def scaled(isa: Generic, k: Kernel, total: Sums | None, sums: Sums, scales: Sequence[Vec]) -> Sums:
     """total + sums * scales. Floats are integers below 2^24, so that nothing is rounded."""
     if not scales:
         return _added(total, sums)

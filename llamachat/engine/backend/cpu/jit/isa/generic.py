@@ -29,7 +29,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, block_of_dots
+from llamachat.engine.backend.cpu.jit.isa.blocks import MOST_COLUMNS, Operands, Plane, Shape, block_of_dots
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, SignedDot, table_codes
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I16, I32, I64, Vec, lanes
@@ -74,13 +74,23 @@ class Generic:
         """The sum of (code + bias) * x over `fours` times four columns; see `Dot` for x_sums."""
         return (SignedDot if codes.signed else Dot)(self, k, codes, fours, x_sums)
 
-    def planes(self, codes: Codes) -> tuple[Plane, ...]:
+    def planes(self, codes: Codes, shape: Shape) -> tuple[Plane, ...]:
         """In which planes codes that are read often are best kept for `block_of_dots`."""
         return (Plane(codes),)
 
-    def to_planes(self, k: Kernel, codes: Codes, values: Vec) -> list[Vec]:
+    def to_planes(self, k: Kernel, codes: Codes, shape: Shape, values: Vec) -> list[Vec]:
         """A register of bytes of codes in those planes."""
         return [values]
+
+    def block_columns(self, shape: Shape) -> int:
+        """Columns of x of one `block_of_dots`, where there are `shape.columns` to do."""
+        return min(shape.columns, MOST_COLUMNS)
+
+    def begin_blocks(self, k: Kernel, shape: Shape) -> None:
+        """Before the first `block_of_dots` of that shape."""
+
+    def end_blocks(self, k: Kernel, shape: Shape) -> None:
+        """After the last one."""
 
     def block_scales(self, k: Kernel, scales: Vec, most: int) -> Vec:
         """What `scales` or `pair_scales` returned as `block_of_dots` multiplies by it; no product exceeds `most`."""

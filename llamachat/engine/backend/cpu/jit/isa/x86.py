@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import llvmlite.ir as ir
 
-from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, block_of_dots, block_of_pairs
+from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, Shape, block_of_dots, block_of_pairs
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, FlippedDot, PairDot, WideDot
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -42,7 +42,7 @@ class Avx2(Generic):
             return PairDot(self, k, codes, fours, x_sums)
         return WideDot(self, k, codes, fours, x_sums)
 
-    def planes(self, codes: Codes) -> tuple[Plane, ...]:
+    def planes(self, codes: Codes, shape: Shape) -> tuple[Plane, ...]:
         """Unsigned bytes for `vpdpbusd`; else codes of 8 bits in halves, so that many sums of pairs fit 16 bits."""
         if codes.bits < 8:
             return (Plane(codes),)
@@ -53,7 +53,7 @@ class Avx2(Generic):
             else (Plane(Codes(4, bias // 16), 16), Plane(Codes(4, bias % 16)))
         )
 
-    def to_planes(self, k: Kernel, codes: Codes, values: Vec) -> list[Vec]:
+    def to_planes(self, k: Kernel, codes: Codes, shape: Shape, values: Vec) -> list[Vec]:
         """Signs flipped, which is the same as 128 added, and halves taken apart."""
         if codes.bits < 8:
             return [values]

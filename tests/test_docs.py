@@ -93,7 +93,7 @@ def test_the_readme_lists_architectures_formats_and_processors():
     models = re.search(r"^\*\*Models\*\*(.*?)^\*\*Processors\*\*(.*?)^## ", README, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`(\w+)`", models[1])) == {*architectures(), *SYNONYMS}
     assert set(re.findall(r"\b(?:I?[QT]?Q\d_\w+|B?F\d\d|MXFP4|NVFP4)\b", models[1])) == set(FORMATS)
-    assert re.findall(r"avx\w*|generic", models[2]) == list(ISAS)
+    assert re.findall(r"`((?:avx|neon|generic)[\w-]*)`", models[2]) == list(ISAS)
 
 
 def test_the_readme_counts_architectures_and_formats():

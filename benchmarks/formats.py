@@ -5,8 +5,9 @@
 
 For each type a model with random weights is made in --folder, in a real model's shape with fewer layers. All its
 matrices have that type; Q4_K_M is that mixture. Each round measures each test once for every engine, in turns, from an
-empty context, and then this machine's limits (llamachat/engine/measure.py). Results are medians of the rounds: tokens
-per second, the share of the limit, and the ratio to each peer. A peer that cannot load a type has a blank.
+empty context, and this machine's limits (llamachat/engine/measure.py) before and after ours. Results are medians of the
+rounds: tokens per second, the share of the limit, and the ratio to the better peer. A peer that cannot load a type has
+a blank.
 
 Rows are written to --results as they come, one JSON object each; what stands there is not measured again (--again), so
 that a run can be continued, and --budget ends it in time. In the end all rows of that file are printed as Markdown.
@@ -78,18 +79,19 @@ def measure(engines: dict[str, Engine], lengths: Mapping[str, int], n_rounds: in
     speeds: dict[str, dict[str, list[float]]] = {test: {name: [] for name in engines} for test in lengths}
     shares: dict[str, list[float]] = {test: [] for test in lengths}
     limits: dict[str, list[float]] = {test: [] for test in lengths}
-    before = ours.ask("limits")
+    work: dict[str, float] = {}
     for number in range(n_rounds):
         for test, n in lengths.items():
             for name in list(engines) if number % 2 == 0 else list(reversed(engines)):
                 time.sleep(PAUSE_S)
+                before = ours.ask(f"limits {test}")[test] if name == OURS else {}
                 with _blank(name):
                     speeds[test][name].append(n / engines[name].seconds(test))
-        after = ours.ask("limits")
-        for test in lengths:
-            limits[test].append(max(before[test]["limit"], after[test]["limit"]))
-            shares[test].append(speeds[test][OURS][-1] * after[test]["work"] / limits[test][-1])
-        before = after
+                if name == OURS:
+                    after = ours.ask(f"limits {test}")[test]
+                    work[test] = after["work"]
+                    limits[test].append(max(before["limit"], after["limit"]))
+                    shares[test].append(speeds[test][OURS][-1] * work[test] / limits[test][-1])
     for test, n in lengths.items():
         found = {name: round(statistics.median(values), 2) for name, values in speeds[test].items() if values}
         yield {
@@ -98,7 +100,7 @@ def measure(engines: dict[str, Engine], lengths: Mapping[str, int], n_rounds: in
             "tokens_per_s": found,
             "share": round(statistics.median(shares[test]), 3),
             "limit": statistics.median(limits[test]),
-            "work": before[test]["work"],
+            "work": work[test],
             "rounds": n_rounds,
         }
 
@@ -205,7 +207,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-t", "--threads", type=int, action="append", help="threads; several times [1 and all cores]")
     parser.add_argument("-r", "--rounds", type=int, default=3, help="rounds [3]")
     parser.add_argument("--peer-python", help="interpreter that has llama_cpp")
-    parser.add_argument("--checkout", type=Path, default=HERE, help="measure another checkout of llamachat")
+    parser.add_argument(
+        "--checkout", type=Path, default=HERE, help="measure another checkout, whose benchmarks are as these"
+    )
     parser.add_argument("--ik-bench", type=Path, help="llama-bench of ik_llama.cpp")
     parser.add_argument("--folder", type=Path, default=cache, help=f"where models are made [{cache}]")
     parser.add_argument("--keep", action="store_true", help="keep the models; else each is deleted after its turn")

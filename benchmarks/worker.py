@@ -3,8 +3,8 @@
 ENGINE is llamachat or llama_cpp. Only that one is imported, so that each runs in the interpreter where it is installed.
 After a warm-up the process prints one JSON line about itself. Then each line of standard input is a test's name: "pp"
 (prefill, logits of the last token) or "tg" (one token after another, without sampling). It is measured once from an
-empty context and answered with {"seconds": s}. llamachat answers "limits" with the work of a token and this machine's
-limits, measured then.
+empty context and answered with {"seconds": s}. llamachat answers "limits", or "limits pp", with the work of a token and
+this machine's limits, measured then.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ def main() -> None:
         time_test(engine, test, tokens[: min(length, 128 if test == "pp" else 8)])
     print(json.dumps({"about": engine.about}), flush=True)
     for line in sys.stdin:
-        test = line.strip()
+        test, *others = line.split()
         if test == "limits":
-            answer: dict[str, Any] = engine.limits(lengths)
+            answer: dict[str, Any] = engine.limits({one: lengths[one] for one in others or lengths})
         else:
             answer = {"seconds": time_test(engine, test, tokens[: lengths[test]])}
         print(json.dumps(answer), flush=True)

@@ -40,12 +40,16 @@ class Unusable(LlamaChatError):
 
 @dataclass(frozen=True)
 class Copy:
-    """A copy that is kept: where, of which model, its size with everything, and when it was last used (a time)."""
+    """A copy that is kept: where, of which model, its size with everything, and when it was last used (a time).
+
+    source: what tells the model's file from others.
+    """
 
     path: Path
     model: str
     n_bytes: int
     used: float
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,16 +104,19 @@ class Store:
         if n_bytes + LEFT_FREE > free:
             raise Unusable(f"the disk of {self.folder} has {free} bytes left, too few to keep {n_bytes}")
 
-    def save(self, key: str, model: str, data: memoryview, checksum: str) -> None:
+    def save(self, key: str, model: str, data: memoryview, checksum: str, source: str = "") -> None:
         """Keeps packed bytes under that name; older copies make room. Raises Unusable where it cannot be.
 
-        An interruption leaves nothing.
+        An interruption leaves nothing. source: other copies of this file, in a form of other versions, are removed.
         """
         self.check_room(len(data) + TRAILER)
         assert self.folder is not None
+        for one in copies(self.folder):
+            if source and one.source == source:
+                _remove(one.path)
         for one in self._in_the_way(len(data) + TRAILER):
             _remove(one.path)
-        trailer = {"key": key, "model": model, "n_bytes": len(data), "checksum": checksum}
+        trailer = {"key": key, "model": model, "source": source, "n_bytes": len(data), "checksum": checksum}
         text = MAGIC + json.dumps(trailer).encode()
         assert len(text) <= TRAILER
         try:
@@ -162,7 +169,8 @@ def copies(folder: Path) -> list[Copy]:
                 if entry.name.endswith(PART) and time.time() - status.st_mtime > ABANDONED_S:
                     _remove(Path(entry.path))
                 elif entry.name.endswith(ENDING) and stat.S_ISREG(status.st_mode):
-                    found.append(Copy(Path(entry.path), _model_of(entry.path), status.st_size, status.st_mtime))
+                    model, source = _told(entry.path)
+                    found.append(Copy(Path(entry.path), model, status.st_size, status.st_mtime, source))
     return found
 
 
@@ -184,12 +192,14 @@ def _write(file: BinaryIO, data: memoryview) -> None:
         data = data[file.write(data) :]
 
 
-def _model_of(path: str) -> str:
+def _told(path: str) -> tuple[str, str]:
+    """The model and the source that a copy names; "" where it is damaged."""
     try:
         with open(path, "rb", opener=_plain) as file:
-            return str(_trailer(file)[0].get("model", ""))
+            found = _trailer(file)[0]
     except (OSError, Unusable):
-        return ""
+        return "", ""
+    return str(found.get("model", "")), str(found.get("source", ""))
 
 
 def _plain(path: str, flags: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,7 +27,7 @@ from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.cache_types import CacheType, check_cache_types
 from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer
-from llamachat.errors import ModelFileError
+from llamachat.errors import LlamaChatError, ModelFileError
 
 beginning.give_back_blas()
 
@@ -72,9 +73,17 @@ class Model(Templates):
         self.plan: MemoryPlan = self._memory_plan(sizes, n_ctx, n_contexts)
         self._check_angles()
         tell = progress or (lambda what, done, total: None)
-        self._loaded = self.device.load(
-            self.file, Plan(self.nodes), lambda done, total: tell("packing weights", done, total)
-        )
+        begun = False
+
+        def report(done: int, total: int) -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                with suppress(LlamaChatError):  # raised again where somebody needs it
+                    _ = self.tokenizer  # takes a tenth of a second, in which other threads load
+            tell("packing weights", done, total)
+
+        self._loaded = self.device.load(self.file, Plan(self.nodes), report)
 
     def __enter__(self) -> Self:
         return self

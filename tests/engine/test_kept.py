@@ -131,6 +131,16 @@ def test_another_file_has_another_copy(path: Path) -> None:
     assert len(list(kept_folder().iterdir())) == 2
 
 
+def test_a_copy_replaces_those_of_other_versions(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Start(path)
+    before = the_copy()
+    monkeypatch.setattr(copies, "source_stamp", lambda: "other kernels")
+    second = Start(path)
+    assert second.packed
+    assert the_copy() != before
+    np.testing.assert_array_equal(first.logits, second.logits)
+
+
 def test_the_least_recently_used_copy_makes_room(tmp_path: Path) -> None:
     store = Store(tmp_path, 3 * (100 + TRAILER))
     for name in ("a", "b", "c"):

@@ -149,6 +149,8 @@ class Device(Protocol):
     def load(self, file: GgufFile, plan: Plan, progress: Callable[[int, int], None]) -> LoadedModel:
         """Loads the weights that the plan names; progress(done, total) counts bytes of the file.
 
+        It is called as soon as loading has begun, and what it does then goes on beside that.
+
         Raises ModelFileError for a file that was cut or changed or holds values that are not finite.
         """
         ...

@@ -27,24 +27,27 @@ class PackedCopy:
 
     def __init__(self, store: Store, compiler: Compiler, pool: WorkerPool, note: Callable[[str], None]) -> None:
         self._store, self._compiler, self._pool, self._note = store, compiler, pool, note
-        self._key = self._model = ""
+        self._key = self._model = self._source = ""
         self._tiles: Buffer | None = None
 
-    def open(self, file: GgufFile, layout: Sequence[object], n_bytes: int) -> Buffer | None:
+    def open(
+        self, file: GgufFile, layout: Sequence[object], n_bytes: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> Buffer | None:
         """The packed bytes, checked, if there is a copy of this file in this layout; read-only memory.
 
-        layout: what of the weights lies where, with a complete `repr`.
+        layout: what of the weights lies where, with a complete `repr`. meanwhile: called while it is checked.
         """
-        said = f"{stamp(file)} {source_stamp()} {n_bytes} {layout!r}"
+        self._source = stamp(file)
+        said = f"{self._source} {source_stamp()} {n_bytes} {layout!r}"
         self._key, self._model = hashlib.sha256(said.encode()).hexdigest()[:40], file.path.name
         try:
-            return self._opened(n_bytes)
+            return self._opened(n_bytes, meanwhile)
         except (Unusable, OSError) as error:
             self._note(f"{error}: the weights are packed again")
             self._store.discard(self._key)
             return None
 
-    def _opened(self, n_bytes: int) -> Buffer | None:
+    def _opened(self, n_bytes: int, meanwhile: Callable[[], None]) -> Buffer | None:
         opened = self._store.open(self._key)
         if opened is None:
             return None
@@ -52,7 +55,7 @@ class PackedCopy:
             if opened.n_bytes != n_bytes:
                 raise Unusable(f"{opened.file.name} is no whole copy of packed weights")
             tiles = Buffer.of_file(opened.file.fileno(), n_bytes)
-        if self._checksum(tiles) != opened.checksum:
+        if self._checksum(tiles, meanwhile) != opened.checksum:
             raise Unusable(f"{opened.file.name} is damaged")
         return tiles
 
@@ -69,14 +72,14 @@ class PackedCopy:
         try:
             self._store.check_room(tiles.n_bytes)
             self._note("the packed weights are kept on disk for the next start ...")
-            self._store.save(self._key, self._model, tiles.bytes.data, self._checksum(tiles))
+            self._store.save(self._key, self._model, tiles.bytes.data, self._checksum(tiles), self._source)
         except Unusable as error:
             self._note(str(error))
 
-    def _checksum(self, tiles: Buffer) -> str:
+    def _checksum(self, tiles: Buffer, meanwhile: Callable[[], None] = lambda: None) -> str:
         chunks = tiles.n_bytes // CHUNK
         sums = Buffer(4 * LANES * chunks)
         arguments = {"source": tiles.address, "chunks": chunks, "sums": sums.address}
         program = build([Launch(Checksum(CHUNK), dict(arguments))], self._compiler)
-        run_patiently(self._pool, program)
+        run_patiently(self._pool, program, meanwhile)
         return hashlib.sha256(sums.bytes.data).hexdigest()

@@ -64,11 +64,10 @@ class Loading:
         self._pool = pool
 
     def run(self, progress: Callable[[int, int], None]) -> None:
-        """Loads everything; progress(done, total) counts bytes of the file, from this thread.
+        """Loads everything; progress(done, total) counts bytes of the file, from this thread, as soon as it has begun.
 
         Raises ModelFileError where the file cannot be read, or was cut or changed; what progress raises ends it, too.
         """
-        progress(0, self._total)
         run_patiently(self._pool, self._program, lambda: progress(self._done(), self._total))
         self._reader.check(int(self._failed.view(np.int64, (1,))[0]))
         progress(self._done(), self._total)

@@ -101,7 +101,7 @@ class Weights:
             self._pack(plans, progress)
             return
         total = -(-total // CHUNK) * CHUNK
-        kept = copy.open(self._file, [*plans.items()], total)
+        kept = copy.open(self._file, [*plans.items()], total, lambda: progress(0, total))
         if kept is not None:
             self._tiles = kept
             self._matrices = self._placed(plans)

@@ -21,9 +21,15 @@ GB = 10**9
 
 @pytest.fixture(autouse=True)
 def worth_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Small models are kept, in a cache of each test."""
+    """Small models are kept, in a folder of each test; compiled kernels stay where they are."""
+
+    def private(name: str) -> Path:
+        (tmp_path / "cache" / name).mkdir(0o700, parents=True, exist_ok=True)
+        return tmp_path / "cache" / name
+
     monkeypatch.setattr(copies, "WORTH_S", 0)
-    monkeypatch.setenv("LLAMACHAT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(kept, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(kept, "private_cache", private)
 
 
 @pytest.fixture

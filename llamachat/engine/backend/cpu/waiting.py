@@ -12,7 +12,7 @@ POLL_S = 0.05
 
 
 def run_patiently(pool: WorkerPool, program: Program, meanwhile: Callable[[], None] = lambda: None) -> None:
-    """Runs a program on a pool from a thread of its own; calls `meanwhile` from this one, at once and 20 times a second.
+    """Runs a program on a pool from a thread of its own; calls `meanwhile` from this one, at once and again and again.
 
     What is raised here, by a signal or by `meanwhile`, stops the program and is raised when it has ended.
     """

@@ -16,7 +16,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Vec
 from llamachat.engine.backend.cpu.kernels.functions import exp
-from llamachat.engine.backend.cpu.kernels.rows import UNIT
+from llamachat.engine.backend.cpu.kernels.rows import ROWS
 from llamachat.engine.backend.cpu.lower import Lowering, lower
 from llamachat.engine.models import Architecture, parts
 from llamachat.engine.models.base import RotaryHeads
@@ -196,13 +196,11 @@ class Multiply(KernelSpec):
         with k.loop(first, last) as item:
             pair, out = item // k.args.outs, item % k.args.outs
             expert = k.pointer("chosen")[pair * k.args.chosen_row].load(I32, 4).signed(item.type)
-            unit, lane = out // (UNIT * isa.rows), out % (UNIT * isa.rows)
-            matrix = k.pointer("tiles")[
-                expert * k.args.expert_bytes + (unit * k.args.ins * (UNIT * isa.rows) + lane) * 4
-            ]
+            unit, lane = out // ROWS, out % ROWS
+            matrix = k.pointer("tiles")[expert * k.args.expert_bytes + (unit * k.args.ins * ROWS + lane) * 4]
             x, total = k.pointer("x")[pair // k.args.each * k.args.x_row], k.var(k.constant(F32, 0.0))
             with k.loop(0, k.args.ins * 4, 4) as at:
-                total.set(isa.fma(k, matrix[at * (UNIT * isa.rows)].load(F32, 4), x[at].load(F32, 4), total.get()))
+                total.set(isa.fma(k, matrix[at * ROWS].load(F32, 4), x[at].load(F32, 4), total.get()))
             k.pointer("y")[pair * k.args.y_row + out * 4].store(total.get(), 4)
 
 

@@ -16,7 +16,7 @@ from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout
 from llamachat.engine.backend.cpu.engine import BATCH, Engine
 from llamachat.engine.backend.cpu.lookup import Lookup
-from llamachat.engine.backend.cpu.lower import DIRECT_PANELS, Lowering, LoweringContext, Shape
+from llamachat.engine.backend.cpu.lower import Lowering, LoweringContext, Shape
 from llamachat.engine.backend.cpu.program import Program, Region, build
 from llamachat.engine.backend.cpu.rope_tables import RopeTables
 from llamachat.engine.backend.interface import Limits
@@ -116,11 +116,10 @@ class Programs:
 
     def _shape(self, n_tokens: int, most: int, contiguous: bool = False) -> Shape:
         """For n_tokens, of at most `most`: the smallest of a few sizes."""
-        widest = self._columns
-        columns = next((c for c in (1, 2, 4) if c < widest and n_tokens <= c), widest)
-        sizes = (columns, DIRECT_PANELS * columns, most)
-        max_tokens = min(most, next(size for size in sizes if n_tokens <= size))
-        return Shape(max_tokens, columns, self._engine.pool.n_threads, contiguous)
+        max_tokens, columns = next(
+            size for size in (*sizes(self._columns), (most, self._columns)) if n_tokens <= size[0]
+        )
+        return Shape(min(most, max_tokens), columns, self._engine.pool.n_threads, contiguous)
 
     @property
     def _widest(self) -> Lowering:
@@ -155,3 +154,12 @@ class Programs:
         stride = self._widest.stride(node.width)
         values: Values = self._kept[region.fixed].view(np.float32, (region.n_bytes // stride, stride // 4))
         return values[:, : node.width]
+
+
+def sizes(widest: int) -> list[tuple[int, int]]:
+    """(tokens, columns of a panel) of programs for few tokens, rising, so that few columns of panels are unused."""
+    found = [(columns, columns) for columns in (1, 2, 4, 8) if columns < widest]
+    found += [(widest, widest), (2 * widest, widest)]
+    if 4 < widest < 8:
+        found.append((8, 4))
+    return sorted(found)

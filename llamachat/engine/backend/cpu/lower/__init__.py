@@ -4,10 +4,9 @@
 """
 
 from llamachat.engine.backend.cpu.lower import attention, elementwise, embed, linear, norm, rotary
-from llamachat.engine.backend.cpu.lower.lowering import DIRECT_PANELS, Lowering, LoweringContext, Shape, lower
+from llamachat.engine.backend.cpu.lower.lowering import Lowering, LoweringContext, Shape, lower
 
 __all__ = [
-    "DIRECT_PANELS",
     "Lowering",
     "LoweringContext",
     "Shape",

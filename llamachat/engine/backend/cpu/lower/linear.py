@@ -17,9 +17,9 @@ def product(node: g.Linear, to: Lowering, out: g.Node, mode: str = "", other: g.
     """The product into new memory of `out`; mode: one of MODES, which also reads `other`."""
     matrix = to.weights.matrix(node.weight.name)
     panel, y = to.panel(node.x, matrix.quantised), to.value(out)
-    unpacks = matrix.quantised and not to.shape.direct
+    direct = matrix.is_direct(to.shape.columns, to.shape.max_tokens)
     to.launch(
-        matrix.product(to.shape.columns, to.shape.direct),
+        matrix.product(to.shape.columns, direct),
         {
             "tiles": matrix.tiles,
             "x": panel,
@@ -31,7 +31,7 @@ def product(node: g.Linear, to: Lowering, out: g.Node, mode: str = "", other: g.
             "units": matrix.units,
             "blocks": matrix.blocks,
             "stride": to.stride(node.width),
-            "scratch": to.product_scratch(matrix.scratch_bytes) if unpacks else 0,
+            "scratch": to.product_scratch(matrix.scratch_bytes) if matrix.quantised and not direct else 0,
             "room": 0,
         },
     )

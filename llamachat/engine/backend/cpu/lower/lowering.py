@@ -26,8 +26,6 @@ from llamachat.engine.graph import TOKENS, Node
 from llamachat.engine.plan import Plan
 from llamachat.errors import Unsupported
 
-DIRECT_PANELS = 4
-
 
 @dataclass(frozen=True)
 class Shape:
@@ -40,11 +38,6 @@ class Shape:
     columns: int
     n_threads: int
     contiguous: bool = False
-
-    @property
-    def direct(self) -> bool:
-        """Whether products unpack weights in registers: for so few tokens it does not pay to keep them unpacked."""
-        return self.max_tokens <= DIRECT_PANELS * self.columns
 
 
 @dataclass(frozen=True)

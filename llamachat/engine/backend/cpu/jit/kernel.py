@@ -179,11 +179,11 @@ class Kernel:
             self.b, self.b.call(self.declare(name, result, *(o.type for o in operands)), [o.v for o in operands])
         )
 
-    def prefetch(self, p: Ptr, n_bytes: int) -> None:
+    def prefetch(self, p: Ptr, n_bytes: int, locality: int = 3) -> None:
         """Asks for the cache lines of n_bytes from p on; harmless where nothing is."""
         pointer = I8.as_pointer()
         hint = self.declare(f"llvm.prefetch.{pointer.intrinsic_name}", None, pointer, I32, I32, I32)
-        read, keep, data = (Vec(self.b, I32(value)) for value in (0, 3, 1))
+        read, keep, data = (Vec(self.b, I32(value)) for value in (0, locality, 1))
         for at in range(0, n_bytes, CACHE_LINE):
             address = self.b.inttoptr(p[at].address.v, pointer)
             self.b.call(hint, [address, read.v, keep.v, data.v])

@@ -1,25 +1,57 @@
 """Products with few columns (decoding): rows are unpacked in registers for every panel.
 
-A stretch is some neighbouring blocks, about 256 columns. For each stretch a loop goes over the registers of a unit's
-rows, one or two at a time, so that sums, codes and a mask fit in few registers; the rows' totals wait in memory.
+Memory is read in the order of its addresses, so that the processor fetches it ahead by itself: fours of columns follow
+one another as their units lie. A span is the columns that share units. Each four is unpacked for some registers of rows
+at once, which share what is loaded of x.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llamachat.engine.backend.cpu.jit.isa.dots import Dot
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD, finish, parts_of
+from llamachat.engine.backend.cpu.kernels.rows import finish, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
-
-STRETCH = 256
+from llamachat.engine.quants.trees import Bits, leaves
 
 
 def few_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
     """For every panel: the rows, unpacked in registers."""
     _FewColumns(columns, k, isa, tile).rows(unit)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """How a block is gone through: spans of columns, `at_once` registers of rows together."""
+
+    fours: tuple[int, ...]
+    span: int
+    at_once: int
+
+    @classmethod
+    def of(cls, tile: Tile, columns: int, isa: Generic) -> _Order:
+        """Fours of columns as the units of the largest plane of codes lie, for as many rows as registers hold dots."""
+        block, group = tile.form.block, tile.group
+        planes = [leaf for leaf in leaves(tile.form.parts.codes) if isinstance(leaf, Bits)]
+        fours, span = tuple(range(0, block, 4)), GROUP
+        if planes:
+            largest = max(planes, key=lambda leaf: leaf.bits)
+            fours = tuple(sorted(fours, key=lambda column: largest.place(column)[0]))
+            span = max(GROUP, largest.run * largest.per)
+        first, last = ({column // group: i for i, column in order} for order in (_backwards(fours), enumerate(fours)))
+        open_at = [sum(first[g] <= i <= last[g] for g in first) for i in range(len(fours))]
+        most = isa.registers // 2 // (max(open_at) * columns)
+        return cls(fours, span, max(n for n in (1, 2, 4, 8) if n <= max(1, min(most, parts_of(isa)))))
+
+
+def _backwards(fours: Sequence[int]) -> list[tuple[int, int]]:
+    return list(enumerate(fours))[::-1]
 
 
 class _FewColumns:
@@ -28,80 +60,84 @@ class _FewColumns:
     def __init__(self, columns: int, k: Kernel, isa: Generic, tile: Tile) -> None:
         self.k, self.isa, self.tile, self.columns = k, isa, tile, columns
         self.arithmetic, self.record = Arithmetic(tile), Record(columns)
-        self.n_parts = parts_of(isa)
-        self.at_once = 2 if isa.registers >= 32 and columns == 1 else 1
-        self.totals = k.memory(lanes(F32, isa.rows), self.n_parts * columns)
+        self.n_parts, self.order = parts_of(isa), _Order.of(tile, columns, isa)
+        self.kind = lanes(F32, isa.rows)
+        self.memory = k.memory(self.kind, 3 * self.n_parts * columns)
 
     def rows(self, unit: Vec) -> None:
         """For every panel."""
         k, columns, blocks = self.k, self.columns, self.k.args.blocks
-        step = max(1, STRETCH // self.tile.form.block)
+        per_block = self.tile.form.block // GROUP * self.record.bytes
         with k.loop(0, (k.count() + (columns - 1)) // columns) as panel:
-            for i in range(self.n_parts * columns):
-                self._total(i).store(k.zeros(lanes(F32, self.isa.rows)), 4)
-            x = k.pointer("x")[panel * blocks * (self.tile.form.block // GROUP * self.record.bytes)]
+            for part in range(self.n_parts):
+                for c in range(columns):
+                    self._save(part, c, Sums(*(k.var(k.zeros(self.kind)) for _ in range(3))))
+            x = k.pointer("x")[panel * blocks * per_block]
             tiles = k.pointer("tiles")[unit * blocks * self.tile.bytes]
-            whole = blocks // step * step
-            with k.loop(0, whole, step) as block:
-                self._stretch(tiles, x, block, step)
-            if step > 1:
-                with k.loop(whole, blocks) as block:
-                    self._stretch(tiles, x, block, 1)
-            kind = lanes(F32, self.isa.rows)
-            totals = [[self._total(part * columns + c).load(kind, 4) for c in range(columns)] for part in self._parts]
+            with k.loop(0, blocks) as block:
+                self._block(tiles, block, x[block * per_block])
+            totals = [[self._load(part, c).total.get() for c in range(columns)] for part in range(self.n_parts)]
             finish(k, self.isa, unit, panel * columns, totals)
 
-    @property
-    def _parts(self) -> range:
-        return range(self.n_parts)
+    def _block(self, unit: Ptr, block: Vec, record: Ptr) -> None:
+        """Adds the products of a block, span after span."""
+        k, n, spans = self.k, self.order.at_once, range(0, self.tile.form.block, self.order.span)
+        for first in spans:
+            with k.loop(0, self.n_parts, n) as part:
+                places = [Place(unit, block, k.args.blocks, part + i) for i in range(n)]
+                sums = [[self._load(place.part, c) for c in range(self.columns)] for place in places]
+                self._span(places, record, first, sums)
+                for place, row in zip(places, sums, strict=True):
+                    numbers = self.arithmetic.read_block(k, self.isa, place) if first == spans[-1] else None
+                    for c, one in enumerate(row):
+                        if numbers is not None:
+                            self.arithmetic.end_block(k, self.isa, numbers, one)
+                        self._save(place.part, c, one)
 
-    def _total(self, i: Vec | int) -> Ptr:
-        return self.totals[i * (4 * self.isa.rows)]
+    def _span(self, places: Sequence[Place], record: Ptr, first: int, sums: list[list[Sums]]) -> None:
+        """Adds the products of a span of columns for some registers of rows."""
+        fours = self.order.fours[first // 4 : (first + self.order.span) // 4]
+        last = {column // GROUP: column for column in fours}
+        group = self.tile.group
+        dots: dict[int, list[list[Dot]]] = {}
+        for column in fours:
+            g, start = column // GROUP, column // group
+            x = [Column(record[g * self.record.bytes], self.record, c) for c in range(self.columns)]
+            if start not in dots:
+                dots[start] = self._dots(start, x, len(places))
+            self._four(places, column, x, dots[start])
+            if last[g] == column:
+                found = [dots.pop(n) for n in range(g * GROUP // group, (g + 1) * GROUP // group)]
+                for i, place in enumerate(places):
+                    numbers = self.arithmetic.read_group(self.k, self.isa, place, g)
+                    for c, one in enumerate(x):
+                        self.arithmetic.add_group(self.k, self.isa, numbers, [row[i][c] for row in found], one, sums[i][c])
 
-    def _stretch(self, tiles: Ptr, x: Ptr, block: Vec, n_blocks: int) -> None:
-        """Adds the products of neighbouring blocks, some registers of rows at a time."""
-        k, size = self.k, self.tile.bytes
-        base, record = tiles[block * size], x[block * (self.tile.form.block // GROUP * self.record.bytes)]
-        share = n_blocks * size * self.at_once // self.n_parts
-        with k.loop(0, self.n_parts, self.at_once) as first:
-            k.prefetch(base[AHEAD][first * (share // self.at_once)], share)
-            self._rows(base, record, first, n_blocks)
+    def _dots(self, group: int, x: list[Column], n: int) -> list[list[Dot]]:
+        """Of a group's columns, for n registers of rows and each column of x."""
+        size, isa = self.tile.group, self.isa
+        meaning = self.tile.codes(isa, group * size, in_place=True)
+        starts = [one.sums(size, group * size % GROUP) for one in x]
+        return [[isa.dot(self.k, meaning, size // 4, one) for one in starts] for _ in range(n)]
 
-    def _rows(self, base: Ptr, record: Ptr, first: Vec, n_blocks: int) -> None:
-        k, kind = self.k, lanes(F32, self.isa.rows)
-        zero = k.zeros(kind)
-        n, columns = self.columns, range(self.columns)
-        places = [[self._total((first + r) * n + c) for c in columns] for r in range(self.at_once)]
-        sums = [[Sums(k.var(at.load(kind, 4)), k.var(zero), k.var(zero)) for at in row] for row in places]
-        per_block = self.tile.form.block // GROUP
-        for b in range(n_blocks):
-            at = [Place(base[b * self.tile.bytes], first + r) for r in range(self.at_once)]
-            for g in range(per_block):
-                here = record[(b * per_block + g) * self.record.bytes]
-                for place, row in zip(at, sums, strict=True):
-                    self._group(place, g, here, row)
-            for place, row in zip(at, sums, strict=True):
-                numbers = self.arithmetic.read_block(k, self.isa, place)
-                for one in row:
-                    self.arithmetic.end_block(k, self.isa, numbers, one)
-        for row, to in zip(sums, places, strict=True):
-            for one, total in zip(row, to, strict=True):
-                total.store(one.total.get(), 4)
+    def _four(self, places: Sequence[Place], column: int, x: list[Column], dots: list[list[Dot]]) -> None:
+        """Adds the products of four columns; what is loaded of x serves all rows."""
+        group = column // self.tile.group * self.tile.group
+        meaning = self.tile.codes(self.isa, group, in_place=True)
+        fours = [one.code(column % GROUP // 4).splat(self.isa.rows) for one in x]
+        for place, row in zip(places, dots, strict=True):
+            codes = self.tile.read_codes(self.k, self.isa, place, column, meaning)
+            for dot, four in zip(row, fours, strict=True):
+                dot.add(codes, four)
 
-    def _group(self, at: Place, g: int, record: Ptr, sums: list[Sums]) -> None:
-        """Adds the products of 32 columns: codes are read once for all columns of x."""
-        k, isa, tile = self.k, self.isa, self.tile
-        meanings = [tile.codes(isa, g * GROUP + first, in_place=True) for first in range(0, GROUP, tile.group)]
-        fours = tile.group // 4
-        codes = [
-            tile.read_codes(k, isa, at, g * GROUP + 4 * quad, meanings[quad // fours]) for quad in range(GROUP // 4)
-        ]
-        numbers = self.arithmetic.read_group(k, isa, at, g)
-        for c, one in enumerate(sums):
-            x, dots = Column(record, self.record, c), []
-            for part, meaning in enumerate(meanings):
-                dot = isa.dot(k, meaning, fours, x.sums(tile.group, part * tile.group))
-                for quad in range(part * fours, (part + 1) * fours):
-                    dot.add(codes[quad], x.code(quad).splat(isa.rows))
-                dots.append(dot)
-            self.arithmetic.add_group(k, isa, numbers, dots, x, one)
+    def _place(self, part: Vec | int, column: int, what: int) -> Ptr:
+        return self.memory[part * (self.columns * 12 * self.isa.rows)][(column * 3 + what) * (4 * self.isa.rows)]
+
+    def _load(self, part: Vec | int, column: int) -> Sums:
+        return Sums(*(self.k.var(self._place(part, column, i).load(self.kind, 4)) for i in range(3)))
+
+    def _save(self, part: Vec | int, column: int, sums: Sums) -> None:
+        """Of what a form has no use for nothing is written."""
+        used = [sums.total, sums.a, sums.m][: 1 if self.arithmetic.flat else 2 if self.arithmetic.parts.dmin is None else 3]
+        for i, one in enumerate(used):
+            self._place(part, column, i).store(one.get(), 4)

@@ -45,7 +45,7 @@ class Pack(FormatKernel):
         made = k.memory(I8, made_bytes * ROWS)  # what is put, row by row
         first, last = self.split.share(k)
         with k.loop(first, last) as unit, k.loop(0, args.blocks) as block:
-            to = k.pointer("tiles")[(unit * args.blocks + block) * tile_bytes]
+            to = k.pointer("tiles")[unit * args.blocks * tile_bytes]
             rows = _Rows(k.pointer("source")[block * source_bytes], args.blocks * source_bytes, unit * ROWS, args.rows)
             if stored.puts:
                 with k.loop(0, ROWS) as row:
@@ -58,7 +58,7 @@ class Pack(FormatKernel):
                         squares = [rows.row(row + i)[offset] for i in range(_SQUARE)]
                     else:
                         squares = [made[(row + i) * made_bytes + offset] for i in range(_SQUARE)]
-                    _transpose(squares, to[field.position][row * field.unit], field.unit, field.n_bytes)
+                    _transpose(squares, field.at(to, block, args.blocks)[row * field.unit], field.unit, field.n_bytes)
 
 
 @dataclass(frozen=True)

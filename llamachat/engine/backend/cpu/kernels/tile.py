@@ -1,8 +1,9 @@
-"""A stored block, transposed: one tile holds the same block of 32 rows.
+"""Stored blocks of 32 rows, transposed: a unit of rows holds one field of all its blocks after the other.
 
 Every field of the stored form is cut into units of 4 bytes (fewer where its size is odd to 4), and a unit of all rows
-lies together. So a register load gives four neighbouring columns of each of its rows, tiles do not depend on the
-instruction set, and the form's own expression trees unpack them in registers.
+lies together. So a register load gives four neighbouring columns of each of its rows, packed memory does not depend on
+the instruction set, and the form's own expression trees unpack them in registers. Each field is a stream of its own
+that a product reads from its beginning to its end: processors fetch such streams ahead, but lose those that jump back.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ _KINDS = {1: I8, 2: I16, 4: I32}
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a stored block, and where its units of `unit` bytes go in the tile."""
+    """One field of a stored block, and where its units of `unit` bytes go.
+
+    position: what the fields before it take in 32 rows of a block.
+    """
 
     name: str
     offset: int
@@ -38,25 +42,31 @@ class Field:
     unit: int
     position: int
 
+    def at(self, unit: Ptr, block: Vec | int, blocks: Vec) -> Ptr:
+        """Where it lies for one of the blocks of a unit of rows."""
+        return unit[blocks * self.position][block * (ROWS * self.n_bytes)]
+
 
 @dataclass(frozen=True)
 class Place:
-    """Some rows of a tile: where it begins, and which register of its rows."""
+    """A block of a unit of rows: where the unit begins, which of its blocks, of how many, and which register of rows."""
 
-    tile: Ptr
+    unit: Ptr
+    block: Vec | int
+    blocks: Vec
     part: Vec | int
 
 
 @dataclass(frozen=True)
 class Tile:
-    """32 transposed blocks of a stored form, read by registers of `rows` rows."""
+    """A block of a stored form in 32 rows, read by registers of `rows` rows."""
 
     form: BlockFormat
     rows: int
 
     @property
     def bytes(self) -> int:
-        """Size of a tile."""
+        """Size of a block of 32 rows."""
         return ROWS * self.form.layout.itemsize
 
     @property
@@ -194,7 +204,7 @@ class Tile:
         """The unit that begins at a byte of a field, of every row: integers of its size."""
         field = self.fields[name]
         assert byte % field.unit == 0, f"{self.form.name}: byte {byte} of {name} begins no unit of {field.unit}"
-        place = at.tile[field.position + byte * ROWS][at.part * (field.unit * self.rows)]
+        place = field.at(at.unit, at.block, at.blocks)[byte * ROWS][at.part * (field.unit * self.rows)]
         return place.load(lanes(_KINDS[field.unit], self.rows), align=field.unit)
 
 

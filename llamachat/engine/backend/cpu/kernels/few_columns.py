@@ -14,7 +14,7 @@ from llamachat.engine.backend.cpu.jit.isa.dots import Dot
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Sums
+from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 from llamachat.engine.backend.cpu.kernels.rows import finish, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
@@ -36,18 +36,15 @@ class _Order:
 
     @classmethod
     def of(cls, tile: Tile, columns: int, isa: Generic) -> _Order:
-        """Fours of columns as the units of the largest plane of codes lie, for as many rows as registers hold dots."""
-        block, group = tile.form.block, tile.group
-        planes = [leaf for leaf in leaves(tile.form.parts.codes) if isinstance(leaf, Bits)]
-        fours, span = tuple(range(0, block, 4)), GROUP
-        if planes:
-            largest = max(planes, key=lambda leaf: leaf.bits)
-            fours = tuple(sorted(fours, key=lambda column: largest.place(column)[0]))
-            span = max(GROUP, largest.run * largest.per)
+        """Spans of the columns that share a unit, for as many rows as registers hold dots."""
+        fours, group = tile.fours, tile.group
+        planes = [leaf.run * leaf.per for leaf in leaves(tile.form.parts.codes) if isinstance(leaf, Bits)]
+        span = min(planes, default=GROUP)
         first, last = ({column // group: i for i, column in order} for order in (_backwards(fours), enumerate(fours)))
         open_at = [sum(first[g] <= i <= last[g] for g in first) for i in range(len(fours))]
         most = isa.registers // 2 // (max(open_at) * columns)
-        return cls(fours, span, max(n for n in (1, 2, 4, 8) if n <= max(1, min(most, parts_of(isa)))))
+        at_once = max(n for n in (1, 2, 4, 8) if n <= max(1, min(most, parts_of(isa))))
+        return cls(fours, max(GROUP, span), at_once)
 
 
 def _backwards(fours: Sequence[int]) -> list[tuple[int, int]]:
@@ -75,16 +72,16 @@ class _FewColumns:
             x = k.pointer("x")[panel * blocks * per_block]
             tiles = k.pointer("tiles")[unit * blocks * self.tile.bytes]
             with k.loop(0, blocks) as block:
-                self._block(tiles, block, x[block * per_block])
+                self._block(tiles[block * self.tile.bytes], x[block * per_block])
             totals = [[self._load(part, c).total.get() for c in range(columns)] for part in range(self.n_parts)]
             finish(k, self.isa, unit, panel * columns, totals)
 
-    def _block(self, unit: Ptr, block: Vec, record: Ptr) -> None:
+    def _block(self, tile: Ptr, record: Ptr) -> None:
         """Adds the products of a block, span after span."""
         k, n, spans = self.k, self.order.at_once, range(0, self.tile.form.block, self.order.span)
         for first in spans:
             with k.loop(0, self.n_parts, n) as part:
-                places = [Place(unit, block, k.args.blocks, part + i) for i in range(n)]
+                places = [Place(tile, part + i) for i in range(n)]
                 sums = [[self._load(place.part, c) for c in range(self.columns)] for place in places]
                 self._span(places, record, first, sums)
                 for place, row in zip(places, sums, strict=True):
@@ -100,6 +97,8 @@ class _FewColumns:
         last = {column // GROUP: column for column in fours}
         group = self.tile.group
         dots: dict[int, list[list[Dot]]] = {}
+        done: dict[int, list[tuple[Numbers, list[list[Vec]]]]] = {}
+        following = first // GROUP
         for column in fours:
             g, start = column // GROUP, column // group
             x = [Column(record[g * self.record.bytes], self.record, c) for c in range(self.columns)]
@@ -108,10 +107,25 @@ class _FewColumns:
             self._four(places, column, x, dots[start])
             if last[g] == column:
                 found = [dots.pop(n) for n in range(g * GROUP // group, (g + 1) * GROUP // group)]
-                for i, place in enumerate(places):
-                    numbers = self.arithmetic.read_group(self.k, self.isa, place, g)
-                    for c, one in enumerate(x):
-                        self.arithmetic.add_group(self.k, self.isa, numbers, [row[i][c] for row in found], one, sums[i][c])
+                done[g] = [self._products(place, g, [row[i] for row in found]) for i, place in enumerate(places)]
+            while following in done:  # groups are added from left to right
+                self._add(following, record, done.pop(following), sums)
+                following += 1
+
+    def _products(self, place: Place, g: int, dots: list[list[Dot]]) -> tuple[Numbers, list[list[Vec]]]:
+        """The numbers of 32 columns, and for each column of x its products, one for each scale."""
+        numbers = self.arithmetic.read_group(self.k, self.isa, place, g)
+        products = [
+            [dot.scaled(numbers.scales[part]) if numbers.scales else dot.value() for part, dot in enumerate(column)]
+            for column in zip(*dots, strict=True)
+        ]
+        return self.arithmetic.prepared(self.k, self.isa, numbers), products
+
+    def _add(self, g: int, record: Ptr, done: list[tuple[Numbers, list[list[Vec]]]], sums: list[list[Sums]]) -> None:
+        for (numbers, products), row in zip(done, sums, strict=True):
+            for c, (some, one) in enumerate(zip(products, row, strict=True)):
+                x = Column(record[g * self.record.bytes], self.record, c)
+                self.arithmetic.add_products(self.k, self.isa, numbers, some, x, one)
 
     def _dots(self, group: int, x: list[Column], n: int) -> list[list[Dot]]:
         """Of a group's columns, for n registers of rows and each column of x."""
@@ -138,6 +152,8 @@ class _FewColumns:
 
     def _save(self, part: Vec | int, column: int, sums: Sums) -> None:
         """Of what a form has no use for nothing is written."""
-        used = [sums.total, sums.a, sums.m][: 1 if self.arithmetic.flat else 2 if self.arithmetic.parts.dmin is None else 3]
+        used = [sums.total, sums.a, sums.m][
+            : 1 if self.arithmetic.flat else 2 if self.arithmetic.parts.dmin is None else 3
+        ]
         for i, one in enumerate(used):
             self._place(part, column, i).store(one.get(), 4)

@@ -94,7 +94,7 @@ class _ManyColumns:
         self.isa.begin_blocks(k, self.shape)
         with k.loop(0, blocks, step) as first:
             count = (blocks - first).min(step)
-            self._unpack(k.pointer("tiles")[unit * blocks * self.tile.bytes], first, count, scratch)
+            self._unpack(k.pointer("tiles")[(unit * blocks + first) * self.tile.bytes], count, scratch)
             with k.loop(0, (k.count() + (self.columns - 1)) // self.columns) as panel:
                 x = k.pointer("x")[(panel * blocks + first) * (self.groups * self.record.bytes)]
                 y = k.pointer("y")[panel * self.columns * k.args.stride + unit * (4 * ROWS)]
@@ -105,12 +105,11 @@ class _ManyColumns:
                     complete(k, self.isa, unit, panel * self.columns, self.columns)
         self.isa.end_blocks(k, self.shape)
 
-    def _unpack(self, tiles: Ptr, first: Vec, count: Vec, scratch: Ptr) -> None:
+    def _unpack(self, tiles: Ptr, count: Vec, scratch: Ptr) -> None:
         """Writes codes and numbers of some blocks to the scratch."""
         k, isa, tile = self.k, self.isa, self.tile
         with k.loop(0, count) as block, k.loop(0, self.parts) as part:
-            at = Place(tiles, first + block, k.args.blocks, part)
-            to = scratch[(block * self.parts + part) * self.block_bytes]
+            at, to = Place(tiles[block * tile.bytes], part), scratch[(block * self.parts + part) * self.block_bytes]
             for g in range(self.groups):
                 group = to[g * self.group_bytes]
                 for four in range(_FOURS):

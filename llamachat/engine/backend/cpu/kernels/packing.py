@@ -13,7 +13,7 @@ from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Ptr, Vec, lane
 from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
 from llamachat.engine.backend.cpu.kernels.reader import WIDTH, RowReader
 from llamachat.engine.backend.cpu.kernels.rows import ROWS
-from llamachat.engine.backend.cpu.kernels.tile import fields_of
+from llamachat.engine.backend.cpu.kernels.tile import Tile
 from llamachat.engine.quants import STORED
 from llamachat.engine.quants.stored import Put
 from llamachat.engine.quants.trees import Bits, Float, field_of
@@ -39,26 +39,27 @@ class Pack(FormatKernel):
         """Unit by unit, block by block; matrices are packed apart, so that nothing is shared."""
         stored, args = STORED[self.format], k.args
         source_bytes, tile_bytes = stored.source.layout.itemsize, ROWS * stored.format.layout.itemsize
-        fields, in_file = fields_of(stored.format), stored.source.layout.fields
+        tile, in_file = Tile(stored.format, isa.rows), stored.source.layout.fields
         assert in_file is not None
         made_bytes = stored.format.layout.itemsize
         made = k.memory(I8, made_bytes * ROWS)  # what is put, row by row
         first, last = self.split.share(k)
         with k.loop(first, last) as unit, k.loop(0, args.blocks) as block:
-            to = k.pointer("tiles")[unit * args.blocks * tile_bytes]
+            to = k.pointer("tiles")[(unit * args.blocks + block) * tile_bytes]
             rows = _Rows(k.pointer("source")[block * source_bytes], args.blocks * source_bytes, unit * ROWS, args.rows)
             if stored.puts:
                 with k.loop(0, ROWS) as row:
                     at = made[row * made_bytes]
                     _put(RowReader(k, isa, stored.source, rows.row(row)), stored.puts, stored.format.layout, at)
             with k.loop(0, ROWS, _SQUARE) as row:
-                for field in fields.values():
+                for field in tile.fields.values():
                     offset = in_file[field.name][1] if field.name in stored.copied else field.offset
                     if field.name in stored.copied:
                         squares = [rows.row(row + i)[offset] for i in range(_SQUARE)]
                     else:
                         squares = [made[(row + i) * made_bytes + offset] for i in range(_SQUARE)]
-                    _transpose(squares, field.at(to, block, args.blocks)[row * field.unit], field.unit, field.n_bytes)
+                    units = [to[tile.positions[field.name, byte]] for byte in range(0, field.n_bytes, field.unit)]
+                    _transpose(squares, [unit[row * field.unit] for unit in units], field.unit)
 
 
 @dataclass(frozen=True)
@@ -75,17 +76,17 @@ class _Rows:
         return self.block[(self.first + i).min(self.count - 1) * self.stride]
 
 
-def _transpose(rows: list[Ptr], to: Ptr, unit: int, n_bytes: int) -> None:
-    """A field of neighbouring rows: each unit of all of them goes to one place, units of a tile's rows apart."""
-    kind, count, n = _UNITS[unit], n_bytes // unit, len(rows)
-    whole = count // n * n
+def _transpose(rows: list[Ptr], to: list[Ptr], unit: int) -> None:
+    """Units of a field of neighbouring rows: each of all of them goes to its own place."""
+    kind, n = _UNITS[unit], len(rows)
+    whole = len(to) // n * n
     for at in range(0, whole, n):
         square = [row[at * unit].load(lanes(kind, n), 1) for row in rows]
-        for i, column in enumerate(_turned(square)):
-            to[(at + i) * unit * ROWS].store(column, unit)
-    for at in range(whole, count):
+        for column, place in zip(_turned(square), to[at : at + n], strict=True):
+            place.store(column, unit)
+    for at in range(whole, len(to)):
         for i, row in enumerate(rows):
-            to[at * unit * ROWS + i * unit].store(row[at * unit].load(kind, 1), unit)
+            to[at][i * unit].store(row[at * unit].load(kind, 1), unit)
 
 
 def _turned(square: list[Vec]) -> list[Vec]:
@@ -161,4 +162,4 @@ class PackFloats(KernelSpec):
             for start, stop, n in ((k.number(0), whole, _SQUARE), (whole, args.blocks, 1)):
                 with k.loop(start, stop, n) as column:
                     at = [source[column * item] for source in sources]
-                    _transpose(at, to[column * (ROWS * item)], item, n * item)
+                    _transpose(at, [to[(column + i) * (ROWS * item)] for i in range(n)], item)

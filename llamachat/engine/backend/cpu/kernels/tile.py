@@ -1,13 +1,16 @@
-"""Stored blocks of 32 rows, transposed: a unit of rows holds one field of all its blocks after the other.
+"""A stored block, transposed: one tile holds the same block of 32 rows.
 
 Every field of the stored form is cut into units of 4 bytes (fewer where its size is odd to 4), and a unit of all rows
-lies together. So a register load gives four neighbouring columns of each of its rows, packed memory does not depend on
-the instruction set, and the form's own expression trees unpack them in registers. Each field is a stream of its own
-that a product reads from its beginning to its end: processors fetch such streams ahead, but lose those that jump back.
+lies together. So a register load gives four neighbouring columns of each of its rows, tiles do not depend on the
+instruction set, and the form's own expression trees unpack them in registers.
+
+Units follow one another as a product of few columns first reads them: what is read in the order of its addresses
+processors fetch ahead, and they lose it where reading jumps back to a line that they do not have yet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,42 +34,32 @@ _KINDS = {1: I8, 2: I16, 4: I32}
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a stored block, and where its units of `unit` bytes go.
-
-    position: what the fields before it take in 32 rows of a block.
-    """
+    """One field of a stored block, and where its units of `unit` bytes go in the tile."""
 
     name: str
     offset: int
     n_bytes: int
     unit: int
-    position: int
-
-    def at(self, unit: Ptr, block: Vec | int, blocks: Vec) -> Ptr:
-        """Where it lies for one of the blocks of a unit of rows."""
-        return unit[blocks * self.position][block * (ROWS * self.n_bytes)]
 
 
 @dataclass(frozen=True)
 class Place:
-    """A block of a unit of rows: where the unit begins, which of its blocks, of how many, and which register of rows."""
+    """Some rows of a tile: where it begins, and which register of its rows."""
 
-    unit: Ptr
-    block: Vec | int
-    blocks: Vec
+    tile: Ptr
     part: Vec | int
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A block of a stored form in 32 rows, read by registers of `rows` rows."""
+    """32 transposed blocks of a stored form, read by registers of `rows` rows."""
 
     form: BlockFormat
     rows: int
 
     @property
     def bytes(self) -> int:
-        """Size of a block of 32 rows."""
+        """Size of a tile."""
         return ROWS * self.form.layout.itemsize
 
     @property
@@ -76,8 +69,68 @@ class Tile:
 
     @cached_property
     def fields(self) -> dict[str, Field]:
-        """The form's fields, those with units of 4 bytes first, so that their registers are aligned."""
+        """The form's fields by name."""
         return fields_of(self.form)
+
+    @cached_property
+    def fours(self) -> tuple[int, ...]:
+        """The first columns of all fours, in the order in which the units of the plane with most bits lie."""
+        planes = [leaf for leaf in leaves(self.form.parts.codes) if isinstance(leaf, Bits)]
+        fours = range(0, self.form.block, 4)
+        if not planes:
+            return tuple(fours)
+        largest = max(planes, key=lambda leaf: leaf.bits)
+        return tuple(sorted(fours, key=lambda column: largest.place(column)[0]))
+
+    @cached_property
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Where the unit that begins at a byte of a field lies: {(field, byte): offset}."""
+        places: dict[tuple[str, int], int] = {}
+        position = 0
+        for name, byte in (*self._reading(), *self._all_units()):
+            if (name, byte) not in places:
+                places[name, byte] = position
+                position += ROWS * self.fields[name].unit
+        return places
+
+    def _reading(self) -> Iterator[tuple[str, int]]:
+        """Units in the order in which they are read: codes four by four, with each 32 columns their numbers."""
+        parts, last = self.form.parts, {column // GROUP: column for column in self.fours}
+        numbers = [tree for tree in (parts.scale, parts.minimum) if tree is not None]
+        reals = [tree for tree in (parts.d, parts.dmin) if tree is not None]
+        for column in self.fours:
+            yield from self._units_of(parts.codes, column)
+            if last[column // GROUP] == column:
+                start = column - column % GROUP
+                for first in range(start, start + GROUP, self.group):
+                    for tree in (*numbers, *(reals if parts.floats_per_group else ())):
+                        yield from self._units_of(tree, first // self.form.group)
+        for tree in reals:
+            yield from self._units_of(tree, 0)
+
+    def _all_units(self) -> Iterator[tuple[str, int]]:
+        for field in self.fields.values():
+            for byte in range(0, field.n_bytes, field.unit):
+                yield field.name, byte
+
+    def _units_of(self, tree: Expr, i: int) -> list[tuple[str, int]]:
+        """The units that number i of a tree is made of."""
+        found: list[tuple[str, int]] = []
+
+        def seen(leaf: Expr, j: int) -> int:
+            assert isinstance(leaf, Bits | Num | Float)
+            byte = self._byte_of(leaf, j)
+            found.append((leaf.field, byte - byte % self.fields[leaf.field].unit))
+            return 1
+
+        tree.at(i, lambda leaf, j: leaf.index.at(j, seen) and 1 if isinstance(leaf, Lookup) else seen(leaf, j))
+        return found
+
+    def _byte_of(self, leaf: Bits | Num | Float, i: int) -> int:
+        """Where number i of a leaf, or the one for all, begins in its field."""
+        size = self.form.layout[leaf.field].base.itemsize
+        word = leaf.place(i)[0] if isinstance(leaf, Bits) else i
+        return word * size if self.fields[leaf.field].n_bytes > size else 0
 
     def codes(self, isa: Generic, column: int, *, in_place: bool) -> Codes:
         """What the bytes mean that `read_codes` returns for the group that begins at a column.
@@ -135,7 +188,7 @@ class Tile:
     def _real_bits(self, k: Kernel, isa: Generic, at: Place, leaf: Expr, i: int) -> Vec:
         assert isinstance(leaf, Num | Float)
         field, size = self.fields[leaf.field], self.form.layout[leaf.field].base.itemsize
-        byte = i * size if field.n_bytes > size else 0
+        byte = self._byte_of(leaf, i)
         unit = self._unit(at, leaf.field, byte - byte % field.unit)
         return unit if size == field.unit else isa.byte(k, unit, byte % field.unit, signed=False)
 
@@ -189,10 +242,8 @@ class Tile:
     def _number_of(self, k: Kernel, isa: Generic, at: Place, leaf: Expr, i: int) -> Vec:
         """Number i of a leaf of integers for every row, i32."""
         assert isinstance(leaf, Bits | Num)
-        word = self.form.layout[leaf.field].base
-        index, bit = leaf.place(i) if isinstance(leaf, Bits) else (i, 0)
-        field = self.fields[leaf.field]
-        byte = index * word.itemsize if field.n_bytes > word.itemsize else 0
+        word, field = self.form.layout[leaf.field].base, self.fields[leaf.field]
+        byte, bit = self._byte_of(leaf, i), leaf.place(i)[1] if isinstance(leaf, Bits) else 0
         value = self._unit(at, leaf.field, byte - byte % field.unit)
         value = value if field.unit == 4 else value.unsigned(I32)
         shift, bits = 8 * (byte % field.unit) + bit, leaf.bits if isinstance(leaf, Bits) else 8 * word.itemsize
@@ -204,20 +255,15 @@ class Tile:
         """The unit that begins at a byte of a field, of every row: integers of its size."""
         field = self.fields[name]
         assert byte % field.unit == 0, f"{self.form.name}: byte {byte} of {name} begins no unit of {field.unit}"
-        place = field.at(at.unit, at.block, at.blocks)[byte * ROWS][at.part * (field.unit * self.rows)]
+        place = at.tile[self.positions[name, byte]][at.part * (field.unit * self.rows)]
         return place.load(lanes(_KINDS[field.unit], self.rows), align=field.unit)
 
 
 def fields_of(form: BlockFormat) -> dict[str, Field]:
-    """Where the fields of a stored form lie in a tile, and in a block."""
+    """The fields of a stored form."""
     assert form.layout.fields is not None
     sizes = {name: (entry[1], entry[0].itemsize) for name, entry in form.layout.fields.items()}
-    unit = {name: _unit_of(form, name) for name in sizes}
-    fields, position = {}, 0
-    for name in sorted(sizes, key=lambda name: -unit[name]):
-        fields[name] = Field(name, *sizes[name], unit[name], position)
-        position += ROWS * sizes[name][1]
-    return fields
+    return {name: Field(name, *sizes[name], _unit_of(form, name)) for name in sizes}
 
 
 def _unit_of(form: BlockFormat, name: str) -> int:

@@ -178,7 +178,7 @@ class Arithmetic:
         for factor, part in ((numbers.d, sums.a), (numbers.dmin, sums.m)):
             if factor:
                 sums.total.set(isa.fma(k, factor[0], part.get(), sums.total.get()))
-            elif self.per_group:
+            elif self.per_group and (part is sums.a or self.parts.dmin is not None):
                 sums.total.set(sums.total.get() + part.get())
             part.set(k.zeros(lanes(F32, isa.rows)))
 

@@ -1,5 +1,6 @@
 """A model whose matrices have block formats of every kind, in one file."""
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,9 @@ KINDS = (
     *("TQ1_0", "Q1_0", "IQ1_M", "IQ3_S"),
 )
 """Formats of every kind: with an offset, a bias, signed bytes, integer scales and minima, tables, codebooks, signs."""
+
+FEW = ("Q4_0", "Q8_0", "Q4_K", "Q6_K", "IQ4_XS")
+"""A bias, signed bytes, minima, signed scales, a table: where LLVM or the emulator takes long."""
 LARGEST = 0.2
 
 
@@ -57,19 +61,19 @@ def encode(names: list[str], n_layer: int) -> dict[str, str]:
     return {matrix: names[i % len(names)] for i, matrix in enumerate(matrices)}
 
 
-def write_mixed(path: Path) -> Path:
-    """A Llama-shaped model with heads of 32 values; as many layers as KINDS need."""
-    names = [name for name in computable() if name in KINDS]
+def write_mixed(path: Path, kinds: Sequence[str] = KINDS) -> Path:
+    """A Llama-shaped model with heads of 32 values; as many layers as these formats need."""
+    names = [name for name in computable() if name in kinds]
     n_layer = -(-len(names) // 7)
-    kinds = encode(names, n_layer)
+    given = encode(names, n_layer)
 
     def blocks(name: str, values: np.ndarray) -> tuple[str, np.ndarray]:
-        if name not in kinds:
+        if name not in given:
             return "F32", values.view(np.uint8).ravel()
-        good, fmt = small_blocks(kinds[name]), FORMATS[kinds[name]]
+        good, fmt = small_blocks(given[name]), FORMATS[given[name]]
         assert isinstance(fmt, BlockFormat)
         rng = np.random.default_rng(len(name))
-        return kinds[name], good[rng.integers(0, len(good), values.size // fmt.block)].ravel()
+        return given[name], good[rng.integers(0, len(good), values.size // fmt.block)].ravel()
 
     sizes = {
         "context_length": 512,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from emulated_arm import PROCESSORS, arm_machine, needed
 from machine import Array
-from mixed_file import N_VOCAB, write_mixed
+from mixed_file import FEW, KINDS, N_VOCAB, write_mixed
 
 from llamachat.engine.backend.cpu import backend
 from llamachat.engine.backend.cpu.buffers import Buffer
@@ -23,11 +23,8 @@ from llamachat.engine.backend.cpu.program import Launch, build
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.model import Model
 
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    needed()
-    return write_mixed(tmp_path_factory.mktemp("mixed") / "mixed.gguf")
+KINDS_OF = {"neon": KINDS, "neon-i8mm": FEW}
+CACHES = {"neon": ("q8_0", "f16", "q4_0"), "neon-i8mm": ("q8_0",)}
 
 
 def logits(path: Path, isa: str, cache_types: tuple[str, ...]) -> np.ndarray:
@@ -40,9 +37,10 @@ def logits(path: Path, isa: str, cache_types: tuple[str, ...]) -> np.ndarray:
     return np.concatenate(found)
 
 
-@pytest.mark.parametrize("isa", ["neon", "neon-i8mm"])
-def test_block_formats_and_caches_give_the_same_bits(mixed: Path, tmp_path: Path, isa: str) -> None:
-    types = ("q8_0", "f16", "q4_0") if isa == "neon" else ("q8_0",)
+@pytest.mark.parametrize("isa", CACHES)
+def test_block_formats_and_caches_give_the_same_bits(tmp_path: Path, isa: str) -> None:
+    needed()
+    mixed, types = write_mixed(tmp_path / "mixed.gguf", KINDS_OF[isa]), CACHES[isa]
     wanted = logits(mixed, usable_isas()[0], types)
     with arm_machine(tmp_path, isa):
         found = logits(mixed, isa, types)

@@ -22,7 +22,9 @@ SMALL = bench_models.Shape(256, 2, 4, 2, 64, 512)
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_random_blocks_of_every_format_are_small_and_finite(name: str) -> None:
-    assert name in KNOWN or name in ("Q2_0_128", "Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"), f"{name} is not measured"
+    assert name in KNOWN or name in ("Q2_0_128", "Q8_1", "Q8_K", "I8", "I16", "I32", "I64", "F64"), (
+        f"{name} is not measured"
+    )
     if name in KNOWN:
         values = FORMATS[name].decode(random_rows(name, 3, 512).ravel())
         assert values.shape == (3 * 512,)

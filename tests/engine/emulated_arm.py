@@ -128,6 +128,7 @@ class Arm:
         self._process.stdin.close()
         self._process.wait()
         self._unmap()
+        (self._folder / "memory").unlink()
 
     def __enter__(self) -> "Arm":
         return self

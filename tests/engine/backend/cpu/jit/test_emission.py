@@ -3,17 +3,19 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from llvmlite import binding as llvm
 
-from llamachat.engine.backend.cpu.jit.compiler import KernelSpec, emit, initialize, optimise, target_machine
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec, emit, initialize, optimise, target_machine
 from llamachat.engine.backend.cpu.jit.isa.amx import Avx512Amx
 from llamachat.engine.backend.cpu.jit.isa.arm import Neon, NeonI8mm
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.isa.x86 import Avx512, Avx512Vbmi, Avx512Vnni, AvxVnni
 from llamachat.engine.backend.cpu.kernels.product import Product
+from llamachat.engine.model import Model
 
 X86, ARM = "x86_64-linux-gnu", "aarch64-linux-gnu"
 PROCESSORS = [
@@ -69,3 +71,38 @@ def test_a_table_is_looked_up_by_one_instruction(kind: type[Generic], cpu: str, 
     with processor(kind, ARM if kind is Neon else X86, cpu) as (isa, machine):
         lines = assembly(isa, machine, Product("IQ4_NL", 1, direct=True))
     assert [line for line in lines if re.match(expected, line)]
+
+
+@pytest.fixture(scope="module")
+def specs(golden: Path) -> list[KernelSpec]:
+    """The kernels of a model with a prompt and a token after it."""
+    found: dict[KernelSpec, None] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        address = Compiler.address
+
+        def noted(self: Compiler, spec: KernelSpec) -> int:
+            found[spec] = None
+            return address(self, spec)
+
+        patch.setattr(Compiler, "address", noted)
+        with Model(golden / "archs" / "gemma3.gguf", 2) as model:
+            context = model.context(64, "f16")
+            context.eval(list(range(20)))
+            context.eval([1])
+    return list(found)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cpu"),
+    [
+        pytest.param(Avx512Amx, "sapphirerapids", id="avx512amx"),
+        pytest.param(Avx512Vbmi, "znver5", id="avx512vbmi"),
+        pytest.param(Neon, "apple-m1", id="neon"),
+    ],
+)
+def test_no_kernel_calls_a_library(specs: list[KernelSpec], kind: type[Generic], cpu: str) -> None:
+    assert len(specs) > 12
+    with processor(kind, ARM if kind is Neon else X86, cpu) as (isa, machine):
+        for spec in specs:
+            calls = [line for line in assembly(isa, machine, spec) if re.match(r"(callq?|bl)\s+[A-Za-z_]", line)]
+            assert not calls, spec

@@ -164,8 +164,9 @@ def test_the_number_of_threads_changes_no_bit(machine: Machine, threads: int) ->
 @pytest.mark.parametrize("n_tokens", [1, 5])
 def test_bias_residual_and_gate_come_last(machine: Machine, mode: str, n_tokens: int) -> None:
     rng = np.random.default_rng(3)
-    packed = Packed(machine, "Q8_0", 48, 64, rng)
-    x = rng.standard_normal((n_tokens, 64)).astype(np.float32)
+    width = 576  # more than a stretch: y is complete only after the last one
+    packed = Packed(machine, "Q8_0", 48, width, rng)
+    x = rng.standard_normal((n_tokens, width)).astype(np.float32)
     columns = 1 if n_tokens == 1 else machine.isa.columns
     bias = Array(np.zeros(packed.padded, np.float32))
     bias.values[:48] = rng.standard_normal(48)
@@ -184,24 +185,29 @@ def test_bias_residual_and_gate_come_last(machine: Machine, mode: str, n_tokens:
     assert relative_error(found, expected) < 1e-5
 
 
-def test_extreme_codes_do_not_overflow(machine: Machine) -> None:
-    """Largest codes against activations of one sign: 16-bit sums of pairs would saturate."""
-    rng = np.random.default_rng(4)
-    for name in ("Q8_0", "Q6_K", "Q5_K"):
-        packed = Packed(machine, name, 16, 256, rng)
-        fmt = FORMATS[name]
-        raw = random_blocks(name, 16, 256, rng).reshape(-1, fmt.layout.itemsize)
-        for field in fmt.layout.names:
-            if field not in ("d", "dmin"):
-                raw.view(fmt.layout)[field] = 127 if name == "Q8_0" or field == "scales" else 255
-        source = Array(raw.ravel())
-        arguments = {"source": source.address, "tiles": packed.tiles.address, "rows": 16}
-        machine.run(Pack(name), {**arguments, "blocks": packed.blocks, "units": packed.units})
-        packed.exact = fmt.decode(source.values).reshape(16, 256).astype(np.float64)
-        for sign in (1, -1):
-            x = np.full((2, 256), sign * 3.0, np.float32)
-            found = multiply(machine, packed, x, machine.isa.columns)
-            assert relative_error(found, rounded(x, True) @ packed.exact.T) < 1e-5
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("Q8_0", 127), ("Q8_0", 128), ("Q6_K", 255), ("Q6_K", 0), ("Q5_K", 255), ("Q5_0", 255), ("Q5_0", 0), ("Q4_0", 0)],
+)
+def test_extreme_codes_do_not_overflow(machine: Machine, name: str, code: int) -> None:
+    """Codes of one byte against activations of one sign: 16-bit sums of pairs would overflow, with the bias or without.
+
+    The bytes' codes are the largest or, with the bias, the smallest ones.
+    """
+    fmt, rng = FORMATS[name], np.random.default_rng(4)
+    packed = Packed(machine, name, 16, 256, rng)
+    raw = random_blocks(name, 16, 256, rng).reshape(-1, fmt.layout.itemsize)
+    for field in fmt.layout.names:
+        if field not in ("d", "dmin"):
+            raw.view(fmt.layout)[field].view(np.uint8)[...] = 127 if field == "scales" else code
+    source = Array(raw.ravel())
+    arguments = {"source": source.address, "tiles": packed.tiles.address, "rows": 16}
+    machine.run(Pack(name), {**arguments, "blocks": packed.blocks, "units": packed.units})
+    packed.exact = fmt.decode(source.values).reshape(16, 256).astype(np.float64)
+    for sign in (1, -1):
+        x = np.full((2, 256), sign * 3.0, np.float32)
+        found = multiply(machine, packed, x, machine.isa.columns)
+        assert relative_error(found, rounded(x, True) @ packed.exact.T) < 1e-5
 
 
 def test_activations_of_zero_give_zero(machine: Machine) -> None:

@@ -67,7 +67,7 @@ class Attention(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Item by item; later tokens cost more."""
-        item = Item(self.heads, self.rows, k, isa)
+        item = Item(self.heads, self.rows, k, isa, asks=self.rows.blocks == 1)
         n_blocks = (k.step.n_tokens + (self.tokens - 1)) // self.tokens
         with self.split.loop(k, n_blocks * k.args.n_head_kv) as i, k.when(k.not_cancelled()):
             token = i // k.args.n_head_kv * self.tokens
@@ -76,6 +76,7 @@ class Attention(KernelSpec):
             item.begin_sums()
             first, end = item.seen()
             with k.loop(first // CHUNK, (end + (CHUNK - 1)) // CHUNK) as chunk:
+                item.before(i % k.args.n_head_kv, chunk + 1)
                 item.add_chunk(chunk, first, end)
             item.store_outputs()
 
@@ -110,7 +111,7 @@ class AttentionParts(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Item by item."""
-        item = Item(self.heads, self.rows, k, isa)
+        item = Item(self.heads, self.rows, k, isa, asks=True)
         with k.loop(0, k.step.n_tokens) as token:
             item.place(token, k.number(0), token + 1)
             first, end = item.seen()
@@ -120,6 +121,8 @@ class AttentionParts(KernelSpec):
             with self.split.loop(k, n_chunks * k.args.n_head_kv, (k.thread + token) % k.n_threads) as i:
                 head, chunk = i // n_chunks, i % n_chunks
                 item.place(token, head, token + 1)
+                following = (i + k.n_threads).min(n_chunks * k.args.n_head_kv - 1)
+                item.before(following // n_chunks, following % n_chunks + first_chunk)
                 item.read_queries()
                 record = part_bytes(self.heads.value_dim)
                 part = (chunk * k.args.n_head_kv + head) * (self.heads.n_group * record)

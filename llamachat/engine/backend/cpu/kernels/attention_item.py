@@ -14,10 +14,10 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
 from llamachat.engine.backend.cpu.kernels.functions import exp2_below
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
-from llamachat.engine.backend.cpu.kernels.scores import Keys, scores_of
+from llamachat.engine.backend.cpu.kernels.scores import Ahead, Keys, scores_of
 from llamachat.engine.backend.cpu.kernels.weighted_values import ROW, Weights, weighted
 
 NO_WINDOW = (1 << 31) - 1
@@ -41,6 +41,12 @@ class Heads:
     n_group: int
     type_k: str
     type_v: str
+
+
+def query_rows(heads: Heads, isa: Generic) -> int:
+    """Rows that are computed at once: products with blocks need two sums for each, two times two words, and a row's."""
+    in_blocks = any(isinstance(CACHE_FORMATS[name], BlockCache) for name in (heads.type_k, heads.type_v))
+    return min(isa.query_rows, (isa.registers - 6) // 2) if in_blocks else isa.query_rows
 
 
 @dataclass(frozen=True)
@@ -111,10 +117,14 @@ def merge_softmax(k: Kernel, isa: Generic, old: tuple[Vec, Vec], new: tuple[Vec,
 
 
 class Item:
-    """Emits one item of work: the rows of some tokens and the heads that share one key/value head."""
+    """Emits one item of work: the rows of some tokens and the heads that share one key/value head.
 
-    def __init__(self, heads: Heads, rows: Rows, k: Kernel, isa: Generic) -> None:
-        self.heads, self.k, self.isa, self.rows = heads, k, isa, rows
+    asks: whether values are asked for while keys are multiplied, and the next chunk's keys while values are. Caches
+    keep what several register blocks and tokens read.
+    """
+
+    def __init__(self, heads: Heads, rows: Rows, k: Kernel, isa: Generic, *, asks: bool) -> None:
+        self.heads, self.k, self.isa, self.rows, self.asks = heads, k, isa, rows, asks
         self.type_k, self.type_v = CACHE_FORMATS[heads.type_k], CACHE_FORMATS[heads.type_v]
         n = rows.padded
         base = k.pointer("scratch")[k.thread * k.args.room]
@@ -133,6 +143,16 @@ class Item:
         self.token, self.end, self.head_kv, self.head = token, end, head_kv, head_kv * self.heads.n_group
         row = self.k.row(token)
         self.cell, self.cache = row.cell, Ptr(row.cache)
+
+    def before(self, head_kv: Vec, chunk: Vec) -> None:
+        """Which head's chunk comes after the one that is computed: its keys are asked for."""
+        n_bytes = CHUNK * self.type_k.row_bytes(self.heads.key_dim) if self.asks else 0
+        self.following = Ahead(self._keys_of(head_kv, chunk), n_bytes)
+
+    def _keys_of(self, head_kv: Vec, chunk: Vec) -> Ptr:
+        """Where a head's keys begin in a chunk."""
+        keys = chunk_of(self.k, self.cache, chunk)[self.k.args.keys]
+        return keys[head_kv * (CHUNK * self.type_k.row_bytes(self.heads.key_dim))]
 
     def seen(self) -> tuple[Vec, Vec]:
         """[first, last) of the cells that one of the item's tokens sees."""
@@ -195,10 +215,9 @@ class Item:
 
     def _enter(self, chunk: Vec, first: Vec, last: Vec) -> tuple[Vec, Vec, Vec]:
         """The chunk's first cell, and which of its keys, [begin, end), are among the cells first .. last - 1."""
-        k, heads = self.k, self.heads
-        place = chunk_of(k, self.cache, chunk)
-        self.keys = place[k.args.keys][self.head_kv * (CHUNK * self.type_k.row_bytes(heads.key_dim))]
-        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(heads.value_dim))]
+        k, place = self.k, chunk_of(self.k, self.cache, chunk)
+        self.keys = self._keys_of(self.head_kv, chunk)
+        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(self.heads.value_dim))]
         start = chunk * CHUNK
         return start, (first - start).max(0), (last - start).min(CHUNK)
 
@@ -229,7 +248,10 @@ class Item:
         cells = [key + i * self.isa.rows for i in range(self.keys_per_load)]
         keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
         rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
-        return self.query_scores.multiply(self.k, self.isa, keys, rows, dim)
+        row_v = self.type_v.row_bytes(self.heads.value_dim)
+        n_bytes = self.keys_per_load * self.isa.rows * row_v if self.asks else 0
+        ahead = Ahead(self.values[key * row_v], n_bytes)
+        return self.query_scores.multiply(self.k, self.isa, keys, rows, dim, ahead)
 
     def _weigh(self, begin: Vec, end: Vec, row: Vec, tops: list[Vec]) -> list[Vec]:
         """Scores of a block of rows become weights; returns their sums. Rows go side by side to hide latencies."""
@@ -261,7 +283,7 @@ class Item:
 
     def _add_values(self, begin: Vec, end: Vec, row: Vec, finish: Finish) -> None:
         """weights x values of the chunk for a block of rows; finish(row, byte, register) keeps some outputs."""
-        weights = Weights(self.scores[row * ROW], self.rows.block, begin, end, self.products)
+        weights = Weights(self.scores[row * ROW], self.rows.block, begin, end, self.products, self.following)
         keep = partial(self._keep, finish, row)
         weighted(self.type_v).add(self.k, self.isa, weights, self.values, self.heads.value_dim, keep)
 

@@ -36,6 +36,19 @@ Reads = Sequence[Callable[[], Vec]]
 
 
 @dataclass(frozen=True)
+class Ahead:
+    """Memory that is asked for while other memory is computed with."""
+
+    at: Ptr
+    n_bytes: int
+
+    def ask(self, k: Kernel, i: Vec, n: int) -> None:
+        """For the part that is due at step i of n."""
+        part = -(-self.n_bytes // (n * CACHE_LINE)) * CACHE_LINE
+        k.prefetch(self.at[i * part], part)
+
+
+@dataclass(frozen=True)
 class Keys:
     """A register's worth of neighbouring keys: where their group begins, and the first one's lane in it."""
 
@@ -58,7 +71,9 @@ class Scores(Protocol):
         """Makes `dim` float32 ready, times scale."""
         ...
 
-    def multiply(self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int) -> list[list[Vec]]:
+    def multiply(
+        self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int, ahead: Ahead
+    ) -> list[list[Vec]]:
         """[query][register of keys] scores."""
         ...
 
@@ -83,15 +98,15 @@ class FloatScores:
         with k.loop(0, 4 * dim, 4 * n) as at:
             to[at].store(source[at].load(lanes(F32, n), 4) * scale.splat(n), 4)
 
-    def multiply(self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int) -> list[list[Vec]]:
-        """Dimension by dimension; keys are asked for ahead."""
-        n, group_row = isa.rows, LANES * self.keys.size
+    def multiply(
+        self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int, ahead: Ahead
+    ) -> list[list[Vec]]:
+        """Dimension by dimension."""
+        n = isa.rows
         totals = [[k.var(k.zeros(lanes(F32, n))) for _ in keys] for _ in queries]
-        at_once = lanes_for(dim, max(1, CACHE_LINE // group_row))
-        groups = -(-len(keys) * n // LANES)
+        at_once = lanes_for(dim, max(1, CACHE_LINE // (LANES * self.keys.size)))
         with k.loop(0, dim, at_once) as first:
-            for one in keys[:: LANES // n]:
-                k.prefetch(one.group[first * group_row + groups * dim * group_row], at_once * group_row)
+            ahead.ask(k, first // at_once, dim // at_once)
             for i in range(at_once):
                 read = [partial(self.keys.read_keys, k, isa, one.group, one.lane, first + i, n) for one in keys]
                 ask = [partial(self._number, query, first + i, n) for query in queries]
@@ -138,11 +153,14 @@ class BlockScores:
             at[Q_SUM].store(total.to_float() * q_scale, 4)
             at[Q_START].store(total * self.keys.code_bias, 4)
 
-    def multiply(self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int) -> list[list[Vec]]:
-        """Block by block; keys are asked for ahead."""
+    def multiply(
+        self, k: Kernel, isa: Generic, keys: list[Keys], queries: list[Ptr], dim: int, ahead: Ahead
+    ) -> list[list[Vec]]:
+        """Block by block."""
         n, blocks = isa.rows, dim // BLOCK
         totals = [[k.var(k.zeros(lanes(F32, n))) for _ in keys] for _ in queries]
         with k.loop(0, blocks) as block:
+            ahead.ask(k, block, blocks)
             places = [KeyBlock(one.group, blocks, block) for one in keys]
             records = [query[block * RECORD] for query in queries]
             dots = self._dots(k, isa, keys, places, records)

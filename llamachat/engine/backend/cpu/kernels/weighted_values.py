@@ -11,7 +11,7 @@ LANES, ...
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -21,9 +21,8 @@ from llamachat.engine.backend.cpu.jit.values import F32, I16, I32, Ptr, Var, Vec
 from llamachat.engine.backend.cpu.kernels.cache_formats import BLOCK, CHUNK, HALF, BlockCache, CacheFormat, FloatCache
 from llamachat.engine.backend.cpu.kernels.functions import ROUND, ROUND_BITS
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
-from llamachat.engine.backend.cpu.kernels.scores import even_and_odd, multiply_all
+from llamachat.engine.backend.cpu.kernels.scores import Ahead, even_and_odd, multiply_all
 
-AHEAD = 2048  # bytes of values that are asked for before their use
 LARGEST = 32767
 TINY = 1e-30  # a row whose largest weight times scale is smaller adds nothing: 32767 / largest is to be finite
 ROW = 4 * CHUNK
@@ -37,7 +36,7 @@ class Weights:
     """float32 weights of `count` rows, ROW bytes each, for the cells begin .. end - 1 of a chunk.
 
     Around these cells, to whole groups of LANES, weights are zero, or belong to a chunk of which a row sees nothing.
-    scratch: ROW bytes for each row.
+    scratch: ROW bytes for each row. ahead: what is needed next.
     """
 
     at: Ptr
@@ -45,6 +44,7 @@ class Weights:
     begin: Vec
     end: Vec
     scratch: Ptr
+    ahead: Ahead
 
 
 class WeightedValues(Protocol):
@@ -70,7 +70,7 @@ class FloatValues:
             totals = [[k.var(k.zeros(lanes(F32, n))) for _ in range(wide)] for _ in range(weights.count)]
             with k.loop(weights.begin, weights.end) as cell:
                 at = values[cell * row_bytes]
-                k.prefetch(at[AHEAD], n * wide * row_bytes // dim)
+                weights.ahead.ask(k, column // (n * wide) * CHUNK + cell, dim // (n * wide) * CHUNK)
                 read = [partial(self.values.read_values, k, isa, at, column + i * n, n) for i in range(wide)]
                 ask = [partial(self._weight, weights.at[ROW * r + cell * 4], n) for r in range(weights.count)]
                 multiply_all(k, isa, totals, read, ask)
@@ -103,7 +103,10 @@ class BlockValues:
             at = values[block * (self.values.bytes * CHUNK)]
             rows = self._factors(k, isa, weights, at)
             with k.loop(0, HALF // isa.rows) as part:
-                for i, half in enumerate(self._sums(k, isa, weights, at, part)):
+                pieces = dim // BLOCK * (HALF // isa.rows)
+                piece = Ahead(weights.ahead.at, -(-weights.ahead.n_bytes // pieces))
+                piece = replace(piece, at=piece.at[(block * (HALF // isa.rows) + part) * piece.n_bytes])
+                for i, half in enumerate(self._sums(k, isa, replace(weights, ahead=piece), at, part)):
                     place = (block * BLOCK + part * isa.rows + i * HALF) * 4
                     for r, (total, row) in enumerate(zip(half, rows, strict=True)):
                         value, unit = (total.get() + row.start.splat(isa.rows)).to_float(), row.unit.splat(isa.rows)
@@ -167,6 +170,7 @@ class BlockValues:
         """[half of the block][row] sums of words x codes of some dimensions of each half, over all cells."""
         sums = [[k.var(k.zeros(lanes(I32, isa.rows))) for _ in range(weights.count)] for _ in (0, 1)]
         with k.loop(weights.begin // 4, (weights.end + 3) // 4) as four:
+            weights.ahead.ask(k, four, CHUNK // 4)
             codes = [even_and_odd(isa, half) for half in self.values.value_codes(k, isa, at, four, part)]
             for r in range(weights.count):
                 words = [weights.scratch[ROW * r + 4 * i][four * 8].load(I32, 4).splat(isa.rows) for i in (0, 1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
-from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes
+from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes, query_rows
 from llamachat.engine.backend.cpu.kernels.cache import StoreKeys, StoreValues
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
@@ -35,7 +35,7 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
 
 def _contiguous(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Neighbouring tokens share what they read of the cache."""
-    spec = Attention(heads, max(1, QUERY_ROWS // heads.n_group), to.isa.query_rows)
+    spec = Attention(heads, max(1, QUERY_ROWS // heads.n_group), query_rows(heads, to.isa))
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
     y: Arguments = {"y": to.regions[node], "y_stride": to.stride(node.width)}
     to.launch(spec, {**read, **y, "scratch": scratch, "room": spec.scratch_bytes})
@@ -43,7 +43,7 @@ def _contiguous(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) 
 
 def _apart(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Every token on its own: threads share the chunks of the cache."""
-    spec = AttentionParts(heads, to.isa.query_rows)
+    spec = AttentionParts(heads, query_rows(heads, to.isa))
     part_room = part_bytes(heads.value_dim) * node.n_head * (to.cache.shape.n_ctx // CHUNK)
     parts = Region(part_room * to.shape.max_tokens)
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)

@@ -8,7 +8,7 @@ from cache_rows import rounded, rounded_query
 from machine import Array, Machine, poisoned, rows_of
 
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
-from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes
+from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes, query_rows
 from llamachat.engine.backend.cpu.kernels.cache import StoreKeys, StoreValues
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
 from llamachat.engine.backend.cpu.lower.attention import QUERY_ROWS
@@ -139,7 +139,7 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
 def attend_run(
     machine: Machine, shape: Shape, read: dict[str, int | float], y: Array, threads: int, facts: dict[str, int]
 ) -> None:
-    spec = Attention(shape.heads, max(1, QUERY_ROWS // shape.heads.n_group), machine.isa.query_rows)
+    spec = Attention(shape.heads, max(1, QUERY_ROWS // shape.heads.n_group), query_rows(shape.heads, machine.isa))
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
     arguments = {
         **read,
@@ -155,7 +155,7 @@ def attend_run(
 def attend_apart(
     machine: Machine, shape: Shape, read: dict[str, int | float], y: Array, threads: int, facts: dict[str, int]
 ) -> None:
-    spec = AttentionParts(shape.heads, machine.isa.query_rows)
+    spec = AttentionParts(shape.heads, query_rows(shape.heads, machine.isa))
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
     room = part_bytes(shape.value_dim) * shape.n_head * (N_CTX // CHUNK)
     parts = Array(np.full(room * len(y.values), 0xFF, np.uint8))

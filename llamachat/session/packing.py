@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants.encoding import encode
 from llamachat.engine.quants.floats import FloatFormat
 
 Parts = Sequence[tuple[int, str]]
@@ -85,11 +86,4 @@ def _encoded(numbers: np.ndarray, name: str) -> np.ndarray:
     found = FORMATS[name.upper()]
     if isinstance(found, FloatFormat):
         return found.encode(np.clip(numbers, -LARGEST_HALF, LARGEST_HALF) if name == "f16" else numbers)
-    rows = numbers.reshape(-1, found.block)
-    blocks = np.empty(len(rows), found.layout)
-    with np.errstate(all="ignore"):  # a number may be infinite, or none
-        scales = np.minimum(np.abs(rows).max(axis=1) / 127, LARGEST_HALF).astype(np.float16)
-        codes = np.rint(rows / scales.astype(np.float32)[:, None])
-    blocks["d"] = scales
-    blocks["qs"] = np.clip(np.nan_to_num(codes), -127, 127).astype(np.int8)
-    return blocks.view(np.uint8)
+    return encode(found, numbers, search=False)

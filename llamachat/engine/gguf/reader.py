@@ -290,24 +290,23 @@ def _entry(cursor: Cursor, number: int, count: int) -> _Entry:
 def _resized(
     entries: Mapping[str, _Entry], number: int, other: GgmlType, room: int, alignment: int
 ) -> dict[str, _Entry]:
-    """The tensors of a type in blocks of its other size, where those alone explain where tensors begin."""
-    mine = [entry for entry in entries.values() if entry.kind.id == number]
+    """The tensors of a type in blocks of its other size: those that end so before the next one, or the file's end.
+
+    Where both sizes do, it is that of the file's other tensors.
+    """
     ends = sorted({entry.offset for entry in entries.values()} | {room})
-
-    def sized(kind: GgmlType) -> list[_Entry] | None:
-        """The tensors in blocks of that size, where each ends before the next one, or the file's end."""
-        found = []
-        for entry in mine:
-            n_bytes = entry.n_bytes // entry.kind.bytes * entry.kind.block // kind.block * kind.bytes
-            gap = next((end for end in ends if end > entry.offset), room) - entry.offset
-            if entry.shape[-1] % kind.block or not n_bytes <= gap < n_bytes + alignment:
-                return None
-            found.append(replace(entry, kind=kind, n_bytes=n_bytes))
-        return found
-
-    if not mine or sized(mine[0].kind) is not None:
-        return {}
-    return {entry.name: entry for entry in sized(other) or []}
+    certain, either, has_own = dict[str, _Entry](), dict[str, _Entry](), False
+    for entry in entries.values():
+        if entry.kind.id != number:
+            continue
+        n_bytes = entry.n_bytes // entry.kind.bytes * entry.kind.block // other.block * other.bytes
+        gap = next((end for end in ends if end > entry.offset), room) - entry.offset
+        is_own = entry.n_bytes <= gap < entry.n_bytes + alignment
+        if entry.shape[-1] % other.block == 0 and n_bytes <= gap < n_bytes + alignment:
+            (either if is_own else certain)[entry.name] = replace(entry, kind=other, n_bytes=n_bytes)
+        else:
+            has_own = has_own or is_own
+    return certain if has_own or not certain else certain | either
 
 
 def _info(buffer: Any, entry: _Entry, start: int) -> TensorInfo:

@@ -21,6 +21,8 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import nearest, widen_bfloat
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
+from llamachat.engine.quants.trees import Lookup
 
 CHUNK = 256
 """Cells of a chunk."""
@@ -382,22 +384,17 @@ def _fifth_bits_by_units(k: Kernel, codes: list[Vec]) -> Vec:
     return bits.cut(I8)
 
 
-IQ4_NL = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
-"""The codebook of ggml's block_iq4_nl."""
-
 CacheFormat = FloatCache | BlockCache
 
+
+def _in_file(name: str) -> BlockCache:  # as the file format of that name
+    q, parts = BLOCK_FORMATS[name.upper()].q, BLOCK_FORMATS[name.upper()].parts
+    if isinstance(q, Lookup):
+        return BlockCache(name, 4, table=tuple(map(int, q.table.entries[:, 0])))
+    return BlockCache(name, 8 if parts.signed else parts.largest.bit_length(), parts.bias, parts.dmin is not None)
+
+
 CACHE_FORMATS: dict[str, CacheFormat] = {
-    fmt.name: fmt
-    for fmt in (
-        FloatCache("f32", 4),
-        FloatCache("f16", 2),
-        FloatCache("bf16", 2),
-        BlockCache("q8_0", 8),
-        BlockCache("q4_0", 4, -8),
-        BlockCache("q4_1", 4, has_offset=True),
-        BlockCache("iq4_nl", 4, table=IQ4_NL),
-        BlockCache("q5_0", 5, -16),
-        BlockCache("q5_1", 5, has_offset=True),
-    )
+    **{name: FloatCache(name, FORMATS[name.upper()].layout.itemsize) for name in ("f32", "f16", "bf16")},
+    **{name: _in_file(name) for name in ("q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")},
 }

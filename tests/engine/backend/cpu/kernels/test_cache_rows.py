@@ -6,8 +6,8 @@ from cache_rows import rounded
 from machine import Array, Machine, poisoned, rows_of
 
 from llamachat.engine.backend.cpu.kernels.cache import LoadKeys, StoreKeys, StoreValues
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
-from llamachat.engine.quants import FORMATS
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
 
 HEADS, DIM, N = 3, 64, 20
 TYPES = [*CACHE_FORMATS]
@@ -90,3 +90,13 @@ def test_what_was_rounded_once_stays(machine: Machine, name: str) -> None:
     arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], **ONE_CHUNK}
     machine.run(LoadKeys(DIM, name), arguments, 1, n_tokens=N, rows=rows.address)
     np.testing.assert_allclose(y.values, x, rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", [name for name, one in CACHE_FORMATS.items() if isinstance(one, BlockCache)])
+def test_rows_of_blocks_are_the_file_s_blocks(name: str) -> None:
+    cache, fmt = CACHE_FORMATS[name], BLOCK_FORMATS[name.upper()]
+    assert isinstance(cache, BlockCache)
+    fields = fmt.layout.fields
+    assert (cache.bytes, cache.codes) == (fmt.layout.itemsize, fields["qs"][1])
+    assert "qh" not in fields or cache.high == fields["qh"][1]
+    assert (cache.bits == 5, cache.has_offset) == ("qh" in fields, "m" in fields)

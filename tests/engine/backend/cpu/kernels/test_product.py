@@ -12,9 +12,14 @@ from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
 from llamachat.engine.backend.cpu.kernels.product import Product
 from llamachat.engine.backend.cpu.kernels.rows import MODES, ROWS, whole_rows
 from llamachat.engine.backend.cpu.workers import Step
-from llamachat.engine.quants import FORMATS, STORED
+from llamachat.engine.quants import BLOCK_FORMATS, FORMATS, STORED
 from llamachat.engine.quants.format import BlockFormat
 
+# Formats that differ in more than their bits: each kind of codes, scales and floats once.
+EVERY_KIND = (
+    *("F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q8_0", "Q2_K", "Q4_K", "Q6_K"),
+    *("IQ2_XS", "IQ1_M", "IQ4_NL", "TQ2_0", "NVFP4", "Q1_0"),
+)
 SHAPES = [
     pytest.param(1, 256, 1, id="one row, one token"),
     pytest.param(37, 512, 3, id="rows that fill no tile"),
@@ -46,10 +51,18 @@ def random_blocks(name: str, n_rows: int, n_columns: int, rng: np.random.Generat
 class Packed:
     """A random matrix, its exact values and its tiles."""
 
-    def __init__(self, machine: Machine, name: str, n_rows: int, n_columns: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        name: str,
+        n_rows: int,
+        n_columns: int,
+        rng: np.random.Generator,
+        blocks: np.ndarray | None = None,
+    ) -> None:
         fmt = FORMATS[name]
         self.name, self.n_rows, self.n_columns = name, n_rows, n_columns
-        raw = Array(random_blocks(name, n_rows, n_columns, rng))
+        raw = Array(random_blocks(name, n_rows, n_columns, rng) if blocks is None else blocks)
         self.exact = fmt.decode(raw.values).reshape(n_rows, n_columns).astype(np.float64)
         self.padded = whole_rows(n_rows)
         self.units, self.blocks = self.padded // ROWS, n_columns // fmt.block
@@ -121,7 +134,7 @@ def relative_error(found: np.ndarray, exact: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize(("n_rows", "n_columns", "n_tokens"), SHAPES)
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", EVERY_KIND)
 def test_a_product_equals_numpy(machine: Machine, name: str, n_rows: int, n_columns: int, n_tokens: int) -> None:
     rng = np.random.default_rng(n_rows)
     packed = Packed(machine, name, n_rows, n_columns, rng)
@@ -132,17 +145,37 @@ def test_a_product_equals_numpy(machine: Machine, name: str, n_rows: int, n_colu
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_one_column_and_many_give_the_same_bits(machine: Machine, name: str) -> None:
+def test_one_column_and_many_give_numpy_s_values_and_the_same_bits(machine: Machine, name: str) -> None:
     rng = np.random.default_rng(1)
     packed = Packed(machine, name, 70, 512, rng)
     x = rng.standard_normal((7, 512)).astype(np.float32)
     many = multiply(machine, packed, x, machine.isa.columns, threads=2)
-    single = np.concatenate([multiply(machine, packed, row[None], 1) for row in x])
+    assert relative_error(many, rounded(x, packed.quantised) @ packed.exact.T) < 1e-5
+    single = np.concatenate([multiply(machine, packed, row[None], 1, direct=True) for row in x])
     np.testing.assert_array_equal(many, single)
 
 
+@pytest.mark.parametrize("name", BLOCK_FORMATS)
+def test_scales_of_any_kind(machine: Machine, name: str) -> None:
+    """Bytes at random: scales are zero, denormal, infinite, and no numbers; a row of one block or two."""
+    fmt, rng = FORMATS[name], np.random.default_rng(11)
+    n_columns = 2 * fmt.block if fmt.block < 128 else fmt.block
+    raw = rng.integers(0, 256, (96, n_columns // fmt.block * fmt.layout.itemsize), np.uint8)
+    raw[:8] = 0
+    with np.errstate(all="ignore"):
+        packed = Packed(machine, name, 96, n_columns, rng, raw.ravel())
+        x = rng.standard_normal((1, n_columns)).astype(np.float32)
+        products = rounded(x, True) * packed.exact
+        exact, room = products.sum(axis=1), 1e-5 * np.abs(products).sum(axis=1) + 1e-44
+        found = multiply(machine, packed, x, 1, direct=True)[0]
+    finite = np.isfinite(exact) & (np.abs(exact) < 1e38)
+    assert finite[:8].all()
+    assert (np.abs(found - exact)[finite] <= room[finite]).all()
+    assert not np.isfinite(found[~np.isfinite(exact)]).any()
+
+
 @pytest.mark.parametrize("columns", [2, 3, 4])
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", EVERY_KIND)
 def test_unpacking_in_registers_changes_no_bit(machine: Machine, name: str, columns: int) -> None:
     rng = np.random.default_rng(9)
     packed = Packed(machine, name, 40, 256, rng)

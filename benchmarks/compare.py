@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engines import Worker, has_peer, markdown_table, rounds, text_table
+from engines import Worker, awake, has_peer, markdown_table, rounds, text_table
 
 from llamachat.catalog import resolve
 from llamachat.engine.backend.cpu.cores import default_threads
@@ -73,6 +73,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("-r", "--rounds", type=int, default=5, help="rounds [5]")
     parser.add_argument("--peer-python", default=sys.executable, help="interpreter that has llama_cpp [this one]")
     parser.add_argument("--before", type=Path, help="another checkout of llamachat, instead of llama.cpp")
+    parser.add_argument("--awake", action="store_true", help="keep virtual processors awake (engines.py)")
     parser.add_argument("--output", type=Path, help="also write the table as Markdown to this file")
     chosen = parser.parse_args()
     if min(chosen.n_prompt, chosen.n_gen) < 0 or chosen.n_prompt + chosen.n_gen == 0 or chosen.rounds < 1:
@@ -94,8 +95,9 @@ def main() -> None:
         workers.append(Worker(chosen.peer_python, "llama_cpp", path, lengths, chosen.threads))
     else:
         print(f"llama_cpp is not installed for {chosen.peer_python}: llamachat alone (--peer-python)", file=sys.stderr)
-    seconds = rounds(workers, list(lengths), chosen.rounds)
-    limits = workers[0].ask("limits")
+    with awake(chosen.awake):
+        seconds = rounds(workers, list(lengths), chosen.rounds)
+        limits = workers[0].ask("limits")
     names = [worker.about for worker in workers] + [""]
     names[1] = f"{names[1]} before" if chosen.before else names[1]
     for worker in workers:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -96,6 +97,25 @@ class LlamaBench:
 
     def close(self) -> None:
         """Nothing runs."""
+
+
+@contextlib.contextmanager
+def awake(wanted: bool = True) -> Iterator[None]:
+    """Keeps every processor busy with a loop of idle priority, which gives way to all others (Linux).
+
+    A virtual machine may put threads that work for moments on few processors when it is idle: then two threads read
+    memory as one does, and engines whose barriers spin run at a tenth of their speed.
+    """
+    loop = "import os, sys\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+    loop += "while os.getppid() == int(sys.argv[1]): pass"
+    n = len(os.sched_getaffinity(0)) if wanted and sys.platform == "linux" else 0
+    loops = [subprocess.Popen([sys.executable, "-c", loop, str(os.getpid())]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for one in loops:
+            one.kill()
+            one.wait()
 
 
 def rounds(engines: Sequence[Engine], tests: Sequence[str], n: int) -> dict[str, list[list[float]]]:

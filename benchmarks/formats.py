@@ -27,7 +27,7 @@ from typing import Any
 
 from bench_models import Q4_K_M, SHAPES, make
 from blocks import KNOWN
-from engines import HERE, PAUSE_S, Engine, EngineFailed, LlamaBench, Worker, markdown_table
+from engines import HERE, PAUSE_S, Engine, EngineFailed, LlamaBench, Worker, awake, markdown_table
 
 from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.gguf.types import BY_NAME
@@ -214,6 +214,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=cache, help=f"where models are made [{cache}]")
     parser.add_argument("--keep", action="store_true", help="keep the models; else each is deleted after its turn")
     parser.add_argument("--results", type=Path, default=cache / "formats.jsonl", help="rows of results [in the cache]")
+    parser.add_argument("--awake", action="store_true", help="keep virtual processors awake (engines.py)")
     parser.add_argument("--again", action="store_true", help="measure also what stands in the results")
     parser.add_argument("--budget", type=float, default=0, help="seconds after which nothing new is begun [no end]")
     chosen = parser.parse_args()
@@ -227,7 +228,8 @@ def main() -> None:
     chosen = parse_arguments()
     chosen.results.parent.mkdir(parents=True, exist_ok=True)
     try:
-        run(chosen)
+        with awake(chosen.awake):
+            run(chosen)
     except (LlamaChatError, EngineFailed) as error:
         raise SystemExit(f"formats.py: {error}") from None
     print("\n".join(tables(read_rows(chosen.results))))

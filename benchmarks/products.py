@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from blocks import KNOWN, random_rows
+from engines import awake
 
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cores import default_threads
@@ -157,6 +158,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--memory", type=int, default=256, help="MB of the matrix in memory [256]")
     parser.add_argument("--isa", help="instruction set [the best]")
     parser.add_argument("-t", "--threads", type=int, default=default_threads(), help="threads [one per core]")
+    parser.add_argument("--awake", action="store_true", help="keep virtual processors awake (engines.py)")
     parser.add_argument("-r", "--rounds", type=int, default=7, help="rounds [7]")
     return parser.parse_args()
 
@@ -165,10 +167,11 @@ def main() -> None:
     chosen = parse_arguments()
     titles = ["type", "columns", "cached GB/s", "Gop/s", "memory GB/s", "of loads", "of the arithmetic"]
     try:
-        for number, row in enumerate(measure(chosen)):
-            if not number:
-                print(f"| {' | '.join(titles)} |\n| {' | '.join(['---', *['---:'] * (len(titles) - 1)])} |")
-            print(f"| {' | '.join(row)} |", flush=True)
+        with awake(chosen.awake):
+            for number, row in enumerate(measure(chosen)):
+                if not number:
+                    print(f"| {' | '.join(titles)} |\n| {' | '.join(['---', *['---:'] * (len(titles) - 1)])} |")
+                print(f"| {' | '.join(row)} |", flush=True)
     except LlamaChatError as error:
         raise SystemExit(f"products.py: {error}") from None
 

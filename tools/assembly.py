@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from llvmlite import binding as llvm
 
 from llamachat.engine.backend.cpu.jit.compiler import KernelSpec, emit, initialize, optimise, target_machine
+from llamachat.engine.backend.cpu.jit.host import family
 from llamachat.engine.backend.cpu.jit.isa import ISAS
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.kernels.embed import Embed
 from llamachat.engine.backend.cpu.kernels.float_product import FloatProduct
 from llamachat.engine.backend.cpu.kernels.packing import Pack
@@ -61,13 +63,19 @@ def spec_of(kernel: str, name: str, columns: int) -> KernelSpec:
 
 def assembly(spec: KernelSpec, isa_name: str) -> str:
     """The kernel's assembly for an instruction set of ISAS."""
-    initialize()
     isa = ISAS[isa_name]()
+    isa.triple = _triple(ISAS[isa_name])
+    initialize(isa.triple)
     machine = target_machine(isa)
     module = llvm.parse_assembly(emit(spec, isa))
     module.verify()
     optimise(module, machine)
     return str(machine.emit_assembly(module))
+
+
+def _triple(isa: type[Generic]) -> str:
+    """The system to write code for, if not this one."""
+    return "" if isa.family in ("", family()) else f"{isa.family.replace('-', '_')}-linux-gnu"
 
 
 def inner_loops(text: str) -> list[Loop]:
@@ -83,13 +91,20 @@ def inner_loops(text: str) -> list[Loop]:
     return sorted((Loop(lines[a : b + 1]) for a, b in set(inner)), key=lambda loop: -len(loop.lines))
 
 
-def simulate(loop: Loop, processor: str) -> str:
+def simulate(loop: Loop, processor: str, triple: str) -> str:
     """llvm-mca's summary of the loop and the pressure on its busiest units. Raises SystemExit where there is none."""
     program = next((path for name in MCA if (path := shutil.which(name))), None)
     if program is None:
         raise SystemExit("assembly.py: llvm-mca is not installed (Debian: llvm-19)")
     body = "\n".join(line for line in loop.lines if line in loop.instructions and not _JUMP.match(line))
-    command = [program, f"-mcpu={processor}", "-iterations=20", "-bottleneck-analysis", "-instruction-info=false"]
+    command = [
+        program,
+        f"-mtriple={triple}",
+        f"-mcpu={processor}",
+        "-iterations=20",
+        "-bottleneck-analysis",
+        "-instruction-info=false",
+    ]
     done = subprocess.run(command, input=body + "\n", capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"assembly.py: {done.stderr.strip()}")
@@ -131,12 +146,12 @@ def main() -> None:
     text = assembly(spec_of(chosen.kernel, chosen.format, chosen.columns), chosen.isa)
     if not chosen.quiet:
         print(text)
-    loops = inner_loops(text)
+    loops, triple = inner_loops(text), _triple(ISAS[chosen.isa]) or llvm.get_default_triple()
     for number, loop in enumerate(loops[: chosen.loops]):
         kinds = f"{len(loop.instructions)} instructions, {loop.on_stack} on the stack"
         print(f"# loop {number + 1} of {len(loops)}: {kinds}")
         for processor in chosen.mca:
-            print(f"# {processor}\n{simulate(loop, processor)}")
+            print(f"# {processor}\n{simulate(loop, processor, triple)}")
 
 
 if __name__ == "__main__":

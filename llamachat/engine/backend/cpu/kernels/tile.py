@@ -228,6 +228,9 @@ class Tile:
         if isinstance(leaf, Num):
             return self._unit(at, leaf.field, i).as_(lanes(I8, 4 * self.rows))
         assert isinstance(leaf, Bits)
+        word, bit = leaf.place(i)
+        if bit and bit + leaf.bits == 8:  # as bytes: NEON can shift them, and needs no mask
+            return self._unit(at, leaf.field, word).as_(lanes(I8, 4 * self.rows)) >> bit
         register = self._shifted(at, leaf, i)
         return register & ((1 << leaf.bits) - 1) if leaf.bits < 8 else register
 

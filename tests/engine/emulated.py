@@ -31,7 +31,7 @@ def emulated(real: type[Generic]) -> type[Generic]:
     return type(f"Emulated{real.__name__}", (Emulated, real), {**fields, "is_permitted": classmethod(lambda _: True)})
 
 
-SETS: dict[str, type[Generic]] = {kind.name: kind for kind in map(emulated, REAL)}
+SETS: dict[str, type[Generic]] = {kind.name: kind for kind in map(emulated, REAL) if "avx2" in compiler.usable_isas()}
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class Kernel:
         args, step, self.thread, self.n_threads = (Vec(self.b, a) for a in self.f.args)
         self.args = Fields(args, arguments)
         self.step = Fields(step, STEP)
+        self._leave: Any = None
 
     def pointer(self, name: str) -> Ptr:
         """The argument of that name as an address."""
@@ -179,14 +180,28 @@ class Kernel:
             self.b, self.b.call(self.declare(name, result, *(o.type for o in operands)), [o.v for o in operands])
         )
 
-    def prefetch(self, p: Ptr, n_bytes: int, locality: int = 3) -> None:
+    def prefetch(self, p: Ptr, n_bytes: int) -> None:
         """Asks for the cache lines of n_bytes from p on; harmless where nothing is."""
         pointer = I8.as_pointer()
         hint = self.declare(f"llvm.prefetch.{pointer.intrinsic_name}", None, pointer, I32, I32, I32)
-        read, keep, data = (Vec(self.b, I32(value)) for value in (0, locality, 1))
+        read, keep, data = (Vec(self.b, I32(value)) for value in (0, 3, 1))
         for at in range(0, n_bytes, CACHE_LINE):
             address = self.b.inttoptr(p[at].address.v, pointer)
             self.b.call(hint, [address, read.v, keep.v, data.v])
+
+    def keep_order(self) -> None:
+        """Nothing moves across this place: compilers move loads ahead until registers do not suffice.
+
+        A branch that is never taken, on what the compiler does not know, ends the block in which it schedules.
+        """
+        opaque = self.b.asm(ir.FunctionType(I64, [I64]), "", "=r,0", [self.n_threads.v], side_effect=True)
+        if self._leave is None:
+            with self.b.goto_block(self.f.append_basic_block("leave")):
+                self._leave = self.b.block
+                self.b.ret_void()
+        following = self.f.append_basic_block("following")
+        self.b.cbranch((Vec(self.b, opaque) < 0).v, self._leave, following)
+        self.b.position_at_end(following)
 
     def call_address(self, address: Vec, result: Any | None, *operands: Vec) -> Vec:
         """A call of a function by its address."""

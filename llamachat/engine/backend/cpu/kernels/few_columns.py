@@ -58,6 +58,8 @@ class _FewColumns:
         self.k, self.isa, self.tile, self.columns = k, isa, tile, columns
         self.arithmetic, self.record = Arithmetic(tile), Record(columns)
         self.n_parts, self.order = parts_of(isa), _Order.of(tile, columns, isa)
+        # Codes of several planes need most registers: without it the compiler keeps half of them in memory.
+        self.ordered = isa.registers <= 16 and len([*leaves(tile.form.parts.codes)]) > 1
         self.kind = lanes(F32, isa.rows)
         self.memory = k.memory(self.kind, 3 * self.n_parts * columns)
 
@@ -105,6 +107,8 @@ class _FewColumns:
             if start not in dots:
                 dots[start] = self._dots(start, x, len(places))
             self._four(places, column, x, dots[start])
+            if self.ordered:
+                self.k.keep_order()
             if last[g] == column:
                 found = [dots.pop(n) for n in range(g * GROUP // group, (g + 1) * GROUP // group)]
                 done[g] = [self._products(place, g, [row[i] for row in found]) for i, place in enumerate(places)]

@@ -18,7 +18,7 @@ from llamachat.engine.model import Model
 from llamachat.engine.models import describe
 from llamachat.engine.quants import FORMATS, register, unregister
 from llamachat.engine.quants.format import BlockFormat, block_format
-from llamachat.engine.quants.trees import Bits, Join, Num, Trits
+from llamachat.engine.quants.trees import Bits, Join, Lookup, Num, Table, Trits
 from llamachat.engine.reference import evaluate
 from llamachat.errors import LlamaChatError, Unsupported, UsageError
 
@@ -168,7 +168,10 @@ def test_an_instruction_set_that_the_processor_lacks_is_refused(file: Path) -> N
 CHANGES: list[tuple[Callable[[BlockFormat], BlockFormat], str]] = [
     (lambda fmt: replace(fmt, group=8, scale=Join(Num("scales"), Num("scales"), 4)), "a scale serves 16 or a multiple"),
     (lambda fmt: replace(fmt, q=Trits("low", 16, 4) - 1), "codes are signed bytes, bits of bytes"),
+    (lambda fmt: replace(fmt, q=Lookup(Trits("low", 16, 4), Table.of("T", (-1, 0, 1)))), "codes are signed bytes"),
     (lambda fmt: replace(fmt, scale=Num("d") * Trits("scales", 4, 1)), "integer scales are bits, or integers"),
+    (lambda fmt: replace(fmt, scale=Num("d") * (Num("scales") << 8)), "scales must lie in -256 .. 255"),
+    (lambda fmt: replace(fmt, offset=Num("d") * (Num("scales") << 8)), "minima in -32768 .. 32767"),
 ]
 
 

@@ -182,17 +182,18 @@ def _ours(kind: type) -> bool:
 
 @cache
 def source_stamp() -> str:
-    """A stamp of this package's code that writes code, instead of a version number kept by hand."""
+    """A stamp of this package's code that writes code, and its tables, instead of a version number kept by hand."""
     cpu = Path(__file__).resolve().parents[1]
     digest = hashlib.sha256()
     for folder in (cpu / "jit", cpu / "jit" / "isa", cpu / "kernels", cpu.parents[1] / "quants"):
-        for path in _sorted_sources(folder):
+        for path in sources(folder):
             digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _sorted_sources(folder: Path) -> Iterable[Path]:
-    return sorted(folder.glob("*.py"))
+def sources(folder: Path) -> Iterable[Path]:
+    """The files of a folder that code is made from, in order."""
+    return sorted(path for path in folder.iterdir() if path.suffix in (".py", ".bin"))
 
 
 @cache

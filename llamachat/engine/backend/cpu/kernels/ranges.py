@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from llamachat.engine.quants.format import BlockFormat
-from llamachat.engine.quants.trees import Bits, Expr, Lookup, Num, Op
+from llamachat.engine.quants.trees import Bits, Expr, Lookup, Num, Op, Trits
 
 
 def limits_of(tree: Expr, form: BlockFormat) -> tuple[int, int]:
@@ -16,6 +16,8 @@ def limits_of(tree: Expr, form: BlockFormat) -> tuple[int, int]:
         return int(tree.table.entries.min()), int(tree.table.entries.max())
     if isinstance(tree, Bits):
         return 0, (1 << tree.bits) - 1
+    if isinstance(tree, Trits):
+        return 0, 2
     if isinstance(tree, Num):
         word = form.layout[tree.field].base
         bits = 8 * word.itemsize

@@ -14,12 +14,15 @@ def read_real(k: Kernel, isa: Generic, leaf: Expr, bits: Vec) -> Vec:
     kind = leaf.kind if isinstance(leaf, Float) else ""
     if kind == "bf16":
         return widen_bfloat(bits)
-    if kind == "e8m0":  # a float32's exponent; 2^-127, which it says as zero, has no bit of exponent
-        return (_wide(bits) << 23).max(0x00400000).as_(lanes(F32, bits.count)) * 0.5
+    if kind == "e8m0":  # a float32's exponent, smaller by 1; 0 and 1 are numbers that are not normalised
+        exponent = _wide(bits)
+        small = exponent.like(0x00200000) << exponent
+        return (exponent < 2).select(small, (exponent - 1) << 23).as_(lanes(F32, bits.count))
     if kind in ("ue4m3", "e4m3"):  # a float16's exponent, smaller by 7, and the upper bits of its fraction
-        magnitude = _wide(bits) & 0x7F
+        byte = _wide(bits)
+        magnitude = byte & 0x7F
         value = isa.widen_half(k, (magnitude << 7).cut(I16)) * 128.0
-        return value if kind == "e4m3" else magnitude.equals(0x7F).select(k.zeros(value.type), value)
+        return value if kind == "e4m3" else byte.equals(0x7F).select(k.zeros(value.type), value)
     if element_of(bits.type) == I32:
         return bits.as_(lanes(F32, count_of(bits.type)))
     return isa.widen_half(k, bits)

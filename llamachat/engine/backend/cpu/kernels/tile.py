@@ -295,6 +295,10 @@ def check_kernels(stored: Stored) -> None:
     whole = [leaf for tree in (form.parts.scale, form.parts.minimum) if tree is not None for leaf in leaves(tree)]
     if not all(_kind(form, leaf) in "ui" for leaf in whole):
         _refuse(form, "integer scales are bits, or integers of 8, 16 or 32 bits")
+    for tree, bits in ((form.parts.scale, 8), (form.parts.minimum, 15)):  # times sums of codes they fit 32 bits
+        low, high = (0, 0) if tree is None else limits_of(tree, form)
+        if low < -(1 << bits) or high >= 1 << bits:
+            _refuse(form, "integer scales must lie in -256 .. 255, integer minima in -32768 .. 32767")
 
 
 def _refuse(form: BlockFormat, sentence: str) -> None:

@@ -10,12 +10,13 @@ import pytest
 from machine import Array
 
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
-from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec, choose_isa, emit, usable_isas
+from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec, choose_isa, emit, sources, usable_isas
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.backend.cpu.kernels.activations import Elementwise
 from llamachat.engine.backend.cpu.kernels.norm import RmsNorm
 from llamachat.engine.backend.cpu.program import Launch, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
+from llamachat.engine.quants import codebooks
 from llamachat.errors import UsageError
 
 SPEC = Elementwise("add")
@@ -146,6 +147,11 @@ def test_assembly_is_printed_when_asked_for(
     assert out == ""
     assert "# Elementwise(operation='add')" in err
     assert "kernel:" in err
+
+
+def test_another_codebook_makes_kernels_anew() -> None:
+    folder = codebooks.FILE.parent
+    assert {codebooks.FILE, folder / "codebooks.py"} <= {*sources(folder)}
 
 
 STARTER = """

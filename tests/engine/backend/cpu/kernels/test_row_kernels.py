@@ -162,9 +162,28 @@ def test_rows_are_combined(machine: Machine, operation: str, threads: int) -> No
 @pytest.mark.parametrize("factor", [1.0, float(np.sqrt(640))])
 @pytest.mark.parametrize("name", FORMATS)
 def test_embeddings_are_the_decoder_s_rows_times_the_factor(machine: Machine, name: str, factor: float) -> None:
+    table = Array(random_blocks(name, 11, 512, np.random.default_rng(6)))
+    expected = FORMATS[name].decode(table.values).reshape(11, 512)[TOKENS] * np.float32(factor)
+    np.testing.assert_array_equal(embedded(machine, name, table, factor), expected)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_embeddings_of_any_bytes_are_the_decoder_s(machine: Machine, name: str) -> None:
+    """Also of scales that are infinite, no numbers, or not normalised."""
+    fmt = FORMATS[name]
+    data = np.random.default_rng(6).integers(0, 256, 11 * 512 // fmt.block * fmt.layout.itemsize, np.uint8)
+    data[: fmt.layout.itemsize] = 255
+    expected = fmt.decode(data).reshape(11, 512)[TOKENS]
+    np.testing.assert_array_equal(embedded(machine, name, Array(data), 1.0), expected)
+
+
+TOKENS = [10, 0, 3, 3, 7]
+
+
+def embedded(machine: Machine, name: str, table: Array, factor: float) -> np.ndarray:
+    """Rows TOKENS of 11 rows of 512 numbers, by the kernel."""
     fmt, n_rows, width = FORMATS[name], 11, 512
-    table = Array(random_blocks(name, n_rows, width, np.random.default_rng(6)))
-    tokens = Array(np.array([10, 0, 3, 3, 7], np.int32))
+    tokens = Array(np.array(TOKENS, np.int32))
     y = poisoned(5, width + 8)
     arguments = {
         "table": table.address,
@@ -175,7 +194,6 @@ def test_embeddings_are_the_decoder_s_rows_times_the_factor(machine: Machine, na
         "factor": factor,
     }
     machine.run(Embed(name), arguments, 2, n_tokens=5, tokens=tokens.address)
-    expected = fmt.decode(table.values).reshape(n_rows, width)[tokens.values] * np.float32(factor)
-    np.testing.assert_array_equal(y.values[:, :width], expected)
     assert np.isnan(y.values[:, width:]).all()
     assert y.intact()
+    return y.values[:, :width]

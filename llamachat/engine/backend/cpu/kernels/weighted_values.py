@@ -118,7 +118,7 @@ class BlockValues:
     def _factors(self, k: Kernel, isa: Generic, weights: Weights, at: Ptr) -> list[Factors]:
         """Of each row for one block."""
         largest, offsets = self._scaled(k, isa, weights, at)
-        tops = [one.get().reduce(lambda a, b: a.max(b)) for one in largest]
+        tops = [one.get().reduce(lambda a, b: a.max(b)).as_(F32) for one in largest]
         inverse = [(top > TINY).select(top.like(float(LARGEST)) / top, 0.0) for top in tops]
         sums = self._rounded(k, isa, weights, inverse)
         return [
@@ -133,9 +133,10 @@ class BlockValues:
     def _scaled(self, k: Kernel, isa: Generic, weights: Weights, at: Ptr) -> tuple[list[Var], list[Var]]:
         """Weights times scales into scratch; returns their largest magnitudes, and sums of weights times offsets.
 
-        Cells that nobody sees may hold anything: their scales count as zeros.
+        Magnitudes are bits, of which those of NaN are the largest. Cells that nobody sees may hold anything: their
+        scales count as zeros.
         """
-        largest, offsets = ([k.var(k.zeros(lanes(F32, LANES))) for _ in range(weights.count)] for _ in (0, 1))
+        largest, offsets = ([k.var(k.zeros(lanes(kind, LANES))) for _ in range(weights.count)] for kind in (I32, F32))
         begin, end = (x.cut(I32).splat(LANES) for x in (weights.begin, weights.end))
         with k.loop(weights.begin // LANES * LANES, weights.end, LANES) as cell:
             cells = cell.cut(I32).splat(LANES) + k.ramp(LANES)
@@ -146,7 +147,7 @@ class BlockValues:
                 weight = weights.at[ROW * r][cell * 4].load(lanes(F32, LANES), 4)
                 w = weight * scale
                 weights.scratch[ROW * r][cell * 4].store(w, 4)
-                size = (w.as_(lanes(I32, LANES)) & 0x7FFFFFFF).as_(w.type)
+                size = w.as_(lanes(I32, LANES)) & 0x7FFFFFFF
                 largest[r].set(largest[r].get().max(size))
                 if offset is not None:
                     offsets[r].set(isa.fma(k, weight, seen.select(offset, 0.0), offsets[r].get()))

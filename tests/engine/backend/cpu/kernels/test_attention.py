@@ -237,6 +237,16 @@ def test_a_query_that_is_no_number_gives_none(machine: Machine) -> None:
     assert np.isfinite(np.delete(found, 7, 0)).all()
 
 
+@pytest.mark.parametrize("name", ["f16", "q8_0", "q4_0", "q4_1"])
+def test_values_that_are_no_numbers_give_none(machine: Machine, name: str) -> None:
+    layer = Layer(Shape(32, types=("f16", name)), 40)
+    layer.v[7, 1] = np.nan
+    found = layer.evaluate(machine, (7, 33))
+    assert np.isnan(found[7:, 1]).all()
+    assert np.isfinite(found[:, 0]).all()
+    assert np.isfinite(found[:7]).all()
+
+
 @pytest.mark.parametrize("pieces", [(5,), (1, 1, 1, 1, 1), (2, 3)], ids=["a run", "apart", "both"])
 @pytest.mark.parametrize("lowest", [-1e32, -1e30, -2e30])
 def test_scores_below_a_masked_one_s_are_no_numbers(machine: Machine, pieces: tuple[int, ...], lowest: float) -> None:

@@ -108,6 +108,7 @@ class Store:
         """Keeps packed bytes under that name; older copies make room. Raises Unusable where it cannot be.
 
         An interruption leaves nothing. source: other copies of this file, in a form of other versions, are removed.
+        Of several processes that write at once, those that end last stay.
         """
         self.check_room(len(data) + TRAILER)
         assert self.folder is not None
@@ -130,6 +131,8 @@ class Store:
             except BaseException:
                 _remove(Path(name))
                 raise
+            for one in self._in_the_way(0):
+                _remove(one.path)
         except OSError as error:
             raise Unusable(f"packed weights cannot be kept in {self.folder}: {error.strerror}") from error
 

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -167,6 +168,20 @@ def test_what_does_not_fit_is_said_and_removes_nothing(tmp_path: Path, monkeypat
     monkeypatch.setattr(kept, "LEFT_FREE", 1 << 60)
     with pytest.raises(Unusable, match="too few to keep"):
         store.save("b", "b", memoryview(bytes(10)), "sum")
+    assert [one.model for one in kept.copies(tmp_path)] == ["a"]
+
+
+def test_two_that_write_at_once_take_no_more_than_is_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, write = Store(tmp_path, 150 + 2 * TRAILER), kept._write
+
+    def after_another(file: BinaryIO, data: memoryview) -> None:
+        monkeypatch.setattr(kept, "_write", write)
+        store.save("b", "b", memoryview(bytes(100)), "sum")
+        os.utime(tmp_path / "b.packed", (time.time() - 100,) * 2)
+        write(file, data)
+
+    monkeypatch.setattr(kept, "_write", after_another)
+    store.save("a", "a", memoryview(bytes(100)), "sum")
     assert [one.model for one in kept.copies(tmp_path)] == ["a"]
 
 

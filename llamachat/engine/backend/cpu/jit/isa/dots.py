@@ -66,6 +66,10 @@ class Dot:
         """Adds four products in each lane; codes and x: registers of bytes, or of dwords of four."""
         self._sum = self._isa.dot4(self._k, self._sum, codes, x, self._codes.bits + self._codes.shift)
 
+    def hold(self) -> None:
+        """What was added is computed here, see `Generic.held`."""
+        self._sum = self._isa.held(self._k, self._sum)
+
     def value(self) -> Vec:
         """The sum: i32 [rows]."""
         return self._sum.shift_signed(self._codes.shift) if self._codes.shift else self._sum
@@ -135,6 +139,10 @@ class PairDot(Dot):
         else:
             self._parts[-1] = self._parts[-1] + pairs
         self._n += 1
+
+    def hold(self) -> None:
+        """What was added is computed here."""
+        self._parts[-1] = self._isa.held(self._k, self._parts[-1])
 
     def value(self) -> Vec:
         """The sum: i32 [rows]."""

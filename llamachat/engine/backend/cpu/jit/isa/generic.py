@@ -100,6 +100,10 @@ class Generic:
         """Sums of codes times bytes of x for registers of rows and columns: see `blocks.py`."""
         return block_of_dots(self, k, planes, operands)
 
+    def held(self, k: Kernel, value: Vec) -> Vec:
+        """The same value, computed here and not later, nor are loads that follow moved ahead; here nothing is done."""
+        return value
+
     def pair_products(self, k: Kernel, a: Vec, b: Vec) -> Vec:
         """The product of the lower halves plus that of the upper ones, of i32 that hold two i16 each: i32 [rows]."""
         return (a << 16).shift_signed(16) * (b << 16).shift_signed(16) + a.shift_signed(16) * b.shift_signed(16)

@@ -71,6 +71,13 @@ class Avx2(Generic):
         """Without byte dot product: in sums of pairs."""
         return (block_of_pairs if self._adds_pairs else block_of_dots)(self, k, planes, operands)
 
+    def held(self, k: Kernel, value: Vec) -> Vec:
+        """With few registers: an empty instruction that seems to change the value, and memory."""
+        if self.registers > 16:
+            return value
+        kind = ir.FunctionType(value.type, [value.type])
+        return Vec(k.b, k.b.asm(kind, "", "=x,0,~{memory}", [value.v], side_effect=True))
+
     def pair_products(self, k: Kernel, a: Vec, b: Vec) -> Vec:
         """vpmaddwd."""
         words = lanes(I16, 2 * self.rows)

@@ -33,7 +33,7 @@ from llamachat.engine.backend.cpu.cores import default_threads
 from llamachat.engine.gguf.types import BY_NAME
 from llamachat.engine.measure import processor_name
 from llamachat.engine.quants import FORMATS
-from llamachat.errors import LlamaChatError
+from llamachat.errors import LlamaChatError, UsageError
 
 TESTS = {"tg": "generation", "pp": "prompt"}
 OURS, LLAMA_CPP, IK = "llamachat", "llama.cpp", "ik_llama.cpp"
@@ -120,8 +120,12 @@ def run(chosen: argparse.Namespace) -> None:
                 continue
             if chosen.budget and time.monotonic() - begun > chosen.budget:
                 return
-            if not model.exists():
-                make(model, SHAPES[chosen.shape], chosen.layers, kind)
+            try:
+                if not model.exists():
+                    make(model, SHAPES[chosen.shape], chosen.layers, kind)
+            except UsageError as error:  # the shape's rows are not whole blocks of this type
+                print(f"{kind}: {error}", file=sys.stderr)
+                break
             _add_rows(chosen, peers, model, kind, threads)
         if not chosen.keep:
             model.unlink(missing_ok=True)

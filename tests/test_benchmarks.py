@@ -9,6 +9,7 @@ import pytest
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.models import describe
 from llamachat.engine.quants import FORMATS
+from llamachat.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "benchmarks"))
@@ -70,3 +71,21 @@ def test_a_later_row_of_the_same_measurement_counts(tmp_path: Path) -> None:
     lines = [row("Q4_0", "tg", llamachat=1.0), row("Q4_0", "pp", llamachat=2.0), row("Q4_0", "tg", llamachat=3.0)]
     path.write_text("".join(formats.json.dumps(line) + "\n" for line in lines))
     assert [found["tokens_per_s"]["llamachat"] for found in formats.read_rows(path)] == [3.0, 2.0]
+
+
+def test_a_type_that_does_not_fit_the_shape_is_said_and_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured: list[str] = []
+    arguments = ["--types", "Q4_K", "Q4_0", "--shape", "135m", "-t", "1", "--folder", str(tmp_path)]
+    monkeypatch.setattr("sys.argv", ["formats.py", *arguments, "--results", str(tmp_path / "rows")])
+    monkeypatch.setattr(formats, "_add_rows", lambda _chosen, _peers, _model, kind, _threads: measured.append(kind))
+
+    def make(_path: Path, shape: bench_models.Shape, _layers: int, kind: str) -> None:
+        if shape.width % FORMATS[kind].block:
+            raise UsageError("rows are not whole blocks")
+
+    monkeypatch.setattr(formats, "make", make)
+    formats.run(formats.parse_arguments())
+    assert measured == ["Q4_0"]
+    assert "Q4_K: rows are not whole blocks" in capsys.readouterr().err

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from llamachat.engine.backend.cpu.jit.isa.dots import Dot
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Var, Vec, lanes
@@ -123,13 +122,6 @@ class Arithmetic:
 
     def _reals(self, each: Callable[[Expr | None, _Read], tuple[Vec, ...]]) -> tuple[tuple[Vec, ...], tuple[Vec, ...]]:
         return each(self.parts.d, self.tile.read_real), each(self.parts.dmin, self.tile.read_real)
-
-    def add_group(self, k: Kernel, isa: Generic, numbers: Numbers, dots: list[Dot], x: Column, sums: Sums) -> None:
-        """Adds the products of 32 columns, given as one dot for each scale."""
-        products = [dot.value() for dot in dots]
-        if numbers.scales:
-            products = [dot.scaled(scale) for dot, scale in zip(dots, numbers.scales, strict=True)]
-        self.add_products(k, isa, self.prepared(k, isa, numbers), products, x, sums)
 
     def prepared(self, k: Kernel, isa: Generic, numbers: Numbers) -> Numbers:
         """The same with minima as x's sums are multiplied by them: floats in `dmin`, or pairs of i16 in `minima`."""

@@ -79,14 +79,14 @@ class RowReader:
         first, n = numbers[0], len(numbers)
         if numbers == tuple(range(first, first + n)):
             return self.row(tree, first, n)
-        return self._gathered([self.number(tree, i) for i in numbers])
+        return self._concatenated([self.number(tree, i) for i in numbers])
 
     def _joined(self, tree: Join, first: int, n: int) -> Vec:
         if first + n <= tree.n:
             return self.row(tree.a, first, n)
         if first >= tree.n:
             return self.row(tree.b, first - tree.n, n)
-        return self._gathered([self.number(tree, i) for i in range(first, first + n)])
+        return self._concatenated([self.number(tree, i) for i in range(first, first + n)])
 
     def _entries(self, tree: Lookup, first: int, n: int) -> Vec:
         """Entries of a table: whole ones as registers."""
@@ -139,10 +139,6 @@ class RowReader:
         if size == 4:
             return value
         return value.signed(I32) if signed else value.unsigned(I32)
-
-    def _gathered(self, numbers: list[Vec]) -> Vec:
-        """Scalars as one register."""
-        return self._concatenated(numbers)
 
     def _concatenated(self, parts: list[Vec]) -> Vec:
         """Registers side by side; their number is a power of two."""

@@ -98,11 +98,15 @@ def evaluated_in(model: Model, ids: list[int], pieces: tuple[int, ...]) -> np.nd
 def test_quantised_products_are_no_further_from_exact_than_those_of_llama_cpp(
     real_model: RealModel, as_is: Model
 ) -> None:
-    """In each of the two texts, and over all tokens; the chat's 20 to 40 tokens are too few for a mean of their own."""
+    """Over all tokens, and in neither of the two texts by more than a tenth; the chat's 20 to 40 tokens are too few.
+
+    Which codes activations are rounded to is chance: a change in the last bit of a sum moves the mean over one text of
+    280 tokens by up to 8 % (docs/performance.md).
+    """
     ours = distances(as_is.context(512), real_model)
     theirs = [text["f32_vs_as_is"]["mean_abs_logprob_diff"] for text in real_model.texts]
     for mine, their in zip(ours[:2], theirs[:2], strict=True):
-        assert mine.mean() <= their
+        assert mine.mean() <= 1.1 * their
     pooled = np.average(theirs, weights=[len(one) for one in ours])
     assert np.concatenate(ours).mean() <= pooled
 

@@ -23,6 +23,7 @@ from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
 from llamachat.engine.quants import STORED
 
 STRETCH = 512
+MOST_STRETCH = 2 * STRETCH  # 767 columns are one stretch, and stretches are whole blocks
 
 # Registers of rows that are multiplied at once: so each byte of x that is read is used twice.
 AT_ONCE = 2
@@ -35,8 +36,14 @@ _NUMBERS = 8  # behind the codes of 32 columns, at most: two scales, two minima,
 def scratch_bytes(format_name: str, width: int) -> int:
     """What one thread needs to unpack a stretch of a unit of rows."""
     block = STORED[format_name].format.block
-    columns = min(width, max(block, STRETCH))
+    columns = min(width, max(block, MOST_STRETCH))
     return ROWS * (_PLANES * columns + 4 * _NUMBERS * (columns // GROUP + columns // block))
+
+
+def _stretch(blocks: Vec, block: int) -> Vec:
+    """Blocks of a stretch, so that all of a row are nearly equal: 576 columns are one stretch, not 512 and 64."""
+    n = ((blocks * block + STRETCH // 2) // STRETCH).max(1)
+    return (blocks + (n - 1)) // n
 
 
 def many_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
@@ -90,7 +97,7 @@ class _ManyColumns:
         """Stretch by stretch, then panel by panel."""
         k, blocks = self.k, self.k.args.blocks
         scratch = k.pointer("scratch")[k.thread * k.args.room]
-        step = max(1, STRETCH // self.tile.form.block)
+        step = _stretch(blocks, self.tile.form.block)
         self.isa.begin_blocks(k, self.shape)
         with k.loop(0, blocks, step) as first:
             count = (blocks - first).min(step)

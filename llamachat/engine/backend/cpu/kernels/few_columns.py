@@ -147,7 +147,8 @@ class _FewColumns:
             codes = self.tile.read_codes(self.k, self.isa, place, column, meaning)
             for dot, four in zip(row, fours, strict=True):
                 dot.add(codes, four)
-                dot.hold()
+                if self.columns <= 2:  # sums of more columns leave no registers anyway
+                    dot.hold()
 
     def _place(self, part: Vec | int, column: int, what: int) -> Ptr:
         return self.memory[part * (self.columns * 12 * self.isa.rows)][(column * 3 + what) * (4 * self.isa.rows)]

@@ -117,7 +117,14 @@ def reference(path: Path) -> np.ndarray:
     return evaluate(describe(file.metadata, file.tensors).graph(), decoded.__getitem__, TOKENS)
 
 
-@pytest.mark.parametrize("fmt", [three_bits, one_scale])
+def two_scales() -> BlockFormat:
+    """The same block with two scales, and with minima beside them."""
+    numbers = Num("scales")
+    scale, offset = Num("d") * numbers[0:2], Num("m") * numbers[2:4] * -0.01
+    return replace(three_bits(), group=32, scale=scale, offset=offset)
+
+
+@pytest.mark.parametrize("fmt", [three_bits, one_scale, two_scales])
 def test_a_model_in_a_format_of_our_own_runs(file: Path, fmt: Callable[[], BlockFormat]) -> None:
     register(fmt())
     try:

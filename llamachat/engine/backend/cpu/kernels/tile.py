@@ -202,6 +202,8 @@ class Tile:
     def _neighbours(self, tree: Expr, i: int) -> bool:
         """Whether i's neighbours in its four are bytes of one unit, so that they can be folded together."""
         first = i - i % 4
+        if first + 4 > self.form.block // self.form.group:
+            return False
         places = [self._places(tree, j) for j in range(first, first + 4)]
         return all(
             byte % 4 == 0 and self.fields[name].unit == 4 and (name, byte + n, bit) == other
@@ -210,7 +212,7 @@ class Tile:
         )
 
     def _places(self, tree: Expr, i: int) -> list[tuple[str, int, int]]:
-        """(field, byte, bit) of all that number i is made of; of what is no byte or not there, another at each i."""
+        """(field, byte, bit) of all that number i is made of; of what is no byte, another at each i."""
         places: list[tuple[str, int, int]] = []
 
         def seen(leaf: Expr, j: int) -> int:
@@ -220,8 +222,7 @@ class Tile:
             places.append((leaf.field, word, bit) if is_byte else (leaf.field, -i, -1))
             return 0
 
-        if i < self.form.block // self.form.group:
-            tree.at(i, seen)
+        tree.at(i, seen)
         return places
 
     def _bytes_of(self, at: Place, leaf: Expr, i: int) -> Vec:

@@ -21,7 +21,7 @@ def codes(grid: Grid) -> np.ndarray:
 
 
 def packed(numbers: np.ndarray, bits: int) -> bytes:
-    """Numbers in bytes, the first in the lowest bits."""
+    """Numbers, uint8 [n, ...], in bytes, the first in the lowest bits."""
     digits = numbers.reshape(-1, 8 // bits) << (np.arange(8 // bits) * bits).astype(np.uint8)
     return bytes(np.bitwise_or.reduce(digits, axis=1).astype(np.uint8))
 

@@ -36,7 +36,7 @@ class Even:
         return self.low, self.high
 
     def nearest(self, x: Reals) -> tuple[dict[str, NDArray[Any]], Reals]:
-        """Rounded."""
+        """Rounded; values [..., n]."""
         values = np.clip(np.rint(x), self.low, self.high)
         return {"q": values}, values
 
@@ -53,7 +53,7 @@ class Listed:
         return min(self.table), max(self.table)
 
     def nearest(self, x: Reals) -> tuple[dict[str, NDArray[Any]], Reals]:
-        """The number of an entry."""
+        """The number of an entry for each of values [..., n]."""
         values, first = np.unique(self.table, return_index=True)
         place = np.searchsorted((values[1:] + values[:-1]) / 2, x)
         return {"q": first[place]}, values[place].astype(np.float64)
@@ -75,7 +75,7 @@ class Book:
         return -float(self.entries.max()), float(self.entries.max())
 
     def nearest(self, x: Reals) -> tuple[dict[str, NDArray[Any]], Reals]:
-        """Where the number of signs is odd, the smallest of the eight gets the other one."""
+        """For values [..., n]; where the number of signs is odd, the smallest of the eight gets the other one."""
         eights = x.reshape(-1, 8)
         minus = eights < 0
         if self.even:
@@ -101,7 +101,7 @@ class Ternary:
         return -9, 9
 
     def nearest(self, x: Reals) -> tuple[dict[str, NDArray[Any]], Reals]:
-        """Both bits are tried."""
+        """Both bits are tried for values [..., n]."""
         eights, found = x.reshape(-1, 8), []
         for bit in (0, 1):
             grid = self.entries * 8 + 2 * bit - 9
@@ -120,7 +120,7 @@ _CHUNK = 1 << 11
 
 
 def closest(x: Reals, entries: Reals) -> NDArray[np.int64]:
-    """The number of the nearest entry for each row of x."""
+    """int64 [m]: the number of the nearest of entries [entries, n] for each row of x [m, n]."""
     half = 0.5 * (entries**2).sum(axis=1)
     parts = [(half - x[i : i + _CHUNK] @ entries.T).argmin(axis=1) for i in range(0, len(x), _CHUNK)]
     return np.concatenate(parts) if parts else np.zeros(0, np.int64)

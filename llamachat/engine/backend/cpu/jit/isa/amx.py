@@ -88,7 +88,7 @@ class Avx512Amx(Avx512Vbmi):
         return scaled(self, k, operands.before, sums, operands.scales)
 
     def configure_tiles(self, k: Kernel, shapes: Sequence[tuple[int, int]]) -> None:
-        """Sizes of tile 0, 1, ...: rows and bytes of a row."""
+        """Sizes of tile 0, 1, ...: rows and bytes of a row. Raises ValueError for sizes that tiles cannot have."""
         if len(shapes) > TILES or any(not (1 <= r <= TILE_ROWS and 4 <= n <= TILE_BYTES) for r, n in shapes):
             raise ValueError(f"tiles cannot have these sizes: {shapes}")
         padding = [(0, 0)] * (16 - len(shapes))

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, fits_pairs
+from llamachat.engine.backend.cpu.jit.isa.words import PairWords, Words
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import I16, I32, Ptr, Vec, lanes
-
-if TYPE_CHECKING:
-    from llamachat.engine.backend.cpu.jit.isa.generic import Generic
-    from llamachat.engine.backend.cpu.jit.isa.x86 import Avx2
-
 
 Sums = list[list[Vec]]
 """By register of rows and column."""
@@ -65,7 +60,7 @@ class Operands:
     x_at: Ptr | None = None
 
 
-def block_of_dots(isa: Generic, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
+def block_of_dots(isa: Words, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
     """The sums, times the scales, by an instruction that adds four products to a sum in 32 bits."""
     total = operands.before
     for i, plane in enumerate(planes):
@@ -84,7 +79,7 @@ def block_of_dots(isa: Generic, k: Kernel, planes: Sequence[Plane], operands: Op
     return total
 
 
-def scaled(isa: Generic, k: Kernel, total: Sums | None, sums: Sums, scales: Sequence[Vec]) -> Sums:
+def scaled(isa: Words, k: Kernel, total: Sums | None, sums: Sums, scales: Sequence[Vec]) -> Sums:
     """total + sums * scales. Floats are integers below 2^24, so that nothing is rounded."""
     if not scales:
         return _added(total, sums)
@@ -98,7 +93,7 @@ def scaled(isa: Generic, k: Kernel, total: Sums | None, sums: Sums, scales: Sequ
     ]
 
 
-def block_of_pairs(isa: Avx2, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
+def block_of_pairs(isa: PairWords, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
     """The same by sums of pairs in 16 bits, over as many fours as fit: multiplied by scales, they get 32 bits."""
     total = operands.before
 
@@ -127,7 +122,7 @@ def block_of_pairs(isa: Avx2, k: Kernel, planes: Sequence[Plane], operands: Oper
 
 
 def _accumulated(
-    isa: Generic, k: Kernel, operands: Operands, plane: int, fours: range, start: list[Vec] | None, add: _Add
+    isa: Words, k: Kernel, operands: Operands, plane: int, fours: range, start: list[Vec] | None, add: _Add
 ) -> Sums:
     """Sums over some fours, from each column's `start` on, in a loop.
 
@@ -159,7 +154,7 @@ _Add = Callable[["Vec | None", Vec, Vec], Vec]
 """(the sum before or None, bytes of codes, bytes of x) -> the sum."""
 
 
-def _factors(isa: Avx2, k: Kernel, plane: Plane, operands: Operands) -> list[Vec]:
+def _factors(isa: PairWords, k: Kernel, plane: Plane, operands: Operands) -> list[Vec]:
     """By what sums of pairs are multiplied: pairs of i16 for each register of rows."""
     kind = lanes(I16, 2 * isa.rows)
     if not operands.scales:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from llamachat.engine.backend.cpu.jit.isa.words import PairWords, Words
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, Vec, lanes
-
-if TYPE_CHECKING:
-    from llamachat.engine.backend.cpu.jit.isa.generic import Generic
-    from llamachat.engine.backend.cpu.jit.isa.x86 import Avx2
 
 MOST_X = 127
 """Bytes of x that are multiplied with a bias or signed codes lie in -MOST_X .. MOST_X."""
@@ -53,7 +49,7 @@ class Dot:
     """
 
     def __init__(
-        self, isa: Generic, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None, *, begins: bool = True
+        self, isa: Words, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None, *, begins: bool = True
     ) -> None:
         if codes.bias and x_sums is None:
             raise ValueError(f"a bias of {codes.bias} needs the sums of x")
@@ -90,7 +86,7 @@ class SignedDot(Dot):
 class FlippedDot(Dot):
     """Signed codes by a product of unsigned ones: code ^ 0x80 is code + 128; the sum begins with -128 * sum of x."""
 
-    def __init__(self, isa: Generic, k: Kernel, fours: int, x_sums: Vec | None) -> None:
+    def __init__(self, isa: Words, k: Kernel, fours: int, x_sums: Vec | None) -> None:
         super().__init__(isa, k, Codes(8, -128), fours, x_sums)
 
     def add(self, codes: Vec, x: Vec) -> None:
@@ -113,9 +109,9 @@ class PairDot(Dot):
     widens, too, and takes the place of widening by ones.
     """
 
-    _isa: Avx2
+    _isa: PairWords
 
-    def __init__(self, isa: Avx2, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None) -> None:
+    def __init__(self, isa: PairWords, k: Kernel, codes: Codes, fours: int, x_sums: Vec | None) -> None:
         super().__init__(isa, k, codes, fours, x_sums, begins=False)
         self._words = lanes(I16, 2 * isa.rows)
         self._parts: list[Vec] = []

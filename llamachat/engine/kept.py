@@ -126,7 +126,7 @@ class Store:
                 with os.fdopen(handle, "wb", buffering=0) as file:
                     for at in range(0, len(data), WRITTEN_AT_ONCE):
                         _write(file, data[at : at + WRITTEN_AT_ONCE])
-                    _write(file, memoryview(text.ljust(TRAILER)))
+                    _write(file, memoryview(text + b" " * (TRAILER - len(text))))
                 os.replace(name, self._path(key))
             except BaseException:
                 _remove(Path(name))

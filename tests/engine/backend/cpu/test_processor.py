@@ -38,7 +38,7 @@ def test_it_starts_nothing_before_something_is_loaded_or_measured() -> None:
     before = threading.active_count()
     device = choose().open(Settings(threads=3, stores=False))
     assert (device.n_threads, threading.active_count()) == (3, before)
-    assert device.read_bandwidth(1 << 20) > 0
+    assert device.bandwidth_meter(1 << 20)() > 0
     assert threading.active_count() == before + 2
     device.close()
     assert threading.active_count() == before
@@ -48,7 +48,7 @@ def test_a_closed_device_measures_nothing() -> None:
     unused = choose().open(Settings(threads=2, stores=False))
     unused.close()
     with pytest.raises(UsageError, match="closed"):
-        unused.read_bandwidth(1 << 20)
+        unused.bandwidth_meter(1 << 20)
 
 
 def test_every_thread_more_takes_addresses() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, SignedDot
-from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.isa.hardware import FloatHardware
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, HALF, I8, I16, I32, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import I8, I32, Vec, lanes
 
 _WHOLE_SYSTEM = 15
 
 
-class Neon(Generic):
+class Neon(FloatHardware):
     """128-bit registers, 32 of them, with `sdot`: signed x signed bytes."""
 
     name = "neon"
@@ -53,18 +53,6 @@ class Neon(Generic):
         if codes.count != 4 * self.rows:
             return super().lookup_bytes(k, codes, table)
         return k.call("llvm.aarch64.neon.tbl1.v16i8", codes.type, k.constant(codes.type, list(table)), codes)
-
-    def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
-        """fmla."""
-        return k.call("llvm.fma.f32" if a.count == 1 else f"llvm.fma.v{a.count}f32", a.type, a, b, c)
-
-    def widen_half(self, k: Kernel, h: Vec) -> Vec:
-        """fcvtl."""
-        return Vec(k.b, k.b.fpext(h.as_(lanes(HALF, h.count)).v, lanes(F32, h.count)))
-
-    def narrow_half(self, k: Kernel, x: Vec) -> Vec:
-        """fcvtn."""
-        return Vec(k.b, k.b.fptrunc(x.v, lanes(HALF, x.count))).as_(lanes(I16, x.count))
 
     def pause(self, k: Kernel) -> None:
         """The `isb` instruction: it takes as long as x86's `pause`; `yield` takes no time, and spins are counted."""

@@ -8,12 +8,12 @@ import llvmlite.ir as ir
 
 from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, Shape, block_of_dots, block_of_pairs
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, FlippedDot, PairDot, WideDot
-from llamachat.engine.backend.cpu.jit.isa.generic import Generic
+from llamachat.engine.backend.cpu.jit.isa.hardware import FloatHardware
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, HALF, I8, I16, I32, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Vec, lanes
 
 
-class Avx2(Generic):
+class Avx2(FloatHardware):
     """256-bit registers with FMA and F16C."""
 
     name = "avx2"
@@ -158,18 +158,6 @@ class Avx2(Generic):
         if self._adds_pairs or not codes.signed:
             return codes, table
         return Codes(8, -128), [entry + 128 for entry in entries]
-
-    def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
-        """a * b + c, rounded once."""
-        return k.call("llvm.fma.f32" if a.count == 1 else f"llvm.fma.v{a.count}f32", a.type, a, b, c)
-
-    def widen_half(self, k: Kernel, h: Vec) -> Vec:
-        """float16 bits as float32."""
-        return Vec(k.b, k.b.fpext(h.as_(lanes(HALF, h.count)).v, lanes(F32, h.count)))
-
-    def narrow_half(self, k: Kernel, x: Vec) -> Vec:
-        """float32 as float16 bits."""
-        return Vec(k.b, k.b.fptrunc(x.v, lanes(HALF, x.count))).as_(lanes(I16, x.count))
 
     def pause(self, k: Kernel) -> None:
         """The `pause` instruction."""

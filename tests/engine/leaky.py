@@ -119,7 +119,7 @@ def forward(graph: g.Graph, p: LeakyParams, w: Weights) -> g.Node:
 @contextmanager
 def leaky_file(path: Path) -> Iterator[Path]:
     """Writes a model of the architecture, with random weights, which is known within."""
-    register("leaky", Architecture(LeakyParams, TENSORS, forward, {}))
+    register("leaky", Architecture({}, LeakyParams, TENSORS, forward, {}))
     try:
         write(path)
         yield path

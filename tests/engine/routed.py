@@ -323,4 +323,4 @@ def forward(graph: g.Graph, p: RoutedParams, w: Weights) -> g.Node:
     return parts.logits(graph, w, graph.append(Look(p.n_embd, x, patches)), p.norm_eps)
 
 
-ROUTED = Architecture(RoutedParams, TENSORS, forward, {})
+ROUTED = Architecture({}, RoutedParams, TENSORS, forward, {})

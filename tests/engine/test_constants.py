@@ -66,7 +66,7 @@ ODD: dict[str, object] = {
 
 @pytest.fixture(autouse=True)
 def architecture() -> Iterator[None]:
-    register("odd", Architecture(OddParams, TENSORS, forward, {}))
+    register("odd", Architecture({}, OddParams, TENSORS, forward, {}))
     yield
     unregister("odd")
 

@@ -41,7 +41,7 @@ def forward(graph: g.Graph, p: RotaryHeads, w: Weights) -> g.Node:
 
 @pytest.fixture(autouse=True)
 def architecture() -> Iterator[None]:
-    register("shared", Architecture(RotaryHeads, TENSORS, forward, {}))
+    register("shared", Architecture({}, RotaryHeads, TENSORS, forward, {}))
     yield
     unregister("shared")
 

@@ -1,8 +1,10 @@
-"""Architectures, one file per family: hyperparameters, tensors and forward pass, as data.
+"""The language in which architectures are written as data, and `describe`, which reads a model file with it.
 
-`describe` finds the file by `general.architecture`, reads its parameters and checks every tensor against its table.
+`families/` has a file per family. `describe` finds it by `general.architecture`, reads its parameters and checks every
+tensor against its table.
 """
 
+import difflib
 import importlib
 import pkgutil
 from collections.abc import Mapping
@@ -10,6 +12,7 @@ from functools import cache
 from typing import Final
 
 from llamachat.engine.gguf.metadata import typed
+from llamachat.engine.models import families
 from llamachat.engine.models.known_keys import changes_results, is_neutral
 from llamachat.engine.models.params import Params, keys_read, read_params, shown
 from llamachat.engine.models.spec import Architecture, ModelSpec
@@ -18,27 +21,29 @@ from llamachat.errors import ModelFileError, Unsupported, UsageError
 
 __all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe", "register", "unregister"]
 
-_NOT_ARCHITECTURES: Final = frozenset({"base", "known_keys", "params", "parts", "rotary", "spec", "tensors"})
-"""Modules of this package that describe no architecture."""
-
 _registered: Final[dict[str, Architecture]] = {}
 
 SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama"}
-"""Names of `general.architecture` that mean another one's forward pass."""
+"""Names of `general.architecture` that another one's file describes, too."""
 
 ARCHITECTURE_KEY: Final = "general.architecture"
 
 
 @cache
+def modules() -> frozenset[str]:
+    """The files of `families/`: `general.architecture` with underscores for its hyphens."""
+    return frozenset(module.name for module in pkgutil.iter_modules(families.__path__))
+
+
 def architectures() -> Mapping[str, str]:
-    """{value of `general.architecture`: module}, sorted; a module's underscores are the file's hyphens."""
-    modules = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_ARCHITECTURES)
-    return {name.replace("_", "-"): f"{__name__}.{name}" for name in modules}
+    """{value of `general.architecture`: the models that have it}, sorted. Imports every family."""
+    found = {name: text for module in modules() for name, text in _imported(module).models.items()}
+    return dict(sorted(found.items()))
 
 
 def register(name: str, architecture: Architecture) -> None:
     """Adds an architecture from outside by its `general.architecture`. Raises UsageError for one of the package."""
-    if name in architectures() or name in SYNONYMS:
+    if _module(name) in modules():
         raise UsageError(f"the architecture {name} is known already")
     _registered[name] = architecture
 
@@ -80,13 +85,22 @@ def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
         raise ModelFileError("is missing or no text: the file does not say what model it is", where=ARCHITECTURE_KEY)
     if name in _registered:
         return name, _registered[name]
-    module = architectures().get(SYNONYMS.get(name, name))
-    if module is None:
-        known = ", ".join(sorted([*architectures(), *SYNONYMS, *_registered]))
-        raise Unsupported(f"is {shown(name)}, which is not supported yet (known: {known})", where=ARCHITECTURE_KEY)
-    found = importlib.import_module(module).ARCHITECTURE
+    if _module(name) not in modules():
+        near = difflib.get_close_matches(name, [*modules(), *SYNONYMS, *_registered], 3)
+        known = f" (known are {', '.join(near)})" if near else ""
+        raise Unsupported(f"is {shown(name)}, which is not supported yet{known}", where=ARCHITECTURE_KEY)
+    return name, _imported(_module(name))
+
+
+def _module(name: str) -> str:
+    """The file that describes an architecture, if there is one."""
+    return SYNONYMS.get(name, name).replace("-", "_")
+
+
+def _imported(module: str) -> Architecture:
+    found = importlib.import_module(f"{families.__name__}.{module}").ARCHITECTURE
     assert isinstance(found, Architecture)
-    return name, found
+    return found
 
 
 def _unknown_keys(metadata: Mapping[str, object], architecture: str, known: frozenset[str]) -> tuple[str, ...]:

@@ -11,13 +11,15 @@ from llamachat.engine.models.tensors import DECODER, Stacks, Weights, weights
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a file of this package exports as `ARCHITECTURE`.
+    """What a file of `families/` exports as `ARCHITECTURE`.
 
-    params: a frozen dataclass whose fields are made by `key`, most of them inherited (see base.py). tensors: the table
-    (see tensors.py). forward: writes the forward pass, returns the logits. without_effect: {metadata key without
-    prefix: why it changes nothing here}. stacks: layers other than a decoder's.
+    models: {value of `general.architecture`: the models that have it, as people call them}. params: a frozen
+    dataclass whose fields are made by `key`, most of them inherited (see base.py). tensors: the table (see tensors.py).
+    forward: writes the forward pass, returns the logits. without_effect: {metadata key without prefix: why it changes
+    nothing here}. stacks: layers other than a decoder's.
     """
 
+    models: Mapping[str, str]
     params: type[Any]
     tensors: str
     forward: Callable[[Graph, Any, Weights], Node]

@@ -12,8 +12,8 @@ from seeds import SEEDS
 from llamachat.engine.gguf import open_gguf, parse
 from llamachat.engine.header import chat_template_of
 from llamachat.engine.models import describe
-from llamachat.engine.models.gemma3 import Gemma3Params
-from llamachat.engine.models.llama import LlamaParams
+from llamachat.engine.models.families.gemma3 import Gemma3Params
+from llamachat.engine.models.families.llama import LlamaParams
 from llamachat.engine.models.params import keys_read
 from llamachat.engine.sampling.file_defaults import KEYS, with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions

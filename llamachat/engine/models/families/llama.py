@@ -41,6 +41,7 @@ def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
+    {"llama": "Llama 1 to 3, Mistral 7B, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama and their fine-tunes"},
     LlamaParams,
     TENSORS,
     forward,

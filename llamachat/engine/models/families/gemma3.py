@@ -61,6 +61,7 @@ def forward(g: Graph, p: Gemma3Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
+    {"gemma3": "Gemma 3 270M to 27B"},
     Gemma3Params,
     TENSORS,
     forward,

@@ -10,7 +10,7 @@ TARGET = ROOT / "docs" / "architecture.md"
 TABLE = re.compile(r"^\| operation \|.*\n(?:\|.*\n)+", re.MULTILINE)
 
 if __name__ == "__main__":
-    sys.path.append(str(ROOT / "tests" / "engine"))
+    sys.path.append(str(ROOT / "tests"))
     table: str = importlib.import_module("context_operations").table()
     text, n_found = TABLE.subn(lambda _: table + "\n", TARGET.read_text("utf-8"))
     assert n_found == 1, f"{TARGET} has {n_found} tables of operations"

@@ -19,7 +19,17 @@ from llamachat.engine.models.spec import Architecture, ModelSpec
 from llamachat.engine.models.tensors import Shaped, check_tensors
 from llamachat.errors import ModelFileError, Unsupported, UsageError
 
-__all__ = ["Architecture", "ModelSpec", "Params", "Shaped", "architectures", "describe", "register", "unregister"]
+__all__ = [
+    "Architecture",
+    "ModelSpec",
+    "Params",
+    "Shaped",
+    "architectures",
+    "describe",
+    "is_known",
+    "register",
+    "unregister",
+]
 
 _registered: Final[dict[str, Architecture]] = {}
 
@@ -41,9 +51,14 @@ def architectures() -> Mapping[str, str]:
     return dict(sorted(found.items()))
 
 
+def is_known(architecture: str) -> bool:
+    """Whether there is a description of models that call themselves so."""
+    return architecture in _registered or _module(architecture) in modules()
+
+
 def register(name: str, architecture: Architecture) -> None:
     """Adds an architecture from outside by its `general.architecture`. Raises UsageError for one of the package."""
-    if _module(name) in modules():
+    if is_known(name):
         raise UsageError(f"the architecture {name} is known already")
     _registered[name] = architecture
 

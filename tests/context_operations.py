@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from golden_models import nmse
+from golden_models import DECODERS, nmse
 
 from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.context import Context
@@ -288,14 +288,24 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
-LLAMA = ("llama", "llama-tied", "llama-bias", "llama-hd", "llama-linear", "llama-rope-llama3", "llama-yarn")
-GEMMA3 = ("gemma3",)
-"""Without gemma3-27b, whose 62 layers take long to lower: test_model_golden and test_together have it."""
+RECURRENT = ("mamba", "mamba-falcon", "mamba2", "jamba", "falcon-h1", "lfm2", "qwen35", "rwkv6", "rwkv7")
+"""Golden models some of whose layers keep a state of fixed size."""
+
+FIXED = ("gpt2", "gpt2-untied", "hunyuan-dense", "llama4", "starcoder")
+"""Golden models whose keys contain positions that no rotation takes out."""
+
+MOVABLE = tuple(name for name in DECODERS if name not in (*RECURRENT, *FIXED))
+
+
+def known(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the golden models that are here and that the engine knows."""
+    return tuple(name for name in names if name in DECODERS)
+
+
 ROWS = (
-    Row("llama", LLAMA),
-    Row("gemma3", GEMMA3),
+    Row("keys and values", MOVABLE),
     Row(
-        "gemma3, a text longer than its rings",
+        "windows, a text longer than their rings",
         ("gemma3",),
         {
             "truncate": "the model's state after them is not kept",
@@ -305,8 +315,13 @@ ROWS = (
         n_more=2000,
     ),
     Row(
+        "positions within keys",
+        known(FIXED),
+        {"shift": "its keys and values contain positions that no rotation can change"},
+    ),
+    Row(
         "recurrent state",
-        ("leaky",),
+        ("leaky", *known(RECURRENT)),
         {
             "truncate": "the model's state after them is not kept",
             "shift": "its state cannot be moved",

@@ -1,0 +1,43 @@
+"""The tiny models of the golden data that the engine knows, and how far logits are from theirs."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from golden_data import GOLDEN
+
+from llamachat.engine.gguf import open_gguf
+from llamachat.engine.models import is_known
+
+FOLDER: Final = GOLDEN / "archs"
+
+
+def architecture_of(path: Path) -> str:
+    """What a model file says it is."""
+    return str(open_gguf(path).metadata["general.architecture"])
+
+
+ALL: Final = tuple(sorted(path.stem for path in FOLDER.glob("*.gguf")))
+NAMES: Final = tuple(name for name in ALL if is_known(architecture_of(FOLDER / f"{name}.gguf")))
+
+
+def results(name: str) -> dict[str, npt.NDArray[Any]]:
+    """The arrays that lie beside a model."""
+    with np.load(FOLDER / f"{name}.npz") as file:
+        return {key: file[key] for key in file.files}
+
+
+def logits(found: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Those of exact arithmetic where there are some."""
+    return found["logits_exact" if "logits_exact" in found else "logits"]
+
+
+DECODERS: Final = tuple(name for name in NAMES if "logits" in (found := results(name)) and "enc_tokens" not in found)
+"""Those that turn tokens into logits, without an encoder."""
+
+
+def nmse(found: npt.NDArray[Any], wanted: npt.NDArray[Any]) -> float:
+    """Squared differences over squared values."""
+    difference, size = found.astype(np.float64) - wanted, wanted.astype(np.float64)
+    return float((difference**2).sum() / (size**2).sum())

@@ -9,6 +9,7 @@ from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.builder import Graph
 from llamachat.engine.graph.elementwise import Activation, Add, Glu
 from llamachat.engine.graph.embed import Embed
+from llamachat.engine.graph.experts import Choice, ClampedGlu, ExpertLinear, Mixture, Routing, ScaleRows, Share
 from llamachat.engine.graph.given import Given
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
@@ -20,12 +21,16 @@ __all__ = [
     "Activation",
     "Add",
     "Attention",
+    "Choice",
+    "ClampedGlu",
     "Embed",
+    "ExpertLinear",
     "Given",
     "Glu",
     "Graph",
     "Layer",
     "Linear",
+    "Mixture",
     "Node",
     "Number",
     "RmsNorm",
@@ -33,7 +38,10 @@ __all__ = [
     "Rope",
     "RopeOrder",
     "RopeSpec",
+    "Routing",
     "Rows",
+    "ScaleRows",
+    "Share",
     "Tensor",
     "Use",
     "pairs",

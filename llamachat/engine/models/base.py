@@ -32,6 +32,9 @@ class Decoder:
     n_ff: int = key("feed_forward_length")
     context_length: int = key("context_length")
 
+    def __post_init__(self) -> None:
+        """Rules between fields: subclasses add theirs. Raises ModelFileError."""
+
 
 @dataclass(frozen=True)
 class Heads(Decoder):
@@ -47,6 +50,7 @@ class Heads(Decoder):
 
     def __post_init__(self) -> None:
         """Raises ModelFileError for heads that cannot be shared, or are too large."""
+        super().__post_init__()
         kv, count = "attention.head_count_kv", "attention.head_count"
         evenly = f"{self.n_head} heads cannot share {self.n_head_kv} of them evenly ({count})"
         require(self.n_head % self.n_head_kv == 0, evenly, kv)

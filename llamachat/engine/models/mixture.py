@@ -1,0 +1,114 @@
+"""Mixtures of experts as architectures share them: parameters to inherit, rows of tables, and the block itself."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from llamachat.engine.graph import (
+    Activation,
+    Choice,
+    ExpertLinear,
+    Graph,
+    Layer,
+    Mixture,
+    Node,
+    Routing,
+    Share,
+    Tensor,
+)
+from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED, Scoring
+from llamachat.engine.models.base import Decoder
+from llamachat.engine.models.params import key, require, same_as
+from llamachat.engine.models.tensors import Weights
+
+ROUTER: Final = """
+blk.*.ffn_gate_inp.weight   n_expert n_embd
+"""
+
+EXPERTS: Final = """
+blk.*.ffn_gate_exps.weight  n_expert n_ff_expert n_embd
+blk.*.ffn_up_exps.weight    n_expert n_ff_expert n_embd
+blk.*.ffn_down_exps.weight  n_expert n_embd n_ff_expert
+"""
+
+SHARED_EXPERT: Final = """
+blk.*.ffn_gate_shexp.weight n_ff_shared n_embd
+blk.*.ffn_up_shexp.weight   n_ff_shared n_embd
+blk.*.ffn_down_shexp.weight n_embd n_ff_shared
+"""
+
+SCORINGS: Final[dict[int, Scoring]] = {1: "softmax", 2: "sigmoid", 3: "chosen"}
+"""`expert_gating_func` in files."""
+
+
+@dataclass(frozen=True)
+class Experts(Decoder):
+    """Layers with n_expert gated feed-forward networks of n_ff_expert, of which a token uses n_used."""
+
+    n_expert: int = key("expert_count", high=MAX_EXPERTS)
+    n_used: int = key("expert_used_count", high=MAX_USED)
+    n_ff_expert: int = key("expert_feed_forward_length", same_as("n_ff"))
+
+    def __post_init__(self) -> None:
+        """Also raises ModelFileError for more experts of a token than there are."""
+        super().__post_init__()
+        sentence = f"is {self.n_used}, but there are only {self.n_expert} experts"
+        require(self.n_used <= max(self.n_expert, 1), sentence, "expert_used_count")
+
+
+@dataclass(frozen=True)
+class GroupedExperts(Experts):
+    """Experts in groups of which a token uses some (DeepSeek-V3), and how files say it."""
+
+    n_group: int = key("expert_group_count", 1)
+    n_group_used: int = key("expert_group_used_count", same_as("n_group"))
+
+    def __post_init__(self) -> None:
+        """Also raises ModelFileError for groups that cannot be made of the experts."""
+        super().__post_init__()
+        size = self.n_expert // self.n_group
+        groups = f"is {self.n_group}: groups of two experts or more cannot be made of {self.n_expert}"
+        require(self.n_group == 1 or (size > 1 and size * self.n_group == self.n_expert), groups, "expert_group_count")
+        used = f"is {self.n_group_used} of {self.n_group}, which must have {self.n_used} experts"
+        some = self.n_group_used <= self.n_group and size * self.n_group_used >= self.n_used
+        require(some, used, "expert_group_used_count")
+
+
+def mixture(
+    g: Graph, b: Weights, x: Node, routing: Routing, activation: Activation = "silu", logits: Node | None = None
+) -> Node:
+    """What the chosen experts make of x, normed, each times its share.
+
+    logits: of the router, where they are not `ffn_gate_inp` times x. Where the table has `exp_probs_b`, it counts in
+    the choice; gate and up may be one matrix (`ffn_gate_up_exps`); `ffn_down_exps_scale` has a factor for each expert.
+    """
+    if logits is None:
+        logits = g.linear(x, b.ffn_gate_inp)
+    chosen, share = route(g, b, logits, routing)
+    if b.has("ffn_gate_up_exps"):
+        both: Tensor = b.ffn_gate_up_exps.weight
+        n_ff = both.shape[1] // 2
+        gate: Node = g.append(ExpertLinear(n_ff, x, chosen, both))
+        up: Node = g.append(ExpertLinear(n_ff, x, chosen, both, first=n_ff))
+    else:
+        gate, up = expert_linear(g, x, chosen, b.ffn_gate_exps), expert_linear(g, x, chosen, b.ffn_up_exps)
+    down = expert_linear(g, g.glu(gate, up, activation), chosen, b.ffn_down_exps)
+    return g.append(Mixture(down.width, down, share))
+
+
+def route(g: Graph, b: Weights, logits: Node, routing: Routing) -> tuple[Node, Node]:
+    """The experts that each token chooses, and their shares; see `mixture`."""
+    bias: Layer | None = b.exp_probs_b if b.has("exp_probs_b") else None
+    chosen = g.append(Choice(1, logits, routing, bias.weight if bias else None))
+    factors: Layer | None = b.ffn_down_exps_scale if b.has("ffn_down_exps_scale") else None
+    return chosen, g.append(Share(1, logits, chosen, routing, factors.weight if factors else None))
+
+
+def expert_linear(g: Graph, x: Node, chosen: Node, layer: Layer) -> Node:
+    """Each pair's x times the matrix of its expert, + that expert's bias."""
+    return g.append(ExpertLinear(layer.weight.shape[1], x, chosen, layer.weight, layer.bias))
+
+
+def shared_expert(g: Graph, b: Weights, x: Node, activation: Activation = "silu") -> Node:
+    """What the expert makes of x, normed, that every token uses."""
+    up = g.glu(g.linear(x, b.ffn_gate_shexp), g.linear(x, b.ffn_up_shexp), activation)
+    return g.linear(up, b.ffn_down_shexp)

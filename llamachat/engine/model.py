@@ -27,7 +27,7 @@ from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.cache_types import CacheType, check_cache_types
 from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
 from llamachat.engine.tokenizers import Tokenizer
-from llamachat.errors import LlamaChatError, ModelFileError
+from llamachat.errors import LlamaChatError, ModelFileError, UsageError
 
 beginning.give_back_blas()
 
@@ -153,11 +153,13 @@ class Model(Templates):
 
         cache_type: of keys and values, or of the keys alone where cache_type_v is given; None: those of the model's
         constructor. self_extend: (group, width) of `GroupedPositions`. Raises UsageError for a type that is not known
-        or does not fit the model's heads, NotEnoughMemory for more than was planned if it does not fit what is free.
+        or does not fit the model's heads, and for more tokens than the model has positions; NotEnoughMemory for more
+        than was planned if it does not fit what is free.
         """
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
         sizes = self._state_sizes(types)
         n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
+        self._check_positions(n_ctx)
         if n_ctx > self.plan.n_ctx or types != self.cache_types:
             check_cache_fits(n_ctx, sizes.cache)
         forward = self._loaded.forward(n_ctx, *types)
@@ -165,6 +167,7 @@ class Model(Templates):
 
     def _memory_plan(self, sizes: Sizes, n_ctx: int | None, n_contexts: int) -> MemoryPlan:
         """Raises NotEnoughMemory."""
+        self._check_positions(n_ctx or 0)
         state = self._state_sizes(self.cache_types)
         return plan_memory(
             weight_bytes=sizes.weights,
@@ -174,6 +177,13 @@ class Model(Templates):
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(reserved_addresses=self.device.reserved_addresses),
         )
+
+    def _check_positions(self, n_ctx: int) -> None:
+        """Raises UsageError for a context with more positions than the model has embeddings for."""
+        n_positions = Plan(self.nodes).n_positions
+        if n_positions and n_ctx > n_positions:
+            said = f"the model has embeddings for {n_positions} positions: a context of {n_ctx} tokens is too long"
+            raise UsageError(said, settings=("n_ctx",))
 
     def _state_sizes(self, types: tuple[CacheType, CacheType]) -> StateSizes:
         """What a sequence takes. Raises UsageError for types that are not known or do not fit the model's heads."""

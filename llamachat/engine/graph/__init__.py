@@ -7,22 +7,39 @@ backend how it is computed.
 
 from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.builder import Graph
-from llamachat.engine.graph.elementwise import Activation, Add, Glu
-from llamachat.engine.graph.embed import Embed
+from llamachat.engine.graph.columns import Columns, Concat
+from llamachat.engine.graph.elementwise import (
+    Activation,
+    Add,
+    AddVector,
+    Clamp,
+    Glu,
+    Mul,
+    MulVector,
+    Scale,
+    SoftCap,
+    Unary,
+)
+from llamachat.engine.graph.embed import AddPositions, Embed
 from llamachat.engine.graph.experts import Choice, ClampedGlu, ExpertLinear, Mixture, Routing, ScaleRows, Share
 from llamachat.engine.graph.given import Given
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
-from llamachat.engine.graph.norm import RmsNorm
+from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec
 
 __all__ = [
     "TOKENS",
     "Activation",
     "Add",
+    "AddPositions",
+    "AddVector",
     "Attention",
     "Choice",
+    "Clamp",
     "ClampedGlu",
+    "Columns",
+    "Concat",
     "Embed",
     "ExpertLinear",
     "Given",
@@ -31,18 +48,24 @@ __all__ = [
     "Layer",
     "Linear",
     "Mixture",
+    "Mul",
+    "MulVector",
     "Node",
+    "Norm",
+    "NormKind",
     "Number",
-    "RmsNorm",
     "Role",
     "Rope",
     "RopeOrder",
     "RopeSpec",
     "Routing",
     "Rows",
+    "Scale",
     "ScaleRows",
     "Share",
+    "SoftCap",
     "Tensor",
+    "Unary",
     "Use",
     "pairs",
     "states",

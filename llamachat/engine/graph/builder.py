@@ -4,11 +4,23 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from llamachat.engine.graph.attention import Attention
-from llamachat.engine.graph.elementwise import Activation, Add, Glu
-from llamachat.engine.graph.embed import Embed
+from llamachat.engine.graph.columns import Columns, Concat
+from llamachat.engine.graph.elementwise import (
+    Activation,
+    Add,
+    AddVector,
+    Clamp,
+    Glu,
+    Mul,
+    MulVector,
+    Scale,
+    SoftCap,
+    Unary,
+)
+from llamachat.engine.graph.embed import AddPositions, Embed
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import Layer, Node
-from llamachat.engine.graph.norm import RmsNorm
+from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.rotary import Rope, RopeSpec
 from llamachat.errors import ShapeError
 
@@ -34,9 +46,22 @@ class Graph:
         """x W^T + bias."""
         return self.append(Linear(layer.weight.shape[0], x, layer.weight, layer.bias))
 
-    def rms_norm(self, x: Node, layer: Layer, eps: float) -> Node:
-        """RMS norm over every group of as many neighbours as the weight has values."""
-        return self.append(RmsNorm(x.width, x, layer.weight, eps, layer.weight.shape[0]))
+    def rms_norm(self, x: Node, layer: Layer | None, eps: float, size: int = 0) -> Node:
+        """RMS norm over every group of `size` columns; see `norm`."""
+        return self.norm(x, "rms", layer, eps, size)
+
+    def layer_norm(self, x: Node, layer: Layer | None, eps: float, size: int = 0) -> Node:
+        """Layer norm over every group of `size` columns, with the layer's weight and bias as far as it has them."""
+        return self.norm(x, "layer", layer, eps, size)
+
+    def norm(self, x: Node, kind: NormKind, layer: Layer | None, eps: float, size: int = 0) -> Node:
+        """A norm over every group of `size` columns; without layer it has no weight.
+
+        size 0: as many as the weight's rows have values, all without a weight. A weight [n, size] is each group's own.
+        """
+        weight, bias = (layer.weight, layer.bias) if layer is not None else (None, None)
+        size = size or (weight.shape[-1] if weight is not None else x.width)
+        return self.append(Norm(x.width, x, kind, weight, bias, eps, size))
 
     def rope(self, x: Node, spec: RopeSpec, head_dim: int) -> Node:
         """Each head of x rotated by its position."""
@@ -75,3 +100,51 @@ class Graph:
     def add(self, a: Node, b: Node) -> Node:
         """a + b."""
         return self.append(Add(a.width, a, b))
+
+    def mul(self, a: Node, b: Node) -> Node:
+        """a * b; b may have one column, which multiplies all of a's."""
+        return self.append(Mul(a.width, a, b))
+
+    def unary(self, x: Node, activation: Activation) -> Node:
+        """activation(x)."""
+        return self.append(Unary(x.width, x, activation))
+
+    def scale(self, x: Node, factor: float, offset: float = 0.0) -> Node:
+        """x * factor + offset; x itself where that changes nothing."""
+        return x if (factor, offset) == (1, 0) else self.append(Scale(x.width, x, factor, offset))
+
+    def clamp(self, x: Node, low: float, high: float) -> Node:
+        """x, at least low and at most high."""
+        return self.append(Clamp(x.width, x, low, high))
+
+    def soft_cap(self, x: Node, cap: float) -> Node:
+        """cap * tanh(x / cap); x itself where cap is 0."""
+        return self.append(SoftCap(x.width, x, cap)) if cap else x
+
+    def add_vector(self, x: Node, vector: Layer, row: int = 0) -> Node:
+        """x + a vector of the file (or a row of a table), the same for every row."""
+        return self.append(AddVector(x.width, x, vector.weight, row))
+
+    def mul_vector(self, x: Node, vector: Layer) -> Node:
+        """x * a vector of the file, the same for every row; one value multiplies all columns."""
+        return self.append(MulVector(x.width, x, vector.weight))
+
+    def add_positions(self, x: Node, table: Layer) -> Node:
+        """x + the table's rows at the tokens' positions."""
+        return self.append(AddPositions(x.width, x, table.weight))
+
+    def columns(self, x: Node, first: int, n: int, size: int = 0) -> Node:
+        """Of every group of `size` columns (0: the row) the n from first on."""
+        size = size or x.width
+        return self.append(Columns(x.width // size * n, x, size, first, n))
+
+    def split(self, x: Node, *widths: int) -> list[Node]:
+        """x as values side by side, of these widths; their sum must be x's."""
+        if sum(widths) != x.width:
+            raise ShapeError(f"parts of {list(widths)} columns in a value of {x.width}", where="split")
+        return [self.columns(x, sum(widths[:i]), width) for i, width in enumerate(widths)]
+
+    def concat(self, a: Node, b: Node, groups: int = 1, b_serves_all: bool = False) -> Node:
+        """`groups` times: the next columns of a, then the next of b, or all of b."""
+        width = a.width + b.width * (groups if b_serves_all else 1)
+        return self.append(Concat(width, a, b, groups, b_serves_all))

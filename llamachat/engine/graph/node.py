@@ -163,6 +163,11 @@ class Node:
         """Whether it writes positions into its value in a way that no rotation undoes (position embeddings)."""
         return False
 
+    @property
+    def n_positions(self) -> int:
+        """How many positions it knows, where a token may not have a later one; 0: any."""
+        return 0
+
     @cached_property
     def knows_positions(self) -> bool:
         """Whether `adds_positions` is true of it or of anything that it is computed from."""

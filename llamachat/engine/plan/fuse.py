@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from llamachat.engine.graph import Add, Glu, Linear, Node, RmsNorm
+from llamachat.engine.graph import Add, Glu, Linear, Node, Norm
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def _candidates(node: Node) -> list[Fusion]:
 
 def _takes_residual(part: Node) -> bool:
     """A product, or a norm over whole rows."""
-    return isinstance(part, Linear) or (isinstance(part, RmsNorm) and part.size == part.width)
+    return isinstance(part, Linear) or (isinstance(part, Norm) and part.size == part.width)
 
 
 def readers(nodes: Sequence[Node]) -> Counter[Node]:

@@ -43,6 +43,11 @@ class Plan:
         return found
 
     @cached_property
+    def n_positions(self) -> int:
+        """How many positions the model knows, more than which no context may have; 0: any."""
+        return min((node.n_positions for node in self.nodes if node.n_positions), default=0)
+
+    @cached_property
     def own_rows(self) -> Sequence[Rows]:
         """Kinds of rows that have numbers of their own."""
         return list(dict.fromkeys(node.rows for node in self.nodes if node.rows.most))

@@ -3,7 +3,7 @@
 One file for each file of `graph/`. A value is float64 [rows, width], or int64.
 """
 
-from llamachat.engine.reference import attention, elementwise, embed, experts, given, linear, norm, rotary
+from llamachat.engine.reference import attention, columns, elementwise, embed, experts, given, linear, norm, rotary
 from llamachat.engine.reference.evaluation import Evaluation, Floats, Load, Value, evaluate, value
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Load",
     "Value",
     "attention",
+    "columns",
     "elementwise",
     "embed",
     "evaluate",

@@ -1,8 +1,8 @@
-"""Token embeddings."""
+"""Embeddings of tokens and of positions."""
 
 import numpy as np
 
-from llamachat.engine.graph import Embed
+from llamachat.engine.graph import AddPositions, Embed
 from llamachat.engine.reference.evaluation import Evaluation, Floats, value
 from llamachat.errors import UsageError
 
@@ -16,3 +16,12 @@ def embed(node: Embed, state: Evaluation) -> Floats:
     table = state.load(node.table.name).reshape(node.table.shape)
     rows: Floats = table[state.tokens].astype(np.float64)
     return rows * node.factor
+
+
+@value.register
+def add_positions(node: AddPositions, state: Evaluation) -> Floats:
+    """x [n_tokens, width] + the first rows of the table [n_positions, width]. Raises UsageError for too many tokens."""
+    x, table = state.values[node.x], state.weight(node.table)
+    if len(x) > len(table):
+        raise UsageError(f"{len(x)} tokens, but the model has only {len(table)} positions")
+    return x + table[: len(x)]

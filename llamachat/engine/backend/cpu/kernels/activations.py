@@ -11,7 +11,7 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS, nearest
+from llamachat.engine.backend.cpu.kernels.functions import nearest
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 
 
@@ -159,22 +159,3 @@ class TakeRows(KernelSpec):
         with k.loop(first, last) as row, k.loop(0, k.args.stride, 4 * isa.rows) as at:
             value = k.pointer("x")[(row + skipped) * k.args.stride + at].load(lanes(F32, isa.rows), 4)
             k.pointer("y")[row * k.args.stride + at].store(value, 4)
-
-
-@dataclass(frozen=True)
-class Elementwise(KernelSpec):
-    """y = a + b, or y = activation(a) * b, over rows of `stride` bytes."""
-
-    operation: str
-    arguments: ClassVar = ("a", "b", "y", "count", "stride")
-    reads: ClassVar = ("a", "b")
-    writes: ClassVar = ("y",)
-    split: ClassVar = Shares()
-
-    def emit(self, k: Kernel, isa: Generic) -> None:
-        """Row by row."""
-        first, last = self.split.share(k)
-        with k.loop(first * k.args.stride, last * k.args.stride, 4 * isa.rows) as at:
-            a, b = (k.pointer(name)[at].load(lanes(F32, isa.rows), 4) for name in ("a", "b"))
-            value = a + b if self.operation == "add" else ACTIVATIONS[self.operation](k, isa, a) * b
-            k.pointer("y")[at].store(value, 4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.functions import ACTIVATIONS
+from llamachat.engine.backend.cpu.kernels.functions import FUSED
 
 # Rows of a unit, whatever the instruction set: every field of a tile is whole cache lines, and packed weights are the
 # same on every machine. A unit is 32 / isa.rows registers: its parts.
@@ -16,7 +16,7 @@ AHEAD = 4096
 
 
 # What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
-MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(ACTIVATIONS)}}
+MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(FUSED)}}
 
 
 def parts_of(isa: Generic) -> int:
@@ -55,7 +55,7 @@ def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:
         value.set(value.get() + k.pointer("bias")[at].load(kind, 4))
     with k.when(k.args.mode.equals(MODES["residual"])):
         value.set(value.get() + k.pointer("other")[row + at].load(kind, 4))
-    for name, activation in ACTIVATIONS.items():
+    for name, activation in FUSED.items():
         with k.when(k.args.mode.equals(MODES[name])):
             gate = k.pointer("other")[row + at].load(kind, 4)
             value.set(activation(k, isa, gate) * value.get())

@@ -3,7 +3,7 @@
 `lower.register` teaches the backend another operation.
 """
 
-from llamachat.engine.backend.cpu.lower import attention, elementwise, embed, linear, norm, rotary
+from llamachat.engine.backend.cpu.lower import attention, columns, elementwise, embed, linear, norm, rotary
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, LoweringContext, Shape, lower
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "LoweringContext",
     "Shape",
     "attention",
+    "columns",
     "elementwise",
     "embed",
     "linear",

@@ -134,6 +134,11 @@ class Lowering:
         region = self.regions[node] = self.region(node)
         return region
 
+    def in_place(self, node: Node, x: Node) -> Region:
+        """The memory of x for a node of the same width, where nobody else reads x; else new memory."""
+        self.regions[node] = self.regions[x] if self.read_once(x) else self.region(node)
+        return self.regions[node]
+
     def read_once(self, node: Node) -> bool:
         """Whether a value has one reader, who may write over it."""
         return self.plan.n_readers[node] == 1

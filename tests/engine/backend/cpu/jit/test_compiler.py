@@ -12,8 +12,8 @@ from machine import Array
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, KernelSpec, choose_isa, emit, sources, usable_isas
 from llamachat.engine.backend.cpu.jit.isa import ISAS
-from llamachat.engine.backend.cpu.kernels.activations import Elementwise
-from llamachat.engine.backend.cpu.kernels.norm import RmsNorm
+from llamachat.engine.backend.cpu.kernels.elementwise import Elementwise
+from llamachat.engine.backend.cpu.kernels.norm import Norm
 from llamachat.engine.backend.cpu.program import Launch, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 from llamachat.engine.quants import codebooks
@@ -54,7 +54,7 @@ def test_a_second_compiler_compiles_nothing(tmp_path: Path) -> None:
 
 def test_threads_may_share_a_compiler(tmp_path: Path) -> None:
     compiler = Compiler(choose_isa(), ObjectCache(tmp_path))
-    specs = [RmsNorm(size) for size in range(16, 200, 16)]
+    specs = [Norm("rms", size) for size in range(16, 200, 16)]
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: [compiler.address(spec) for spec in specs], range(4)))
     assert all(addresses == found[0] for addresses in found)
@@ -100,7 +100,7 @@ def test_without_a_cache_everything_works() -> None:
 
 
 def test_instruction_sets_and_parameters_do_not_share_objects(tmp_path: Path) -> None:
-    store, specs = ObjectCache(tmp_path), (RmsNorm(64), RmsNorm(48), RmsNorm(64, True))
+    store, specs = ObjectCache(tmp_path), (Norm("rms", 64), Norm("rms", 48), Norm("rms", 64, residual=True))
     for isa in usable_isas():
         compiler = Compiler(ISAS[isa](), store)
         assert len({compiler.address(spec) for spec in specs}) == 3
@@ -159,10 +159,10 @@ import sys
 from pathlib import Path
 from llamachat.engine.backend.cpu.jit.cache import ObjectCache
 from llamachat.engine.backend.cpu.jit.compiler import Compiler, choose_isa
-from llamachat.engine.backend.cpu.kernels.norm import RmsNorm
+from llamachat.engine.backend.cpu.kernels.norm import Norm
 compiler = Compiler(choose_isa(), ObjectCache(Path(sys.argv[1])))
 for size in (8, 16, 24, 32, 64):
-    assert compiler.address(RmsNorm(size))
+    assert compiler.address(Norm("rms", size))
 """
 
 

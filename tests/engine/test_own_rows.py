@@ -165,7 +165,7 @@ def test_rotation_of_rows_without_positions_is_refused(file: Path, monkeypatch: 
         return ROUTED.forward(graph, *rest)
 
     unregister("routed")
-    register("routed", type(ROUTED)(ROUTED.params, ROUTED.tensors, turned, {}))
+    register("routed", type(ROUTED)({}, ROUTED.params, ROUTED.tensors, turned, {}))
     try:
         with Model(file, 1) as model, pytest.raises(Unsupported, match="for all tokens of a step"):
             model.context(512).eval([1])

@@ -139,7 +139,7 @@ class Graph:
         return self.append(Columns(x.width // size * n, x, size, first, n))
 
     def split(self, x: Node, *widths: int) -> list[Node]:
-        """x as values side by side, of these widths; their sum must be x's."""
+        """x as values side by side, of these widths. Raises ShapeError unless they sum up to x's."""
         if sum(widths) != x.width:
             raise ShapeError(f"parts of {list(widths)} columns in a value of {x.width}", where="split")
         return [self.columns(x, sum(widths[:i]), width) for i, width in enumerate(widths)]

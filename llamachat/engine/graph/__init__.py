@@ -8,6 +8,7 @@ backend how it is computed.
 from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.builder import Graph
 from llamachat.engine.graph.columns import Columns, Concat
+from llamachat.engine.graph.convolution import Convolution, Shift
 from llamachat.engine.graph.elementwise import (
     Activation,
     Add,
@@ -26,7 +27,9 @@ from llamachat.engine.graph.given import Given
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
 from llamachat.engine.graph.norm import Norm, NormKind
+from llamachat.engine.graph.recurrent import DeltaRule, HeadScan, SelectiveScan, Steps
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec
+from llamachat.engine.graph.rwkv import Mix, Wkv6, Wkv7
 
 __all__ = [
     "TOKENS",
@@ -40,13 +43,17 @@ __all__ = [
     "ClampedGlu",
     "Columns",
     "Concat",
+    "Convolution",
+    "DeltaRule",
     "Embed",
     "ExpertLinear",
     "Given",
     "Glu",
     "Graph",
+    "HeadScan",
     "Layer",
     "Linear",
+    "Mix",
     "Mixture",
     "Mul",
     "MulVector",
@@ -62,11 +69,16 @@ __all__ = [
     "Rows",
     "Scale",
     "ScaleRows",
+    "SelectiveScan",
     "Share",
+    "Shift",
     "SoftCap",
+    "Steps",
     "Tensor",
     "Unary",
     "Use",
+    "Wkv6",
+    "Wkv7",
     "pairs",
     "states",
     "uses",

@@ -3,7 +3,20 @@
 One file for each file of `graph/`. A value is float64 [rows, width], or int64.
 """
 
-from llamachat.engine.reference import attention, columns, elementwise, embed, experts, given, linear, norm, rotary
+from llamachat.engine.reference import (
+    attention,
+    columns,
+    convolution,
+    elementwise,
+    embed,
+    experts,
+    given,
+    linear,
+    norm,
+    recurrent,
+    rotary,
+    rwkv,
+)
 from llamachat.engine.reference.evaluation import Evaluation, Floats, Load, Value, evaluate, value
 
 __all__ = [
@@ -13,6 +26,7 @@ __all__ = [
     "Value",
     "attention",
     "columns",
+    "convolution",
     "elementwise",
     "embed",
     "evaluate",
@@ -20,6 +34,8 @@ __all__ = [
     "given",
     "linear",
     "norm",
+    "recurrent",
     "rotary",
+    "rwkv",
     "value",
 ]

@@ -3,7 +3,18 @@
 `lower.register` teaches the backend another operation.
 """
 
-from llamachat.engine.backend.cpu.lower import attention, columns, elementwise, embed, linear, norm, rotary
+from llamachat.engine.backend.cpu.lower import (
+    attention,
+    columns,
+    convolution,
+    elementwise,
+    embed,
+    linear,
+    norm,
+    recurrent,
+    rotary,
+    rwkv,
+)
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, LoweringContext, Shape, lower
 
 __all__ = [
@@ -12,10 +23,13 @@ __all__ = [
     "Shape",
     "attention",
     "columns",
+    "convolution",
     "elementwise",
     "embed",
     "linear",
     "lower",
     "norm",
+    "recurrent",
     "rotary",
+    "rwkv",
 ]

@@ -2,19 +2,23 @@
 
 A stretch is some neighbouring blocks, about STRETCH columns of a unit of rows: unpacked it fits the nearest cache. It
 is multiplied with every panel before the next one is unpacked; y holds the totals meanwhile.
+
+Where an instruction set multiplies words faster than bytes of so many bits (`Generic.words_pay`), rows are unpacked as
+words, each a code times its integer scale, and x is widened to words, a stretch of a panel at a time. Of the columns of
+a sum the words of columns 0 and 2 of all fours come first, then those of columns 1 and 3.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
-from llamachat.engine.backend.cpu.jit.isa.blocks import MOST_COLUMNS, Operands, Shape
+from llamachat.engine.backend.cpu.jit.isa.blocks import MOST_COLUMNS, Operands, Shape, block_of_words
 from llamachat.engine.backend.cpu.jit.isa.dots import MOST_X, Codes
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 from llamachat.engine.backend.cpu.kernels.ranges import limits_of
@@ -37,7 +41,8 @@ def scratch_bytes(format_name: str, width: int) -> int:
     """What one thread needs to unpack a stretch of a unit of rows."""
     block = STORED[format_name].format.block
     columns = min(width, max(block, MOST_STRETCH))
-    return ROWS * (_PLANES * columns + 4 * _NUMBERS * (columns // GROUP + columns // block))
+    rows = ROWS * (_PLANES * columns + 4 * _NUMBERS * (columns // GROUP + columns // block))
+    return rows + 2 * MOST_COLUMNS * columns
 
 
 def _stretch(blocks: Vec, block: int) -> Vec:
@@ -51,11 +56,19 @@ def many_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -
     _ManyColumns(columns, k, isa, tile).rows(unit)
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """Where a stretch of a panel begins: its records, and its words where x is widened."""
+
+    records: Ptr
+    words: Ptr
+
+
 class _ManyColumns:
     """The product of one unit of rows.
 
     Scratch: for each block and register of rows, its groups of 32 columns (planes of codes, then numbers), and the
-    block's own numbers.
+    block's own numbers. Behind them x as words, where it is widened.
     """
 
     def __init__(self, columns: int, k: Kernel, isa: Generic, tile: Tile) -> None:
@@ -64,11 +77,13 @@ class _ManyColumns:
         self.parts, self.groups = parts_of(isa), tile.form.block // GROUP
         self.codes = tile.codes(isa, 0, in_place=False)
         self.products = self._products() if isa.codes_may_stay else None
-        self.group = GROUP if self.products else tile.group
+        self.words = isa.words_pay(self.codes) and self._fits_words
+        self.group = GROUP if self.products or (self.words and not self.arithmetic.per_group) else tile.group
         self.shape = Shape(self.group // 4, columns)
         self.planes = isa.planes(self.products or self.codes, self.shape)
         self.plane_bytes, self.numbers_bytes = GROUP * isa.rows, 4 * isa.rows * _NUMBERS
-        self.group_bytes = len(self.planes) * self.plane_bytes + self.numbers_bytes
+        self.codes_bytes = (2 if self.words else len(self.planes)) * self.plane_bytes
+        self.group_bytes = self.codes_bytes + self.numbers_bytes
         self.block_bytes = self.groups * self.group_bytes + self.numbers_bytes
         self.memory = k.memory(lanes(F32, isa.rows), 3 * AT_ONCE * columns)
         self.of_group = self.of_block = Numbers()  # what there is, known when rows have been unpacked
@@ -81,6 +96,11 @@ class _ManyColumns:
         low, high = self._scale_limits
         ends = [scale * code for scale in (low, high) for code in (parts.bias, parts.largest + parts.bias)]
         return Codes(8, min(ends)) if max(ends) - min(ends) < 256 else None
+
+    @property
+    def _fits_words(self) -> bool:
+        """Whether codes times the file's integer scales fit 16 bits."""
+        return self.codes.largest * max(abs(end) for end in self._scale_limits) < 1 << 15
 
     @property
     def _most(self) -> int:
@@ -103,7 +123,10 @@ class _ManyColumns:
             count = (blocks - first).min(step)
             self._unpack(k.pointer("tiles")[(unit * blocks + first) * self.tile.bytes], count, scratch)
             with k.loop(0, (k.count() + (self.columns - 1)) // self.columns) as panel:
-                x = k.pointer("x")[(panel * blocks + first) * (self.groups * self.record.bytes)]
+                records = k.pointer("x")[(panel * blocks + first) * (self.groups * self.record.bytes)]
+                x = _Panel(records, scratch[step * (self.parts * self.block_bytes)])
+                if self.words:
+                    self._widen(x, count)
                 y = k.pointer("y")[panel * self.columns * k.args.stride + unit * (4 * ROWS)]
                 with k.loop(0, self.parts, min(AT_ONCE, self.parts)) as part:
                     at = scratch[part * self.block_bytes], x, y[part * (4 * self.isa.rows)]
@@ -120,29 +143,56 @@ class _ManyColumns:
             for g in range(self.groups):
                 group = to[g * self.group_bytes]
                 for four in range(_FOURS):
-                    codes = tile.read_codes(k, isa, at, g * GROUP + 4 * four, self.codes)
-                    if self.products:
-                        codes = self._times_scale(at, (g * GROUP + 4 * four) // tile.form.group, codes)
-                    for i, plane in enumerate(isa.to_planes(k, self.products or self.codes, self.shape, codes)):
-                        group[i * self.plane_bytes + four * 4 * isa.rows].store(plane, align=16)
+                    self._unpack_four(at, g * GROUP, four, group)
                 numbers = self.arithmetic.prepared(k, isa, self.arithmetic.read_group(k, isa, at, g))
-                scales = () if self.products else tuple(isa.block_scales(k, s, self._most) for s in numbers.scales)
+                absorbed = self.products or self.words
+                scales = () if absorbed else tuple(isa.block_scales(k, s, self._most) for s in numbers.scales)
                 self.of_group = replace(numbers, scales=scales)
-                self._write(group[len(self.planes) * self.plane_bytes], self.of_group)
+                self._write(group[self.codes_bytes], self.of_group)
             self.of_block = self.arithmetic.read_block(k, isa, at)
             self._write(to[self.groups * self.group_bytes], self.of_block)
 
-    def _times_scale(self, at: Place, group: int, codes: Vec) -> Vec:
-        """(code + bias) * scale as unsigned bytes, in the upper and the lower halves of words."""
+    def _unpack_four(self, at: Place, start: int, four: int, group: Ptr) -> None:
+        """Writes a four of the 32 columns from `start` on to the group's planes."""
+        k, isa, size = self.k, self.isa, 4 * self.isa.rows
+        column = start + 4 * four
+        codes = self.tile.read_codes(k, isa, at, column, self.codes)
+        if self.words:
+            fours = self.shape.fours
+            first = four // fours * 2 * fours + four % fours
+            for place, half in zip((first, first + fours), self._times_scale(at, column, codes), strict=True):
+                group[place * size].store(half, align=16)
+            return
+        if self.products:
+            bias = self.products.bias
+            low, high = ((half - bias) & 255 for half in self._times_scale(at, column, codes))
+            codes = (low | (high << 8)).as_(codes.type)
+        for i, plane in enumerate(isa.to_planes(k, self.products or self.codes, self.shape, codes)):
+            group[i * self.plane_bytes + four * size].store(plane, align=16)
+
+    def _times_scale(self, at: Place, column: int, codes: Vec) -> tuple[Vec, Vec]:
+        """(code + bias) * scale as words, of columns 0 and 2 of a four, and of 1 and 3."""
         k, tile, words = self.k, self.tile, lanes(I16, 2 * self.isa.rows)
-        scale = tile.form.parts.scale
-        assert scale is not None
-        assert self.products is not None
-        number = tile.read_numbers(k, self.isa, at, scale, group)
+        scale, meaning = tile.form.parts.scale, self.codes
+        low, high = _words(codes.as_(words), signed=meaning.signed)
+        if scale is None:
+            return low + meaning.bias, high + meaning.bias
+        number = tile.read_numbers(k, self.isa, at, scale, column // tile.form.group)
         factor = ((number & 0xFFFF) | (number << 16)).as_(words)
-        start = factor * self.codes.bias - self.products.bias
-        low, high = ((half * factor + start) & 255 for half in (codes.as_(words) & 255, codes.as_(words) >> 8))
-        return (low | (high << 8)).as_(codes.type)
+        start = factor * meaning.bias
+        return low * factor + start, high * factor + start
+
+    def _widen(self, x: _Panel, count: Vec) -> None:
+        """Writes the codes of x of some blocks as words."""
+        k, fours = self.k, self.shape.fours * self.columns
+        n = next(n for n in (16, 8, 4) if n <= self.isa.rows and fours % n == 0)
+        with k.loop(0, count * self.groups) as g:
+            record, to = x.records[g * self.record.bytes], x.words[g * (2 * GROUP * self.columns)]
+            for part in range(GROUP // self.group):
+                for i in range(0, fours, n):
+                    codes = record[4 * (part * fours + i)].load(lanes(I16, 2 * n), 4)
+                    for half, word in enumerate(_words(codes, signed=True)):
+                        to[4 * ((2 * part + half) * fours + i)].store(word, 16)
 
     def _write(self, at: Ptr, numbers: Numbers) -> None:
         for i, value in enumerate(numbers.all):
@@ -152,7 +202,7 @@ class _ManyColumns:
         """The numbers there, of the kinds that these are."""
         return numbers.with_values([at[4 * self.isa.rows * i].load(v.type, 16) for i, v in enumerate(numbers.all)])
 
-    def _multiply(self, scratch: Ptr, x: Ptr, y: Ptr, count: Vec, *, begins: Vec) -> None:
+    def _multiply(self, scratch: Ptr, x: _Panel, y: Ptr, count: Vec, *, begins: Vec) -> None:
         """Adds the products of some registers of rows with one panel to y, or puts them there where they are first."""
         k, kind, n_rows = self.k, lanes(F32, self.isa.rows), min(AT_ONCE, self.parts)
         places = [[y[4 * self.isa.rows * r][c * k.args.stride] for c in range(self.columns)] for r in range(n_rows)]
@@ -164,7 +214,9 @@ class _ManyColumns:
         with k.loop(0, count) as block:
             at = [scratch[(block * self.parts + r) * self.block_bytes] for r in range(n_rows)]
             with k.loop(0, self.groups) as g:
-                here = x[(block * self.groups + g) * self.record.bytes]
+                number = block * self.groups + g
+                words = x.words[number * (2 * GROUP * self.columns)]
+                here = _Panel(x.records[number * self.record.bytes], words)
                 self._group([one[g * self.group_bytes] for one in at], here, sums)
             for row, place in zip(sums, at, strict=True):
                 numbers = self._read(place[self.groups * self.group_bytes], self.of_block)
@@ -184,16 +236,21 @@ class _ManyColumns:
             place.store(zero, 4 * self.isa.rows)
         return Sums(*(place.var(zero.type) for place in places))
 
-    def _group(self, at: list[Ptr], record: Ptr, sums: list[list[Sums]]) -> None:
+    def _group(self, at: list[Ptr], here: _Panel, sums: list[list[Sums]]) -> None:
         """Adds the products of 32 columns."""
-        numbers = [self._read(one[len(self.planes) * self.plane_bytes], self.of_group) for one in at]
+        numbers = [self._read(one[self.codes_bytes], self.of_group) for one in at]
         step = self.isa.block_columns(self.shape)
         for c in range(0, self.columns, step):
-            x = [Column(record, self.record, c + i) for i in range(min(step, self.columns - c))]
-            self._block(at, x, numbers, [row[c : c + step] for row in sums])
+            x = [Column(here.records, self.record, c + i) for i in range(min(step, self.columns - c))]
+            some = [row[c : c + step] for row in sums]
+            products = self._of_words(at, here.words, c, len(x)) if self.words else self._of_bytes(at, x, numbers)
+            for r, row in enumerate(some):
+                for i, one in enumerate(row):
+                    of_row = [block[r][i] for block in products]
+                    self.arithmetic.add_products(self.k, self.isa, numbers[r], of_row, x[i], one)
 
-    def _block(self, at: list[Ptr], x: list[Column], numbers: list[Numbers], sums: list[list[Sums]]) -> None:
-        """The same for some columns of the panel."""
+    def _of_bytes(self, at: list[Ptr], x: list[Column], numbers: list[Numbers]) -> list[list[list[Vec]]]:
+        """Sums for some columns of the panel, one for each scale: by register of rows and column."""
         k, isa, group = self.k, self.isa, self.group
         blocks: list[list[list[Vec]]] = []
         for i, first in enumerate(range(0, GROUP, group)):
@@ -207,10 +264,22 @@ class _ManyColumns:
                 x[0].record[self.record.code(first // 4, x[0].column)],
             )
             blocks.append(isa.block_of_dots(k, self.planes, operands))
-        for r, row in enumerate(sums):
-            for c, one in enumerate(row):
-                products = [block[r][c] for block in blocks]
-                self.arithmetic.add_products(k, isa, numbers[r], products, x[c], one)
+        return blocks
+
+    def _of_words(self, at: list[Ptr], x: Ptr, column: int, count: int) -> list[list[list[Vec]]]:
+        """The same from words, for `count` columns."""
+        size, pairs = 4 * self.isa.rows, 2 * self.shape.fours
+
+        def sums(first: int) -> list[list[Vec]]:
+            def codes(pair: Vec | int) -> list[Vec]:
+                return [one[(pair + first) * size].load(lanes(I32, self.isa.rows), 16) for one in at]
+
+            def of_x(pair: Vec | int, c: int) -> Vec:
+                return x[(pair + first) * (4 * self.columns) + 4 * (column + c)].load(I32, 4)
+
+            return block_of_words(self.isa, self.k, (len(at), count, pairs), codes, of_x)
+
+        return [sums(first) for first in range(0, 2 * _FOURS, pairs)]
 
     def _codes(self, at: list[Ptr], first: int) -> Callable[[int, Vec | int], list[Vec]]:
         kind, size = lanes(I8, 4 * self.isa.rows), 4 * self.isa.rows
@@ -220,6 +289,13 @@ class _ManyColumns:
             return [one[offset].load(kind, 16) for one in at]
 
         return read
+
+
+def _words(values: Vec, *, signed: bool) -> tuple[Vec, Vec]:
+    """The lower and the upper bytes of words, as words."""
+    if signed:
+        return (values << 8).shift_signed(8), values.shift_signed(8)
+    return values & 255, values >> 8
 
 
 def _code(x: list[Column], first: int, four: Vec | int, column: int) -> Vec:

@@ -121,6 +121,27 @@ def block_of_pairs(isa: PairWords, k: Kernel, planes: Sequence[Plane], operands:
     return total
 
 
+def block_of_words(
+    isa: Words,
+    k: Kernel,
+    sizes: tuple[int, int, int],
+    codes: Callable[[Vec | int], list[Vec]],
+    x: Callable[[Vec | int, int], Vec],
+) -> Sums:
+    """Sums of products of words; sizes: registers of rows, columns of x, pairs of columns of the weights.
+
+    codes: pair -> words of each register of rows. x: (pair, column) -> two words of x as an i32.
+    """
+    n_rows, n_columns, pairs = sizes
+    none = [k.zeros(I32)] * n_columns
+    operands = Operands(n_rows, pairs, lambda _, pair: codes(pair), x, none)
+
+    def add(acc: Vec | None, code: Vec, other: Vec) -> Vec:
+        return isa.dot_words(k, k.zeros(lanes(I32, isa.rows)) if acc is None else acc, code, other)
+
+    return _accumulated(isa, k, operands, 0, range(pairs), None, add)
+
+
 def _accumulated(
     isa: Words, k: Kernel, operands: Operands, plane: int, fours: range, start: list[Vec] | None, add: _Add
 ) -> Sums:

@@ -78,6 +78,10 @@ class Generic:
         """In which planes codes that are read often are best kept for `block_of_dots`."""
         return (Plane(codes),)
 
+    def words_pay(self, codes: Codes) -> bool:
+        """Whether products with many columns are faster of words than of bytes with codes of this meaning."""
+        return False
+
     def to_planes(self, k: Kernel, codes: Codes, shape: Shape, values: Vec) -> list[Vec]:
         """A register of bytes of codes in those planes."""
         return [values]

@@ -21,6 +21,9 @@ class Words(Protocol):
     def signed_dot4(self, k: Kernel, acc: Vec, a: Vec, b: Vec) -> Vec:
         """See `Generic`."""
 
+    def dot_words(self, k: Kernel, acc: Vec, a: Vec, b: Vec) -> Vec:
+        """See `Generic`."""
+
     def sum_pairs(self, k: Kernel, pairs: Vec, factor: int) -> Vec:
         """See `Generic`."""
 

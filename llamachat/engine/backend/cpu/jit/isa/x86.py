@@ -53,6 +53,10 @@ class Avx2(FloatHardware):
             else (Plane(Codes(4, bias // 16), 16), Plane(Codes(4, bias % 16)))
         )
 
+    def words_pay(self, codes: Codes) -> bool:
+        """Without byte dot product two vpmaddwd are cheaper than what widens sums of pairs that 16 bits cannot hold."""
+        return self._adds_pairs and codes.bits >= 7
+
     def to_planes(self, k: Kernel, codes: Codes, shape: Shape, values: Vec) -> list[Vec]:
         """Signs flipped, which is the same as 128 added, and halves taken apart."""
         if codes.bits < 8:

@@ -1,7 +1,7 @@
 """The language of tensor tables: which tensors a model file must have, which it may have, and their shapes.
 
     output.weight?              n_vocab n_embd              # ? = optional
-    blk.*.attn_q.weight         n_head*head_dim n_embd      # * = one per layer; dimensions: products and quotients
+    blk.*.attn_q.weight         n_head*head_dim n_embd      # * = one per layer; products, quotients, sums
     [layer >= n_dense]                                      # what follows exists where this holds; [] ends it
     blk.*.ffn_gate_inp.weight   n_expert n_embd
 
@@ -169,7 +169,9 @@ def _lines(table: str) -> Iterator[str]:
 
 
 def _dimension(text: str, names: Mapping[str, Any]) -> int:
-    """A product and quotient of words, from left to right: `n_head*head_dim`, `n_rot/2`."""
+    """A sum of terms, each a product and quotient of words from left to right: `n_head*head_dim+2*n_rot/2`."""
+    if "+" in text:
+        return sum(_dimension(term, names) for term in text.split("+"))
     first, *rest = re.split(r"([*/])", text)
     value = _word(first, names)
     for sign, word in zip(rest[::2], rest[1::2], strict=True):

@@ -32,6 +32,7 @@ def declared(table: str, **counts: int) -> dict[str, Declared]:
         pytest.param("12", 12, id="a number"),
         pytest.param("n_head*head_dim", 24, id="a product"),
         pytest.param("head_dim/2", 3, id="a quotient"),
+        pytest.param("head_dim/2+2*head_dim+1", 16, id="a sum"),
         pytest.param("n_head*head_dim/2*3", 36, id="from left to right"),
     ],
 )

@@ -27,6 +27,7 @@ MODELS = (
     "gemma3-27b",
 )
 VOCABULARIES = ("bert-bge", "phi-3")
+ADAPTED = ("llama",)
 REAL = ("SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m-Q4_K_M")
 
 
@@ -35,6 +36,8 @@ def files() -> list[str]:
     models = [f"archs/{name}.{kind}" for name in MODELS for kind in ("gguf", "npz")]
     vocabularies = [f"tokenizers/ggml-vocab-{name}.gguf" for name in VOCABULARIES]
     cases = [f"tokenizers/{name}.json" for name in (*VOCABULARIES, *REAL)]
+    kinds = ("-a.gguf", "-b.gguf", "-cvec.gguf", ".npz")
+    models += [f"adapters/{name}{kind}" for name in ADAPTED for kind in kinds]
     return sorted(models + vocabularies + cases + [f"real/{name}.json" for name in REAL])
 
 

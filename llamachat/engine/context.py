@@ -121,10 +121,9 @@ class Context:
     def _eval(self, rows: Inputs, which: WhichRows, progress: Progress | None, wanted: What) -> np.ndarray:
         if which not in ("last", "all"):
             raise UsageError(f'logits are wanted "last" or "all", not {which!r}')
-        what, width = wanted_result(wanted, self._plan)
-        whole, limits = which == "all", self._forward.limits
+        (what, width), whole, limits, done = wanted_result(wanted, self._plan), which == "all", self._forward.limits, 0
         results = np.empty((len(rows) if whole else 1, width), np.float32)
-        size, done = limits.outputs if whole else limits.contiguous, 0
+        size = limits.outputs if whole else limits.contiguous
         while done < len(rows):
             batch = rows[done : done + min(size, self._room())]
             last = done + len(batch) == len(rows)
@@ -250,6 +249,11 @@ class Context:
         """Forgets everything and gives the memory back to the system."""
         self.truncate(0)
         self._state.release()
+
+    def move(self, forward: Forward, plan: Plan) -> None:
+        """Evaluates in another forward pass of the same model from now on; forgets what it has."""
+        self.forget()
+        self._forward, self._plan, self._state = forward, plan, forward.new_state()
 
     def take_over(self, other: Context) -> None:
         """Takes over the longest prefix of another context of the same model that fits and equals a fresh prefill.

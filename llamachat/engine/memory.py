@@ -79,6 +79,14 @@ def check_cache_fits(n_ctx: int, cache_bytes: Callable[[int], int]) -> None:
         raise NotEnoughMemory(f"{said}; {fitting} tokens would fit", settings=("n_ctx",))
 
 
+def check_adapters_fit(n_bytes: int) -> None:
+    """Raises NotEnoughMemory for adapters that do not fit the memory that is free."""
+    free = available_memory()
+    if n_bytes > free:
+        said = f"the adapters take {size_text(n_bytes)}, {size_text(free)} are free; take smaller ones, or fewer"
+        raise NotEnoughMemory(said, settings=("lora",))
+
+
 def _fitting(cache_bytes: Callable[[int], int], n_ctx: int, available: int) -> int:
     """The most tokens, fewer than n_ctx and in steps of CTX_STEP, whose cache fits."""
     n_steps = bisect_right(range(-(-n_ctx // CTX_STEP)), available, key=lambda n: cache_bytes(CTX_STEP * n))

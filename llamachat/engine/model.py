@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -12,13 +12,14 @@ from types import TracebackType
 from typing import Self
 
 from llamachat import beginning
+from llamachat.engine.adapters import NONE, Adapters, Opened, Woven, open_adapters
 from llamachat.engine.backend.choose import DEFAULT, choose
-from llamachat.engine.backend.interface import Backend, Device, Settings, Sizes, StateSizes
+from llamachat.engine.backend.interface import Backend, Device, LoadedModel, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
-from llamachat.engine.gguf import GgufFile, open_gguf, typed
-from llamachat.engine.graph import Node, Role, states, uses
+from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf, typed
+from llamachat.engine.graph import Graph, Node, Role, states, uses
 from llamachat.engine.header import Templates
-from llamachat.engine.memory import MemoryPlan, available_memory, check_cache_fits, plan_memory
+from llamachat.engine.memory import MemoryPlan, available_memory, check_adapters_fit, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.plan import Plan
 from llamachat.engine.positions import check_factors
@@ -43,6 +44,7 @@ class Model(Templates):
     progress(what, done, total) is called while weights are packed. backend: a name of `backend.choose.BACKENDS`.
     keep_packed: bytes on disk that packed weights of all models may take together; `close` then writes those of this
     one, and the next start with it need not pack them. note: gets sentences for a person, about that above all.
+    adapters: LoRA and control vectors, see `adapt`.
 
     Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend).
     """
@@ -59,6 +61,7 @@ class Model(Templates):
         n_contexts: int = 1,
         progress: LoadProgress | None = None,
         backend: str = DEFAULT,
+        adapters: Adapters = NONE,
         keep_packed: int = 0,
         note: Callable[[str], None] = lambda sentence: None,
     ) -> None:
@@ -67,8 +70,11 @@ class Model(Templates):
         file = open_gguf(Path(path))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
-        self.nodes: Sequence[Node] = self.spec.graph().nodes
-        sizes = self.device.sizes(self.nodes, self.file.tensors)
+        self._graph: Graph = self.spec.graph()
+        self.adapters, woven = self._opened(adapters)
+        self.nodes: Sequence[Node] = woven.nodes
+        self.tensors: Mapping[str, TensorInfo] = {**self.file.tensors, **woven.tensors}
+        sizes = self.device.sizes(self.nodes, self.tensors)
         self.cache_types: tuple[CacheType, CacheType] = (cache_type, cache_type_v or cache_type)
         self.plan: MemoryPlan = self._memory_plan(sizes, n_ctx, n_contexts)
         self._check_angles()
@@ -83,7 +89,10 @@ class Model(Templates):
                     _ = self.tokenizer  # takes a tenth of a second, in which other threads load
             tell("packing weights", done, total)
 
-        self._loaded = self.device.load(self.file, Plan(self.nodes), report)
+        self._base: LoadedModel = self.device.load(self.file, Plan(self._graph.nodes), report)
+        self._loaded = self._base.adapted(Plan(self.nodes), woven.tensors) if woven.tensors else self._base
+        for remark in self.adapters.remarks:
+            note(remark)
 
     def __enter__(self) -> Self:
         return self
@@ -99,9 +108,14 @@ class Model(Templates):
     def close(self) -> None:
         """Ends what the backend started; contexts of this model must not be used any more."""
         try:
-            self._loaded.keep()
+            self._base.keep()
         finally:
             self.device.close()
+
+    @property
+    def graph(self) -> Graph:
+        """The forward pass that contexts are made with from now on, adapters included."""
+        return Graph(list(self.nodes))
 
     @property
     def name(self) -> str:
@@ -164,6 +178,31 @@ class Model(Templates):
             check_cache_fits(n_ctx, sizes.cache)
         forward = self._loaded.forward(n_ctx, *types)
         return Context(forward, Plan(self.nodes), n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
+
+    def adapt(self, adapters: Adapters, contexts: Iterable[Context] = ()) -> Sequence[str]:
+        """Changes LoRA adapters and control vectors; what files say of themselves for a person is returned.
+
+        Contexts that are made from now on have them. `contexts`, of this model, get them, too, and forget what was
+        evaluated in them; others keep those that they have. Raises ModelFileError for files that are no adapters or
+        belong to another model, NotEnoughMemory: then nothing has changed.
+        """
+        opened, woven = self._opened(adapters)
+        tensors = {**self.file.tensors, **woven.tensors}
+        added = self.device.sizes(woven.nodes, tensors).weights - self.plan.weights
+        if added > 0:
+            check_adapters_fit(added)
+        plan = Plan(woven.nodes)
+        self._loaded = self._base.adapted(plan, woven.tensors) if woven.tensors else self._base
+        self.adapters, self.nodes, self.tensors = opened, woven.nodes, tensors
+        self.plan = replace(self.plan, weights=self.plan.weights + added)
+        for context in contexts:
+            context.move(self._loaded.forward(context.n_ctx, *context.cache_types), plan)
+        return opened.remarks
+
+    def _opened(self, asked: Adapters) -> tuple[Opened, Woven]:
+        """Adapters that fit the model, and its forward pass with them."""
+        opened = open_adapters(asked, self.spec.architecture, self.spec.tensors, self._graph)
+        return opened, opened.woven(self._graph)
 
     def _memory_plan(self, sizes: Sizes, n_ctx: int | None, n_contexts: int) -> MemoryPlan:
         """Raises NotEnoughMemory."""

@@ -186,6 +186,13 @@ class LoadedModel(Protocol):
         """Keeps on disk what makes the next start faster, where the settings ask for it; may take seconds."""
         ...
 
+    def adapted(self, plan: Plan, tensors: Mapping[str, TensorInfo]) -> LoadedModel:
+        """The same weights with another plan of the same states, in which adapters take part.
+
+        tensors: theirs, float32 or float16 in memory, for the uses in roles that come with adapters.
+        """
+        ...
+
     def forward(self, n_ctx: int, type_k: CacheType, type_v: CacheType) -> Forward:
         """Prepares evaluations over states of at least n_ctx cells; sequences of one `Forward` can be in one batch.
 

@@ -5,6 +5,7 @@ Each operation stands under one name in three folders: here what it is, in `refe
 backend how it is computed.
 """
 
+from llamachat.engine.graph.adapters import Direction, LowRank
 from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.builder import Graph
 from llamachat.engine.graph.columns import Columns, Concat
@@ -45,6 +46,7 @@ __all__ = [
     "Concat",
     "Convolution",
     "DeltaRule",
+    "Direction",
     "Embed",
     "ExpertLinear",
     "Given",
@@ -53,6 +55,7 @@ __all__ = [
     "HeadScan",
     "Layer",
     "Linear",
+    "LowRank",
     "Mix",
     "Mixture",
     "Mul",

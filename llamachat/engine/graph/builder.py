@@ -29,9 +29,19 @@ Operation = TypeVar("Operation", bound=Node)
 
 @dataclass
 class Graph:
-    """The operations in order of evaluation; the last one's value is the logits."""
+    """The operations in order of evaluation; the last one's value is the logits.
+
+    layer_ends: the value of the residual stream behind each layer, as far as it is known.
+    """
 
     nodes: list[Node] = field(default_factory=list)
+    layer_ends: list[Node] = field(default_factory=list)
+
+    def end_layer(self, number: int) -> None:
+        """Notes that a layer ends with the last operation; what only looks at layers is forgotten by the next one."""
+        del self.layer_ends[number:]
+        if self.nodes and self.nodes[-1] not in self.layer_ends[-1:]:
+            self.layer_ends.append(self.nodes[-1])
 
     def append(self, node: Operation) -> Operation:
         """Takes an operation, whose operands must have been taken before."""

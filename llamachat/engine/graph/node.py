@@ -49,6 +49,12 @@ class Role(Enum):
     """Looked up by row; stays as it is in the file."""
     ANGLES = "angles"
     """Read once, when tables of rotary angles are made."""
+    DOWN = "down"
+    """The first matrix of a product of low rank; it and the next two come with adapters, not with the model."""
+    UP = "up"
+    """The second one."""
+    BESIDE = "beside"
+    """Read whole as float32."""
 
 
 @dataclass(frozen=True)

@@ -45,5 +45,6 @@ class ModelSpec:
         """The forward pass; its last node is the logits [n_tokens, n_vocab]."""
         graph = Graph()
         family = self.family
-        family.forward(graph, self.params, weights(family.tensors, self.params, self.tensors, family.stacks))
+        found = weights(family.tensors, self.params, self.tensors, family.stacks, graph.end_layer)
+        family.forward(graph, self.params, found)
         return graph

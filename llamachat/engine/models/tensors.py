@@ -74,6 +74,18 @@ class Weights:
         return self._layers.get(name) is not None
 
 
+class Layers(tuple[Weights, ...]):
+    """The layers of a stack. Whoever goes through them in a loop says with each step that a layer ends."""
+
+    ended: Callable[[int], None]
+
+    def __iter__(self) -> Iterator[Weights]:
+        """Calls `ended` with the number of each layer when the next one is asked for."""
+        for number, layer in enumerate(super().__iter__()):
+            yield layer
+            self.ended(number)
+
+
 def declared_tensors(table: str, params: Params, stacks: Stacks = DECODER) -> dict[str, Declared]:
     """{tensor name: shape and whether it is optional} of a table for these parameters."""
     names = {f.name: getattr(params, f.name) for f in fields(params)}  # type: ignore[arg-type]
@@ -132,16 +144,24 @@ def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[first:])
 
 
-def weights(table: str, params: Params, tensors: Mapping[str, Tensor], stacks: Stacks = DECODER) -> Weights:
-    """The checked tensors by the names that a forward pass uses."""
+def weights(
+    table: str,
+    params: Params,
+    tensors: Mapping[str, Tensor],
+    stacks: Stacks = DECODER,
+    ended: Callable[[int], None] = lambda number: None,
+) -> Weights:
+    """The checked tensors by the names that a forward pass uses. ended: called where a layer of `blk` ends."""
     patterns = [line.split()[0].rstrip("?") for line in _lines(table) if not line.startswith("[")]
     found: dict[str, Any] = _layers([name for name in patterns if "*" not in name], "", tensors)
     for stack, count in stacks.items():
         own = [pattern for pattern in patterns if pattern.startswith(f"{stack}.*.")]
-        found[_attribute(stack)] = tuple(
+        layers = Layers(
             Weights(_layers([one.replace("*", str(i), 1) for one in own], f"{stack}.{i}.", tensors))
             for i in range(getattr(params, count))
         )
+        layers.ended = ended if stack == "blk" else lambda number: None
+        found[_attribute(stack)] = layers
     return Weights(found)
 
 

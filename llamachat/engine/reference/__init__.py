@@ -4,6 +4,7 @@ One file for each file of `graph/`. A value is float64 [rows, width], or int64.
 """
 
 from llamachat.engine.reference import (
+    adapters,
     attention,
     columns,
     convolution,
@@ -24,6 +25,7 @@ __all__ = [
     "Floats",
     "Load",
     "Value",
+    "adapters",
     "attention",
     "columns",
     "convolution",

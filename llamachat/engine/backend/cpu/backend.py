@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from llamachat.engine.backend.cpu.beside import BESIDE, beside_bytes
 from llamachat.engine.backend.cpu.cache import CacheShape, check_states, encoder_bytes, layer_sizes, state_bytes
 from llamachat.engine.backend.cpu.cores import default_threads, fast_cpus, memory_nodes
 from llamachat.engine.backend.cpu.engine import Engine
@@ -105,7 +107,7 @@ class CpuDevice:
 
         Raises Unsupported for formats and kinds of rows that kernels cannot be written for.
         """
-        for use in uses(nodes, *Role):
+        for use in uses(nodes, *(role for role in Role if role not in BESIDE)):
             tensor = tensors[use.tensor.name]
             fmt = format_of(tensor, is_vector=use.role in (*READ_WHOLE, Role.ANGLES))
             if isinstance(fmt, BlockFormat):
@@ -113,7 +115,7 @@ class CpuDevice:
         if len(Plan(nodes).own_rows) > len(OWN_COUNTS):
             raise Unsupported(f"the processor's backend knows at most {len(OWN_COUNTS)} kinds of rows beside tokens")
         matrices, vectors = ([tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, READ_WHOLE))
-        weights = memory_of(matrices, vectors)
+        weights = memory_of(matrices, vectors) + beside_bytes(nodes, tensors)
         return Sizes(weights, scratch_bytes(nodes), scratch_bytes_per_token(nodes))
 
     def load(self, file: GgufFile, plan: Plan, progress: Callable[[int, int], None]) -> CpuModel:
@@ -173,6 +175,11 @@ class CpuModel:
         """A copy of the packed weights, if packing them took long enough."""
         if self._copy is not None:
             self._copy.keep()
+
+    def adapted(self, plan: Plan, tensors: Mapping[str, TensorInfo]) -> CpuModel:
+        """The packed weights are shared."""
+        weights = self._engine.weights.with_adapters(plan.nodes, tensors)
+        return CpuModel(replace(self._engine, plan=plan, weights=weights))
 
     def forward(self, n_ctx: int, type_k: CacheType, type_v: CacheType) -> CpuForward:
         """Whole chunks of cells."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy as shallow_copy
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llamachat.engine.backend.cpu.beside import Packed, pack_beside
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.jit.compiler import Compiler
 from llamachat.engine.backend.cpu.jit.isa.blocks import MOST_COLUMNS
@@ -22,6 +24,7 @@ from llamachat.engine.backend.cpu.loading import Loading, Packing
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.gguf import GgufFile, TensorInfo
+from llamachat.engine.graph import Node
 from llamachat.engine.kept import CHUNK
 from llamachat.engine.quants import FORMATS, STORED, is_foreign
 from llamachat.engine.quants.format import BlockFormat
@@ -90,6 +93,7 @@ class Weights:
         self._file, self._compiler, self._pool = file, compiler, pool
         self._matrices: dict[str, Matrix] = {}
         self._vectors: dict[str, Buffer] = {}
+        self._beside: dict[str, Packed] = {}
         self._tiles = Buffer(0)
 
     def load(
@@ -147,6 +151,16 @@ class Weights:
         """The address of float32 values, padded with zeros to whole registers."""
         return self._vectors[name].address
 
+    def with_adapters(self, nodes: Iterable[Node], tensors: Mapping[str, TensorInfo]) -> Weights:
+        """These weights, which are shared, and what adapters bring: `tensors`, in the roles that operations have."""
+        other = shallow_copy(self)
+        other._beside = pack_beside(nodes, tensors)
+        return other
+
+    def packed_beside(self, name: str) -> Packed:
+        """What came with an adapter."""
+        return self._beside[name]
+
     def values(self, name: str) -> np.ndarray:
         """A tensor's values as float32 [shape]."""
         tensor = self._file.tensors[name]
@@ -166,7 +180,8 @@ class Weights:
     @property
     def n_bytes(self) -> int:
         """Memory taken."""
-        return self._tiles.n_bytes + sum(buffer.n_bytes for buffer in self._vectors.values())
+        others = [*self._vectors.values(), *(one.memory for one in self._beside.values())]
+        return self._tiles.n_bytes + sum(buffer.n_bytes for buffer in others)
 
     def _read_vector(self, tensor: TensorInfo) -> Buffer:
         values = decode(tensor, read(self._file, tensor))

@@ -4,6 +4,7 @@
 """
 
 from llamachat.engine.backend.cpu.lower import (
+    adapters,
     attention,
     columns,
     convolution,
@@ -21,6 +22,7 @@ __all__ = [
     "Lowering",
     "LoweringContext",
     "Shape",
+    "adapters",
     "attention",
     "columns",
     "convolution",

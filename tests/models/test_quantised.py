@@ -1,7 +1,8 @@
 """Every architecture with its matrices quantised: Q8_0 where rows are whole blocks, and Q4_K where they can be.
 
 Logits are compared with those of F32. In some of these random models the quantised weights alone, in exact arithmetic,
-are further away than the bound; there products may add as much again and half.
+are further away than the bound; there products may add some more (those of llama.cpp make 1.5e-3 of mamba-falcon in
+Q8_0 4.4e-3, ours 4.7e-3).
 """
 
 import re
@@ -60,4 +61,4 @@ def test_quantised_it_stays_close(name: str, kind: str, most: float, tmp_path: P
         context = model.context(64, "f32")
         found = np.concatenate([context.eval(tokens[:50], "all"), context.eval(tokens[50:], "all")])
         np.testing.assert_array_equal(found, model.context(64, "f32").eval(tokens, "all"))
-    assert 0 < nmse(found, wanted) <= max(most, 2.5 * nmse(in_exact_arithmetic(path, tokens), wanted))
+    assert 0 < nmse(found, wanted) <= max(most, 3.5 * nmse(in_exact_arithmetic(path, tokens), wanted))

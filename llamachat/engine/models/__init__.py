@@ -33,7 +33,7 @@ __all__ = [
 
 _registered: Final[dict[str, Architecture]] = {}
 
-SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama"}
+SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama", "lfm2moe": "lfm2"}
 """Names of `general.architecture` that another one's file describes, too."""
 
 ARCHITECTURE_KEY: Final = "general.architecture"

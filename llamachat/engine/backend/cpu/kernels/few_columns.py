@@ -16,14 +16,14 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
-from llamachat.engine.backend.cpu.kernels.rows import finish, parts_of
+from llamachat.engine.backend.cpu.kernels.rows import Task, finish, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
 from llamachat.engine.quants.trees import Bits, leaves
 
 
-def few_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
+def few_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, task: Task, unit: Vec) -> None:
     """For every panel: the rows, unpacked in registers."""
-    _FewColumns(columns, k, isa, tile).rows(unit)
+    _FewColumns(columns, k, isa, tile).rows(task, unit)
 
 
 @dataclass(frozen=True)
@@ -63,20 +63,20 @@ class _FewColumns:
         self.kind = lanes(F32, isa.rows)
         self.memory = k.memory(self.kind, 3 * self.n_parts * columns)
 
-    def rows(self, unit: Vec) -> None:
+    def rows(self, task: Task, unit: Vec) -> None:
         """For every panel."""
         k, columns, blocks = self.k, self.columns, self.k.args.blocks
         per_block = self.tile.form.block // GROUP * self.record.bytes
-        with k.loop(0, (k.count() + (columns - 1)) // columns) as panel:
+        with k.loop(0, task.panels) as panel:
             for part in range(self.n_parts):
                 for c in range(columns):
                     self._save(part, c, Sums(*(k.var(k.zeros(self.kind)) for _ in range(3))))
-            x = k.pointer("x")[panel * blocks * per_block]
-            tiles = k.pointer("tiles")[unit * blocks * self.tile.bytes]
+            x = k.pointer("x")[task.panel(panel) * blocks * per_block]
+            tiles = task.tiles[unit * blocks * self.tile.bytes]
             with k.loop(0, blocks) as block:
                 self._block(tiles[block * self.tile.bytes], x[block * per_block])
             totals = [[self._load(part, c).total.get() for c in range(columns)] for part in range(self.n_parts)]
-            finish(k, self.isa, unit, panel * columns, totals)
+            finish(k, self.isa, task, unit, panel * columns, totals)
 
     def _block(self, tile: Ptr, record: Ptr) -> None:
         """Adds the products of a block, span after span."""

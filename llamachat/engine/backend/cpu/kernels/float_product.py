@@ -12,7 +12,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I16, Ptr, Var, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import widen_bfloat
 from llamachat.engine.backend.cpu.kernels.product import Product
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD, ROWS, complete, parts_of
+from llamachat.engine.backend.cpu.kernels.rows import AHEAD, ROWS, Task, complete, parts_of, whole_task
 from llamachat.engine.quants import FORMATS
 
 
@@ -33,15 +33,27 @@ class FloatProduct(KernelSpec):
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """The product."""
-        columns, parts, row = self.columns, parts_of(isa), ROWS * self.item
         first, last = self.split.share(k)
-        panels = (k.count() + (columns - 1)) // columns
+        with k.loop(first, last) as unit, k.when(k.not_cancelled()):
+            FloatRows(self.format, self.columns).emit(k, isa, whole_task(k, self.columns), unit)
+
+
+@dataclass(frozen=True)
+class FloatRows:
+    """The product of one unit of rows with every panel."""
+
+    format: str
+    columns: int
+
+    def emit(self, k: Kernel, isa: Generic, task: Task, unit: Vec) -> None:
+        """Panel by panel."""
+        columns, parts, row = self.columns, parts_of(isa), ROWS * self.item
         # Sums, weights and a value of x stay in registers, and each value of x is read once for several of them.
         at_once = next(n for n in (8, 4, 2, 1) if parts % n == 0 and n * (columns + 1) < isa.registers)
-        with k.loop(first, last) as unit, k.when(k.not_cancelled()), k.loop(0, panels) as panel:
-            x = k.pointer("x")[panel * k.args.blocks * (4 * columns)]
-            tiles = k.pointer("tiles")[unit * k.args.blocks * row]
-            y = k.pointer("y")[panel * columns * k.args.stride + unit * (4 * ROWS)]
+        with k.loop(0, task.panels) as panel:
+            x = k.pointer("x")[task.panel(panel) * k.args.blocks * (4 * columns)]
+            tiles = task.tiles[unit * k.args.blocks * row]
+            y = [k.pointer("y")[task.row(panel * columns + c) + unit * (4 * ROWS)] for c in range(columns)]
             with k.loop(0, parts, at_once) as part:
                 sums = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(at_once)]
                 with k.loop(0, k.args.blocks) as i:
@@ -51,9 +63,9 @@ class FloatProduct(KernelSpec):
                     self._add(k, isa, at, x[i * (4 * columns)], sums)
                 for r, some in enumerate(sums):
                     for c, one in enumerate(some):
-                        y[(part + r) * (4 * isa.rows)][c * k.args.stride].store(one.get(), 4)
-            with k.when((k.args.bias | k.args.mode) > 0):
-                complete(k, isa, unit, panel * columns, columns)
+                        y[c][(part + r) * (4 * isa.rows)].store(one.get(), 4)
+            with k.when((task.bias | k.args.mode) > 0):
+                complete(k, isa, task, unit, panel * columns, columns)
 
     def _add(self, k: Kernel, isa: Generic, tiles: Ptr, x: Ptr, sums: list[list[Var]]) -> None:
         """Adds the products of one column of W and one of x."""

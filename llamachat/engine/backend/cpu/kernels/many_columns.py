@@ -22,7 +22,7 @@ from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec,
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 from llamachat.engine.backend.cpu.kernels.ranges import limits_of
-from llamachat.engine.backend.cpu.kernels.rows import ROWS, complete, parts_of
+from llamachat.engine.backend.cpu.kernels.rows import ROWS, Task, complete, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
 from llamachat.engine.quants import STORED
 
@@ -51,9 +51,9 @@ def _stretch(blocks: Vec, block: int) -> Vec:
     return (blocks + (n - 1)) // n
 
 
-def many_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, unit: Vec) -> None:
+def many_columns(columns: int, k: Kernel, isa: Generic, tile: Tile, task: Task, unit: Vec) -> None:
     """Unpacks the rows, stretch by stretch, and multiplies them with every panel."""
-    _ManyColumns(columns, k, isa, tile).rows(unit)
+    _ManyColumns(columns, k, isa, tile).rows(task, unit)
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _ManyColumns:
         source = STORED[self.tile.form.name].source
         return (1, 1) if source.parts.scale is None else limits_of(source.parts.scale, source)
 
-    def rows(self, unit: Vec) -> None:
+    def rows(self, task: Task, unit: Vec) -> None:
         """Stretch by stretch, then panel by panel."""
         k, blocks = self.k, self.k.args.blocks
         scratch = k.pointer("scratch")[k.thread * k.args.room]
@@ -121,18 +121,18 @@ class _ManyColumns:
         self.isa.begin_blocks(k, self.shape)
         with k.loop(0, blocks, step) as first:
             count = (blocks - first).min(step)
-            self._unpack(k.pointer("tiles")[(unit * blocks + first) * self.tile.bytes], count, scratch)
-            with k.loop(0, (k.count() + (self.columns - 1)) // self.columns) as panel:
-                records = k.pointer("x")[(panel * blocks + first) * (self.groups * self.record.bytes)]
+            self._unpack(task.tiles[(unit * blocks + first) * self.tile.bytes], count, scratch)
+            with k.loop(0, task.panels) as panel:
+                records = k.pointer("x")[(task.panel(panel) * blocks + first) * (self.groups * self.record.bytes)]
                 x = _Panel(records, scratch[step * (self.parts * self.block_bytes)])
                 if self.words:
                     self._widen(x, count)
-                y = k.pointer("y")[panel * self.columns * k.args.stride + unit * (4 * ROWS)]
+                rows = [task.row(panel * self.columns + c) + unit * (4 * ROWS) for c in range(self.columns)]
                 with k.loop(0, self.parts, min(AT_ONCE, self.parts)) as part:
-                    at = scratch[part * self.block_bytes], x, y[part * (4 * self.isa.rows)]
-                    self._multiply(*at, count, begins=first.equals(0))
-                with k.when((k.args.bias | k.args.mode) > 0), k.when(first + step >= blocks):
-                    complete(k, self.isa, unit, panel * self.columns, self.columns)
+                    y = [k.pointer("y")[row + part * (4 * self.isa.rows)] for row in rows]
+                    self._multiply(scratch[part * self.block_bytes], x, y, count, begins=first.equals(0))
+                with k.when((task.bias | k.args.mode) > 0), k.when(first + step >= blocks):
+                    complete(k, self.isa, task, unit, panel * self.columns, self.columns)
         self.isa.end_blocks(k, self.shape)
 
     def _unpack(self, tiles: Ptr, count: Vec, scratch: Ptr) -> None:
@@ -202,10 +202,13 @@ class _ManyColumns:
         """The numbers there, of the kinds that these are."""
         return numbers.with_values([at[4 * self.isa.rows * i].load(v.type, 16) for i, v in enumerate(numbers.all)])
 
-    def _multiply(self, scratch: Ptr, x: _Panel, y: Ptr, count: Vec, *, begins: Vec) -> None:
-        """Adds the products of some registers of rows with one panel to y, or puts them there where they are first."""
+    def _multiply(self, scratch: Ptr, x: _Panel, y: list[Ptr], count: Vec, *, begins: Vec) -> None:
+        """Adds the products of some registers of rows with one panel to y, or puts them there where they are first.
+
+        y: of each column.
+        """
         k, kind, n_rows = self.k, lanes(F32, self.isa.rows), min(AT_ONCE, self.parts)
-        places = [[y[4 * self.isa.rows * r][c * k.args.stride] for c in range(self.columns)] for r in range(n_rows)]
+        places = [[column[4 * self.isa.rows * r] for column in y] for r in range(n_rows)]
         sums = [[self._sums(r * self.columns + c) for c in range(self.columns)] for r in range(n_rows)]
         with k.when(begins.equals(0)):
             for row, at in zip(sums, places, strict=True):

@@ -15,6 +15,7 @@ from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.kernels.few_columns import few_columns
 from llamachat.engine.backend.cpu.kernels.many_columns import many_columns
 from llamachat.engine.backend.cpu.kernels.of_format import FormatKernel
+from llamachat.engine.backend.cpu.kernels.rows import whole_task
 from llamachat.engine.backend.cpu.kernels.tile import Tile
 from llamachat.engine.quants import STORED
 
@@ -46,4 +47,4 @@ class Product(FormatKernel):
             emit_rows = few_columns if self.direct else many_columns
             first, last = self.split.share(k)
             with k.loop(first, last) as unit, k.when(k.not_cancelled()):
-                emit_rows(self.columns, k, isa, tile, unit)
+                emit_rows(self.columns, k, isa, tile, whole_task(k, self.columns), unit)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import FUSED
 
 # Rows of a unit, whatever the instruction set: every field of a tile is whole cache lines, and packed weights are the
@@ -29,30 +32,54 @@ def whole_rows(n_rows: int) -> int:
     return -(-n_rows // ROWS) * ROWS
 
 
-def finish(k: Kernel, isa: Generic, unit: Vec, column: Vec, totals: list[list[Vec]]) -> None:
+@dataclass(frozen=True)
+class Task:
+    """One matrix of a product: its tiles, the address of its bias (0: none), and where its columns are.
+
+    panels: how many it has; panel(i): which of those at `x` is its i-th; row(i): where its i-th column begins in y and
+    in `other`, in bytes. Columns beyond the last one go to rows that nobody reads.
+    """
+
+    tiles: Ptr
+    bias: Vec
+    panels: Vec
+    panel: Callable[[Vec], Vec]
+    row: Callable[[Vec], Vec]
+
+
+def whole_task(k: Kernel, columns: int) -> Task:
+    """The one matrix of a product, with all columns in their order."""
+    panels = (k.count() + (columns - 1)) // columns
+    return Task(k.pointer("tiles"), k.args.bias, panels, lambda panel: panel, lambda column: column * k.args.stride)
+
+
+def finish(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, totals: list[list[Vec]]) -> None:
     """Stores a unit of rows, totals[part][column]; then bias and mode, in place."""
     at, columns = unit * (4 * ROWS), len(totals[0])
     for c in range(columns):
+        to = k.pointer("y")[task.row(column + c) + at]
         for part, row in enumerate(totals):
-            k.pointer("y")[(column + c) * k.args.stride + at + 4 * isa.rows * part].store(row[c], align=4)
-    with k.when((k.args.bias | k.args.mode) > 0):
-        complete(k, isa, unit, column, columns)
+            to[4 * isa.rows * part].store(row[c], align=4)
+    with k.when((task.bias | k.args.mode) > 0):
+        complete(k, isa, task, unit, column, columns)
 
 
-def complete(k: Kernel, isa: Generic, unit: Vec, column: Vec, columns: int) -> None:
+def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, columns: int) -> None:
     """Bias and mode of a unit of rows that is stored, in place."""
     at = unit * (4 * ROWS)
-    with k.loop(column, column + columns) as token, k.loop(at, at + 4 * ROWS, 4 * isa.rows) as part_at:
-        _complete(k, isa, part_at, token * k.args.stride)
+    with k.loop(column, column + columns) as one:
+        row = task.row(one)
+        with k.loop(at, at + 4 * ROWS, 4 * isa.rows) as part_at:
+            _complete(k, isa, task.bias, part_at, row)
 
 
-def _complete(k: Kernel, isa: Generic, at: Vec, row: Vec) -> None:
+def _complete(k: Kernel, isa: Generic, bias: Vec, at: Vec, row: Vec) -> None:
     """One register of y: + bias, then + residual or activation(gate) * y."""
     kind = lanes(F32, isa.rows)
     y = k.pointer("y")[row + at]
     value = k.var(y.load(kind, 4))
-    with k.when(k.args.bias > 0):
-        value.set(value.get() + k.pointer("bias")[at].load(kind, 4))
+    with k.when(bias > 0):
+        value.set(value.get() + Ptr(bias)[at].load(kind, 4))
     with k.when(k.args.mode.equals(MODES["residual"])):
         value.set(value.get() + k.pointer("other")[row + at].load(kind, 4))
     for name, activation in FUSED.items():

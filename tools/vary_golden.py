@@ -10,6 +10,7 @@ GELU is looked up in a table of halves there, so that an NMSE of 1e-5 counts as 
 from __future__ import annotations
 
 import argparse
+import importlib
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests"))
-
-from golden_models import DECODERS, FOLDER, nmse
-
 from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.model import Model
 from llamachat.errors import LlamaChatError
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
+golden = importlib.import_module("golden_models")
 
 N_TOKENS = 300
 CLOSE = 1e-5
@@ -76,7 +75,7 @@ def changed(key: str, value: object) -> list[object]:
 
 def variations(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """(what was changed, file) of a golden model."""
-    file = open_gguf(FOLDER / f"{name}.gguf")
+    file = open_gguf(golden.FOLDER / f"{name}.gguf")
     metadata = dict(file.metadata.items())
     tensors = [(one.name, one.type.name, one.shape, np.asarray(one.data)) for one in file.tensors.values()]
     prefix = f"{metadata['general.architecture']}."
@@ -111,7 +110,7 @@ def verdict(what: str, path: Path) -> str:
         return "" if theirs is None else f"{what}: refused here: {found.partition(': ')[2]}"
     if theirs is None:
         return f"{what}: refused there"
-    distance = nmse(found, theirs)
+    distance = golden.nmse(found, theirs)
     return "" if distance <= CLOSE else f"{what}: NMSE {distance:.1e}"
 
 
@@ -121,7 +120,7 @@ def main() -> None:
     parser.add_argument("--peer-python", required=True)
     parser.add_argument("names", nargs="*", metavar="NAME")
     given = parser.parse_args()
-    for name in given.names or DECODERS:
+    for name in given.names or golden.DECODERS:
         with tempfile.TemporaryDirectory() as folder:
             made = list(variations(name, Path(folder)))
             paths = [str(path) for _, path in made]

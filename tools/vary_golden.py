@@ -126,7 +126,8 @@ def main() -> None:
             paths = [str(path) for _, path in made]
             subprocess.run([given.peer_python, "-c", PEER, *paths], check=False, stderr=subprocess.DEVNULL)
             lines = [line for what, path in made if (line := verdict(what, path))]
-            print(f"{name}: {len(made)} files, {len(lines)} differ", *lines, sep="\n  ", flush=True)
+            read = sum(Path(f"{path}.npy").exists() for _, path in made)
+            print(f"{name}: {len(made)} files, {read} read there, {len(lines)} differ", *lines, sep="\n  ", flush=True)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ class Batch(NamedTuple):
 
     given: {name of a `graph.Given`: its values, float32 or int32 [n, width]}.
 
+    texts: the lengths of the texts that the rows are, one after the other, for models that need a text in one step
+    (`Plan.needs_whole`); none: all rows are one. Such rows are contiguous, and their cells have no meaning.
+
     contiguous: consecutive tokens of one sequence (prefill). Else rows are of any sequences, and those of one follow
     each other in it.
     """
@@ -52,6 +55,7 @@ class Batch(NamedTuple):
     embeddings: NDArray[np.float32] | None = None
     contiguous: bool = False
     given: Mapping[str, NDArray[Any]] = MappingProxyType({})
+    texts: Sequence[int] = ()
 
 
 class Outputs(NamedTuple):

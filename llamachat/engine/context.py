@@ -343,7 +343,7 @@ class Context:
         self._cancellation.resume()
 
     def _checked(self, tokens: Sequence[int]) -> Inputs:
-        inputs = token_inputs(tokens, self.n_vocab)
+        inputs = token_inputs(tokens, self._plan.n_vocab)
         self._check_room(len(inputs))
         return inputs
 

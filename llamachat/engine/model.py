@@ -14,7 +14,7 @@ from typing import Self
 from llamachat import beginning
 from llamachat.engine.adapters import NONE, Adapters, Opened, Woven, open_adapters
 from llamachat.engine.backend.choose import DEFAULT, choose
-from llamachat.engine.backend.interface import Backend, Device, LoadedModel, Settings, Sizes, StateSizes
+from llamachat.engine.backend.interface import Backend, Device, Forward, LoadedModel, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf, typed
 from llamachat.engine.graph import Graph, Node, Role, states, uses
@@ -45,6 +45,8 @@ class Model(Templates):
     keep_packed: bytes on disk that packed weights of all models may take together; `close` then writes those of this
     one, and the next start with it need not pack them. note: gets sentences for a person, about that above all.
     adapters: LoRA and control vectors, see `adapt`.
+    embeds: load only what embeddings need (of an encoder-decoder the encoder, of a decoder all but the output matrix).
+    causal: whether tokens see only those before them; None: as the file says.
 
     Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend).
     """
@@ -64,13 +66,15 @@ class Model(Templates):
         adapters: Adapters = NONE,
         keep_packed: int = 0,
         note: Callable[[str], None] = lambda sentence: None,
+        embeds: bool = False,
+        causal: bool | None = None,
     ) -> None:
         self.backend: Backend = choose(backend)
         self.device: Device = self.backend.open(Settings(threads, isa, keep_packed=keep_packed, note=note))
         file = open_gguf(Path(path))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
-        self._graph: Graph = self.spec.graph()
+        self._graph: Graph = self.spec.embedding_graph(causal) if embeds else self.spec.graph(causal)
         self.adapters, woven = self._opened(adapters)
         self.nodes: Sequence[Node] = woven.nodes
         self.tensors: Mapping[str, TensorInfo] = {**self.file.tensors, **woven.tensors}
@@ -167,9 +171,11 @@ class Model(Templates):
 
         cache_type: of keys and values, or of the keys alone where cache_type_v is given; None: those of the model's
         constructor. self_extend: (group, width) of `GroupedPositions`. Raises UsageError for a type that is not known
-        or does not fit the model's heads, and for more tokens than the model has positions; NotEnoughMemory for more
-        than was planned if it does not fit what is free.
+        or does not fit the model's heads, for more tokens than the model has positions, and for an encoder, which needs
+        texts as a whole (`forward`); NotEnoughMemory for more than was planned if it does not fit what is free.
         """
+        if self.needs_whole:
+            raise UsageError(f"{self.title} is an encoder: it makes embeddings of texts and writes none")
         types = (cache_type, cache_type_v or cache_type) if cache_type else self.cache_types
         sizes = self._state_sizes(types)
         n_ctx = self.plan.n_ctx if n_ctx is None else n_ctx
@@ -203,6 +209,24 @@ class Model(Templates):
         """Adapters that fit the model, and its forward pass with them."""
         opened = open_adapters(asked, self.spec.architecture, self.spec.tensors, self._graph)
         return opened, opened.woven(self._graph)
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether the model is an encoder: all tokens of a text must be in one step, because each sees all others."""
+        return Plan(self.nodes).needs_whole
+
+    def forward(self, n_ctx: int) -> Forward:
+        """The forward pass over states of n_ctx tokens: of an encoder, over texts that have no more together.
+
+        Raises UsageError for more tokens than the model has positions, NotEnoughMemory as `context`.
+        """
+        self._check_positions(n_ctx)
+        if n_ctx > self.plan.n_ctx:
+            sizes = self.device.sizes(self.nodes, self.tensors)
+            check_cache_fits(
+                n_ctx, lambda n: self._state_sizes(self.cache_types).cache(n) + n * sizes.scratch_per_token
+            )
+        return self._loaded.forward(n_ctx, *self.cache_types)
 
     def _memory_plan(self, sizes: Sizes, n_ctx: int | None, n_contexts: int) -> MemoryPlan:
         """Raises NotEnoughMemory."""

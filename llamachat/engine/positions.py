@@ -1,11 +1,11 @@
-"""Angles of rotary embeddings, in float64: what both the reference and the engine's tables are made from."""
+"""Angles of rotary embeddings and biases of distances, in float64: what reference and engine's tables are made from."""
 
 import math
 
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.graph import RopeSpec
+from llamachat.engine.graph import PositionBias, RopeSpec
 from llamachat.errors import ModelFileError
 
 Floats = NDArray[np.float64]
@@ -50,3 +50,32 @@ def yarn_ramp(spec: RopeSpec) -> Floats:
 def _turning_pair(spec: RopeSpec, turns: float) -> float:
     """The pair, as a fraction, that makes this many turns within the original context."""
     return spec.n_rot * math.log(spec.yarn_original / (turns * 2 * math.pi)) / (2 * math.log(spec.base))
+
+
+def bias_by_distance(bias: PositionBias, buckets: NDArray[np.floating] | None, span: int) -> Floats:
+    """The bias of every distance: [n_head, 2*span + 1], column span + (key - query).
+
+    buckets: [n_buckets, n_head] or None, see `PositionBias`. Raffel et al. 2020 (arXiv 1910.10683): of n buckets half
+    are for a distance each, the others grow logarithmically up to max_distance. ALiBi's slopes (arXiv 2108.12409) for
+    head counts that are no power of two as in its authors' code.
+    """
+    distances = np.arange(-span, span + 1)
+    if buckets is None:
+        return -alibi_slopes(bias.n_head, bias.largest)[:, None] * np.abs(distances)
+    n = len(buckets) // 2 if bias.both_ways else len(buckets)
+    size = np.abs(distances) if bias.both_ways else np.maximum(-distances, 0)
+    exact = n // 2
+    growth = (n - exact) / math.log(bias.max_distance / exact)
+    far = exact + np.floor(np.log(np.maximum(size, exact) / exact) * growth + 1e-9).astype(np.int64)
+    number = np.where(size < exact, size, np.minimum(far, n - 1))
+    found: Floats = buckets.astype(np.float64)[number + n * (bias.both_ways & (distances > 0))].T
+    return found
+
+
+def alibi_slopes(n_head: int, largest: float) -> Floats:
+    """[n_head]: 2^(-largest/n * h) for h = 1 .. n, n the largest power of two; between them for further heads."""
+    n = 1 << (n_head.bit_length() - 1)
+    heads = np.arange(n_head)
+    first, second = 2.0 ** (-largest / n), 2.0 ** (-largest / 2 / n)
+    slopes: Floats = np.where(heads < n, first ** (heads + 1), second ** (2 * (heads - n) + 1))
+    return slopes

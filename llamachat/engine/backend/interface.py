@@ -97,11 +97,15 @@ class StateSizes:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many rows a batch may have: contiguous ones, rows of different sequences, and rows from the first wanted."""
+    """How many rows a batch may have: contiguous ones, rows of different sequences, and rows from the first wanted.
+
+    texts: how many texts a batch may consist of, where a text must be in one step (`Plan.needs_whole`).
+    """
 
     contiguous: int
     apart: int
     outputs: int
+    texts: int = 1
 
 
 class Backend(Protocol):

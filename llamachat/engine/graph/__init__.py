@@ -7,6 +7,7 @@ backend how it is computed.
 
 from llamachat.engine.graph.adapters import Direction, LowRank
 from llamachat.engine.graph.attention import Attention
+from llamachat.engine.graph.bias import PositionBias
 from llamachat.engine.graph.builder import Graph
 from llamachat.engine.graph.columns import Columns, Concat
 from llamachat.engine.graph.convolution import Convolution, Shift
@@ -23,6 +24,7 @@ from llamachat.engine.graph.elementwise import (
     Unary,
 )
 from llamachat.engine.graph.embed import AddPositions, Embed
+from llamachat.engine.graph.encoder import CrossAttention, Encoded, TextAttention
 from llamachat.engine.graph.experts import Choice, ClampedGlu, ExpertLinear, Mixture, Routing, ScaleRows, Share
 from llamachat.engine.graph.given import Given
 from llamachat.engine.graph.linear import Linear
@@ -45,9 +47,11 @@ __all__ = [
     "Columns",
     "Concat",
     "Convolution",
+    "CrossAttention",
     "DeltaRule",
     "Direction",
     "Embed",
+    "Encoded",
     "ExpertLinear",
     "Given",
     "Glu",
@@ -64,6 +68,8 @@ __all__ = [
     "Norm",
     "NormKind",
     "Number",
+    "PositionBias",
+    "RmsNorm",
     "Role",
     "Rope",
     "RopeOrder",
@@ -78,6 +84,7 @@ __all__ = [
     "SoftCap",
     "Steps",
     "Tensor",
+    "TextAttention",
     "Unary",
     "Use",
     "Wkv6",

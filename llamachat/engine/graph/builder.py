@@ -18,11 +18,12 @@ from llamachat.engine.graph.elementwise import (
     Unary,
 )
 from llamachat.engine.graph.embed import AddPositions, Embed
+from llamachat.engine.graph.encoder import TextAttention
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import Layer, Node
 from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.rotary import Rope, RopeSpec
-from llamachat.errors import ShapeError
+from llamachat.errors import ShapeError, Unsupported
 
 Operation = TypeVar("Operation", bound=Node)
 
@@ -31,10 +32,12 @@ Operation = TypeVar("Operation", bound=Node)
 class Graph:
     """The operations in order of evaluation; the last one's value is the logits.
 
+    causal: whether tokens see only those before them, as what generates text; else all of their text (`attention`).
     layer_ends: the value of the residual stream behind each layer, as far as it is known.
     """
 
     nodes: list[Node] = field(default_factory=list)
+    causal: bool = True
     layer_ends: list[Node] = field(default_factory=list)
 
     def end_layer(self, number: int) -> None:
@@ -90,7 +93,7 @@ class Graph:
         window: int = 0,
         rope: RopeSpec | None = None,
     ) -> Node:
-        """Causal attention with grouped heads over the keys and values of `layer`; window 0 sees everything.
+        """Attention with grouped heads over the keys and values of `layer`; window 0 sees everything.
 
         rope: queries and keys are rotated by it first. A model that does something in between rotates them itself; then
         its contexts cannot be shifted. Raises ShapeError.
@@ -101,6 +104,10 @@ class Graph:
         if rope is not None:
             q, k = self.rope(q, rope, head_dim), self.rope(k, rope, head_dim)
         width = v.width // n_head_kv * n_head
+        if not self.causal:
+            if window:
+                raise Unsupported("attention in both directions with a sliding window is not supported")
+            return self.append(TextAttention(width, q, k, v, n_head, n_head_kv, scale))
         return self.append(Attention(width, q, k, v, layer, n_head, n_head_kv, head_dim, scale, window, rope))
 
     def glu(self, gate: Node, up: Node, activation: Activation) -> Node:

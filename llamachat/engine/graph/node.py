@@ -55,6 +55,8 @@ class Role(Enum):
     """The second one."""
     BESIDE = "beside"
     """Read whole as float32."""
+    BIASES = "biases"
+    """Read once, when tables of position biases are made."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,16 @@ class Node:
         The pairs of one token, and rows with a number of their own, are there wherever the token is.
         """
         return self.state is not None
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether all tokens of a text must be in one step."""
+        return False
+
+    @property
+    def reads_kept(self) -> bool:
+        """Whether it reads operands with a number of rows of their own only out of what the sequence keeps of them."""
+        return False
 
     @property
     def rotates(self) -> bool:

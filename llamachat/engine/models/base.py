@@ -31,6 +31,7 @@ class Decoder:
     n_layer: int = key("block_count")
     n_ff: int = key("feed_forward_length")
     context_length: int = key("context_length")
+    causal: bool = key("attention.causal", True)
 
     def __post_init__(self) -> None:
         """Rules between fields: subclasses add theirs. Raises ModelFileError."""

@@ -32,7 +32,7 @@ class PerLayer(tuple[Value, ...], Generic[Value]):
 
 
 class Params(Protocol):
-    """The fields that every architecture's parameters share; counts."""
+    """The fields that every architecture's parameters share; counts, and whether tokens see only those before them."""
 
     @property
     def n_vocab(self) -> int: ...  # noqa: D102
@@ -42,6 +42,8 @@ class Params(Protocol):
     def n_layer(self) -> int: ...  # noqa: D102
     @property
     def context_length(self) -> int: ...  # noqa: D102
+    @property
+    def causal(self) -> bool: ...  # noqa: D102
 
 
 P = TypeVar("P")

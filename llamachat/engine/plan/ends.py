@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from llamachat.engine.graph import Node, Role
+from llamachat.engine.graph import Node, Norm, Role
 
 
 def embedding(nodes: Sequence[Node]) -> Node | None:
@@ -15,6 +15,13 @@ def embedding(nodes: Sequence[Node]) -> Node | None:
 
 
 def hidden(nodes: Sequence[Node]) -> Node | None:
-    """What the output head reads: the first input of the last operation that multiplies with a matrix."""
-    heads = [node for node in nodes if node.inputs and any(use.role is Role.MATRIX for use in node.weights)]
-    return heads[-1].inputs[0] if heads else None
+    """What the output head reads: the first input of the last operation that multiplies with a matrix.
+
+    The last value itself where a norm stands behind that: a model without output head ends so.
+    """
+    for node in reversed(nodes):
+        if isinstance(node, Norm):
+            return nodes[-1]
+        if node.inputs and any(use.role is Role.MATRIX for use in node.weights):
+            return node.inputs[0]
+    return None

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from llamachat.engine.graph import Given, Node, Rows
+from llamachat.engine.graph import Given, Node, Role, Rows, uses
 from llamachat.engine.plan.border import border
 from llamachat.engine.plan.ends import embedding, hidden
 from llamachat.engine.plan.fuse import Fusion, fusions, readers
@@ -51,6 +51,17 @@ class Plan:
     def own_rows(self) -> Sequence[Rows]:
         """Kinds of rows that have numbers of their own."""
         return list(dict.fromkeys(node.rows for node in self.nodes if node.rows.most))
+
+    @cached_property
+    def n_vocab(self) -> int:
+        """How many tokens there are: rows of the table in which they are looked up."""
+        tables = uses(self.nodes, Role.TABLE)
+        return tables[0].tensor.shape[0] if tables else self.nodes[-1].width
+
+    @cached_property
+    def needs_whole(self) -> bool:
+        """Whether all tokens of a text must be in one step: earlier ones see later ones."""
+        return any(node.needs_whole for node in self.nodes)
 
     @cached_property
     def embedding(self) -> Node | None:

@@ -21,6 +21,10 @@ class Engine:
     compiler: Compiler
     pool: WorkerPool
 
+    def batch(self, n_ctx: int) -> int:
+        """Tokens of a step, at most: where a text must be in one step, all that a context of n_ctx holds."""
+        return max(BATCH, n_ctx) if self.plan.needs_whole else BATCH
+
     @property
     def n_vocab(self) -> int:
         """Logits of a token."""

@@ -14,8 +14,9 @@ import numpy as np
 
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, CacheShape
-from llamachat.engine.backend.cpu.engine import BATCH, Engine
+from llamachat.engine.backend.cpu.engine import Engine
 from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS, ROW, ROW_BYTES
+from llamachat.engine.backend.cpu.kernels.norm import LANES
 from llamachat.engine.backend.cpu.key_rotator import KeyRotator
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Program
@@ -38,10 +39,11 @@ class CpuForward:
         self.cache = CacheLayout(states(engine.plan.nodes), shape)
         self._engine = engine
         self._tables = RopeTables(shape.n_ctx, engine.weights.values)
-        self._lookup = Lookup(engine.plan.nodes, engine.weights)
+        batch = engine.batch(self.cache.shape.n_ctx)
+        self._lookup = Lookup(engine.plan.nodes, engine.weights, batch)
         self._programs = Programs(engine, self.cache, self._tables, self._lookup)
         self.limits = self._programs.limits
-        self._rows = Buffer(ROW_BYTES * BATCH)
+        self._rows = Buffer(ROW_BYTES * batch)
         self._step = Step()
         self._lock = threading.Lock()
 
@@ -110,10 +112,12 @@ class CpuForward:
         n_tokens = len(batch.ids)
         if batch.embeddings is None:
             self._lookup.fill(batch.ids)
-        table = self._rows.view(np.int64, (BATCH, len(ROW)))[:n_tokens]
+        table = self._rows.view(np.int64, (n_tokens, len(ROW)))
         addresses = [state.address for state in cast(Sequence[CpuState], batch.states)]
         for i, values in enumerate((addresses, batch.cells, batch.positions)):
             table[:, i] = values
+        if self._engine.plan.needs_whole:
+            table[:, [ROW.index(name) for name in ("cell", "begin", "end")]] = _texts(batch)
         self._tables.fill(int(batch.positions.max()) + 1)
 
     def _bring(self, batch: Batch) -> None:
@@ -142,3 +146,12 @@ class CpuForward:
         cancellation.check()
         if self._step.cancelled:  # by a request that was taken back meanwhile
             raise Cancelled("the evaluation was stopped")
+
+
+def _texts(batch: Batch) -> Integers:
+    """Of each row: its place among grouped keys, each text's from a whole group on, and its text's rows: [n, 3]."""
+    lengths = np.array(batch.texts or (len(batch.ids),))
+    ends, groups = np.cumsum(lengths), -(-lengths // LANES) * LANES
+    begins, places = ends - lengths, np.cumsum(groups) - groups
+    begin, end, place = (np.repeat(z, lengths) for z in (begins, ends, places))
+    return np.stack([place + np.arange(len(begin)) - begin, begin, end], axis=1)

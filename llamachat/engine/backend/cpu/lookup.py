@@ -7,24 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from llamachat.engine.backend.cpu.buffers import Buffer
-from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.backend.cpu.weights import Weights
 from llamachat.engine.graph import Node, Role, uses
 
 
 class Lookup:
-    """Room for the rows of BATCH tokens of every table; row i is that of the step's token i."""
+    """Room for the rows of `batch` tokens of every table; row i is that of the step's token i."""
 
-    def __init__(self, nodes: Sequence[Node], weights: Weights) -> None:
+    def __init__(self, nodes: Sequence[Node], weights: Weights, batch: int) -> None:
         self._weights = weights
         self._rows: dict[str, tuple[Buffer, np.ndarray]] = {}
         for use in uses(nodes, Role.TABLE):
             name, table = use.tensor.name, weights.table(use.tensor.name)
             row_bytes = table.n_bytes // table.shape[0]
-            buffer = Buffer(row_bytes * BATCH)
-            self._rows[name] = buffer, buffer.view(np.uint8, (BATCH, row_bytes))
-        numbers = Buffer(4 * BATCH)
-        numbers.view(np.int32, (BATCH,))[:] = np.arange(BATCH)
+            buffer = Buffer(row_bytes * batch)
+            self._rows[name] = buffer, buffer.view(np.uint8, (batch, row_bytes))
+        numbers = Buffer(4 * batch)
+        numbers.view(np.int32, (batch,))[:] = np.arange(batch)
         self.numbers = numbers
 
     def address(self, name: str) -> int:

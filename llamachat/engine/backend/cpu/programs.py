@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
+from llamachat.engine.backend.cpu.bias_tables import BiasTables
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout
-from llamachat.engine.backend.cpu.engine import BATCH, Engine
+from llamachat.engine.backend.cpu.engine import Engine
+from llamachat.engine.backend.cpu.kernels.norm import LANES
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.lower import Lowering, LoweringContext, Shape
 from llamachat.engine.backend.cpu.program import Program, Region, build
@@ -37,10 +39,13 @@ class Programs:
 
     def __init__(self, engine: Engine, cache: CacheLayout, tables: RopeTables, lookup: Lookup) -> None:
         self._engine = engine
-        self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, lookup, {})
+        biases = BiasTables(engine.weights.values)
+        self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, biases, lookup, {})
         self._columns = engine.compiler.isa.columns
-        outputs = min(BATCH, ALL_LOGITS_BYTES // (4 * engine.n_vocab)) // self._columns
-        self.limits = Limits(BATCH, APART, max(1, outputs) * self._columns)
+        self._batch = engine.batch(cache.shape.n_ctx)
+        outputs = min(self._batch, ALL_LOGITS_BYTES // (4 * engine.n_vocab)) // self._columns * self._columns
+        outputs = self._batch if engine.plan.needs_whole else max(outputs, self._columns)
+        self.limits = Limits(self._batch, APART, outputs, self._batch // LANES if engine.plan.needs_whole else 1)
         self._kept: dict[int, Buffer] = {}  # {address: memory beside the programs' own}
         self._crossing: dict[Node, Region] = {}
         self._bodies: dict[tuple[Shape, bool], Program] = {}
@@ -60,7 +65,7 @@ class Programs:
         return self._body_of[asked]
 
     def _make_body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
-        shape = self._shape(n_tokens, BATCH if contiguous else APART, contiguous and n_tokens > 1)
+        shape = self._shape(n_tokens, self._batch if contiguous else APART, contiguous and n_tokens > 1)
         if (shape, embedded) not in self._bodies:
             node = self._engine.plan.embedding
             given = {node: self._input_region()} if embedded and node is not None else {}
@@ -70,7 +75,7 @@ class Programs:
 
     def lookup(self, n_tokens: int) -> Program:
         """The embeddings of tokens, into `input`."""
-        shape, node = self._shape(n_tokens, BATCH), self._engine.plan.embedding
+        shape, node = self._shape(n_tokens, self._batch), self._engine.plan.embedding
         assert node is not None
         if shape not in self._lookups:
             launches, region = self._lowering(shape).alone(node)
@@ -79,7 +84,7 @@ class Programs:
         return self._lookups[shape]
 
     def input(self) -> Values:
-        """Where the embeddings of a batch's rows lie that are given: float32 [BATCH, width]."""
+        """Where the embeddings of a batch's rows lie that are given: float32 [largest batch, width]."""
         node = self._engine.plan.embedding
         assert node is not None
         return self._view(self._input_region(), node)
@@ -123,7 +128,7 @@ class Programs:
 
     @property
     def _widest(self) -> Lowering:
-        return self._lowering(self._shape(BATCH, BATCH, True))
+        return self._lowering(self._shape(self._batch, self._batch, True))
 
     def _crossing_regions(self) -> dict[Node, Region]:
         """Where bodies write the rows that heads read; the same for all."""

@@ -36,9 +36,9 @@ def counted(count: int) -> tuple[str, int]:
 COUNT_BITS = 16
 COUNT_MASK = (1 << COUNT_BITS) - 1
 
-ROW = ("cache", "cell", "position", "source")
+ROW = ("cache", "cell", "position", "source", "begin", "end")
 """What the step says of each of its tokens: where its sequence's cache is, its cell there, its position; of `LoadKeys`
-also the cell to read."""
+also the cell to read; where texts are whole, which of the step's tokens, [begin, end), are its text."""
 ROW_BYTES = 8 * len(ROW)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
+from llamachat.engine.backend.cpu.bias_tables import BiasTables
 from llamachat.engine.backend.cpu.cache import CacheLayout
 from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
@@ -48,6 +49,7 @@ class LoweringContext:
     isa: Generic
     cache: CacheLayout
     tables: RopeTables
+    biases: BiasTables
     rows: Lookup
     given: Mapping[Node, Region]
     """Values that a step brings with it."""
@@ -68,7 +70,8 @@ class Lowering:
     def __init__(self, plan: Plan, context: LoweringContext, shape: Shape) -> None:
         self.plan, self.shape, self._context = plan, shape, context
         self.weights, self.isa = context.weights, context.isa
-        self.cache, self.tables, self.rows = context.cache, context.tables, context.rows
+        self.cache, self.rows = context.cache, context.rows
+        self.tables, self.biases = context.tables, context.biases
         self.count_name = "n_tokens"
         self.launches: list[Launch] = []
         self.regions: dict[Node, Region] = dict(context.given)

@@ -9,6 +9,7 @@ from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.backend.cpu.kernels.attention_item import part_bytes
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
+from llamachat.engine.backend.cpu.kernels.text_attention import QUERIES
 
 
 def scratch_bytes(nodes: Sequence[g.Node]) -> int:
@@ -21,16 +22,21 @@ def scratch_bytes(nodes: Sequence[g.Node]) -> int:
 
 
 def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:
-    """What grows with the context: the largest of what operations need one after the other, and tables they share."""
+    """What grows with the context: the largest of what operations need one after the other, and tables they share.
+
+    Where a text must be in one step, all of its activations.
+    """
     passing = [PASSING[type(node)](node) for node in nodes if type(node) in PASSING]
     tables = {key: n_bytes for node in nodes if type(node) in TABLES for key, n_bytes in [TABLES[type(node)](node)]}
-    return max(passing, default=0) + sum(tables.values())
+    whole = scratch_bytes(nodes) // BATCH if any(node.needs_whole for node in nodes) else 0
+    return max(passing, default=0) + sum(tables.values()) + whole
 
 
 PASSING: Final[Mapping[type[g.Node], Callable[[Any], int]]] = {
+    g.TextAttention: lambda node: 4 * (2 * node.k.width + 4 * QUERIES),
     g.Attention: lambda node: -(-part_bytes(node.value_dim) * node.n_head // CHUNK),
 }
-"""Bytes per token of the context that an operation needs while it is computed: parts of attention."""
+"""Bytes per token of the context that an operation needs while it is computed: parts of attention, scores."""
 
 TABLES: Final[Mapping[type[g.Node], Callable[[Any], tuple[object, int]]]] = {
     g.Rope: lambda node: (node.spec, 4 * node.spec.n_rot),

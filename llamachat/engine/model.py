@@ -171,8 +171,9 @@ class Model(Templates):
 
         cache_type: of keys and values, or of the keys alone where cache_type_v is given; None: those of the model's
         constructor. self_extend: (group, width) of `GroupedPositions`. Raises UsageError for a type that is not known
-        or does not fit the model's heads, for more tokens than the model has positions, and for an encoder, which needs
-        texts as a whole (`forward`); NotEnoughMemory for more than was planned if it does not fit what is free.
+        or does not fit the model's heads, for more tokens than the model has positions, where positions cannot be
+        shared, and for an encoder, which needs texts as a whole (`forward`); NotEnoughMemory for more than was planned
+        if it does not fit what is free.
         """
         if self.needs_whole:
             raise UsageError(f"{self.title} is an encoder: it makes embeddings of texts and writes none")
@@ -182,6 +183,9 @@ class Model(Templates):
         self._check_positions(n_ctx)
         if n_ctx > self.plan.n_ctx or types != self.cache_types:
             check_cache_fits(n_ctx, sizes.cache)
+        refusals = (state.grouping_refusal for state in states(self.nodes))
+        if self_extend and (reason := next(filter(None, refusals), "")):
+            raise UsageError(f"this model's positions cannot be grouped: {reason}", settings=("self_extend",))
         forward = self._loaded.forward(n_ctx, *types)
         return Context(forward, Plan(self.nodes), n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 

@@ -1,11 +1,12 @@
-"""Angles of rotary embeddings and biases of distances, in float64: what reference and engine's tables are made from."""
+"""What is made of positions and distances, in float64, for both the reference and the engine's tables."""
 
 import math
 
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.graph import PositionBias, RopeSpec
+from llamachat.engine.graph import PositionBias, RopeSpec, TemperatureSpec
+from llamachat.engine.graph.attention import alibi_slopes
 from llamachat.errors import ModelFileError
 
 Floats = NDArray[np.float64]
@@ -61,7 +62,7 @@ def bias_by_distance(bias: PositionBias, buckets: NDArray[np.floating] | None, s
     """
     distances = np.arange(-span, span + 1)
     if buckets is None:
-        return -alibi_slopes(bias.n_head, bias.largest)[:, None] * np.abs(distances)
+        return -np.array(alibi_slopes(bias.n_head, bias.largest))[:, None] * np.abs(distances)
     n = len(buckets) // 2 if bias.both_ways else len(buckets)
     size = np.abs(distances) if bias.both_ways else np.maximum(-distances, 0)
     exact = n // 2
@@ -72,10 +73,7 @@ def bias_by_distance(bias: PositionBias, buckets: NDArray[np.floating] | None, s
     return found
 
 
-def alibi_slopes(n_head: int, largest: float) -> Floats:
-    """[n_head]: 2^(-largest/n * h) for h = 1 .. n, n the largest power of two; between them for further heads."""
-    n = 1 << (n_head.bit_length() - 1)
-    heads = np.arange(n_head)
-    first, second = 2.0 ** (-largest / n), 2.0 ** (-largest / 2 / n)
-    slopes: Floats = np.where(heads < n, first ** (heads + 1), second ** (2 * (heads - n) + 1))
-    return slopes
+def temperatures(spec: TemperatureSpec, positions: NDArray[np.integer]) -> Floats:
+    """The factors of queries at `positions` [n]: [n]."""
+    grown: Floats = np.log1p((positions + spec.offset) // spec.length)
+    return 1 + spec.scale * grown

@@ -9,7 +9,6 @@ from typing import Any
 from llamachat.engine.graph import Add, Direction, ExpertLinear, Graph, Linear, LowRank, Node, Tensor
 from llamachat.engine.plan.fuse import readers
 
-
 Part = tuple[int, int]
 """The first row of a matrix, and how many."""
 

@@ -31,7 +31,7 @@ from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
 from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.recurrent import DeltaRule, HeadScan, SelectiveScan, Steps
-from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec
+from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec, Temperature, TemperatureSpec
 from llamachat.engine.graph.rwkv import Mix, Wkv6, Wkv7
 
 __all__ = [
@@ -83,6 +83,8 @@ __all__ = [
     "Shift",
     "SoftCap",
     "Steps",
+    "Temperature",
+    "TemperatureSpec",
     "Tensor",
     "TextAttention",
     "Unary",

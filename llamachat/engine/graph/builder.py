@@ -1,7 +1,7 @@
 """`Graph`: a forward pass while it is written. Its methods are the operations that models share; `append` takes any."""
 
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.columns import Columns, Concat
@@ -22,7 +22,7 @@ from llamachat.engine.graph.encoder import TextAttention
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import Layer, Node
 from llamachat.engine.graph.norm import Norm, NormKind
-from llamachat.engine.graph.rotary import Rope, RopeSpec
+from llamachat.engine.graph.rotary import Rope, RopeSpec, Temperature, TemperatureSpec
 from llamachat.errors import ShapeError, Unsupported
 
 Operation = TypeVar("Operation", bound=Node)
@@ -80,6 +80,10 @@ class Graph:
         """Each head of x rotated by its position."""
         return self.append(Rope(x.width, x, spec, head_dim))
 
+    def temperature(self, x: Node, spec: TemperatureSpec) -> Node:
+        """x times the factor of its position."""
+        return self.append(Temperature(x.width, x, spec))
+
     def attention(
         self,
         q: Node,
@@ -90,13 +94,14 @@ class Graph:
         n_head: int,
         n_head_kv: int,
         scale: float,
-        window: int = 0,
         rope: RopeSpec | None = None,
+        **special: Any,
     ) -> Node:
-        """Attention with grouped heads over the keys and values of `layer`; window 0 sees everything.
+        """Attention with grouped heads over the keys and values of `layer`.
 
         rope: queries and keys are rotated by it first. A model that does something in between rotates them itself; then
-        its contexts cannot be shifted. Raises ShapeError.
+        its contexts cannot be shifted. special: window, chunk, soft_cap, slopes, sinks of `Attention`. Raises
+        ShapeError.
         """
         if n_head % n_head_kv or q.width % n_head:
             raise ShapeError(f"{n_head} heads cannot share {n_head_kv} key/value heads")
@@ -105,10 +110,24 @@ class Graph:
             q, k = self.rope(q, rope, head_dim), self.rope(k, rope, head_dim)
         width = v.width // n_head_kv * n_head
         if not self.causal:
-            if window:
-                raise Unsupported("attention in both directions with a sliding window is not supported")
+            if special:
+                raise Unsupported(f"attention in both directions with {', '.join(special)} is not supported")
             return self.append(TextAttention(width, q, k, v, n_head, n_head_kv, scale))
-        return self.append(Attention(width, q, k, v, layer, n_head, n_head_kv, head_dim, scale, window, rope))
+        heads = layer, n_head, n_head_kv, head_dim, scale
+        return self.append(Attention(width, q, k, v, *heads, rotation=rope, **special))
+
+    def attention_to(self, q: Node, source: Node) -> Node:
+        """Attention of other queries to the keys and values of an earlier attention, as that one does it.
+
+        Raises ShapeError for another operation.
+        """
+        if not isinstance(source, Attention):
+            raise ShapeError("only an attention that keeps keys and values can be shared")
+        if source.rotation is not None:
+            q = self.rope(q, source.rotation, source.head_dim)
+        n_head = q.width // source.head_dim
+        width = n_head * source.value_dim
+        return self.append(replace(source, width=width, q=q, n_head=n_head, stores=False))
 
     def glu(self, gate: Node, up: Node, activation: Activation) -> Node:
         """activation(gate) * up."""

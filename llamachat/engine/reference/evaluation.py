@@ -25,13 +25,15 @@ Load = Callable[[str], NDArray[Any]]
 class Evaluation:
     """One sequence on its way: tokens [n_tokens], the values that are still needed, and where weights come from.
 
-    values: float64 [rows, width], integers as int64. given: {name of a `Given`: its values [n, width]}.
+    values: float64 [rows, width], integers as int64. given: {name of a `Given`: its values [n, width]}. n_ctx: tokens
+    that the context is for; 0: those that there are.
     """
 
     load: Load
     tokens: NDArray[np.int64]
     values: dict[Node, Value] = field(default_factory=dict)
     given: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    n_ctx: int = 0
 
     def weight(self, tensor: Tensor) -> Floats:
         """A tensor as float64 [*tensor.shape]."""
@@ -52,14 +54,15 @@ def evaluate(
     load: Load,
     tokens: Sequence[int] | NDArray[np.integer],
     given: Mapping[str, NDArray[Any]] | None = None,
+    n_ctx: int = 0,
 ) -> Floats:
     """The last node's value, the logits: float64 [n_tokens, n_vocab].
 
-    load: gives the tensor of a name as floats, in any shape with as many values. given: see `Evaluation`. Raises
+    load: gives the tensor of a name as floats, in any shape with as many values. given, n_ctx: see `Evaluation`. Raises
     UsageError for no tokens or a token that the embedding does not have. Costs float64 copies of a matrix at a time and
     n_tokens x `attention.QUERIES_AT_ONCE` scores.
     """
-    state = Evaluation(load, np.asarray(tokens, np.int64).reshape(-1), given=given or {})
+    state = Evaluation(load, np.asarray(tokens, np.int64).reshape(-1), given=given or {}, n_ctx=n_ctx)
     last_use = {operand: node for node in graph.nodes for operand in node.inputs}
     for node in graph.nodes:
         state.values[node] = value(node, state)

@@ -24,6 +24,11 @@ class StateSpec:
         """Why tokens cannot be taken out of the middle; "" where they can."""
         return "its state cannot be moved"
 
+    @property
+    def grouping_refusal(self) -> str:
+        """Why tokens cannot share positions (Self-Extend); "" where they can."""
+        return ""
+
 
 @dataclass(frozen=True)
 class KeyValueSpec(StateSpec):
@@ -31,7 +36,8 @@ class KeyValueSpec(StateSpec):
 
     window: how many of the last tokens one sees, itself among them; 0: all. rotation: the rotary embedding that the
     keys carry, as the graph describes it, None for none. is_fixed: their positions cannot be changed, because keys were
-    not rotated last, or because the positions were added to what keys and values are computed from.
+    not rotated last, or because the positions were added to what keys and values are computed from. measures_distance:
+    scores depend on how many tokens lie between key and query, whatever their positions.
     """
 
     n_head: int
@@ -40,6 +46,7 @@ class KeyValueSpec(StateSpec):
     window: int = 0
     rotation: Hashable | None = None
     is_fixed: bool = False
+    measures_distance: bool = False
 
     @property
     def can_truncate(self) -> bool:
@@ -50,6 +57,13 @@ class KeyValueSpec(StateSpec):
     def shift_refusal(self) -> str:
         """Positions that no rotation takes out of cached keys and values stay for good."""
         return "its keys and values contain positions that no rotation can change" if self.is_fixed else ""
+
+    @property
+    def grouping_refusal(self) -> str:
+        """Distances count tokens."""
+        if self.measures_distance:
+            return "its scores depend on the number of tokens between two, which sharing positions does not change"
+        return self.shift_refusal
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.interface import LayerSize
+from llamachat.engine.graph import RopeSpec
 from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec, StateSpec
 from llamachat.engine.state.windows import ring_of
@@ -112,6 +113,7 @@ class CacheLayout:
         if self.ring is not None:
             windowed = [number for number, place in sorted(self.layers.items()) if place.ring]
             own += f" ring {self.ring.n_cells} {self.ring_bytes} {windowed}"
+        own += " long" if self._has_long_angles else ""
         return f"{LAYOUT_VERSION} {shape.type_k} {shape.type_v} {CHUNK} {self.chunk_bytes} {layers}{own}"
 
     def parts(self, n_cells: int) -> list[tuple[int, str]]:
@@ -166,6 +168,13 @@ class CacheLayout:
             for values, order in self._values(cache, layer):
                 moved = values[from_chunk % layer.n_chunks, ..., from_cell // 4, :, order[from_cell % 4], :]  # a copy
                 values[to_chunk % layer.n_chunks, ..., to_cell // 4, :, order[to_cell % 4], :] = moved
+
+    @property
+    def _has_long_angles(self) -> bool:
+        """Whether keys are rotated as only contexts of such a size rotate them."""
+        rotations = {state.rotation for state in key_values(self.states)}
+        long = [one.long_above for one in rotations if isinstance(one, RopeSpec) and one.long_factors is not None]
+        return any(self.shape.n_ctx > above for above in long)
 
     @property
     def _first_cell(self) -> int:

@@ -21,8 +21,8 @@ from llamachat.engine.backend.cpu.key_rotator import KeyRotator
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Program
 from llamachat.engine.backend.cpu.programs import Programs
-from llamachat.engine.backend.cpu.rope_tables import RopeTables
 from llamachat.engine.backend.cpu.sequence import CpuState, Integers
+from llamachat.engine.backend.cpu.tables import Tables
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
@@ -38,7 +38,7 @@ class CpuForward:
     def __init__(self, engine: Engine, shape: CacheShape) -> None:
         self.cache = CacheLayout(states(engine.plan.nodes), shape)
         self._engine = engine
-        self._tables = RopeTables(shape.n_ctx, engine.weights.values)
+        self._tables = Tables(shape.n_ctx, engine.weights.values)
         batch = engine.batch(self.cache.shape.n_ctx)
         self._lookup = Lookup(engine.plan.nodes, engine.weights, batch)
         self._programs = Programs(engine, self.cache, self._tables, self._lookup)

@@ -7,7 +7,6 @@ it, because rotations add up (Su et al. 2021, arXiv 2104.09864); keys of a layer
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from llamachat.engine.backend.cpu.kernels.cache import LoadKeys, StoreKeys
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.kernels.rope import Rope
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Program, Region, build
-from llamachat.engine.backend.cpu.rope_tables import write_angles
+from llamachat.engine.backend.cpu.tables import differences as rotations
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.graph import RopeSpec
 from llamachat.engine.state.spec import KeyValueSpec
@@ -35,7 +34,7 @@ class KeyRotator:
         most = max(BATCH, layout.n_ring_chunks * CHUNK)
         self._rows = Buffer(ROW_BYTES * most)
         # A table of differences: one row for each token of a step. YaRN's magnitude is in the keys already.
-        self._tables = {spec: Buffer(4 * spec.n_rot * most) for spec in map(_rotation, states) if spec is not None}
+        self._tables = {spec: Buffer(4 * spec.n_rot * most) for spec in map(self._rotation, states) if spec is not None}
         self._full = self._program([state for state in states if not layout.layers[state.layer].ring], BATCH)
         self._rings = self._program([state for state in states if layout.layers[state.layer].ring], most)
 
@@ -63,8 +62,7 @@ class KeyRotator:
         for i, values in enumerate((cache, targets, np.arange(n), sources)):
             rows[:, i] = values
         for spec, table in self._tables.items():
-            angles = table.view(np.float32, (n, 2, spec.n_rot // 2))
-            write_angles(angles, replace(spec, magnitude=1.0), self._engine.weights.values, differences)
+            table.view(np.float32, (n, spec.n_rot))[:] = rotations(spec, self._engine.weights.values, differences)
         step = Step()
         step.set(n_tokens=n, rows=self._rows.address)
         self._engine.pool.run(program.address, program.n_launches, step)
@@ -80,14 +78,15 @@ class KeyRotator:
         cached: Arguments = {"x": x, "at": place.keys, "stride": stride, **place.place}
         cached["cache"] = Region(0, no_address=True)
         launches = [Launch(LoadKeys(state.key_dim, shape.type_k), cached)]
-        spec = _rotation(state)
+        spec = self._rotation(state)
         if spec is not None:
             rotated: Arguments = {"x": x, "table": self._tables[spec].address, "heads": state.n_head}
             kernel = Rope(state.key_dim, spec.n_rot, spec.order)
             launches.append(Launch(kernel, {**rotated, "stride": stride}))
         return [*launches, Launch(StoreKeys(state.key_dim, shape.type_k), cached)]
 
-
-def _rotation(state: KeyValueSpec) -> RopeSpec | None:
-    assert state.rotation is None or isinstance(state.rotation, RopeSpec)
-    return state.rotation
+    def _rotation(self, state: KeyValueSpec) -> RopeSpec | None:
+        if state.rotation is None:
+            return None
+        assert isinstance(state.rotation, RopeSpec)
+        return state.rotation.in_context(self._layout.shape.n_ctx)

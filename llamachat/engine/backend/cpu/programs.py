@@ -20,7 +20,7 @@ from llamachat.engine.backend.cpu.kernels.norm import LANES
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.lower import Lowering, LoweringContext, Shape
 from llamachat.engine.backend.cpu.program import Program, Region, build
-from llamachat.engine.backend.cpu.rope_tables import RopeTables
+from llamachat.engine.backend.cpu.tables import Tables
 from llamachat.engine.backend.interface import Limits
 from llamachat.engine.batch import Wanted
 from llamachat.engine.graph import Given, Node, Number
@@ -37,7 +37,7 @@ class Programs:
     tables, lookup: where launches find angles and embeddings.
     """
 
-    def __init__(self, engine: Engine, cache: CacheLayout, tables: RopeTables, lookup: Lookup) -> None:
+    def __init__(self, engine: Engine, cache: CacheLayout, tables: Tables, lookup: Lookup) -> None:
         self._engine = engine
         biases = BiasTables(engine.weights.values)
         self._context = LoweringContext(engine.weights, engine.compiler.isa, cache, tables, biases, lookup, {})

@@ -5,7 +5,9 @@ Order of additions, whatever is evaluated together: chunks of CHUNK keys are wal
 that any of the item's tokens sees. In a chunk a score adds as `scores` says, a sum adds lane by lane and then the lanes
 as a tree, an output adds keys from first to last; the chunk's (maximum, sum, output) is then merged into what came
 before. A masked key adds exact zeros; where no score is above a masked one's, -1e30, the output is NaN. So threads may
-share chunks (`AttentionParts`), and their results are merged in order (`AttentionMerge`).
+share chunks (`AttentionParts`), and their results are merged in order (`AttentionMerge`). A head's sink comes last.
+
+The chunks of `chunk` tokens beyond which some layers see nothing are of another kind.
 """
 
 from __future__ import annotations
@@ -29,10 +31,14 @@ from llamachat.engine.backend.cpu.kernels.attention_item import (
     scratch_bytes,
     seen,
     sum_of_seen,
+    with_sink,
 )
 from llamachat.engine.backend.cpu.kernels.cache import PLACE
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
+
+SHAPING = ("scale", "window", "chunk", "cap", "slopes")
+"""Arguments that say what becomes of a score."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +46,15 @@ class Attention(KernelSpec):
     """y = softmax(q k^T scale) v for every token of the step, all of them neighbours in one sequence.
 
     q, y: float32 rows of q_stride and y_stride bytes; keys, values: where the layer's begin in the cache's first chunk;
-    scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW.
-    An item of work is `tokens` tokens and the heads that share a key/value head.
+    scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW;
+    chunk: and none before its own chunk of so many, or NO_WINDOW. cap: float32; slopes, sinks: float32 [n_head]; see
+    `graph.Attention`. An item of work is `tokens` tokens and the heads that share a key/value head.
     """
 
     heads: Heads
     tokens: int
     block: int = 6
+    has_sinks: bool = False
     arguments: ClassVar = (
         "q",
         "y",
@@ -57,10 +65,10 @@ class Attention(KernelSpec):
         *PLACE,
         "scratch",
         "room",
-        "scale",
-        "window",
+        *SHAPING,
+        "sinks",
     )
-    reals: ClassVar = ("scale",)
+    reals: ClassVar = ("scale", "cap")
     reads: ClassVar = ("q", "cache")
     writes: ClassVar = ("y", "scratch")
     split: ClassVar = Turns()
@@ -78,7 +86,7 @@ class Attention(KernelSpec):
             with k.loop(first // CHUNK, (end + (CHUNK - 1)) // CHUNK) as chunk:
                 item.before(i % k.args.n_head_kv, chunk + 1)
                 item.add_chunk(chunk, first, end)
-            item.store_outputs()
+            item.store_outputs(self.has_sinks)
 
     @property
     def rows(self) -> Rows:
@@ -102,9 +110,9 @@ class AttentionParts(KernelSpec):
     heads: Heads
     block: int = 6
     arguments: ClassVar = (
-        *("q", "keys", "values", "q_stride", *PLACE, "scratch", "room", "parts", "part_room", "scale", "window"),
+        *("q", "keys", "values", "q_stride", *PLACE, "scratch", "room", "parts", "part_room", *SHAPING),
     )
-    reals: ClassVar = ("scale",)
+    reals: ClassVar = ("scale", "cap")
     reads: ClassVar = ("q", "cache")
     writes: ClassVar = ("parts", "scratch")
     split: ClassVar = Turns()
@@ -141,10 +149,12 @@ class AttentionParts(KernelSpec):
 
 @dataclass(frozen=True)
 class AttentionMerge(KernelSpec):
-    """y from the parts of `AttentionParts`, merged in the order of the chunks."""
+    """y from the parts of `AttentionParts`, merged in the order of the chunks, and the sinks."""
 
     value_dim: int
-    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room", "window")
+    has_chunks: bool = False
+    has_sinks: bool = False
+    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room", "window", "chunk", "sinks")
     reads: ClassVar = ("parts",)
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("n_tokens", ("n_head",))
@@ -157,7 +167,7 @@ class AttentionMerge(KernelSpec):
         with k.loop(first, last) as item:
             token, head = item // n_head, item % n_head
             y = k.pointer("y")[token * k.args.stride + head * (4 * dim)]
-            begin, end = seen(k, token, token + 1)
+            begin, end = seen(k, token, token + 1, self.has_chunks)
             n_chunks = (end + (CHUNK - 1)) // CHUNK - begin // CHUNK
             parts = k.pointer("parts")[token * k.args.part_room][head * part_bytes(dim)]
             top, total = k.var(k.constant(F32, MASKED)), k.var(k.constant(F32, 0.0))
@@ -173,7 +183,12 @@ class AttentionMerge(KernelSpec):
                     value = part[8][column * 4].load(lanes(F32, n), 4)
                     old = at.load(lanes(F32, n), 4), taken.old_factor
                     at.store(merged(k, isa, old, (value, taken.factor)), 4)
-            weight = sum_of_seen(k, top.get(), total.get()).splat(n)
+            factor, weight = k.constant(F32, 1.0), total.get()
+            if self.has_sinks:
+                sink = k.pointer("sinks")[head * 4].load(F32, 4)
+                factor, weight = with_sink(k, isa, (top.get(), total.get()), sink)
+            weight = sum_of_seen(k, top.get(), weight).splat(n)
             with k.loop(0, dim, n) as column:
-                at = y[column * 4]
-                at.store(at.load(lanes(F32, n), 4) / weight, 4)
+                value = y[column * 4].load(lanes(F32, n), 4)
+                value = value * factor.splat(n) if self.has_sinks else value
+                y[column * 4].store(value / weight, 4)

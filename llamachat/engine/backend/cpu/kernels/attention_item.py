@@ -15,7 +15,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
-from llamachat.engine.backend.cpu.kernels.functions import exp2_below
+from llamachat.engine.backend.cpu.kernels.functions import exp2_below, tanh
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 from llamachat.engine.backend.cpu.kernels.scores import Ahead, Keys, scores_of
 from llamachat.engine.backend.cpu.kernels.weighted_values import ROW, Weights, weighted
@@ -24,6 +24,7 @@ NO_WINDOW = (1 << 31) - 1
 """The argument `window` of layers that see everything."""
 MASKED = -1e30  # the score of keys that are not seen; finite, so that differences of two are numbers
 LOWEST = 1 << 31
+LOG2_E = math.log2(math.e)
 Finish = Callable[[Vec, Vec, Vec], None]
 
 
@@ -31,9 +32,11 @@ Finish = Callable[[Vec, Vec, Vec], None]
 class Heads:
     """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head.
 
-    key_dim: of queries and keys; value_dim: of values and what comes out.
+    key_dim: of queries and keys; value_dim: of values and what comes out. has_cap, has_slopes, has_chunks: whether the
+    launch's `cap`, `slopes`, `chunk` mean anything.
 
-    The factor of scores and the window are arguments of a launch, so that layers share kernels that differ in them.
+    The factor of scores, the window and these are arguments of a launch, so that layers share kernels that differ in
+    them.
     """
 
     key_dim: int
@@ -41,6 +44,9 @@ class Heads:
     n_group: int
     type_k: str
     type_v: str
+    has_cap: bool = False
+    has_slopes: bool = False
+    has_chunks: bool = False
 
 
 def query_rows(heads: Heads, isa: Generic) -> int:
@@ -88,9 +94,17 @@ def sum_of_seen(k: Kernel, top: Vec, total: Vec) -> Vec:
     return (top > MASKED).select(total, k.constant(F32, math.nan))
 
 
-def seen(k: Kernel, token: Vec, end: Vec) -> tuple[Vec, Vec]:
+def seen(k: Kernel, token: Vec, end: Vec, has_chunks: bool) -> tuple[Vec, Vec]:
     """[first, last) of the cells that tokens token .. end - 1 of the step see, all of one sequence."""
-    return (k.row(token).cell - (k.args.window - 1)).max(0), k.row(end - 1).cell + 1
+    cell = k.row(token).cell
+    first = (cell - (k.args.window - 1)).max(0)
+    return first.max(cell // k.args.chunk * k.args.chunk) if has_chunks else first, k.row(end - 1).cell + 1
+
+
+def with_sink(k: Kernel, isa: Generic, state: tuple[Vec, Vec], sink: Vec) -> tuple[Vec, Vec]:
+    """(factor of the outputs, sum) of a row once another score, of a value of zero, has come in."""
+    taken = merge_softmax(k, isa, state, (sink * LOG2_E, sink.like(1.0)))
+    return taken.old_factor, taken.total
 
 
 @dataclass(frozen=True)
@@ -156,7 +170,7 @@ class Item:
 
     def seen(self) -> tuple[Vec, Vec]:
         """[first, last) of the cells that one of the item's tokens sees."""
-        return seen(self.k, self.token, self.end)
+        return seen(self.k, self.token, self.end, self.heads.has_chunks)
 
     def _real_rows(self) -> Iterator[tuple[int, Vec, Vec]]:
         """(row, its token in the batch, number of its head) of the rows that are not padding."""
@@ -167,7 +181,7 @@ class Item:
     def read_queries(self) -> None:
         """Queries times scale and log2(e), since weights are powers of two; those of padding are the first one."""
         k, dim, stride = self.k, self.heads.key_dim, self.k.args.q_stride
-        scale = k.real("scale") * math.log2(math.e)
+        scale = k.real("scale") / k.real("cap") if self.heads.has_cap else k.real("scale") * LOG2_E
         for row, token, head in self._real_rows():
             source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head * (4 * dim)]
             to = self.queries[row * self.query_bytes]
@@ -230,17 +244,43 @@ class Item:
         k, b, block = self.k, self.isa.rows, self.rows.block
         step = max(LANES, b * self.keys_per_load)
         largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
-        masked, limit = k.constant(lanes(F32, b), MASKED), (k.args.window - LOWEST).cut(I32).splat(b)
+        masked, limits = k.constant(lanes(F32, b), MASKED), self._limits(row)
         with k.loop(begin // step * step, end, step) as first:
             for key in range(0, step, b * self.keys_per_load):
                 for r, scores in enumerate(self._multiply(first + key, row)):
                     cell = self.cell + (row + r) // self.heads.n_group
-                    distance = (cell - start - first - key - LOWEST).cut(I32).splat(b) - k.ramp(b)
-                    for i, score in enumerate(scores):
-                        value = (distance - i * b < limit).select(score, masked)
+                    away = cell - start - first - key
+                    distance = (away - LOWEST).cut(I32).splat(b) - k.ramp(b)
+                    for i, score in enumerate(self._shaped(row + r, away, scores)):
+                        value = (distance - i * b < limits[r]).select(score, masked)
                         self.scores[(row + r) * ROW + (first + key + i * b) * 4].store(value, 4)
                         largest[r].set(largest[r].get().max(value))
         return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
+
+    def _limits(self, row: Vec) -> list[Vec]:
+        """For each row of a block how far away a key is that it no longer sees, moved down; one for all but in chunks.
+
+        A chunk is a stretch of cells of its own: its first token sees one key.
+        """
+        k, block = self.k, self.rows.block
+        if not self.heads.has_chunks:
+            return [(k.args.window - LOWEST).cut(I32).splat(self.isa.rows)] * block
+        cells = [self.cell + (row + r) // self.heads.n_group for r in range(block)]
+        seen = [k.args.window.min(cell % k.args.chunk + 1) for cell in cells]
+        return [(one - LOWEST).cut(I32).splat(self.isa.rows) for one in seen]
+
+    def _shaped(self, row: Vec, away: Vec, scores: list[Vec]) -> list[Vec]:
+        """A row's scores of neighbouring keys, the first of them `away` cells away, capped and lowered by distance."""
+        k, isa, b = self.k, self.isa, self.isa.rows
+        if self.heads.has_cap:
+            cap = (k.real("cap") * LOG2_E).splat(b)
+            scores = [tanh(k, isa, score) * cap for score in scores]
+        if self.heads.has_slopes:
+            head = self.head + row % self.heads.n_group
+            slope = (k.pointer("slopes")[head * 4].load(F32, 4) * -LOG2_E).splat(b)
+            first = away.cut(I32).splat(b) - k.ramp(b)
+            scores = [isa.fma(k, (first - i * b).to_float(), slope, score) for i, score in enumerate(scores)]
+        return scores
 
     def _multiply(self, key: Vec, row: Vec) -> list[list[Vec]]:
         """q . k of a block of rows with the chunk's keys from `key` on, keys_per_load registers of them."""
@@ -291,14 +331,19 @@ class Item:
     def _keep(finish: Finish, first: Vec, row: int, at: Vec, value: Vec) -> None:
         finish(first + row, at, value)
 
-    def store_outputs(self) -> None:
-        """outputs / sums of the tokens that exist."""
+    def store_outputs(self, has_sinks: bool) -> None:
+        """outputs / sums of the tokens that exist; a sink's share is no output."""
         k, dim = self.k, self.heads.value_dim
         n = lanes_for(dim, self.isa.rows)
         for row, token, head in self._real_rows():
             with k.when(token < k.step.n_tokens):
                 top, total = (p[4 * row].load(F32, 4) for p in (self.maxima, self.sums))
-                total = sum_of_seen(k, top, total).splat(n)
+                factor, whole = k.constant(F32, 1.0), total
+                if has_sinks:
+                    sink = k.pointer("sinks")[head * 4].load(F32, 4)
+                    factor, whole = with_sink(k, self.isa, (top, total), sink)
+                whole = sum_of_seen(k, top, whole).splat(n)
                 with k.loop(0, 4 * dim, 4 * n) as at:
-                    value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4) / total
-                    k.pointer("y")[token * k.args.y_stride + head * (4 * dim) + at].store(value, 4)
+                    value = self.outputs[at + 4 * dim * row].load(lanes(F32, n), 4)
+                    value = value * factor.splat(n) if has_sinks else value
+                    k.pointer("y")[token * k.args.y_stride + head * (4 * dim) + at].store(value / whole, 4)

@@ -1,4 +1,4 @@
-"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864), in place.
+"""Rotary position embedding (Su et al. 2021, arXiv 2104.09864) and temperatures, in place.
 
 Tables hold cos and sin of every position, written by NumPy in float64 and rounded: [position][n_rot/2] cos, then the
 same of sin.
@@ -14,7 +14,7 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.norm import lanes_for
+from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,26 @@ class Rope(KernelSpec):
             x = k.pointer("x")[token * k.args.stride + head * (4 * self.head_dim)]
             row = k.pointer("table")[k.row(token).position * (4 * self.n_rot)]
             rotate(k, isa, self.n_rot, x, row)
+
+
+@dataclass(frozen=True)
+class Temperature(KernelSpec):
+    """x: float32 rows of `stride` bytes with `width` numbers, each row times the number of its position in `table`."""
+
+    arguments: ClassVar = ("x", "table", "width", "stride")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("x",)
+    split: ClassVar = Shares("n_tokens")
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Row by row, in whole registers: rows are padded to them."""
+        n = min(LANES, 2 * isa.rows)
+        first, last = self.split.share(k)
+        with k.loop(first, last) as token:
+            x = k.pointer("x")[token * k.args.stride]
+            factor = k.pointer("table")[k.row(token).position * 4].load(F32, 4).splat(n)
+            with k.loop(0, k.args.width * 4, 4 * n) as at:
+                x[at].store(x[at].load(lanes(F32, n), 4) * factor, 4)
 
 
 def _rotated(k: Kernel, isa: Generic, pair: tuple[Vec, Vec], cos: Vec, sin: Vec) -> tuple[Vec, Vec]:

@@ -24,18 +24,38 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
         (StoreKeys, node.k, node.head_dim, places.keys, cache.type_k),
         (StoreValues, node.v, node.value_dim, places.values, cache.type_v),
     ):
-        arguments: Arguments = {"x": to.regions[x], "at": at, **cached, "stride": to.stride(x.width)}
-        to.launch(store(dim, name), arguments)
-    heads = Heads(node.head_dim, node.value_dim, node.n_head // node.n_head_kv, cache.type_k, cache.type_v)
+        if node.stores:
+            arguments: Arguments = {"x": to.regions[x], "at": at, **cached, "stride": to.stride(x.width)}
+            to.launch(store(dim, name), arguments)
     to.value(node)
     read: Arguments = {"q": to.regions[node.q], **cached, "q_stride": to.stride(node.q.width)}
-    read |= {"keys": places.keys, "values": places.values, "window": node.window or NO_WINDOW, "scale": node.scale}
-    (_contiguous if to.shape.contiguous else _apart)(node, to, heads, read)
+    read |= {"keys": places.keys, "values": places.values, **_shaping(node, to)}
+    (_contiguous if to.shape.contiguous else _apart)(node, to, _heads(node, to), read)
+
+
+def _heads(node: g.Attention, to: Lowering) -> Heads:
+    """What code is written out for. Layers without chunks share the code of those that have them."""
+    cache, size = to.cache.shape, (node.head_dim, node.value_dim, node.n_head // node.n_head_kv)
+    has_chunks = any(isinstance(one, g.Attention) and one.chunk for one in to.plan.nodes)
+    return Heads(*size, cache.type_k, cache.type_v, bool(node.soft_cap), bool(node.slopes), has_chunks)
+
+
+def _shaping(node: g.Attention, to: Lowering) -> Arguments:
+    """The arguments of `SHAPING`, and the sinks."""
+    return {
+        "scale": node.scale,
+        "window": node.window or NO_WINDOW,
+        "chunk": node.chunk or NO_WINDOW,
+        "cap": node.soft_cap,
+        "slopes": to.tables.constants(node.slopes) if node.slopes else 0,
+        "sinks": to.weights.vector(node.sinks.name) if node.sinks is not None else 0,
+    }
 
 
 def _contiguous(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Neighbouring tokens share what they read of the cache."""
-    spec = Attention(heads, max(1, QUERY_ROWS // heads.n_group), query_rows(heads, to.isa))
+    tokens = max(1, QUERY_ROWS // heads.n_group)
+    spec = Attention(heads, tokens, query_rows(heads, to.isa), node.sinks is not None)
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
     y: Arguments = {"y": to.regions[node], "y_stride": to.stride(node.width)}
     to.launch(spec, {**read, **y, "scratch": scratch, "room": spec.scratch_bytes})
@@ -50,4 +70,5 @@ def _apart(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> No
     given: Arguments = {"parts": parts, "part_room": part_room}
     to.launch(spec, {**read, "scratch": scratch, "room": spec.scratch_bytes, **given})
     merged: Arguments = {"y": to.regions[node], "stride": to.stride(node.width), "n_head": node.n_head}
-    to.launch(AttentionMerge(heads.value_dim), {**merged, **given, "window": read["window"]})
+    merged |= {name: read[name] for name in ("window", "chunk", "sinks")}
+    to.launch(AttentionMerge(heads.value_dim, heads.has_chunks, node.sinks is not None), {**merged, **given})

@@ -21,7 +21,7 @@ from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
 from llamachat.engine.backend.cpu.kernels.rows import whole_rows
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Region
-from llamachat.engine.backend.cpu.rope_tables import RopeTables
+from llamachat.engine.backend.cpu.tables import Tables
 from llamachat.engine.backend.cpu.weights import Weights
 from llamachat.engine.graph import TOKENS, Node
 from llamachat.engine.plan import Plan
@@ -48,7 +48,7 @@ class LoweringContext:
     weights: Weights
     isa: Generic
     cache: CacheLayout
-    tables: RopeTables
+    tables: Tables
     biases: BiasTables
     rows: Lookup
     given: Mapping[Node, Region]

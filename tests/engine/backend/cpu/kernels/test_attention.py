@@ -28,6 +28,10 @@ class Shape:
     types: tuple[str, str] = ("f32", "f32")
     window: int = 0
     own_value_dim: int = 0
+    chunk: int = 0
+    cap: float = 0.0
+    slopes: bool = False
+    sinks: bool = False
 
     @property
     def value_dim(self) -> int:
@@ -35,7 +39,8 @@ class Shape:
 
     @property
     def heads(self) -> Heads:
-        return Heads(self.head_dim, self.value_dim, self.n_head // self.n_head_kv, *self.types)
+        size = self.head_dim, self.value_dim, self.n_head // self.n_head_kv
+        return Heads(*size, *self.types, bool(self.cap), self.slopes, bool(self.chunk))
 
     @property
     def row_bytes(self) -> tuple[int, ...]:
@@ -64,6 +69,17 @@ SHAPES = [
     pytest.param(Shape(48, 4, 2, own_value_dim=80), id="values wider than keys"),
     pytest.param(Shape(96, 5, 1, ("q8_0", "f16"), 9, own_value_dim=16), id="values narrower than keys in blocks"),
     pytest.param(Shape(576, 4, 1, ("f16", "q4_0"), own_value_dim=512), id="keys of 576 and values of 512, as MLA"),
+    pytest.param(Shape(16, 4, 2, chunk=7), id="chunks of 7"),
+    pytest.param(Shape(32, 10, 2, ("f16", "q8_0"), chunk=37), id="chunks of 37, five a key"),
+    pytest.param(Shape(64, 3, 1, ("q8_0", "f16"), chunk=256), id="chunks of a chunk"),
+    pytest.param(Shape(32, 2, 2, ("f16", "f16"), 9, chunk=20), id="a window in chunks"),
+    pytest.param(Shape(48, 4, 2, cap=5.0), id="a soft cap"),
+    pytest.param(Shape(256, 4, 2, ("q8_0", "q4_0"), 30, cap=50.0), id="a soft cap and a window, as Gemma 2"),
+    pytest.param(Shape(16, 3, 3, ("f16", "f16"), slopes=True), id="slopes"),
+    pytest.param(Shape(32, 6, 1, ("q4_0", "f16"), slopes=True), id="slopes, six a key"),
+    pytest.param(Shape(16, 4, 2, sinks=True), id="sinks"),
+    pytest.param(Shape(64, 8, 1, ("q8_0", "q8_0"), 33, sinks=True), id="sinks and a window, as gpt-oss"),
+    pytest.param(Shape(8, 13, 1, ("f16", "f16"), 40, 0, 70, 3.0, True, True), id="everything"),
 ]
 
 
@@ -82,6 +98,7 @@ class Layer:
             )
         )
         self.q *= 3
+        self.slopes, self.sinks = (rng.uniform(*ends, shape.n_head).astype(np.float32) for ends in ((0, 1), (-4, 8)))
         sizes = [CHUNK * shape.n_head_kv * row for row in shape.row_bytes]
         self.values_at = -(-sizes[0] // 64) * 64
         self.chunk_bytes = self.values_at + sizes[1] + OTHERS
@@ -95,11 +112,20 @@ class Layer:
             for name, x in zip(shape.types, (self.k, self.v), strict=True)
         )
         scores = np.einsum("qhd,khd->hqk", rounded_query(shape.types[0], self.q), k) * shape.head_dim**-0.5
-        distance = np.arange(self.n_tokens)[:, None] - np.arange(self.n_tokens)
+        if shape.cap:
+            scores = shape.cap * np.tanh(scores / shape.cap)
+        place = np.arange(self.n_tokens)
+        distance = place[:, None] - place
+        if shape.slopes:
+            scores -= self.slopes.astype(np.float64)[:, None, None] * distance
         hidden = (distance < 0) | ((distance >= shape.window) if shape.window else False)
+        if shape.chunk:
+            hidden |= place[:, None] // shape.chunk != place // shape.chunk
         scores = np.where(hidden, -np.inf, scores)
-        weights = np.exp(scores - scores.max(-1, keepdims=True))
-        return np.einsum("hqk,khd->qhd", weights / weights.sum(-1, keepdims=True), v)
+        sinks = self.sinks.astype(np.float64)[:, None, None] if shape.sinks else -np.inf
+        top = np.maximum(scores.max(-1, keepdims=True), sinks)
+        weights = np.exp(scores - top)
+        return np.einsum("hqk,khd->qhd", weights / (weights.sum(-1, keepdims=True) + np.exp(sinks - top)), v)
 
     def evaluate(self, machine: Machine, pieces: tuple[int, ...], threads: int = 1) -> np.ndarray:
         """Stores and attends piece by piece, single tokens apart; nothing that was not stored may be read."""
@@ -130,6 +156,8 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     y = poisoned(n, width + GAP)
     read: dict[str, int | float] = {"q": q.address, "keys": 0, "values": values_at, **size}
     read |= {"q_stride": 4 * q.values.shape[1], "scale": shape.head_dim**-0.5, "window": shape.window or NO_WINDOW}
+    slopes, sinks = (Array(one) for one in (tokens[0][0].slopes, tokens[0][0].sinks))
+    read |= {"chunk": shape.chunk or NO_WINDOW, "cap": shape.cap, "slopes": slopes.address, "sinks": sinks.address}
     (attend_run if run else attend_apart)(machine, shape, read, y, threads, facts)
     assert all(array.intact() for array in (q, k, v, y, *(one.cache for one, _ in tokens)))
     assert np.isnan(y.values[:, width:]).all()
@@ -139,7 +167,8 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
 def attend_run(
     machine: Machine, shape: Shape, read: dict[str, int | float], y: Array, threads: int, facts: dict[str, int]
 ) -> None:
-    spec = Attention(shape.heads, max(1, QUERY_ROWS // shape.heads.n_group), query_rows(shape.heads, machine.isa))
+    rows = max(1, QUERY_ROWS // shape.heads.n_group), query_rows(shape.heads, machine.isa)
+    spec = Attention(shape.heads, *rows, shape.sinks)
     scratch = Array(np.full(spec.scratch_bytes * threads, 0xFF, np.uint8))
     arguments = {
         **read,
@@ -161,9 +190,9 @@ def attend_apart(
     parts = Array(np.full(room * len(y.values), 0xFF, np.uint8))
     kept = {"parts": parts.address, "part_room": room}
     machine.run(spec, {**read, **kept, "scratch": scratch.address, "room": spec.scratch_bytes}, threads, **facts)
-    merged = {"y": y.address, "stride": 4 * y.values.shape[1], "n_head": shape.n_head, **kept}
-    merged["window"] = read["window"]
-    machine.run(AttentionMerge(shape.value_dim), merged, threads, **facts)
+    merged: dict[str, int | float] = {"y": y.address, "stride": 4 * y.values.shape[1], "n_head": shape.n_head, **kept}
+    merged |= {name: read[name] for name in ("window", "chunk", "sinks")}
+    machine.run(AttentionMerge(shape.value_dim, bool(shape.chunk), shape.sinks), merged, threads, **facts)
     assert scratch.intact()
     assert parts.intact()
 

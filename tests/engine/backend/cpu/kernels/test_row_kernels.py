@@ -8,7 +8,7 @@ from test_product import random_blocks
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize, TakeRows
 from llamachat.engine.backend.cpu.kernels.embed import Embed
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record, panel_bytes
-from llamachat.engine.backend.cpu.kernels.rope import Rope
+from llamachat.engine.backend.cpu.kernels.rope import Rope, Temperature
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.quants import FORMATS
 
@@ -46,6 +46,23 @@ def test_rope_turns_pairs(machine: Machine, head_dim: int, n_rot: int, order: st
     found = x.values[:, : heads * head_dim].reshape(n, heads, head_dim)
     np.testing.assert_allclose(found, expected, atol=2e-6)
     np.testing.assert_array_equal(found[..., n_rot:], expected[..., n_rot:])
+    assert x.intact()
+
+
+@pytest.mark.parametrize("threads", THREADS)
+@pytest.mark.parametrize("width", [4, 48, 80])
+def test_a_temperature_multiplies_rows_by_the_number_of_their_position(
+    machine: Machine, width: int, threads: int
+) -> None:
+    n, padded = 7, -(-width // 16) * 16
+    x = Array(np.concatenate([normal(n, padded), np.full((n, 16), np.nan, np.float32)], 1))
+    table, positions = Array(normal(40, seed=1)), np.array([0, 39, 3, 4, 5, 17, 2])
+    expected = (x.values * table.values[positions, None])[:, :width]
+    rows = rows_of(0, np.zeros(n), positions)
+    arguments = {"x": x.address, "table": table.address, "width": width, "stride": 4 * (padded + 16)}
+    machine.run(Temperature(), arguments, threads, n_tokens=n, rows=rows.address)
+    np.testing.assert_array_equal(x.values[:, :width], expected)
+    assert np.isnan(x.values[:, padded:]).all()
     assert x.intact()
 
 

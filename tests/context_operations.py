@@ -23,7 +23,7 @@ from llamachat.engine.scheduler import Job, Request, Scheduler
 from llamachat.session.prompt_cache import open_prompt_cache, write_prompt_cache
 from llamachat.session.snapshots import Snapshots
 
-TOKENS = [int(token) for token in np.random.default_rng(1).integers(1, 80, 2330)]
+TOKENS = [int(token) for token in np.random.default_rng(1).integers(1, 64, 2330)]
 LENGTH = 330
 """More than a chunk of 256 cells, and than the windows of the golden models."""
 
@@ -184,7 +184,7 @@ class NotAsAnew(Exception):
 class Numbers:
     """A vocabulary whose tokens print something that ends no answer."""
 
-    n_vocab, eog, add_bos = 80, frozenset[int](), False
+    n_vocab, eog, add_bos = 64, frozenset[int](), False
 
     def piece_bytes(self, token: int, special: bool = False) -> bytes:
         return b"."

@@ -4,26 +4,32 @@ from dataclasses import dataclass
 
 from llamachat.engine.graph.node import Node, Role, Tensor, Use
 from llamachat.engine.graph.shapes import floats, same_width
+from llamachat.errors import ShapeError
 
 
 @dataclass(frozen=True, eq=False)
 class Linear(Node):
-    """x W^T + bias; weight [width, x.width]."""
+    """x W^T + bias; weight [width, x.width], or [n, width, x.width], of which `part` says which matrix it is."""
 
     x: Node
     weight: Tensor
     bias: Tensor | None
+    part: int = 0
 
     def __post_init__(self) -> None:
         """Raises ShapeError."""
-        same_width(self.weight.shape[1], self.x.width, self.weight.name)
+        *parts, n_rows, n_columns = self.weight.shape
+        same_width(n_columns, self.x.width, self.weight.name)
+        same_width(n_rows, self.width, self.weight.name)
+        if len(parts) > 1 or not 0 <= self.part < max(1, *parts, 1):
+            raise ShapeError(f"there is no matrix {self.part} in {list(self.weight.shape)}", where=self.weight.name)
         floats(self.weight.name, self.x)
 
     @property
     def weights(self) -> tuple[Use, ...]:
         """The matrix, and the bias if there is one."""
         bias = (Use(self.bias, Role.VECTOR),) if self.bias is not None else ()
-        return (Use(self.weight, Role.MATRIX), *bias)
+        return (Use(self.weight, Role.MATRIX if len(self.weight.shape) == 2 else Role.EXPERTS), *bias)
 
     @property
     def operations(self) -> int:

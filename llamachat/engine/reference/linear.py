@@ -15,7 +15,7 @@ ROWS_AT_ONCE: Final = 8192
 def linear(node: Linear, state: Evaluation) -> Floats:
     """x [n_tokens, n_in] times W^T, W [width, n_in], + bias [width]: [n_tokens, width]."""
     x = state.values[node.x]
-    weight = state.load(node.weight.name).reshape(node.weight.shape)
+    weight = state.load(node.weight.name).reshape(-1, *node.weight.shape[-2:])[node.part]
     out = np.empty((len(x), node.width))
     for row in range(0, node.width, ROWS_AT_ONCE):
         rows = slice(row, row + ROWS_AT_ONCE)

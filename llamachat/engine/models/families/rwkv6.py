@@ -61,7 +61,7 @@ def time_mixing(g: Graph, p: Rwkv6Params, b: Weights, x: Node, layer: int) -> No
     """x, normed, mixed with the row before in five ways that depend on x, through the recurrence."""
     before = g.append(Shift(x.width, x, layer, "time shift"))
     h = g.unary(g.linear(rwkv.mix(g, x, before, b.time_mix_lerp_x), b.time_mix_w1), "tanh")
-    mixed = []
+    mixed: list[Node] = []
     for i, name in enumerate("wkvrg"):
         more = g.append(Linear(x.width, g.columns(h, i * p.n_extra, p.n_extra), b.time_mix_w2.weight, None, part=i))
         if b.has("time_mix_lerp_fused"):

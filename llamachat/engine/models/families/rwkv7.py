@@ -64,13 +64,12 @@ def forward(g: Graph, p: Rwkv7Params, w: Weights) -> Node:
     return g.linear(g.layer_norm(x, w.output_norm, p.norm_eps), w.output)
 
 
-def time_mixing(
-    g: Graph, p: Rwkv7Params, b: Weights, x: Node, layer: int, first: Node | None
-) -> tuple[Node, Node]:
+def time_mixing(g: Graph, p: Rwkv7Params, b: Weights, x: Node, layer: int, first: Node | None) -> tuple[Node, Node]:
     """x, normed, mixed with the row before in six ways, through the recurrence; and the values of the first layer."""
     before = g.append(Shift(x.width, x, layer, "time shift"))
     fused = b.time_mix_lerp_fused.weight
-    r, w, k, v, rate, gate = (g.append(Mix(x.width, x, before, fused, i)) for i in range(6))
+    mixed: list[Node] = [g.append(Mix(x.width, x, before, fused, i)) for i in range(6)]
+    r, w, k, v, rate, gate = mixed
     lean = rwkv.linear_plus(g, g.linear(v, b.time_mix_v1), b.time_mix_v2, b.time_mix_v0) if first else None
     r, k, v = g.linear(r, b.time_mix_receptance), g.linear(k, b.time_mix_key), g.linear(v, b.time_mix_value)
     w = rwkv.linear_plus(g, g.unary(g.linear(w, b.time_mix_w1), "tanh"), b.time_mix_w2, b.time_mix_w0)

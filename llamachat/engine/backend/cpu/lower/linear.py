@@ -21,7 +21,7 @@ def product(node: g.Linear, to: Lowering, out: g.Node, mode: str = "", other: g.
     to.launch(
         matrix.product(to.shape.columns, direct),
         {
-            "tiles": matrix.tiles,
+            "tiles": matrix.tiles + node.part * matrix.expert_bytes,
             "x": panel,
             "y": y,
             "other": to.regions[other] if other is not None else 0,

@@ -28,13 +28,14 @@ from llamachat.engine.graph.encoder import CrossAttention, Encoded, TextAttentio
 from llamachat.engine.graph.experts import Choice, ClampedGlu, ExpertLinear, Mixture, Routing, ScaleRows, Share
 from llamachat.engine.graph.given import Given
 from llamachat.engine.graph.linear import Linear
-from llamachat.engine.graph.node import TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
+from llamachat.engine.graph.node import PAIRS, TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
 from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.recurrent import DeltaRule, HeadScan, SelectiveScan, Steps
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec, Temperature, TemperatureSpec
 from llamachat.engine.graph.rwkv import Mix, Wkv6, Wkv7
 
 __all__ = [
+    "PAIRS",
     "TOKENS",
     "Activation",
     "Add",

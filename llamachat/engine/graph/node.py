@@ -93,9 +93,12 @@ class Rows:
 TOKENS: Final = Rows("tokens")
 
 
+PAIRS: Final = "pairs"
+
+
 def pairs(n_used: int) -> Rows:
     """A token and each of the n_used experts that it chose."""
-    return Rows("pairs", n_used)
+    return Rows(PAIRS, n_used)
 
 
 class Number(Enum):

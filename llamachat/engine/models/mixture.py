@@ -49,10 +49,11 @@ class Experts(Decoder):
     n_ff_expert: int = key("expert_feed_forward_length", same_as("n_ff"))
 
     def __post_init__(self) -> None:
-        """Also raises ModelFileError for more experts of a token than there are."""
+        """Also raises ModelFileError for no experts of a token, or more than there are."""
         super().__post_init__()
-        sentence = f"is {self.n_used}, but there are only {self.n_expert} experts"
-        require(self.n_used <= max(self.n_expert, 1), sentence, "expert_used_count")
+        least, most = min(1, self.n_expert), max(1, self.n_expert)  # dense models may count some, of none
+        sentence = f"is {self.n_used}, but there are only {self.n_expert} experts, and a token needs some"
+        require(least <= self.n_used <= most, sentence, "expert_used_count")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from llamachat.engine.graph import Add, Glu, Linear, Node, Norm
+from llamachat.engine.graph import Add, ExpertLinear, Glu, Linear, Mixture, Node, Norm
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,14 @@ def _candidates(node: Node) -> list[Fusion]:
     if isinstance(node, Add):
         pairs = ((node.b, node.a), (node.a, node.b))
         return [Fusion(part, other, "residual") for part, other in pairs if _takes_residual(part)]
-    if isinstance(node, Glu) and isinstance(node.up, Linear):
+    if isinstance(node, Glu) and isinstance(node.up, Linear | ExpertLinear):
         return [Fusion(node.up, node.gate, "gate")]
     return []
 
 
 def _takes_residual(part: Node) -> bool:
-    """A product, or a norm over whole rows."""
-    return isinstance(part, Linear) or (isinstance(part, Norm) and part.size == part.width)
+    """A product, a mixture, or a norm over whole rows."""
+    return isinstance(part, Linear | Mixture) or (isinstance(part, Norm) and part.size == part.width)
 
 
 def readers(nodes: Sequence[Node]) -> Counter[Node]:

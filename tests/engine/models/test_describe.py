@@ -122,7 +122,14 @@ REFUSED_METADATA = [
     pytest.param({"llama.attention.sliding_window": 4096}, Unsupported, "sliding_window", id="a window"),
     pytest.param({"llama.logit_scale": 0.5}, Unsupported, "logit_scale", id="a logit scale"),
     pytest.param({"llama.ssm.state_size": [1]}, Unsupported, "ssm.state_size", id="an array nobody reads"),
-    pytest.param({"llama.expert_count": 8}, Unsupported, "expert_count.*8", id="experts"),
+    pytest.param({"llama.expert_count": 8, "llama.expert_used_count": 2}, ModelFileError, "ffn_gate_inp", id="experts"),
+    pytest.param(
+        {"llama.expert_count": 8}, ModelFileError, "expert_used_count.*is 0", id="no experts used"
+    ),
+    pytest.param(
+        {"llama.expert_count": 8, "llama.expert_used_count": 9}, ModelFileError, "only 8 experts", id="too many used"
+    ),
+    pytest.param({"llama.expert_count": 10**6}, ModelFileError, "expert_count.*1024", id="too many experts"),
     pytest.param({"llama.attention.layer_norm_rms_epsilon": -1e-5}, ModelFileError, "epsilon", id="negative epsilon"),
 ]
 
@@ -162,8 +169,8 @@ def test_tensors_that_are_not_as_declared_are_refused_by_name(
 
 
 def test_the_message_names_the_file(tiny_llama: Any) -> None:
-    tiny_llama.metadata["llama.expert_count"] = 8
-    with pytest.raises(Unsupported, match=r"^my\.gguf: llama\.expert_count: ") as raised:
+    tiny_llama.metadata["llama.logit_scale"] = 8
+    with pytest.raises(Unsupported, match=r"^my\.gguf: llama\.logit_scale: ") as raised:
         describe(tiny_llama.metadata, tiny_llama.tensors, path="my.gguf")
     assert raised.value.path == "my.gguf"
 

@@ -1,13 +1,15 @@
 """Llama 1 to 3 and what shares its form (Mistral, SmolLM, Yi, ...): Touvron et al. 2023, arXiv 2302.13971.
 
-Pre-norm RMS, rotary embedding of adjacent pairs, grouped queries, SwiGLU. Experts (Mixtral) are refused by name.
+Pre-norm RMS, rotary embedding of adjacent pairs, grouped queries, SwiGLU. Mixtral (Jiang et al. 2024, arXiv 2401.04088)
+has experts in place of the feed-forward network.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node
-from llamachat.engine.models import parts
+from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
+from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
 from llamachat.engine.models.rotary import rope_spec
@@ -16,38 +18,42 @@ from llamachat.engine.models.tensors import Weights
 
 
 @dataclass(frozen=True)
-class LlamaParams(ScaledRotaryHeads):
+class LlamaParams(mixture.Experts, ScaledRotaryHeads):
     """Hyperparameters of the `llama` architecture."""
 
-    n_expert: int = key("expert_count", 0, low=0, only=(0,))
+    n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)
+    n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
 
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
 rope_freqs.weight?          n_rot/2                       # Llama 3: what the angle of each pair is divided by
 {parts.ATTENTION}{parts.ATTENTION_BIASES}
+blk.*.ffn_norm.weight       n_embd
+[n_expert == 0]
 {parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
+[n_expert > 0]
+{mixture.ROUTER}{mixture.EXPERTS}
 """
 
 
 def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
     rope = rope_spec(p, "adjacent", w.rope_freqs)
+    routing = Routing(p.n_used, normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))
-        x = g.add(x, parts.gated_feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), "silu"))
+        h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
+        x = g.add(x, mixture.mixture(g, b, h, routing) if p.n_expert else parts.gated_feed_forward(g, b, h, "silu"))
     return parts.logits(g, w, x, p.norm_eps)
 
 
 ARCHITECTURE: Final = Architecture(
-    {"llama": "Llama 1 to 3, Mistral 7B, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama and their fine-tunes"},
+    {"llama": "Llama 1 to 3, Mistral 7B, Mixtral, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama and their fine-tunes"},
     LlamaParams,
     TENSORS,
     forward,
     without_effect=parts.NO_RESULT
-    | {
-        "tensor_data_layout": "the converter's note about the row order, which GGUF fixes",
-        "expert_used_count": "there are no experts",
-    },
+    | {"tensor_data_layout": "the converter's note about the row order, which GGUF fixes"},
 )

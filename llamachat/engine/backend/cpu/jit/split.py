@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import reduce
 from math import prod
 from operator import mul
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from llamachat.engine.backend.cpu.jit.kernel import counted
 
@@ -73,4 +73,8 @@ class Turns:
         return SHARED_BY_NOBODY
 
 
-Split = Shares | Turns
+class Split(Protocol):
+    """What every split answers."""
+
+    def key(self, arguments: Mapping[str, object], /) -> Key:
+        """What two launches have in common whose threads work on the same parts."""

@@ -6,6 +6,7 @@ from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.kernels.elementwise import Broadcast, Elementwise, Pointwise
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 from llamachat.engine.backend.cpu.kernels.rows import MODES
+from llamachat.engine.backend.cpu.lower.experts import expert_product, mix
 from llamachat.engine.backend.cpu.lower.linear import product
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.lower.norm import norm
@@ -81,11 +82,17 @@ def _computed_with_operand(node: g.Node, to: Lowering, mode: str) -> bool:
         to.value(node)
         norm(fusion.part, to, node, fusion.other)
         return True
-    assert isinstance(fusion.part, g.Linear)
+    if isinstance(fusion.part, g.Mixture):
+        mix(fusion.part, to, node, fusion.other)
+        return True
+    assert isinstance(fusion.part, g.Linear | g.ExpertLinear)
     if mode not in MODES:
         lower(fusion.part, to)
         return False
-    product(fusion.part, to, node, mode, fusion.other)
+    if isinstance(fusion.part, g.ExpertLinear):
+        expert_product(fusion.part, to, node, mode, fusion.other)
+    else:
+        product(fusion.part, to, node, mode, fusion.other)
     return True
 
 

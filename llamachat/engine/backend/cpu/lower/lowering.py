@@ -23,7 +23,7 @@ from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Region
 from llamachat.engine.backend.cpu.tables import Tables
 from llamachat.engine.backend.cpu.weights import Weights
-from llamachat.engine.graph import TOKENS, Node
+from llamachat.engine.graph import PAIRS, TOKENS, Node
 from llamachat.engine.plan import Plan
 from llamachat.errors import Unsupported
 
@@ -75,7 +75,7 @@ class Lowering:
         self.count_name = "n_tokens"
         self.launches: list[Launch] = []
         self.regions: dict[Node, Region] = dict(context.given)
-        self._panels: dict[tuple[Node, bool], Region] = {}
+        self.shared: dict[tuple[object, ...], Region] = {}
         self._scratch = Region(0, private=True)
 
     def body(self, crossing: Mapping[Node, Region], given: Mapping[Node, Region]) -> list[Launch]:
@@ -129,8 +129,12 @@ class Lowering:
         return 4 * whole_rows(width)
 
     def region(self, node: Node) -> Region:
-        """New memory for as many rows as a node may have, in whole register blocks of products."""
-        return Region(self.stride(node.width) * -(-self.most_rows(node) // self.shape.columns) * self.shape.columns)
+        """New memory for as many rows as a node may have, in whole register blocks of products; pairs also nobody's."""
+        return Region(self.stride(node.width) * (self.nobody(node) + (node.rows.name == PAIRS)))
+
+    def nobody(self, node: Node) -> int:
+        """The number of the row behind all others, for what products compute and nobody reads."""
+        return -(-self.most_rows(node) // self.shape.columns) * self.shape.columns
 
     def value(self, node: Node) -> Region:
         """New memory for a node's value."""
@@ -151,10 +155,11 @@ class Lowering:
         self._scratch.n_bytes = max(self._scratch.n_bytes, n_bytes)
         return self._scratch
 
-    def panel(self, x: Node, quantised: bool) -> Region:
-        """The activations as products read them; made once for all products of x."""
-        if (x, quantised) not in self._panels:
-            columns, source = self.shape.columns, self.regions[x]
+    def panel(self, x: Node, quantised: bool, columns: int = 0) -> Region:
+        """The activations as products read them, made once for all products of x. columns: by default the shape's."""
+        columns = columns or self.shape.columns
+        if (x, quantised, columns) not in self.shared:
+            source = self.regions[x]
             side_by_side = self.most_rows(x) == 1 or self.stride(x.width) == 4 * x.width
             if not quantised and columns == 1 and side_by_side:
                 return source
@@ -162,8 +167,8 @@ class Lowering:
             spec = Quantize(columns) if quantised else CopyPanels(columns)
             arguments: Arguments = {"x": source, "panels": panel, "count": self.count_of(x), "width": x.width}
             self.launch(spec, {**arguments, "stride": self.stride(x.width)})
-            self._panels[x, quantised] = panel
-        return self._panels[x, quantised]
+            self.shared[x, quantised, columns] = panel
+        return self.shared[x, quantised, columns]
 
     def _lower(self, nodes: Sequence[Node]) -> None:
         for node in nodes:

@@ -55,9 +55,9 @@ class Graph:
         """Rows of the table chosen by the token ids, times factor."""
         return self.append(Embed(table.weight.shape[1], table.weight, factor))
 
-    def linear(self, x: Node, layer: Layer) -> Node:
-        """x W^T + bias."""
-        return self.append(Linear(layer.weight.shape[0], x, layer.weight, layer.bias))
+    def linear(self, x: Node, layer: Layer, factor: float = 1.0) -> Node:
+        """(x W^T * scale + bias) * factor."""
+        return self.append(Linear(layer.weight.shape[0], x, layer.weight, layer.bias, scale=layer.scale, factor=factor))
 
     def rms_norm(self, x: Node, layer: Layer | None, eps: float, size: int = 0) -> Node:
         """RMS norm over every group of `size` columns; see `norm`."""

@@ -9,12 +9,17 @@ from llamachat.errors import ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Linear(Node):
-    """x W^T + bias; weight [width, x.width], or [n, width, x.width], of which `part` says which matrix it is."""
+    """(x W^T * scale + bias) * factor; scale [1] of the file, factor a constant.
+
+    weight: [width, x.width], or [n, width, x.width], of which `part` says which matrix it is.
+    """
 
     x: Node
     weight: Tensor
     bias: Tensor | None
     part: int = 0
+    scale: Tensor | None = None
+    factor: float = 1.0
 
     def __post_init__(self) -> None:
         """Raises ShapeError."""
@@ -27,9 +32,9 @@ class Linear(Node):
 
     @property
     def weights(self) -> tuple[Use, ...]:
-        """The matrix, and the bias if there is one."""
-        bias = (Use(self.bias, Role.VECTOR),) if self.bias is not None else ()
-        return (Use(self.weight, Role.MATRIX if len(self.weight.shape) == 2 else Role.EXPERTS), *bias)
+        """The matrix, and the scale and the bias if there are any."""
+        vectors = (Use(one, Role.VECTOR) for one in (self.scale, self.bias) if one is not None)
+        return (Use(self.weight, Role.MATRIX if len(self.weight.shape) == 2 else Role.EXPERTS), *vectors)
 
     @property
     def operations(self) -> int:

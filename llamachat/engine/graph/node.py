@@ -25,13 +25,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layer:
-    """A tensor `<name>.weight` with its `<name>.bias`; None where the file has none.
+    """A tensor `<name>.weight` with its `<name>.bias` and `<name>.scale` [1]; None where the file has none.
 
     A bias may stand alone (`exp_probs_b.bias`, `ssm_dt.bias`): then it is the `weight`.
     """
 
     weight: Tensor
     bias: Tensor | None = None
+    scale: Tensor | None = None
 
 
 class Role(Enum):

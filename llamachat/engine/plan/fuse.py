@@ -1,30 +1,36 @@
-"""What may be computed together: a product or norm with the addition behind it, a product with its gate.
+"""What may be computed together: a product or norm with what reads it, a fused product as its parts.
 
 A backend that cannot do it computes the parts one after the other; the meaning is the same.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from llamachat.engine.graph import Add, ExpertLinear, Glu, Linear, Mixture, Node, Norm
+from llamachat.engine.graph import Add, Columns, ExpertLinear, Glu, Linear, Mixture, Node, Norm, Unary
+
+Kind = Literal["residual", "gate", "activation", "columns"]
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """`part` is computed as the last step of its only reader, whose other operand is `other`."""
+    """`part` is computed as the last step of its reader, whose other operand, if it has two, is `other`.
+
+    columns: readers of a product that want some of its columns each; each computes its own, and nobody all of them.
+    Else the reader is the only one. What wants columns may be the part of another fusion itself.
+    """
 
     part: Node
-    other: Node
-    kind: Literal["residual", "gate"]
+    other: Node | None
+    kind: Kind
 
 
 def fusions(nodes: Sequence[Node], before: Set[Node], n_readers: Mapping[Node, int]) -> dict[Node, Fusion]:
     """{reader: what is computed with it}; both stand on the same side of the border (`before`: the body's nodes)."""
-    found = {}
+    found = dict(_slices(nodes, before, n_readers))
     for node in nodes:
-        for fusion in _candidates(node):
+        for fusion in _candidates(node, found):
             part = fusion.part
             if n_readers[part] == 1 and (part in before) == (node in before):
                 found[node] = fusion
@@ -32,13 +38,28 @@ def fusions(nodes: Sequence[Node], before: Set[Node], n_readers: Mapping[Node, i
     return found
 
 
-def _candidates(node: Node) -> list[Fusion]:
+def _slices(nodes: Sequence[Node], before: Set[Node], n_readers: Mapping[Node, int]) -> Iterator[tuple[Node, Fusion]]:
+    """Products of which nothing is wanted but slices, on their side of the border."""
+    slices: dict[Node, list[Node]] = {}
+    for node in nodes:
+        if isinstance(node, Columns) and isinstance(node.x, Linear) and node.size == node.x.width:
+            slices.setdefault(node.x, []).append(node)
+    for part, wanted in slices.items():
+        if len(wanted) == n_readers[part] and all((one in before) == (part in before) for one in wanted):
+            yield from ((one, Fusion(part, None, "columns")) for one in wanted)
+
+
+def _candidates(node: Node, found: Mapping[Node, Fusion]) -> list[Fusion]:
     """What could be computed with a node, the best first."""
     if isinstance(node, Add):
         pairs = ((node.b, node.a), (node.a, node.b))
         return [Fusion(part, other, "residual") for part, other in pairs if _takes_residual(part)]
-    if isinstance(node, Glu) and isinstance(node.up, Linear | ExpertLinear):
+    if isinstance(node, Glu) and (
+        isinstance(node.up, Linear | ExpertLinear) or (node.up in found and isinstance(node.up, Columns))
+    ):
         return [Fusion(node.up, node.gate, "gate")]
+    if isinstance(node, Unary) and isinstance(node.x, Linear):
+        return [Fusion(node.x, None, "activation")]
     return []
 
 

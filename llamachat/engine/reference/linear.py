@@ -13,11 +13,15 @@ ROWS_AT_ONCE: Final = 8192
 
 @value.register
 def linear(node: Linear, state: Evaluation) -> Floats:
-    """x [n_tokens, n_in] times W^T, W [width, n_in], + bias [width]: [n_tokens, width]."""
+    """x [rows, n_in] times W^T, W [width, n_in], times scale [1], + bias [width], times factor: [rows, width]."""
     x = state.values[node.x]
     weight = state.load(node.weight.name).reshape(-1, *node.weight.shape[-2:])[node.part]
     out = np.empty((len(x), node.width))
     for row in range(0, node.width, ROWS_AT_ONCE):
         rows = slice(row, row + ROWS_AT_ONCE)
         out[:, rows] = x @ weight[rows].astype(np.float64).T
-    return out if node.bias is None else out + state.weight(node.bias)
+    if node.scale is not None:
+        out *= state.weight(node.scale).reshape(())
+    if node.bias is not None:
+        out += state.weight(node.bias)
+    return out * node.factor

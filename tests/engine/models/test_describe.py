@@ -123,9 +123,7 @@ REFUSED_METADATA = [
     pytest.param({"llama.logit_scale": 0.5}, Unsupported, "logit_scale", id="a logit scale"),
     pytest.param({"llama.ssm.state_size": [1]}, Unsupported, "ssm.state_size", id="an array nobody reads"),
     pytest.param({"llama.expert_count": 8, "llama.expert_used_count": 2}, ModelFileError, "ffn_gate_inp", id="experts"),
-    pytest.param(
-        {"llama.expert_count": 8}, ModelFileError, "expert_used_count.*is 0", id="no experts used"
-    ),
+    pytest.param({"llama.expert_count": 8}, ModelFileError, "expert_used_count.*is 0", id="no experts used"),
     pytest.param(
         {"llama.expert_count": 8, "llama.expert_used_count": 9}, ModelFileError, "only 8 experts", id="too many used"
     ),

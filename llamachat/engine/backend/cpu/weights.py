@@ -161,6 +161,10 @@ class Weights:
         """What came with an adapter."""
         return self._beside[name]
 
+    def number(self, name: str) -> float:
+        """The value of a vector that has one."""
+        return float(self._vectors[name].view(np.float32, (1,))[0])
+
     def values(self, name: str) -> np.ndarray:
         """A tensor's values as float32 [shape]."""
         tensor = self._file.tensors[name]

@@ -26,6 +26,7 @@ class FloatProduct(KernelSpec):
     format: str
     columns: int
     arguments: ClassVar = Product.arguments
+    reals: ClassVar = Product.reals
     reads: ClassVar = Product.reads
     writes: ClassVar = Product.writes
     broadcast: ClassVar = Product.broadcast

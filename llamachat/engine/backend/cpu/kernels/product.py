@@ -1,7 +1,7 @@
 """Matrix products on packed tiles: y[c] = W x[c], one column (decoding) or a register block of columns (prompts).
 
 Order of additions, the same for one column and for many: for every row, blocks and groups from left to right, as
-`groups.py` says; then bias, then either the residual or the gate. A row is computed whole by one thread.
+`groups.py` says; then what `rows.complete` says. A row is computed whole by one thread.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from llamachat.engine.quants import STORED
 
 @dataclass(frozen=True)
 class Product(FormatKernel):
-    """y[c] = W x[c] for a quantised format, then bias and what `mode` says.
+    """y[c] = W x[c] for a quantised format; with a bias or a mode also what `rows.complete` says.
 
     tiles: W packed; x: quantised panels; y, other: float32 rows of `stride` bytes; bias: float32 [n_rows padded] or 0;
-    mode: one of MODES; count: see `Kernel.count`; units: 32 rows each; blocks: blocks in a row;
+    scale, factor: float32; mode: one of MODES; count: see `Kernel.count`; units: 32 rows each; blocks: blocks in a row;
     direct: rows are unpacked in registers for every panel of columns, which is best for few panels; else once, into
     scratch: `room` bytes for each thread (see `scratch_bytes`).
     """
@@ -33,8 +33,10 @@ class Product(FormatKernel):
     columns: int
     direct: bool
     arguments: ClassVar = (
-        *("tiles", "x", "y", "bias", "other", "mode", "count", "units", "blocks", "stride", "scratch", "room"),
+        *("tiles", "x", "y", "bias", "other", "mode", "scale", "factor"),
+        *("count", "units", "blocks", "stride", "scratch", "room"),
     )
+    reals: ClassVar = ("scale", "factor")
     reads: ClassVar = ("x", "other")
     writes: ClassVar = ("y", "scratch")
     broadcast: ClassVar = ("x",)

@@ -1,4 +1,4 @@
-"""Finished rows of a product: stored, then bias, and the residual or the gate. And the sizes that products share."""
+"""Finished rows of a product: stored, then scale, bias and what a mode says. And the sizes that products share."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ ROWS = 32
 AHEAD = 4096
 
 
-# What is done with a finished row before it is final; `other` is the residual or the gate, laid out like y.
-MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(FUSED)}}
+# What is done with a finished row before it is final. `other` is the residual or the gate, laid out like y.
+_GATED, _ALONE = ({name: first + i for i, name in enumerate(FUSED)} for first in (3, 3 + len(FUSED)))
+MODES = {"": 0, "scaled": 1, "residual": 2, **_GATED, **{f"{name} alone": mode for name, mode in _ALONE.items()}}
 
 
 def parts_of(isa: Generic) -> int:
@@ -45,16 +46,22 @@ class Task:
     panels: Vec
     panel: Callable[[Vec], Vec]
     row: Callable[[Vec], Vec]
+    scale: Vec | None = None
+    factor: Vec | None = None
 
 
 def whole_task(k: Kernel, columns: int) -> Task:
     """The one matrix of a product, with all columns in their order."""
     panels = (k.count() + (columns - 1)) // columns
-    return Task(k.pointer("tiles"), k.args.bias, panels, lambda panel: panel, lambda column: column * k.args.stride)
+    scale, factor = k.real("scale"), k.real("factor")
+    return Task(
+        *(k.pointer("tiles"), k.args.bias, panels, lambda panel: panel, lambda column: column * k.args.stride),
+        *(scale, factor),
+    )
 
 
 def finish(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, totals: list[list[Vec]]) -> None:
-    """Stores a unit of rows, totals[part][column]; then bias and mode, in place."""
+    """Stores a unit of rows, totals[part][column]; then what `complete` does, in place."""
     at, columns = unit * (4 * ROWS), len(totals[0])
     for c in range(columns):
         to = k.pointer("y")[task.row(column + c) + at]
@@ -65,25 +72,34 @@ def finish(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, totals: 
 
 
 def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, columns: int) -> None:
-    """Bias and mode of a unit of rows that is stored, in place."""
+    """Scale, bias, factor and mode of a unit of rows that is stored, in place."""
     at = unit * (4 * ROWS)
     with k.loop(column, column + columns) as one:
         row = task.row(one)
         with k.loop(at, at + 4 * ROWS, 4 * isa.rows) as part_at:
-            _complete(k, isa, task.bias, part_at, row)
+            _complete(k, isa, task, part_at, row)
 
 
-def _complete(k: Kernel, isa: Generic, bias: Vec, at: Vec, row: Vec) -> None:
-    """One register of y: + bias, then + residual or activation(gate) * y."""
+def _complete(k: Kernel, isa: Generic, task: Task, at: Vec, row: Vec) -> None:
+    """One register: z = (y * scale + bias) * factor; then z, z + residual, activation(gate) * z or activation(z)."""
     kind = lanes(F32, isa.rows)
     y = k.pointer("y")[row + at]
     value = k.var(y.load(kind, 4))
-    with k.when(bias > 0):
-        value.set(value.get() + Ptr(bias)[at].load(kind, 4))
+    if task.scale is not None:
+        value.set(value.get() * task.scale)
+    with k.when(task.bias > 0):
+        value.set(value.get() + Ptr(task.bias)[at].load(kind, 4))
+    if task.factor is not None:
+        value.set(value.get() * task.factor)
     with k.when(k.args.mode.equals(MODES["residual"])):
         value.set(value.get() + k.pointer("other")[row + at].load(kind, 4))
-    for name, activation in FUSED.items():
-        with k.when(k.args.mode.equals(MODES[name])):
-            gate = k.pointer("other")[row + at].load(kind, 4)
-            value.set(activation(k, isa, gate) * value.get())
+    with k.when(k.args.mode > MODES["residual"]):
+        gate, times = k.var(value.get()), k.var(k.constant(kind, 1.0))
+        with k.when(k.args.mode < min(_ALONE.values())):
+            gate.set(k.pointer("other")[row + at].load(kind, 4))
+            times.set(value.get())
+        which = (k.args.mode - min(_GATED.values())) % len(FUSED)
+        for i, activation in enumerate(FUSED.values()):
+            with k.when(which.equals(i)):
+                value.set(activation(k, isa, gate.get()) * times.get())
     y.store(value.get(), 4)

@@ -7,7 +7,7 @@ from llamachat.engine.backend.cpu.kernels.elementwise import Broadcast, Elementw
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 from llamachat.engine.backend.cpu.kernels.rows import MODES
 from llamachat.engine.backend.cpu.lower.experts import expert_product, mix
-from llamachat.engine.backend.cpu.lower.linear import product
+from llamachat.engine.backend.cpu.lower.linear import Ending, part_rows, product
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.lower.norm import norm
 from llamachat.engine.backend.cpu.program import Arguments
@@ -40,7 +40,8 @@ def lower_mul(node: g.Mul, to: Lowering) -> None:
 @lower.register
 def lower_unary(node: g.Unary, to: Lowering) -> None:
     """activation(x)."""
-    _pointwise(node.activation, node.x, node, to)
+    if not _computed_with_operand(node, to, f"{node.activation} alone"):
+        _pointwise(node.activation, node.x, node, to)
 
 
 @lower.register
@@ -74,25 +75,26 @@ def lower_mul_vector(node: g.MulVector, to: Lowering) -> None:
 
 
 def _computed_with_operand(node: g.Node, to: Lowering, mode: str) -> bool:
-    """Whether the kernel of an operand does it as its last step."""
+    """Whether the kernel of an operand does it as its last step; where it cannot, that operand is computed here."""
     fusion = to.plan.fusions.get(node)
     if fusion is None:
         return False
-    if isinstance(fusion.part, g.Norm):
+    part = fusion.part
+    if isinstance(part, g.Norm):
         to.value(node)
-        norm(fusion.part, to, node, fusion.other)
+        norm(part, to, node, fusion.other)
         return True
-    if isinstance(fusion.part, g.Mixture):
-        mix(fusion.part, to, node, fusion.other)
+    if isinstance(part, g.Mixture):
+        mix(part, to, node, fusion.other)
         return True
-    assert isinstance(fusion.part, g.Linear | g.ExpertLinear)
-    if mode not in MODES:
-        lower(fusion.part, to)
+    if isinstance(part, g.ExpertLinear) and mode in MODES:
+        expert_product(part, to, node, mode, fusion.other)
+        return True
+    rows = part_rows(part, to) if mode in MODES else None
+    if rows is None:
+        lower(part, to)
         return False
-    if isinstance(fusion.part, g.ExpertLinear):
-        expert_product(fusion.part, to, node, mode, fusion.other)
-    else:
-        product(fusion.part, to, node, mode, fusion.other)
+    product(rows[0], to, node, Ending(mode, fusion.other, rows[1]))
     return True
 
 

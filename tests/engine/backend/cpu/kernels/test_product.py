@@ -6,6 +6,7 @@ from machine import Array, Machine, poisoned
 
 from llamachat.engine.backend.cpu.kernels.activations import CopyPanels, Quantize
 from llamachat.engine.backend.cpu.kernels.float_product import FloatProduct
+from llamachat.engine.backend.cpu.kernels.functions import FUSED
 from llamachat.engine.backend.cpu.kernels.many_columns import scratch_bytes
 from llamachat.engine.backend.cpu.kernels.packing import Pack, PackFloats
 from llamachat.engine.backend.cpu.kernels.panel import panel_bytes
@@ -14,6 +15,7 @@ from llamachat.engine.backend.cpu.kernels.rows import MODES, ROWS, whole_rows
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.quants import BLOCK_FORMATS, FORMATS, STORED
 from llamachat.engine.quants.format import BlockFormat
+from llamachat.engine.reference.elementwise import ACTIVATIONS
 
 # Formats that differ in more than their bits: each kind of codes, scales and floats once.
 EVERY_KIND = (
@@ -82,7 +84,7 @@ def multiply(
     columns: int,
     threads: int = 1,
     direct: bool = False,
-    **extra: int,
+    **extra: int | float,
 ) -> np.ndarray:
     """y [n_tokens, n_rows] by the kernels: panels, then the product."""
     n_tokens = len(x)
@@ -103,6 +105,8 @@ def multiply(
         "bias": 0,
         "other": 0,
         "mode": 0,
+        "scale": 1.0,
+        "factor": 1.0,
         "count": count,
         "units": packed.units,
         "blocks": packed.blocks,
@@ -208,18 +212,28 @@ def test_bias_residual_and_gate_come_last(machine: Machine, mode: str, n_tokens:
     bias = Array(np.zeros(packed.padded, np.float32))
     bias.values[:48] = rng.standard_normal(48)
     other = Array(rng.standard_normal((-(-n_tokens // columns) * columns, packed.padded)).astype(np.float32))
+    constants = {"scale": 0.75, "factor": -1.5} if n_tokens == 5 else {}
     extra = {"bias": bias.address, "other": other.address, "mode": MODES[mode]}
-    found = multiply(machine, packed, x, columns, **extra)
-    exact = rounded(x, True) @ packed.exact.T + bias.values[:48]
+    found = multiply(machine, packed, x, columns, **extra, **constants)
+    scale, factor = constants.get("scale", 1), constants.get("factor", 1)
+    exact = (rounded(x, True) @ packed.exact.T * scale + bias.values[:48]) * factor
     beside = other.values[:n_tokens, :48].astype(np.float64)
-    u = np.sqrt(2 / np.pi) * (beside + 0.044715 * beside**3)
-    expected = {
-        "": exact,
-        "residual": exact + beside,
-        "silu": beside / (1 + np.exp(-beside)) * exact,
-        "gelu": 0.5 * beside * (1 + np.tanh(u)) * exact,
-    }[mode]
+    name, _, alone = mode.partition(" ")
+    if name in FUSED:
+        expected = ACTIVATIONS[name](exact if alone else beside) * (1 if alone else exact)
+    else:
+        expected = exact + (beside if mode == "residual" else 0)
     assert relative_error(found, expected) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["F32", "Q4_K"])
+def test_a_scale_without_a_bias_needs_its_mode(machine: Machine, name: str) -> None:
+    packed = Packed(machine, name, 40, 256, np.random.default_rng(3))
+    x = np.random.default_rng(4).standard_normal((5, 256)).astype(np.float32)
+    plain, columns = multiply(machine, packed, x, machine.isa.columns), machine.isa.columns
+    found = multiply(machine, packed, x, columns, mode=MODES["scaled"], scale=0.3, factor=7.0)
+    np.testing.assert_array_equal(found, plain * np.float32(0.3) * np.float32(7))
+    np.testing.assert_array_equal(multiply(machine, packed, x, columns, mode=MODES["scaled"]), plain)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from llamachat.engine.graph import Add, Direction, ExpertLinear, Graph, Linear, LowRank, Node, Tensor
+from llamachat.engine.graph import Add, Direction, ExpertLinear, Graph, Linear, LowRank, Node, Scale, Tensor
 from llamachat.engine.plan.fuse import readers
 
 Part = tuple[int, int]
@@ -75,20 +75,28 @@ class _Weaver:
         n_readers = readers(self._graph.nodes)
         follows = {value: node for node in self._graph.nodes for value in node.inputs}
         for node in self._graph.nodes:
-            self._take(node, self._renewed(node))
-            for product in self._later.get(node, ()):
-                self._add(node, product)
-            product = Product.of(node)
-            if product is not None and product.weight.name in self._additions:
+            product = self._changed(node)
+            factor = node.factor if isinstance(node, Linear) and product is not None else 1.0
+            self._take(node, self._renewed(node if factor == 1 else replace(node, factor=1.0)))  # type: ignore[call-arg]
+            for later in self._later.get(node, ()):
+                self._add(node, later)
+            if product is not None:
                 reader = follows.get(node)
-                if n_readers[node] == 1 and isinstance(reader, Add) and isinstance(node, Linear):
+                if n_readers[node] == 1 and isinstance(reader, Add) and isinstance(node, Linear) and factor == 1:
                     self._later.setdefault(reader, []).append(product)
                 else:
                     self._add(node, product)
+            if factor != 1:
+                self._take(node, Scale(node.width, self._new[node], factor))
             if node in self._directions:
                 value = self._new[node]
                 self._take(node, Direction(value.width, value, self._directions[node]))
         return self._nodes
+
+    def _changed(self, node: Node) -> Product | None:
+        """The product that a node is, if an adapter changes it."""
+        product = Product.of(node)
+        return product if product is not None and product.weight.name in self._additions else None
 
     def _add(self, place: Node, product: Product) -> None:
         """The addition of a product, behind the value that stands in place of `place`."""

@@ -35,6 +35,8 @@ def settings_of(responder: "Responder") -> dict[str, str]:
     model = responder.model
     return {
         "model": fingerprint(model.file),
+        "adapter": model.adapters.fingerprint,
+        "override": str(model.overrides),
         "architecture": str(model.file.metadata.get("general.architecture")),
         "cache_layout": responder.context.layout,
         "program": __version__,
@@ -46,7 +48,12 @@ def description_of(responder: "Responder") -> dict[str, str]:
     metadata = responder.model.file.metadata
     rope = {name.partition(".")[2]: value for name, value in metadata.items() if ".rope." in name}
     listed = " ".join(f"{name}={value}" for name, value in rope.items() if isinstance(value, int | float | str))
-    own = {"context": str(responder.context.n_ctx), "rope": listed, "lora": "", LOST: str(responder.context.n_lost)}
+    own = {
+        "context": str(responder.context.n_ctx),
+        "rope": listed,
+        "lora": str(responder.model.adapters.asked),
+        LOST: str(responder.context.n_lost),
+    }
     return {**settings_of(responder), **own}
 
 

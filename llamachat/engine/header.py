@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from llamachat.engine.gguf import GgufFile, open_gguf, typed
+from llamachat.engine.overrides import NOTHING, Overrides
 from llamachat.engine.tokenizers import Tokenizer
 
 CHAT_TEMPLATE = "tokenizer.chat_template"
@@ -28,10 +29,10 @@ class Templates:
 
 
 class Header(Templates):
-    """A model's file of which only the header is read. Raises ModelFileError."""
+    """A model's file of which only the header is read. Raises ModelFileError, and UsageError for overrides."""
 
-    def __init__(self, path: Path) -> None:
-        self.file = open_gguf(path)
+    def __init__(self, path: Path, overrides: Overrides = NOTHING) -> None:
+        self.file = overrides.apply(open_gguf(path))
         self.tokenizer = Tokenizer.from_metadata(self.file.metadata)
 
 

@@ -21,6 +21,7 @@ from llamachat.engine.graph import Graph, Node, Role, states, uses
 from llamachat.engine.header import Templates
 from llamachat.engine.memory import MemoryPlan, available_memory, check_adapters_fit, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
+from llamachat.engine.overrides import Override, Overrides, Value
 from llamachat.engine.plan import Plan
 from llamachat.engine.positions import check_factors
 from llamachat.engine.quants.tensors import decode, read
@@ -44,11 +45,13 @@ class Model(Templates):
     progress(what, done, total) is called while weights are packed. backend: a name of `backend.choose.BACKENDS`.
     keep_packed: bytes on disk that packed weights of all models may take together; `close` then writes those of this
     one, and the next start with it need not pack them. note: gets sentences for a person, about that above all.
-    adapters: LoRA and control vectors, see `adapt`.
+    adapters: LoRA and control vectors, see `adapt`. overrides: metadata in place of the file's, texts as
+    "llama.rope.freq_base=float:500000" or {key: value}.
     embeds: load only what embeddings need (of an encoder-decoder the encoder, of a decoder all but the output matrix).
     causal: whether tokens see only those before them; None: as the file says.
 
-    Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend).
+    Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend,
+    overrides that mean nothing for this model).
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Model(Templates):
         progress: LoadProgress | None = None,
         backend: str = DEFAULT,
         adapters: Adapters = NONE,
+        overrides: Iterable[str | Override] | Mapping[str, Value] | Overrides = (),
         keep_packed: int = 0,
         note: Callable[[str], None] = lambda sentence: None,
         embeds: bool = False,
@@ -71,7 +75,8 @@ class Model(Templates):
     ) -> None:
         self.backend: Backend = choose(backend)
         self.device: Device = self.backend.open(Settings(threads, isa, keep_packed=keep_packed, note=note))
-        file = open_gguf(Path(path))
+        self.overrides = Overrides.of(overrides)
+        file = self.overrides.apply(open_gguf(Path(path)))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
         self._graph: Graph = self.spec.embedding_graph(causal) if embeds else self.spec.graph(causal)

@@ -28,7 +28,7 @@ def rope_angles(
         frequencies = frequencies / factors.astype(np.float64)
     scaled = frequencies / spec.scale
     if spec.yarn_original:
-        kept = yarn_ramp(spec)
+        kept = yarn_ramp(spec) * spec.yarn_share
         scaled = scaled * (1 - kept) + frequencies * kept
     angles = positions.astype(np.float64)[:, None] * scaled
     return np.cos(angles) * spec.magnitude, np.sin(angles) * spec.magnitude

@@ -111,7 +111,7 @@ def open_prompt_cache(
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise UnusableCache(f"{path} is not a prompt cache of this program")
     for name, value in settings.items():
-        if metadata.get(name) != value:
+        if metadata.get(name, "") != value:  # what was not there yet when a file was written is ""
             raise UnusableCache(f"{path} is of another {name.replace('_', ' ')}")
     ids, cache = (_tensor(header, name, mapping, start, path) for name in ("tokens", "cache"))
     if len(ids) % 4 or len(ids) > LARGEST_TOKENS or len(ids) + len(cache) + start != len(mapping):

@@ -74,6 +74,10 @@ class Adapters:
         """Of paths, or of paths with scales. Raises UsageError."""
         return cls(tuple(map(Scaled.of, lora)), tuple(map(Scaled.of, control_vectors)), control_layers)
 
+    def __str__(self) -> str:
+        """Files and scales, for a person; "" where there are none."""
+        return ", ".join(f"{one.path} ({one.scale:g})" for one in (*self.lora, *self.vectors))
+
     @property
     def active(self) -> bool:
         """Whether anything changes the model."""

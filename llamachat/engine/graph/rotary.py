@@ -16,8 +16,8 @@ class RopeSpec:
 
     order: "adjacent" rotates pairs (2i, 2i+1), "halves" (i, i + n_rot/2); dimensions from n_rot on stay.
     magnitude multiplies cos and sin. yarn_*: Peng et al. 2023 (arXiv 2309.00071), as in llama.cpp's `rope_yarn`;
-    yarn_original is the original context length, 0 means no YaRN. long_factors take the place of factors in contexts
-    for more than long_above tokens (LongRoPE, Ding et al. 2024, arXiv 2402.13753).
+    yarn_original is the original context length, 0 means no YaRN, and yarn_share multiplies its ramp. long_factors take
+    the place of factors in contexts for more than long_above tokens (LongRoPE, Ding et al. 2024, arXiv 2402.13753).
     """
 
     n_rot: int
@@ -29,6 +29,7 @@ class RopeSpec:
     yarn_original: int = 0
     yarn_beta_fast: float = 32.0
     yarn_beta_slow: float = 1.0
+    yarn_share: float = 1.0
     long_factors: Tensor | None = None
     long_above: int = 0
 

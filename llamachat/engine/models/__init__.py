@@ -83,15 +83,18 @@ def describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped], path
 
 
 def _describe(metadata: Mapping[str, object], tensors: Mapping[str, Shaped]) -> ModelSpec:
-    name, family = _find(metadata)
+    name, family = family_of(metadata)
     rows = {tensor: int(found.shape[-2:][0]) for tensor, found in tensors.items() if found.shape}
     params = read_params(family.params, metadata, name, rows)
     unknown = _unknown_keys(metadata, name, keys_read(family.params) | family.without_effect.keys())
     return ModelSpec(name, params, check_tensors(family.tensors, params, tensors, family.stacks), unknown, family)
 
 
-def _find(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
-    """The architecture's name in this file, and its definition."""
+def family_of(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
+    """The architecture's name in this file, and its definition.
+
+    Raises ModelFileError where the file does not say it, Unsupported for one that is not known.
+    """
     kind = typed(metadata, "general.type", str, "a text", "model")
     if kind in ("adapter", "mmproj", "imatrix"):
         raise Unsupported(f"is {shown(kind)}: this file goes with a model, it is not one", where="general.type")

@@ -123,12 +123,20 @@ class ScaledRotaryHeads(RotaryHeads):
     rope_scale: float = key("rope.scaling.factor", same_as("rope_scale_v2"), low=1e-6, high=1e9)
     rope_attn_factor: float = key("rope.scaling.attn_factor", 1.0, high=1e9)
     yarn_original: int = key("rope.scaling.original_context_length", 0, low=0)
+    yarn_ext_factor: float = key(
+        "rope.scaling.yarn_ext_factor", -1.0, low=-1.0, high=1e9
+    )  # below 0: 1 for YaRN, else 0
     yarn_beta_fast: float = key("rope.scaling.yarn_beta_fast", 32.0, low=1e-6, high=1e9)
     yarn_beta_slow: float = key("rope.scaling.yarn_beta_slow", 1.0, low=1e-6, high=1e9)
+
+    @property
+    def yarn_share(self) -> float:
+        """How much of YaRN's ramp counts: 0 is linear scaling."""
+        return self.yarn_ext_factor if self.yarn_ext_factor >= 0 else float(self.rope_scaling == "yarn")
 
     def __post_init__(self) -> None:
         """Also raises ModelFileError where the scaling lacks something it needs."""
         super().__post_init__()
         sentence = "this metadata key is missing or 0, and YaRN cannot be computed without it"
-        known = self.yarn_original > 0 or self.rope_scaling != "yarn"
+        known = self.yarn_original > 0 or self.yarn_share == 0
         require(known, sentence, "rope.scaling.original_context_length")

@@ -155,7 +155,14 @@ def _keys(cls: type[object]) -> list[tuple[str, object, Key]]:
 def _default(default: object, earlier: Earlier, where: str) -> object:
     if default is MISSING:
         raise ModelFileError("this metadata key is missing, and the model cannot be computed without it", where=where)
-    return default(earlier) if callable(default) else default
+    if not callable(default):
+        return default
+    try:
+        return default(earlier)
+    except ModelFileError as error:
+        if error.where:
+            raise
+        raise type(error)(f"is missing, and {error}", where=where) from None
 
 
 def _checked(value: object, kind: object, source: Key, where: str) -> object:

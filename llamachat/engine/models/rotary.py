@@ -13,7 +13,7 @@ def rope_spec(p: ScaledRotaryHeads, order: RopeOrder, factors: Layer | None) -> 
     attention temperature; the lower bound and the file's own attn_factor as in llama.cpp).
     """
     scale = 1.0 if p.rope_scaling == "none" else p.rope_scale
-    yarn = p.rope_scaling == "yarn"
+    yarn = p.yarn_share != 0
     growth = 1 + 0.1 * math.log(max(scale, 1.0)) if yarn else 1.0
     return RopeSpec(
         p.n_rot,
@@ -25,4 +25,5 @@ def rope_spec(p: ScaledRotaryHeads, order: RopeOrder, factors: Layer | None) -> 
         p.yarn_original if yarn else 0,
         p.yarn_beta_fast,
         p.yarn_beta_slow,
+        p.yarn_share,
     )

@@ -140,3 +140,14 @@ class ScaledRotaryHeads(RotaryHeads):
         sentence = "this metadata key is missing or 0, and YaRN cannot be computed without it"
         known = self.yarn_original > 0 or self.yarn_share == 0
         require(known, sentence, "rope.scaling.original_context_length")
+
+
+@dataclass(frozen=True)
+class ScaledWindowedHeads(WindowedHeads, ScaledRotaryHeads):
+    """Layers with and without windows, whose rotation may be scaled and have another base where there is a window."""
+
+    window_rope_base: float = key("rope.freq_base_swa", same_as("rope_base"), low=1.001, high=1e15)
+
+    def window_at(self, layer: int) -> int:
+        """How many of the last tokens a layer sees; 0: all."""
+        return self.window if self.has_window(layer) else 0

@@ -1,31 +1,58 @@
 """Recurrences whose state has a fixed size. Threads share columns; each takes all rows of the step, in their order.
 
 A sequence's state is float32 [items][n_key][lanes]: of every LANES neighbouring columns one key after the other, the
-same for every instruction set. So the columns of a register never meet, and a sum over keys is a chain of
-multiply-adds from the first key to the last.
+same for every instruction set. So the columns of a register never meet. A sum over keys is CHAINS chains of
+multiply-adds (or two, or one, where that does not divide the number of keys): chain i takes the keys i, i + chains, ...
+from the first to the last; then neighbouring chains are added as a tree. One chain would wait for each multiply-add.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from llamachat.engine.backend.cpu.jit.compiler import KernelSpec
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.functions import exp, softplus
+from llamachat.engine.backend.cpu.kernels.functions import exp, exp2_below, softplus
+from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 
 MOST_KEYS: Final = 256
 """Numbers that a column of a selective scan keeps, at most."""
+CHAINS: Final = 4
+LOG2_E: Final = 1 / math.log(2)
+
+
+def chains_of(n_key: int) -> int:
+    """How many chains a sum over so many keys has."""
+    return lanes_for(n_key, CHAINS)
+
+
+def sum_over_keys(k: Kernel, kind: Any, n_key: Vec, chains: int, add: Callable[[Vec, Vec], Vec]) -> Vec:
+    """add(key in bytes, sum so far) over all keys."""
+    sums = [k.var(k.zeros(kind)) for _ in range(chains)]
+    with k.loop(0, n_key * 4, 4 * chains) as key:
+        for i, one in enumerate(sums):
+            one.set(add(key + 4 * i, one.get()))
+    values = [one.get() for one in sums]
+    while len(values) > 1:
+        values = [a + b for a, b in zip(values[::2], values[1::2], strict=True)]
+    return values[0]
 
 
 @dataclass(frozen=True)
 class Recurrence(KernelSpec):
-    """What the kernels share. at: where the state is; items: width / lanes; n_key: numbers that a column keeps."""
+    """What the kernels share. at: where the state is; items: width / lanes; n_key: numbers that a column keeps.
+
+    chains: of a sum over keys.
+    """
 
     lanes: int
+    chains: int
     writes: ClassVar = ("y", "state")
     split: ClassVar = Shares("", ("items",))
 
@@ -36,6 +63,15 @@ class Recurrence(KernelSpec):
     def row(self, k: Kernel, name: str, t: Vec) -> Ptr:
         """Row t of an operand."""
         return k.pointer(name)[t * getattr(k.args, f"{name}_stride")]
+
+    def read(self, k: Kernel, isa: Generic, at: Ptr, decay: Vec, added: tuple[Ptr, Vec], query: tuple[Ptr, Vec]) -> Vec:
+        """A key's S = S * decay + key * value, for added = (where the key is, value), in place.
+
+        Returns S * query + total, for query = (where it is, total).
+        """
+        kept = isa.fma(k, added[0].load(F32, 4).splat(self.lanes), added[1], at.load(added[1].type, 4) * decay)
+        at.store(kept, 4)
+        return isa.fma(k, query[0].load(F32, 4).splat(self.lanes), kept, query[1])
 
 
 @dataclass(frozen=True)
@@ -62,22 +98,22 @@ class SelectiveScan(Recurrence):
                 state, b, c = self.state(k, t, item), self.row(k, "b", t), self.row(k, "c", t)
                 x = self.row(k, "x", t)[column].load(kind, 4)
                 step = softplus(k, isa, self.row(k, "step", t)[column].load(kind, 4))
-                added, total = step * x, k.var(skip * x)
-                with k.loop(0, k.args.n_key * 4, 4) as key:
-                    at = state[key * self.lanes]
-                    decay = exp(k, isa, turned[key * self.lanes].load(kind, 4) * step)
-                    kept = isa.fma(k, b[key].load(F32, 4).splat(self.lanes), added, at.load(kind, 4) * decay)
-                    at.store(kept, 4)
-                    total.set(isa.fma(k, c[key].load(F32, 4).splat(self.lanes), kept, total.get()))
-                self.row(k, "y", t)[column].store(total.get(), 4)
+                added = step * x
+
+                def add(key: Vec, total: Vec) -> Vec:
+                    decay = exp2_below(k, isa, turned[key * self.lanes].load(kind, 4) * step)
+                    return self.read(k, isa, state[key * self.lanes], decay, (b[key], added), (c[key], total))
+
+                total = sum_over_keys(k, kind, k.args.n_key, self.chains, add)
+                self.row(k, "y", t)[column].store(isa.fma(k, skip, x, total), 4)
 
     def _turn(self, k: Kernel, item: Vec, turned: Ptr) -> None:
-        """a of an item's columns, key by key."""
+        """a of an item's columns, key by key, for powers of two."""
         row = k.args.n_key * 4
         a = k.pointer("a")[item * self.lanes * row]
         with k.loop(0, row, 4) as key:
             for lane in range(self.lanes):
-                turned[key * self.lanes + 4 * lane].store(a[row * lane + key].load(F32, 4), 4)
+                turned[key * self.lanes + 4 * lane].store(a[row * lane + key].load(F32, 4) * LOG2_E, 4)
 
 
 @dataclass(frozen=True)
@@ -106,13 +142,13 @@ class HeadScan(Recurrence):
                 state, b, c = self.state(k, t, item), self.row(k, "b", t)[group], self.row(k, "c", t)[group]
                 x, steps = self.row(k, "x", t)[column].load(kind, 4), self.row(k, "steps", t)[head * 4]
                 decay = steps[k.args.n_head * 4].load(F32, 4).splat(self.lanes)
-                added, total = steps.load(F32, 4).splat(self.lanes) * x, k.var(skip * x)
-                with k.loop(0, k.args.n_key * 4, 4) as key:
-                    at = state[key * self.lanes]
-                    kept = isa.fma(k, b[key].load(F32, 4).splat(self.lanes), added, at.load(kind, 4) * decay)
-                    at.store(kept, 4)
-                    total.set(isa.fma(k, c[key].load(F32, 4).splat(self.lanes), kept, total.get()))
-                self.row(k, "y", t)[column].store(total.get(), 4)
+                added = steps.load(F32, 4).splat(self.lanes) * x
+
+                def add(key: Vec, total: Vec) -> Vec:
+                    return self.read(k, isa, state[key * self.lanes], decay, (b[key], added), (c[key], total))
+
+                total = sum_over_keys(k, kind, k.args.n_key, self.chains, add)
+                self.row(k, "y", t)[column].store(isa.fma(k, skip, x, total), 4)
 
 
 @dataclass(frozen=True)
@@ -140,19 +176,20 @@ class DeltaRule(Recurrence):
             with k.loop(0, k.step.n_tokens) as t:
                 state, keys, queries = self.state(k, t, item), self.row(k, "k", t)[place], self.row(k, "q", t)[place]
                 decay = self.row(k, "steps", t)[(head + k.args.n_head) * 4].load(F32, 4).splat(n)
-                seen = k.var(k.zeros(kind))
-                with k.loop(0, k.args.n_key * 4, 4) as key:
+
+                def look(key: Vec, total: Vec) -> Vec:
                     faded = state[key * n].load(kind, 4) * decay
-                    seen.set(isa.fma(k, keys[key].load(F32, 4).splat(n), faded, seen.get()))
+                    return isa.fma(k, keys[key].load(F32, 4).splat(n), faded, total)
+
+                seen = sum_over_keys(k, kind, k.args.n_key, self.chains, look)
                 beta = self.row(k, "beta", t)[head * 4].load(F32, 4).splat(n)
-                added = (self.row(k, "v", t)[column].load(kind, 4) - seen.get()) * beta
-                total = k.var(k.zeros(kind))
-                with k.loop(0, k.args.n_key * 4, 4) as key:
-                    at = state[key * n]
-                    kept = isa.fma(k, keys[key].load(F32, 4).splat(n), added, at.load(kind, 4) * decay)
-                    at.store(kept, 4)
-                    total.set(isa.fma(k, queries[key].load(F32, 4).splat(n), kept, total.get()))
-                self.row(k, "y", t)[column].store(total.get() * k.real("scale"), 4)
+                added = (self.row(k, "v", t)[column].load(kind, 4) - seen) * beta
+
+                def add(key: Vec, total: Vec) -> Vec:
+                    return self.read(k, isa, state[key * n], decay, (keys[key], added), (queries[key], total))
+
+                total = sum_over_keys(k, kind, k.args.n_key, self.chains, add)
+                self.row(k, "y", t)[column].store(total * k.real("scale"), 4)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import exp, sigmoid
+from llamachat.engine.backend.cpu.kernels.recurrent import sum_over_keys
 
 MOST_DIMENSIONS: Final = 256
 """Of a head."""
@@ -26,10 +27,11 @@ MOST_DIMENSIONS: Final = 256
 class HeadMixing(KernelSpec):
     """What both kernels share. at: where the state is; items: heads of n_key columns; lanes divides n_key.
 
-    r, w, k, v, y: rows of `stride` bytes; norm, norm_bias: addresses or 0.
+    r, w, k, v, y: rows of `stride` bytes; norm, norm_bias: addresses or 0. chains: of a sum over keys.
     """
 
     lanes: int
+    chains: int
     split: ClassVar = Shares("", ("items",))
     writes: ClassVar = ("y", "state")
 
@@ -104,15 +106,19 @@ class Wkv6(HeadMixing):
             state = self.state(k, t, head)
             with k.loop(0, k.args.n_key * 4, 4 * self.lanes) as column:
                 value = v[column].load(kind, 4)
-                total = k.var(k.zeros(kind) if bonus is None else bonus * value)
-                with k.loop(0, k.args.n_key * 4, 4) as key:
-                    at = state[column * k.args.n_key + key * self.lanes]
+                own_state = state[column * k.args.n_key]
+
+                def add(key: Vec, total: Vec) -> Vec:
+                    at = own_state[key * self.lanes]
                     query, decay, one = (z[key].load(F32, 4).splat(self.lanes) for z in (r, decays, keys))
                     before = at.load(kind, 4)
                     after = isa.fma(k, one, value, before * decay)
                     at.store(after, 4)
-                    total.set(isa.fma(k, query, after if self.gated else before, total.get()))
-                y[column].store(total.get() * k.real("scale"), 4)
+                    return isa.fma(k, query, after if self.gated else before, total)
+
+                total = sum_over_keys(k, kind, k.args.n_key, self.chains, add)
+                total = total if bonus is None else isa.fma(k, bonus, value, total)
+                y[column].store(total * k.real("scale"), 4)
             self.normed(k, isa, y, head)
 
     def _bonus(self, k: Kernel, isa: Generic, r: Ptr, keys: Ptr, head: Vec) -> Vec:
@@ -149,18 +155,22 @@ class Wkv7(HeadMixing):
             self._prepare(k, isa, place, head, made)
             state = self.state(k, t, head)
             with k.loop(0, k.args.n_key * 4, 4 * n) as column:
-                own, value, seen = state[column * k.args.n_key], v[column].load(kind, 4), k.var(k.zeros(kind))
-                with k.loop(0, k.args.n_key * 4, 4) as key:
+                own, value = state[column * k.args.n_key], v[column].load(kind, 4)
+
+                def look(key: Vec, total: Vec) -> Vec:
                     direction = directions[key].load(F32, 4).splat(n)
-                    seen.set(isa.fma(k, direction, own[key * n].load(kind, 4), seen.get()))
-                total, gone = k.var(k.zeros(kind)), seen.get()
-                with k.loop(0, k.args.n_key * 4, 4) as key:
+                    return isa.fma(k, direction, own[key * n].load(kind, 4), total)
+
+                gone = sum_over_keys(k, kind, k.args.n_key, self.chains, look)
+
+                def add(key: Vec, total: Vec) -> Vec:
                     query, decay, one, less = (z[key].load(F32, 4).splat(n) for z in (r, decays, keys, removed))
                     at = own[key * n]
                     after = isa.fma(k, one, value, isa.fma(k, less, gone, at.load(kind, 4) * decay))
                     at.store(after, 4)
-                    total.set(isa.fma(k, query, after, total.get()))
-                y[column].store(total.get(), 4)
+                    return isa.fma(k, query, after, total)
+
+                y[column].store(sum_over_keys(k, kind, k.args.n_key, self.chains, add), 4)
             self.normed(k, isa, y, head)
             bonus = self._sum_of(k, isa, r, keys, k.pointer("bonus")[head * k.args.n_key * 4]).splat(n)
             self.each(k, lambda c: y[c].store(isa.fma(k, bonus, v[c].load(kind, 4), y[c].load(kind, 4)), 4))

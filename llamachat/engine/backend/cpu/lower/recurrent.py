@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
-from llamachat.engine.backend.cpu.kernels.recurrent import MOST_KEYS, DeltaRule, HeadScan, SelectiveScan, Steps
+from llamachat.engine.backend.cpu.kernels.recurrent import (
+    MOST_KEYS,
+    DeltaRule,
+    HeadScan,
+    SelectiveScan,
+    Steps,
+    chains_of,
+)
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments
 from llamachat.errors import Unsupported
@@ -26,7 +33,9 @@ def lower_selective_scan(node: g.SelectiveScan, to: Lowering) -> None:
     vectors: Arguments = {"a": to.weights.vector(node.a.name), "skip": to.weights.vector(node.skip.name)}
     operands = _rows(to, x=node.x, step=node.step, b=node.b, c=node.c)
     n = lanes_for(node.width)
-    to.launch(SelectiveScan(n), {**operands, **_state(node, n, to), **_value(node, to), **vectors})
+    to.launch(
+        SelectiveScan(n, chains_of(node.b.width)), {**operands, **_state(node, n, to), **_value(node, to), **vectors}
+    )
 
 
 @lower.register
@@ -41,7 +50,7 @@ def lower_head_scan(node: g.HeadScan, to: Lowering) -> None:
         "skip": to.weights.vector(node.skip.name),
     }
     operands = _rows(to, x=node.x, steps=node.steps, b=node.b, c=node.c)
-    to.launch(HeadScan(n), {**operands, **_state(node, n, to), **_value(node, to), **sizes})
+    to.launch(HeadScan(n, chains_of(node.n_state)), {**operands, **_state(node, n, to), **_value(node, to), **sizes})
 
 
 @lower.register
@@ -57,7 +66,7 @@ def lower_delta_rule(node: g.DeltaRule, to: Lowering) -> None:
         "scale": node.scale,
     }
     operands = _rows(to, q=node.q, k=node.k, v=node.v, steps=node.steps, beta=node.beta)
-    to.launch(DeltaRule(n), {**operands, **_state(node, n, to), **_value(node, to), **sizes})
+    to.launch(DeltaRule(n, chains_of(node.key_dim)), {**operands, **_state(node, n, to), **_value(node, to), **sizes})
 
 
 def _rows(to: Lowering, **values: g.Node) -> Arguments:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
+from llamachat.engine.backend.cpu.kernels.recurrent import chains_of
 from llamachat.engine.backend.cpu.kernels.rwkv import MOST_DIMENSIONS, Mix, Wkv6, Wkv7
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments
@@ -28,14 +29,19 @@ def lower_mix(node: g.Mix, to: Lowering) -> None:
 def lower_wkv6(node: g.Wkv6, to: Lowering) -> None:
     """With the norm behind it."""
     own: Arguments = {"first": _vector(node.first, to), "scale": node.scale}
-    to.launch(Wkv6(lanes_for(node.head_dim), node.first is None), {**_common(node, to), **own})
+    to.launch(
+        Wkv6(lanes_for(node.head_dim), chains_of(node.head_dim), node.first is None), {**_common(node, to), **own}
+    )
 
 
 @lower.register
 def lower_wkv7(node: g.Wkv7, to: Lowering) -> None:
     """With the norm and the bonus behind it."""
     vectors = {name: _vector(getattr(node, name), to) for name in ("direct", "replace", "bonus")}
-    to.launch(Wkv7(lanes_for(node.head_dim)), {**_common(node, to), "rate": to.regions[node.rate], **vectors})
+    to.launch(
+        Wkv7(lanes_for(node.head_dim), chains_of(node.head_dim)),
+        {**_common(node, to), "rate": to.regions[node.rate], **vectors},
+    )
 
 
 def _common(node: g.Wkv6 | g.Wkv7, to: Lowering) -> Arguments:

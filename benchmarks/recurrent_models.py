@@ -23,6 +23,7 @@ from llamachat.engine.models import _imported
 from llamachat.engine.models.params import read_params
 from llamachat.engine.models.tensors import declared_tensors
 
+SECTIONS: Final = np.array([11, 11, 10, 0], np.int32)
 RMS: Final = {"context_length": 8192, "attention.layer_norm_rms_epsilon": 1e-5}
 SHAPES: Final[Mapping[str, tuple[str, dict[str, object]]]] = {
     "mamba": (  # 1.4B
@@ -85,7 +86,7 @@ SHAPES: Final[Mapping[str, tuple[str, dict[str, object]]]] = {
             "attention.key_length": 256,
             "attention.value_length": 256,
             "rope.dimension_count": 64,
-            "rope.dimension_sections": np.array([11, 11, 10, 0], np.int32),
+            "rope.dimension_sections": SECTIONS,
             "full_attention_interval": 4,
             "ssm.conv_kernel": 4,
             "ssm.inner_size": 2048,

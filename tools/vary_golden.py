@@ -41,7 +41,7 @@ for path in sys.argv[1:]:
     if os.fork() == 0:
         try:
             model = llama_cpp.Llama(path, n_ctx=n_ctx, n_batch=n_ctx, n_threads=1, n_threads_batch=1, logits_all=True,
-                                    verbose=False, type_k=0, type_v=0)
+                                    verbose=False, type_k=0, type_v=0, yarn_beta_fast=-1.0, yarn_beta_slow=-1.0)
             model.eval(tokens)
             np.save(path + ".npy", np.array(model.scores[:n_ctx]))
         except Exception as error:

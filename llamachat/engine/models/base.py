@@ -77,6 +77,13 @@ class RotaryHeads(Heads):
         require(self.n_rot <= self.head_dim, f"is {self.n_rot}, but a head has only {self.head_dim} dimensions", turned)
 
 
+def flag(value: object) -> int:
+    """1 or 0 of a truth value, also where an array of a file holds it. Raises ValueError for anything else."""
+    if isinstance(value, Hashable) and value in (0, 1):
+        return int(bool(value))
+    raise ValueError("true or false")
+
+
 def window_pattern(value: object) -> int | tuple[bool, ...]:
     """The forms of `sliding_window_pattern`: every n-th layer is full, or for each layer whether it has a window.
 

@@ -20,6 +20,7 @@ class Cohere2Params(ScaledWindowedHeads):
     """Hyperparameters of the `cohere2` architecture."""
 
     norm_eps: float = key("attention.layer_norm_epsilon", high=1.0)
+    window: int = key("attention.sliding_window", low=0)
     window_pattern: int | tuple[bool, ...] = key("attention.sliding_window_pattern", 4, parse=window_pattern)
     logit_scale: float = key("logit_scale", low=-1e9, high=1e9)
 

@@ -17,7 +17,8 @@ from llamachat.engine.graph import (
 )
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED, Scoring
 from llamachat.engine.models.base import Decoder
-from llamachat.engine.models.params import key, require, same_as
+from llamachat.engine.models.params import Earlier, key, require, same_as
+from llamachat.engine.models.parts import gated_feed_forward
 from llamachat.engine.models.tensors import Weights
 
 ROUTER: Final = """
@@ -42,11 +43,15 @@ SCORINGS: Final[dict[int, Scoring]] = {1: "softmax", 2: "sigmoid", 3: "chosen"}
 
 @dataclass(frozen=True)
 class Experts(Decoder):
-    """Layers with n_expert gated feed-forward networks of n_ff_expert, of which a token uses n_used."""
+    """Layers with n_expert gated feed-forward networks of n_ff_expert, of which a token uses n_used.
+
+    weights_scale multiplies what they are weighed with.
+    """
 
     n_expert: int = key("expert_count", high=MAX_EXPERTS)
     n_used: int = key("expert_used_count", high=MAX_USED)
     n_ff_expert: int = key("expert_feed_forward_length", same_as("n_ff"))
+    weights_scale: float = key("expert_weights_scale", 1.0, high=1e6)
 
     def __post_init__(self) -> None:
         """Also raises ModelFileError for no experts of a token, or more than there are."""
@@ -54,6 +59,11 @@ class Experts(Decoder):
         least, most = min(1, self.n_expert), max(1, self.n_expert)  # dense models may count some, of none
         sentence = f"is {self.n_used}, but there are only {self.n_expert} experts, and a token needs some"
         require(least <= self.n_used <= most, sentence, "expert_used_count")
+
+
+def share_of_feed_forward(earlier: Earlier) -> int:
+    """A default of `expert_feed_forward_length`: the used experts together are as large as the feed-forward layer."""
+    return max(1, int(earlier["n_ff"]) // max(1, int(earlier["n_used"])))
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,16 @@ def expert_linear(g: Graph, x: Node, chosen: Node, layer: Layer) -> Node:
     return g.append(ExpertLinear(layer.weight.shape[1], x, chosen, layer.weight, layer.bias))
 
 
+def feed_forward(g: Graph, b: Weights, x: Node, routing: Routing) -> Node:
+    """A layer's mixture, with its shared expert if it has one, or else its gated feed-forward network."""
+    if not b.has("ffn_gate_inp"):
+        return gated_feed_forward(g, b, x, "silu")
+    mixed = mixture(g, b, x, routing)
+    return g.add(mixed, shared_expert(g, b, x)) if b.has("ffn_up_shexp") else mixed
+
+
 def shared_expert(g: Graph, b: Weights, x: Node, activation: Activation = "silu") -> Node:
-    """What the expert makes of x, normed, that every token uses."""
+    """What the expert makes of x, normed, that every token uses; where the table has `ffn_gate_inp_shexp`, in part."""
     up = g.glu(g.linear(x, b.ffn_gate_shexp), g.linear(x, b.ffn_up_shexp), activation)
-    return g.linear(up, b.ffn_down_shexp)
+    down = g.linear(up, b.ffn_down_shexp)
+    return g.mul(down, g.unary(g.linear(x, b.ffn_gate_inp_shexp), "sigmoid")) if b.has("ffn_gate_inp_shexp") else down

@@ -2,8 +2,10 @@
 
     output.weight?              n_vocab n_embd              # ? = optional
     blk.*.attn_q.weight         n_head*head_dim n_embd      # * = one per layer; products, quotients, sums
-    [layer >= n_dense]                                      # what follows exists where this holds; [] ends it
+    [layer >= n_dense and layer+1%step == 0]                # what follows exists where this holds; % is a remainder
     blk.*.ffn_gate_inp.weight   n_expert n_embd
+    [else]                                                  # where it does not hold; [] ends it
+    blk.*.ffn_gate.weight       n_ff n_embd
 
 Words are the fields of the architecture's parameters (a `PerLayer` one means the layer's value), whole numbers and, in
 a condition, `layer`. What stands before the star is a stack of layers: `blk`, or `enc.blk`, `dec.blk`, `v.blk`, whose
@@ -93,7 +95,7 @@ def declared_tensors(table: str, params: Params, stacks: Stacks = DECODER) -> di
     result: dict[str, Declared] = {}
     for line in _lines(table):
         if line.startswith("["):
-            condition = line.strip("[] ")
+            condition = f"not {condition}" if line == "[else]" else line.strip("[] ")
             continue
         pattern, *dimensions = line.split()
         for layer in range(_height(pattern, names, stacks)):
@@ -200,8 +202,16 @@ def _dimension(text: str, names: Mapping[str, Any]) -> int:
 
 
 def _holds(condition: str, names: Mapping[str, Any]) -> bool:
-    left, sign, right = condition.split()
-    return COMPARISONS[sign](_word(left, names), _word(right, names))
+    if condition.startswith("not "):
+        return not _holds(condition.removeprefix("not "), names)
+    parts = [part.split() for part in condition.split(" and ")]
+    return all(COMPARISONS[sign](_number(left, names), _number(right, names)) for left, sign, right in parts)
+
+
+def _number(text: str, names: Mapping[str, Any]) -> int:
+    """A dimension, or what is left of it after a division: `layer+1%step`."""
+    whole, _, divisor = text.partition("%")
+    return _dimension(whole, names) % _dimension(divisor, names) if divisor else _dimension(whole, names)
 
 
 def _word(word: str, names: Mapping[str, Any]) -> int:

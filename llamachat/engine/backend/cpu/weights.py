@@ -206,9 +206,9 @@ def _aligned(n_bytes: int) -> int:
 def packed(tensor: TensorInfo) -> Matrix:
     """How a tensor [n_rows, n_columns], or [n_experts, n_rows, n_columns], will be packed; not yet where.
 
-    Raises Unsupported as `format_of`.
+    One of a single dimension is one row. Raises Unsupported as `format_of`.
     """
-    *experts, n_rows, n_columns = tensor.shape
+    *experts, n_rows, n_columns = tensor.shape if len(tensor.shape) > 1 else (1, *tensor.shape)
     n_experts = prod(experts)
     fmt = format_of(tensor)
     stored = STORED[fmt.name].format if isinstance(fmt, BlockFormat) else fmt

@@ -371,7 +371,7 @@ class Context:
     def _positions(self, n_tokens: int) -> np.ndarray:
         """Positions of the next tokens, whose cells are about to be written."""
         n_past = len(self.tokens)
-        self._answers.kept.write(n_past + n_tokens)
+        self._answers.begin_step(n_past, n_tokens, self._state.recurrent)
         return self._grouped.append(n_past, n_tokens) if self._grouped else np.arange(n_past, n_past + n_tokens)
 
     def _run(self, rows: Inputs, what: Wanted, out: NDArray[np.float32]) -> None:

@@ -20,6 +20,8 @@ from llamachat.errors import Cancelled, UsageError
 Logits = NDArray[np.float32]
 COMPARED = 64
 """Tokens that are compared at once."""
+GOING_BACK = (128, 1024)
+"""So many tokens before the end of a long prompt recurrent state is kept, for prompts that end otherwise."""
 MOST_PROMPT_LOGITS = 64
 """Tokens of a prompt whose logits are held at once: 64 rows of a vocabulary of 262,144 are 64 MB."""
 
@@ -64,6 +66,7 @@ class GenerationContext:
         self._speculation = speculation
         self._guesses: deque[Guess] = deque()
         self._text: list[int] = []
+        self._places: set[int] = set()  # of the prompt, where checkpoints are made
         self._unread: list[int] = []
         self._wanted: PromptLogits | None = None
         self._known_logits: Logits | None = None  # after a guess that was right
@@ -85,7 +88,7 @@ class GenerationContext:
         """
         context, self._text, self._wanted = self._context, list(prompt), wanted
         context.owner = self
-        n_known = self.known(prompt)
+        n_known = parting = self.known(prompt)
         if wanted is not None:
             n_known = min(n_known, wanted.first)
         if n_known < len(context.tokens):
@@ -94,6 +97,21 @@ class GenerationContext:
         while len(context.tokens) + len(prompt) - n_known > context.n_ctx:
             self._drop()
         self._unread = list(prompt[n_known:])
+        far = {len(prompt) - n for n in GOING_BACK if n <= len(self._unread) // 2}
+        self._places = {len(prompt) - 1, parting, *far}  # another answer to the prompt begins before its last token
+
+    def keep(self, place: int) -> bool:
+        """Where the context needs checkpoints, one is made when reading comes to a place of the prompt.
+
+        Returns whether it is still to come.
+        """
+        self._places.add(place)
+        return self.n_read < place < len(self._text)
+
+    @property
+    def n_read(self) -> int:
+        """Tokens of the prompt that are evaluated."""
+        return len(self._text) - len(self._unread)
 
     @property
     def n_unread(self) -> int:
@@ -105,20 +123,20 @@ class GenerationContext:
 
         progress counts to `total`, of all that is read.
         """
-        if self._context.needs_checkpoints and self.n_unread > 1:
-            most = min(most, self.n_unread - 1)  # so that another answer to the prompt begins before its last token
+        if self._context.needs_checkpoints:
+            most = min([most, *(place - self.n_read for place in self._places if place > self.n_read)])
         before = total - self.n_unread
         tell = progress
         if progress is not None and min(most, self.n_unread) < total:  # a piece of all that is read
             tell = lambda done, _: progress(before + done, total)  # noqa: E731
         logits = self._read(most, tell)
-        if self.n_unread == 1:
+        if self.n_read in self._places and self._unread:
             self._context.checkpoint()
         return None if self._unread else logits
 
     def _read(self, most: int, progress: Progress | None) -> Logits:
         """The logits after the last token that is evaluated."""
-        wanted, place = self._wanted, len(self._text) - self.n_unread
+        wanted, place = self._wanted, self.n_read
         if wanted is None or place < wanted.first:
             some = self._unread[: most if wanted is None else min(most, wanted.first - place)]
             logits: Logits = self._context.eval(some, progress=progress)

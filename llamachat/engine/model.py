@@ -244,7 +244,7 @@ class Model(Templates):
         return plan_memory(
             weight_bytes=sizes.weights,
             cache_bytes=lambda n: n_contexts * state.cache(n) + n * sizes.scratch_per_token,
-            scratch_bytes=sizes.scratch + n_contexts * ((1 + MOST_CHECKPOINTS) * state.recurrent + state.encoder),
+            scratch_bytes=sizes.scratch + n_contexts * ((2 + MOST_CHECKPOINTS) * state.recurrent + state.encoder),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(reserved_addresses=self.device.reserved_addresses),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Final
 
@@ -171,9 +171,12 @@ class Scheduler:
     def _read_by_another(self, job: Job) -> bool:
         """Whether another request reads now what this one begins with."""
         prompt = job.request.prompt
-        shared = max((common_prefix(s.job.request.prompt, prompt) for s in self._slots if s.reading), default=0)
+        reading = [(common_prefix(s.job.request.prompt, prompt), s) for s in self._slots if s.reading]
+        shared, slot = max(reading, key=lambda one: one[0], default=(0, None))
         needed = min(WORTH_WAITING, len(prompt) - 1)
-        return shared >= max(1, needed) and shared - self._pool.known(prompt) >= needed
+        if slot is None or shared < max(1, needed) or shared - self._pool.known(prompt) < needed:
+            return False
+        return slot.generation.keep(shared) or not slot.context.needs_checkpoints
 
     def _begin(self, job: Job) -> Slot | Exception | None:
         """A job with a context, its prompt not yet read; what was raised; or None while there is no context for it."""
@@ -213,7 +216,16 @@ class Scheduler:
         else:
             generation.start(request.prompt, request.prompt_logits)
             slot.total = generation.n_unread
+            if context.needs_checkpoints:
+                self._keep_partings(generation, request.prompt)
         return slot
+
+    def _keep_partings(self, generation: GenerationContext, prompt: Sequence[int]) -> None:
+        """Keeps recurrent state where other texts part from a prompt: those that wait, and those that were read."""
+        others = [*(job.request.prompt for job in self._line.jobs), *(one.tokens for one in self._pool.contexts)]
+        for place in {common_prefix(other, prompt) for other in others}:
+            if place >= WORTH_WAITING:
+                generation.keep(place)
 
     def _choose(self, slot: Slot) -> Iterator[Happened]:
         """The next token of an answer, or its end."""

@@ -7,11 +7,20 @@ window go back as far as their rings reach (`windows`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
 
 from llamachat.engine.state.checkpoints import Checkpoints
 from llamachat.engine.state.spec import StateSpec
 from llamachat.engine.state.windows import Kept, Ring
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from llamachat.engine.arrays import NDArray
+
+MOST_LOST: Final = 64
+"""Tokens that are evaluated again after a step that was stopped or failed, beside its own."""
 
 
 class StateAnswers:
@@ -26,6 +35,15 @@ class StateAnswers:
         """Takes over what is known of another sequence's state."""
         self.checkpoints.copy(other.checkpoints)
         self.kept.n_lost = other.kept.n_lost
+
+    def begin_step(self, n_now: int, n_tokens: int, states: Callable[[], NDArray[np.uint8]]) -> None:
+        """A step evaluates n_tokens after n_now: the ring's cells may be written; one that fails loses recurrent state.
+
+        states: copies of them are kept where that would lose more than MOST_LOST tokens.
+        """
+        self.kept.write(n_now + n_tokens)
+        if self.needs_checkpoints and n_now - self.checkpoints.before(n_now) > MOST_LOST:
+            self.checkpoints.add(n_now, states(), passing=True)
 
     @property
     def can_shift(self) -> bool:

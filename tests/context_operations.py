@@ -4,6 +4,7 @@ Each operation is to the bit as evaluating the same tokens anew, or refused with
 `python tools/make_context_docs.py` writes the table into docs/architecture.md.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,9 +154,17 @@ def shift(bench: Bench) -> None:
 
 def first_layer(model: Model, path: Path) -> Path:
     """The model's first layer alone: its keys know nothing of the tokens before theirs, as shifted ones do."""
-    metadata = dict(model.file.metadata.items())
-    metadata[f"{metadata['general.architecture']}.block_count"] = 1
-    tensors = [one for one in model.file.tensors.values() if not one.name.startswith("blk.") or one.name[4:6] == "0."]
+    metadata, n_layer = dict(model.file.metadata.items()), model.spec.params.n_layer
+    prefix = f"{metadata['general.architecture']}."
+    for key, value in metadata.items():
+        if key.startswith(prefix) and np.shape(value) == (n_layer,):
+            metadata[key] = value[:1]
+    metadata[f"{prefix}block_count"] = 1
+    # What only several layers can have.
+    left = {f"{prefix}attention.shared_kv_layers", f"{prefix}embedding_length_per_layer_input"}
+    metadata |= dict.fromkeys(left & metadata.keys(), 0)
+    names = re.compile(r"(?!blk|per_layer)|blk\.0\.(?!inp_gate|proj|post_norm)")
+    tensors = [one for one in model.file.tensors.values() if names.match(one.name)]
     write_gguf(path, metadata, [(one.name, one.type.name, one.shape, np.asarray(one.data)) for one in tensors])
     return path
 
@@ -306,7 +315,7 @@ ROWS = (
     Row("keys and values", MOVABLE),
     Row(
         "windows, a text longer than their rings",
-        ("gemma3",),
+        known(("gemma3", "gemma4", "gpt-oss")),
         {
             "truncate": "the model's state after them is not kept",
             "prefix": "cannot be taken over from another context",

@@ -235,15 +235,15 @@ class Metadata(Mapping[str, object]):
         """The texts of an array; its bytes are copied once, because slices of a mapping are slow."""
         raw = bytes(self._cursor.buffer[array.at : array.end])
         try:
-            return _texts(raw, array.count, "strict")
+            return _texts(raw, array.count, strict=True)
         except UnicodeDecodeError:
-            return _texts(raw, array.count, "replace")
+            return _texts(raw, array.count, strict=False)
 
 
-def _texts(raw: bytes, count: int, errors: str) -> list[str]:
+def _texts(raw: bytes, count: int, strict: bool) -> list[str]:
     at, texts, unpack = 0, [], _LENGTH.unpack_from
     for _ in range(count):
         start = at + 8
         at = start + unpack(raw, at)[0]
-        texts.append(raw[start:at].decode("utf-8", errors))
+        texts.append(raw[start:at].decode() if strict else raw[start:at].decode(errors="replace"))
     return texts

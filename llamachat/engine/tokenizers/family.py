@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 from llamachat.engine.tokenizers.vocabulary import Kind, Vocabulary
+from llamachat.engine.tokenizers.words import SPACE
 
 
 class Family(ABC):
@@ -12,6 +14,8 @@ class Family(ABC):
 
     clean_spaces = False
     adds_space = False
+    closing: int | None = None
+    """The token after every text, besides the end of sequence."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -24,9 +28,9 @@ class Family(ABC):
     def encode_fragment(self, text: str, after_special: bool) -> list[int]:
         """Ids of a text without special tokens. after_special: it begins the text or follows a special token."""
 
-    @abstractmethod
     def normal_piece(self, text: str) -> bytes:
-        """What a normal token of that text prints."""
+        """What a normal token of that text prints: here the text with its spaces."""
+        return text.replace(SPACE, " ").encode(errors="replace")
 
     def piece(self, token: int, special: bool) -> bytes:
         """What a token prints: control and unknown tokens nothing, unless `special`; unused ones never anything."""
@@ -38,6 +42,17 @@ class Family(ABC):
         if kind == Kind.USER_DEFINED:
             return text.encode(errors="replace")
         return self.normal_piece(text) if kind == Kind.NORMAL else b""
+
+    @cached_property
+    def byte_tokens(self) -> dict[int, int]:
+        """byte -> token `<0x41>`; bytes that have none are missing."""
+        ids = self.vocabulary.plain_ids
+        named = ((byte, ids.get(f"<0x{byte:02X}>")) for byte in range(256))
+        return {byte: token for byte, token in named if token is not None}
+
+    def byte_ids(self, text: str) -> list[int]:
+        """The tokens of a text's bytes; bytes without one are left out."""
+        return [self.byte_tokens[byte] for byte in text.encode(errors="replace") if byte in self.byte_tokens]
 
 
 def byte_of(text: str) -> bytes:

@@ -14,21 +14,26 @@ END_OF_GENERATION = (
     "[e~[",
 )
 
-# Filling in the middle: these three end a generation as well. Key of the file -> texts where the key is missing.
-FILL_IN_ENDS = {
-    "fim_pad": ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"),
-    "fim_rep": ("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"),
-    "fim_sep": ("<|file_sep|>",),
-}
+# Filling in the middle: role -> the file's key, the key's older name, and the texts where both are missing.
+FILL_IN: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "prefix": ("fim_pre", "prefix", (
+        "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>",
+        "<|prefix|>", "[PREFIX]",
+    )),
+    "suffix": ("fim_suf", "suffix", (
+        "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>",
+        "<|suffix|>", "[SUFFIX]",
+    )),
+    "middle": ("fim_mid", "middle", (
+        "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>",
+        "<|middle|>", "[MIDDLE]",
+    )),
+    "padding": ("fim_pad", "", ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]")),
+    "repository": ("fim_rep", "", ("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>")),
+    "file": ("fim_sep", "", ("<|file_sep|>",)),
+}  # fmt: skip
 
-FILL_IN = (
-    *("<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>"),
-    *("<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>", "<|code_suffix|>"),
-    *("<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>", "▁<MID>", "<|code_middle|>"),
-    *("<|prefix|>", "<|suffix|>", "<|middle|>"),
-)
-
-CONTROL_TEXTS = (*END_OF_GENERATION, *FILL_IN, *(text for texts in FILL_IN_ENDS.values() for text in texts))
+CONTROL_TEXTS = (*END_OF_GENERATION, *(text for _, _, texts in FILL_IN.values() for text in texts))
 
 # Parts of a harmony message, which a reader of the raw answer must see.
 VISIBLE_TEXTS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")

@@ -13,6 +13,8 @@ Fragment = str | int
 # What special tokens may take with them: C's isspace, not Unicode's.
 SPACES = " \t\n\v\f\r"
 
+_BEGINNING = 4
+
 
 @dataclass(frozen=True)
 class Special:
@@ -22,6 +24,21 @@ class Special:
     id: int
     strips_left: bool = False
     strips_right: bool = False
+
+
+class Specials:
+    """The special tokens of a vocabulary, by the beginnings of their texts: there may be thousands of `<unused99>`."""
+
+    def __init__(self, specials: Sequence[Special]) -> None:
+        self._groups: dict[str, list[int]] = {}
+        self._specials = specials
+        for i, special in enumerate(specials):
+            self._groups.setdefault(special.text[:_BEGINNING], []).append(i)
+
+    def beginning_in(self, text: str) -> list[Special]:
+        """Those whose beginning the text has, in their order."""
+        present = [i for beginning, group in self._groups.items() if beginning in text for i in group]
+        return [self._specials[i] for i in sorted(present)]
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,27 @@ from functools import cached_property
 from pathlib import Path
 
 from llamachat.engine.gguf import open_gguf
-from llamachat.engine.tokenizers.bpe import BytePairs
+from llamachat.engine.tokenizers.bpe import BytePairs, CharacterPairs, SpacelessPairs
 from llamachat.engine.tokenizers.family import Family
-from llamachat.engine.tokenizers.partition import Special, Stripping, partition, read_stripping
+from llamachat.engine.tokenizers.partition import Specials, Stripping, partition, read_stripping
+from llamachat.engine.tokenizers.plamo import CheapestPieces
+from llamachat.engine.tokenizers.rwkv import LongestBytes
 from llamachat.engine.tokenizers.spm import ScoredPieces
-from llamachat.engine.tokenizers.vocabulary import NO_VOCABULARY, Keys, Kind
+from llamachat.engine.tokenizers.unigram import LikeliestPieces
+from llamachat.engine.tokenizers.vocabulary import NO_VOCABULARY, FillIn, Keys, Kind
 from llamachat.engine.tokenizers.wpm import WordPieces
 from llamachat.errors import ModelFileError, Unsupported, UsageError
 
-FAMILIES: dict[str, Callable[[Keys], Family]] = {"llama": ScoredPieces, "gpt2": BytePairs, "bert": WordPieces}
+FAMILIES: dict[str, Callable[[Keys], Family]] = {
+    "llama": ScoredPieces,
+    "gpt2": BytePairs,
+    "gemma4": CharacterPairs,
+    "whitespace": SpacelessPairs,
+    "bert": WordPieces,
+    "t5": LikeliestPieces,
+    "rwkv": LongestBytes,
+    "plamo2": CheapestPieces,
+}
 
 
 class Tokenizer:
@@ -42,6 +54,9 @@ class Tokenizer:
         self.n_vocab = len(vocabulary)
         self.bos, self.eos, self.eot, self.eog = vocabulary.bos, vocabulary.eos, vocabulary.eot, vocabulary.eog
         self.add_bos, self.add_eos = vocabulary.add_bos, vocabulary.add_eos
+        self.separator = vocabulary.separator
+        self.fill_in: FillIn = vocabulary.fill_in
+        self.notes: tuple[str, ...] = tuple(keys.notes)
 
     def encode(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         """Token ids of a text.
@@ -49,10 +64,11 @@ class Tokenizer:
         add_special: with BOS, EOS, CLS or SEP where the model expects them. parse_special: texts of control tokens
         become those tokens; without it a person's text cannot hold one. User-defined tokens are always found.
         """
-        vocabulary, family = self._vocabulary, self._family
+        vocabulary, family, text = self._vocabulary, self._family, _whole_characters(text)
         ids = [vocabulary.bos] if add_special and self.add_bos and vocabulary.bos is not None else []
         after_special = True
-        for fragment in partition(text, self._parsed if parse_special else self._always):
+        specials = self._parsed if parse_special else self._always
+        for fragment in partition(text, specials.beginning_in(text)):
             if isinstance(fragment, int):
                 ids.append(fragment)
             else:
@@ -60,7 +76,7 @@ class Tokenizer:
             after_special = isinstance(fragment, int)
         if add_special:
             closing = vocabulary.eos if self.add_eos else None
-            ids += [one for one in (closing, vocabulary.separator) if one is not None]
+            ids += [one for one in (closing, family.closing) if one is not None]
         return ids
 
     def at_least(self, text: str) -> int:
@@ -104,19 +120,29 @@ class Tokenizer:
         return tuple(texts[i] for i in (kinds == Kind.CONTROL).nonzero()[0].tolist() if texts[i])
 
     @cached_property
-    def _always(self) -> list[Special]:
+    def _always(self) -> Specials:
         return self._specials((Kind.USER_DEFINED,))
 
     @cached_property
-    def _parsed(self) -> list[Special]:
+    def _parsed(self) -> Specials:
         return self._specials((Kind.USER_DEFINED, Kind.CONTROL, Kind.UNKNOWN))
 
-    def _specials(self, kinds: Sequence[Kind]) -> list[Special]:
+    def _specials(self, kinds: Sequence[Kind]) -> Specials:
         """Special tokens of these kinds, the one with the most bytes first."""
         texts, types = self._vocabulary.texts, self._vocabulary.kinds
         found = [i for kind in kinds for i in (types == kind).nonzero()[0].tolist() if texts[i]]
         found.sort(key=lambda i: (-len(texts[i].encode(errors="replace")), i))
-        return [self._stripping.special(texts[i], i) for i in found]
+        return Specials([self._stripping.special(texts[i], i) for i in found])
+
+
+def _whole_characters(text: str) -> str:
+    """The text with U+FFFD for half characters, which no UTF-8 text has; two halves beside each other are joined."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _family(keys: Keys) -> Family:

@@ -14,7 +14,7 @@ from llamachat.engine.tokenizers.names import (
     CONTROL_TEXTS,
     END_OF_GENERATION,
     END_OF_TURN,
-    FILL_IN_ENDS,
+    FILL_IN,
     VISIBLE_TEXTS,
 )
 from llamachat.errors import ModelFileError
@@ -39,6 +39,20 @@ class Kind(IntEnum):
 
 
 @dataclass(frozen=True)
+class FillIn:
+    """Tokens for filling in the middle: what stands before a gap, after it, where it is filled; padding; a repository's
+    name, a file's name. None where the vocabulary has none.
+    """
+
+    prefix: int | None = None
+    suffix: int | None = None
+    middle: int | None = None
+    padding: int | None = None
+    repository: int | None = None
+    file: int | None = None
+
+
+@dataclass(frozen=True)
 class Vocabulary:
     """Token texts by id, and the roles that some have. kinds: uint8 [n_vocab]; an absent special id is None."""
 
@@ -52,6 +66,7 @@ class Vocabulary:
     separator: int | None = None
     add_bos: bool = False
     add_eos: bool = False
+    fill_in: FillIn = field(default_factory=lambda: FillIn())
     ids: dict[str, int] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -82,13 +97,19 @@ class Defaults:
     unknown: int | None = None
     separator: int | None = None
     add_bos: bool = False
+    add_eos: bool = False
 
 
 class Keys:
-    """The `tokenizer.ggml.*` keys of a file, with their types checked."""
+    """The `tokenizer.ggml.*` keys of a file, with their types checked. notes: sentences on them for a person."""
 
     def __init__(self, metadata: Mapping[str, object]) -> None:
         self._metadata = metadata
+        self.notes: list[str] = []
+
+    def note(self, sentence: str) -> None:
+        """Something that a person should know, and that is no error."""
+        self.notes.append(sentence)
 
     def text(self, name: str, default: str = "") -> str:
         """A string."""
@@ -116,6 +137,29 @@ class Keys:
             raise ModelFileError(f"must be one number for each of the {count} tokens", where=f"{PREFIX}{name}")
         return value
 
+    def scores(self, count: int) -> np.ndarray:
+        """The scores of all tokens, float32 [count]. Raises ModelFileError where the file has none."""
+        found = self.numbers("scores", count)
+        if found is None:
+            raise ModelFileError(
+                "the file has no scores, without which its tokens cannot be chosen", where=f"{PREFIX}scores"
+            )
+        return found.astype(np.float32)
+
+    def data(self, name: str) -> bytes:
+        """Bytes; none where the key is missing. Raises ModelFileError."""
+        value = self._metadata.get(f"{PREFIX}{name}")
+        if value is None:
+            return b""
+        if not isinstance(value, np.ndarray) or value.dtype.itemsize != 1 or value.ndim != 1:
+            raise ModelFileError("must be a list of bytes", where=f"{PREFIX}{name}")
+        return value.tobytes()
+
+    def size(self) -> int:
+        """The number of tokens that the architecture's own key says, for files without a vocabulary; 0 for none."""
+        architecture = typed(self._metadata, "general.architecture", str, "a text", "")
+        return max(0, typed(self._metadata, f"{architecture}.vocab_size", int, "a number", 0))
+
     def token(self, name: str, count: int, default: int | None) -> int | None:
         """A token id below `count`; all ones (the format's "none") and a default beyond the vocabulary are None.
 
@@ -135,18 +179,21 @@ class Keys:
 
 
 def read_vocabulary(keys: Keys, defaults: Defaults) -> Vocabulary:
-    """The vocabulary of a file. Raises ModelFileError for lists of wrong lengths and ids out of range."""
+    """The vocabulary of a file.
+
+    Raises ModelFileError for lists of wrong lengths, tokens that come twice, and ids out of range.
+    """
     texts = keys.texts("tokens")
     if not texts:
-        raise ModelFileError("the file has no tokens", where="tokenizer.ggml.tokens")
+        raise ModelFileError("the file has no tokens", where=f"{PREFIX}tokens")
     count = len(texts)
     given = keys.numbers("token_type", count)
-    ids = dict(zip(reversed(texts), range(count - 1, -1, -1), strict=True))
+    ids = _ids(texts)
     eos = keys.token("eos", count, defaults.eos)
     eot = keys.token("eot", count, _end_of_turn(ids, eos))
     eom = keys.token("eom", count, ids.get("<|eom_id|>"))
-    fill_in = [keys.token(key, count, _first(ids, names)) for key, names in FILL_IN_ENDS.items()]
-    eog = _end_of_generation(ids, {eos, eot, eom, *fill_in})
+    fill_in = _fill_in(keys, ids)
+    eog = _end_of_generation(ids, {eos, eot, eom, fill_in.padding, fill_in.repository, fill_in.file})
     bos = keys.token("bos", count, keys.token("cls", count, defaults.bos))
     return Vocabulary(
         texts=texts,
@@ -156,11 +203,36 @@ def read_vocabulary(keys: Keys, defaults: Defaults) -> Vocabulary:
         eot=eot,
         eog=eog,
         unknown=keys.token("unknown", count, defaults.unknown),
-        separator=None if defaults.separator is None else keys.token("seperator", count, defaults.separator),
+        separator=keys.token("seperator", count, defaults.separator),
         add_bos=keys.flag("add_bos_token", defaults.add_bos) and bos is not None,
-        add_eos=keys.flag("add_eos_token", False) and eos is not None,
+        add_eos=keys.flag("add_eos_token", defaults.add_eos) and eos is not None,
+        fill_in=fill_in,
         ids=ids,
     )
+
+
+def _ids(texts: list[str]) -> dict[str, int]:
+    """text -> id. Tokens without a text are none of them; a text that stands twice is refused."""
+    ids = dict(zip(texts, range(len(texts)), strict=True))
+    if len(ids) < len(texts):
+        ids.pop("", None)
+        if len(ids) + texts.count("") < len(texts):
+            token, text = next((i, text) for i, text in enumerate(texts) if text and ids[text] != i)
+            raise ModelFileError(
+                f"the token {text!r:.60} stands there twice, as {token} and as {ids[text]}", where=f"{PREFIX}tokens"
+            )
+    return ids
+
+
+def _fill_in(keys: Keys, ids: Mapping[str, int]) -> FillIn:
+    """Each by its key, by the key's older name, or by the well-known texts."""
+    found = {}
+    for role, (new, old, texts) in FILL_IN.items():
+        default = _first(ids, texts)
+        if old:
+            default = keys.token(old, len(ids), default)
+        found[role] = keys.token(new, len(ids), default)
+    return FillIn(**found)
 
 
 def _kinds(given: np.ndarray | None, ids: Mapping[str, int], eog: frozenset[int], count: int) -> np.ndarray:

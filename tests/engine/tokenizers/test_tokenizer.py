@@ -106,9 +106,11 @@ def test_long_hostile_texts_are_encoded(fixture: str, text: str, request: pytest
 BROKEN = [
     pytest.param(bpe_metadata(model="no_vocab"), "no tokenizer", id="no vocabulary"),
     pytest.param({}, "no tokenizer", id="no keys at all"),
-    pytest.param(bpe_metadata(model="rwkv"), "rwkv", id="unknown family"),
+    pytest.param(bpe_metadata(model="sausage"), "sausage", id="unknown family"),
+    pytest.param(bpe_metadata(tokens=["a", "b", "a"], token_type=None), "'a' stands there twice", id="token twice"),
+    pytest.param(bpe_metadata(model="t5"), "no scores", id="unigram without scores"),
+    pytest.param(bpe_metadata(model="plamo2"), "no scores", id="plamo without scores"),
     pytest.param(bpe_metadata(model=7), "model", id="family is a number"),
-    pytest.param(bpe_metadata(pre="nonsense"), "nonsense", id="unknown pre-tokenizer"),
     pytest.param(bpe_metadata(tokens=None), "no tokens", id="no tokens"),
     pytest.param(bpe_metadata(tokens=[]), "no tokens", id="empty tokens"),
     pytest.param(bpe_metadata(tokens=5), "tokens", id="tokens are a number"),
@@ -162,11 +164,19 @@ def test_random_keys_only_give_our_errors(changes: dict[str, Any]) -> None:
         Tokenizer.from_metadata(bpe_metadata(**changes)).encode("hello <|im_end|> world")
 
 
-def test_a_token_that_occurs_twice_is_its_first() -> None:
-    tokenizer = Tokenizer.from_metadata(spm_metadata({"a": -9, "b": -9, "ab": -1}, add_space_prefix=False))
-    twice = spm_metadata({"a": -9, "b": -9, "ab": -1, "x": -2}, add_space_prefix=False)
-    twice["tokenizer.ggml.tokens"][-1] = "ab"
-    assert Tokenizer.from_metadata(twice).encode("ab") == tokenizer.encode("ab")
+def test_tokens_without_a_text_are_no_tokens_that_come_twice() -> None:
+    metadata = spm_metadata({"a": -9, "b": -9, "ab": -1}, add_space_prefix=False)
+    metadata["tokenizer.ggml.tokens"][4:6] = ["", ""]
+    tokenizer = Tokenizer.from_metadata(metadata)
+    assert tokenizer.piece(tokenizer.encode("ab")[-1]) == "ab"
+
+
+@pytest.mark.parametrize(("name", "words"), [("sausage", "'sausage' is not known"), (None, "names no pre-tokenizer")])
+def test_an_unknown_pre_tokenizer_is_said_and_the_default_is_used(name: str | None, words: str) -> None:
+    found, usual = (Tokenizer.from_metadata(bpe_metadata(pre=pre)) for pre in (name, "default"))
+    assert [words in note for note in found.notes] == [True]
+    assert usual.notes == ()
+    assert found.encode("ab 12345, ab") == usual.encode("ab 12345, ab")
 
 
 def test_merging_never_ends_in_a_control_token() -> None:

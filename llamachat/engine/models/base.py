@@ -9,6 +9,7 @@ from llamachat.engine.models.params import (
     LARGEST_COUNT,
     LONGEST_ARRAY,
     key,
+    present,
     quotient_of,
     require,
     rows_of,
@@ -48,6 +49,7 @@ class Heads(Decoder):
     n_head_kv: int = key("attention.head_count_kv", same_as("n_head"))
     head_dim: int = key("attention.key_length", quotient_of("n_embd", "n_head"))
     value_dim: int = key("attention.value_length", same_as("head_dim"))
+    fused_qkv: bool = present("blk.0.attn_qkv.weight")
 
     def __post_init__(self) -> None:
         """Raises ModelFileError for heads that cannot be shared, or are too large."""
@@ -158,3 +160,10 @@ class ScaledWindowedHeads(WindowedHeads, ScaledRotaryHeads):
     def window_at(self, layer: int) -> int:
         """How many of the last tokens a layer sees; 0: all."""
         return self.window if self.has_window(layer) else 0
+
+
+@dataclass(frozen=True)
+class LayerNormHeads(ScaledRotaryHeads):
+    """The same with layer norms."""
+
+    norm_eps: float = key("attention.layer_norm_epsilon", high=1.0)

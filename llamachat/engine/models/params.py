@@ -82,6 +82,11 @@ def key(
     return field(metadata={"key": Key(name, default, only, low, high, parse, per_layer)})
 
 
+def present(tensor: str) -> Any:
+    """A dataclass field, a truth value: whether the file has a tensor of that name. No metadata key sets it."""
+    return field(metadata={"key": Key("", lambda earlier: tensor in earlier["rows"], (), None, 1, None, None)})
+
+
 def same_as(name: str) -> Callable[[Earlier], Any]:
     """A default: the value of an earlier field."""
     return lambda earlier: earlier[name]
@@ -96,7 +101,7 @@ def read_params(cls: type[P], metadata: Mapping[str, object], architecture: str,
     earlier: dict[str, Any] = {"rows": rows}
     for name, kind, source in _keys(cls):
         where = f"{architecture}.{source.name}"
-        value = metadata.get(where, MISSING)
+        value = metadata.get(where, MISSING) if source.name else MISSING
         if value is MISSING:
             value = _default(source.default, earlier, where)
         n_layer = earlier.get("n_layer", 0)
@@ -108,16 +113,17 @@ def read_params(cls: type[P], metadata: Mapping[str, object], architecture: str,
 
 def keys_read(cls: type[object]) -> frozenset[str]:
     """The metadata keys, without the architecture's prefix, that `read_params` looks at."""
-    return frozenset(source.name for _, _, source in _keys(cls))
+    return frozenset(source.name for _, _, source in _keys(cls) if source.name)
 
 
-def rows_of(tensor: str) -> Callable[[Earlier], int]:
-    """A default: the first dimension of a tensor of the file; raises ModelFileError where there is no such tensor."""
+def rows_of(*tensors: str) -> Callable[[Earlier], int]:
+    """A default: the first dimension of the first of these tensors that the file has; raises ModelFileError without."""
 
     def rows(earlier: Earlier) -> int:
-        if tensor not in earlier["rows"]:
-            raise ModelFileError("the file has no such tensor", where=tensor)
-        return int(earlier["rows"][tensor])
+        found = [int(earlier["rows"][tensor]) for tensor in tensors if tensor in earlier["rows"]]
+        if not found:
+            raise ModelFileError("the file has no such tensor", where=tensors[0])
+        return found[0]
 
     return rows
 

@@ -2,7 +2,8 @@
 
     output.weight?              n_vocab n_embd              # ? = optional
     blk.*.attn_q.weight         n_head*head_dim n_embd      # * = one per layer; products, quotients, sums
-    [layer >= n_dense and layer+1%step == 0]                # what follows exists where this holds; % is a remainder
+    blk.*.attn_q.weight n_embd n_embd when fused_qkv == 0   # exists only where this holds
+    [layer >= n_dense and layer+1%step == 0]                # so does all that follows; % is a remainder
     blk.*.ffn_gate_inp.weight   n_expert n_embd
     [else]                                                  # where it does not hold; [] ends it
     blk.*.ffn_gate.weight       n_ff n_embd
@@ -97,10 +98,11 @@ def declared_tensors(table: str, params: Params, stacks: Stacks = DECODER) -> di
         if line.startswith("["):
             condition = f"not {condition}" if line == "[else]" else line.strip("[] ")
             continue
-        pattern, *dimensions = line.split()
+        text, _, own = line.partition(" when ")
+        pattern, *dimensions = text.split()
         for layer in range(_height(pattern, names, stacks)):
             here = _of_layer(names, layer)
-            if not condition or _holds(condition, here):
+            if all(_holds(one, here) for one in (condition, own) if one):
                 name = pattern.rstrip("?").replace("*", str(layer))
                 result[name] = Declared(tuple(_dimension(text, here) for text in dimensions), pattern.endswith("?"))
     return result
@@ -168,14 +170,15 @@ def weights(
 
 
 def _layers(names: list[str], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Layer | None]:
-    """{name without prefix and ".weight": Layer}; a bias belongs to its weight where the table has one."""
+    """{name without prefix and ".weight": Layer}; bias and scale belong to their weight where the table has one."""
     result: dict[str, Layer | None] = {}
     for name in names:
         stem, _, leaf = name.rpartition(".")
-        if leaf == "bias" and f"{stem}.weight" in names:
+        if leaf in ("bias", "scale") and f"{stem}.weight" in names:
             continue
-        own, bias = (stem, tensors.get(f"{stem}.bias")) if leaf in ("weight", "bias") else (name, None)
-        layer = Layer(tensors[name], bias if leaf == "weight" else None) if name in tensors else None
+        own = stem if leaf in ("weight", "bias") else name
+        beside = [tensors.get(f"{stem}.{kind}") if leaf == "weight" else None for kind in ("bias", "scale")]
+        layer = Layer(tensors[name], *beside) if name in tensors else None
         result[_attribute(own.removeprefix(prefix))] = layer
     return result
 

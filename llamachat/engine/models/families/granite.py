@@ -1,0 +1,56 @@
+"""Granite, dense (Granite Team 2024, github.com/ibm-granite/granite-3.0-language-models).
+
+Llama's form with constants: embeddings, what each branch adds, and logits are multiplied, scores have a scale of their
+own. Models whose `rope.scaling.finetuned` is false turn nothing.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from llamachat.engine.graph import Graph, Node
+from llamachat.engine.models import parts
+from llamachat.engine.models.base import ScaledRotaryHeads
+from llamachat.engine.models.params import key
+from llamachat.engine.models.rotary import rope_spec
+from llamachat.engine.models.spec import Architecture
+from llamachat.engine.models.tensors import Weights
+
+
+@dataclass(frozen=True)
+class GraniteParams(ScaledRotaryHeads):
+    """Hyperparameters of the `granite` architecture."""
+
+    embedding_scale: float = key("embedding_scale", 0.0)
+    residual_scale: float = key("residual_scale", 0.0)
+    logit_scale: float = key("logit_scale", low=1e-6)
+    attention_scale: float = key("attention.scale", 0.0)
+    turns: bool = key("rope.scaling.finetuned", True)
+
+
+TENSORS: Final = f"""
+{parts.EMBEDDING}
+rope_freqs.weight?          n_rot/2
+{parts.ANY_ATTENTION}
+{parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
+"""
+
+
+def forward(g: Graph, p: GraniteParams, w: Weights) -> Node:
+    """logits [n_tokens, n_vocab]."""
+    rope = rope_spec(p, "adjacent", w.rope_freqs) if p.turns else None
+    scale, factor = p.attention_scale or p.head_dim**-0.5, p.residual_scale or 1.0
+    x = g.embed(w.token_embd, p.embedding_scale or 1.0)
+    for layer, b in enumerate(w.blk):
+        h = g.rms_norm(x, b.attn_norm, p.norm_eps)
+        x = g.add(x, parts.attention(g, p, b, h, layer, rope, factor=factor, scale=scale))
+        x = g.add(x, parts.gated_feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), "silu", factor))
+    return parts.logits(g, w, x, p.norm_eps, factor=1 / p.logit_scale)
+
+
+ARCHITECTURE: Final = Architecture(
+    {"granite": "Granite 3 and 4, dense"},
+    GraniteParams,
+    TENSORS,
+    forward,
+    without_effect=parts.NO_RESULT,
+)

@@ -1,0 +1,43 @@
+"""Orion (Chen et al. 2024, arXiv 2401.12246): Llama's form with layer norms and rotary halves."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from llamachat.engine.graph import Graph, Node
+from llamachat.engine.models import parts
+from llamachat.engine.models.base import LayerNormHeads
+from llamachat.engine.models.rotary import rope_spec
+from llamachat.engine.models.spec import Architecture
+from llamachat.engine.models.tensors import Weights
+
+
+@dataclass(frozen=True)
+class OrionParams(LayerNormHeads):
+    """Hyperparameters of the `orion` architecture."""
+
+
+TENSORS: Final = f"""
+{parts.EMBEDDING}{parts.LAYER_NORM_BIASES}
+{parts.ANY_ATTENTION}
+blk.*.ffn_norm.bias         n_embd
+{parts.GATED_FEED_FORWARD}
+"""
+
+
+def forward(g: Graph, p: OrionParams, w: Weights) -> Node:
+    """logits [n_tokens, n_vocab]."""
+    rope = rope_spec(p, "halves", None)
+    x = g.embed(w.token_embd)
+    for layer, b in enumerate(w.blk):
+        x = g.add(x, parts.attention(g, p, b, g.layer_norm(x, b.attn_norm, p.norm_eps), layer, rope))
+        x = g.add(x, parts.gated_feed_forward(g, b, g.layer_norm(x, b.ffn_norm, p.norm_eps), "silu"))
+    return parts.logits(g, w, x, p.norm_eps, "layer")
+
+
+ARCHITECTURE: Final = Architecture(
+    {"orion": "Orion 14B"},
+    OrionParams,
+    TENSORS,
+    forward,
+    without_effect=parts.NO_RESULT_OF_LAYER_NORMS,
+)

@@ -42,6 +42,12 @@ blk.*.attn_qkv.bias?        n_head*head_dim+n_head_kv*head_dim+n_head_kv*value_d
 blk.*.attn_output.bias?     n_embd
 """
 
+ROPE_FACTORS: Final = """
+rope_freqs.weight?          n_rot/2                       # Llama 3: what the angle of each pair is divided by
+rope_factors_long.weight?   n_rot/2                       # LongRoPE
+rope_factors_short.weight?  n_rot/2
+"""
+
 ANY_ATTENTION: Final = """
 blk.*.attn_norm.weight      n_embd
 blk.*.attn_q.weight         n_head*head_dim n_embd          when fused_qkv == 0

@@ -20,6 +20,7 @@ from llamachat.engine.models.tensors import Weights
 class GraniteParams(ScaledRotaryHeads):
     """Hyperparameters of the `granite` architecture."""
 
+    rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear", "yarn", "longrope"))
     embedding_scale: float = key("embedding_scale", 0.0)
     residual_scale: float = key("residual_scale", 0.0)
     logit_scale: float = key("logit_scale", low=1e-6)
@@ -29,15 +30,14 @@ class GraniteParams(ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-rope_freqs.weight?          n_rot/2
-{parts.ANY_ATTENTION}
+{parts.ROPE_FACTORS}{parts.ANY_ATTENTION}
 {parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
 """
 
 
 def forward(g: Graph, p: GraniteParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope = rope_spec(p, "adjacent", w.rope_freqs) if p.turns else None
+    rope = rope_spec(p, "adjacent", w.rope_factors_short or w.rope_freqs, w.rope_factors_long) if p.turns else None
     scale, factor = p.attention_scale or p.head_dim**-0.5, p.residual_scale or 1.0
     x = g.embed(w.token_embd, p.embedding_scale or 1.0)
     for layer, b in enumerate(w.blk):

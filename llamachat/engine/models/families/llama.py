@@ -21,14 +21,15 @@ from llamachat.engine.models.tensors import Weights
 class LlamaParams(mixture.Experts, ScaledRotaryHeads):
     """Hyperparameters of the `llama` architecture."""
 
+    rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear", "yarn", "longrope"))
+    attention_scale: float = key("attention.scale", 0.0)
     n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)
     n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
 
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-rope_freqs.weight?          n_rot/2                       # Llama 3: what the angle of each pair is divided by
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ROPE_FACTORS}{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight       n_embd
 [n_expert == 0]
 {parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
@@ -39,11 +40,12 @@ blk.*.ffn_norm.weight       n_embd
 
 def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope = rope_spec(p, "adjacent", w.rope_freqs)
+    rope = rope_spec(p, "adjacent", w.rope_factors_short or w.rope_freqs, w.rope_factors_long)
     routing = Routing(p.n_used, normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
-        x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))
+        h = g.rms_norm(x, b.attn_norm, p.norm_eps)
+        x = g.add(x, parts.attention(g, p, b, h, layer, rope, scale=p.attention_scale or p.head_dim**-0.5))
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
         x = g.add(x, mixture.mixture(g, b, h, routing) if p.n_expert else parts.gated_feed_forward(g, b, h, "silu"))
     return parts.logits(g, w, x, p.norm_eps)

@@ -21,6 +21,7 @@ from llamachat.engine.models.tensors import Weights
 class MinicpmParams(ScaledRotaryHeads):
     """Hyperparameters of the `minicpm` architecture."""
 
+    rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear", "yarn", "longrope"))
     embedding_scale: float = key("embedding_scale", 12.0)
     residual_scale: float = key("residual_scale", lambda earlier: 1.4 / math.sqrt(earlier["n_layer"]))
     logit_scale: float = key("logit_scale", lambda earlier: 256 / earlier["n_embd"], low=1e-6)
@@ -28,15 +29,14 @@ class MinicpmParams(ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-rope_freqs.weight?          n_rot/2
-{parts.ANY_ATTENTION}
+{parts.ROPE_FACTORS}{parts.ANY_ATTENTION}
 {parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
 """
 
 
 def forward(g: Graph, p: MinicpmParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope = rope_spec(p, "adjacent", w.rope_freqs)
+    rope = rope_spec(p, "adjacent", w.rope_factors_short or w.rope_freqs, w.rope_factors_long)
     x = g.embed(w.token_embd, p.embedding_scale)
     for layer, b in enumerate(w.blk):
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)

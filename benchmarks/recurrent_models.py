@@ -19,7 +19,7 @@ from llamachat.catalog import resolve
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.gguf.types import BY_NAME
 from llamachat.engine.gguf.writer import Entry, write_gguf
-from llamachat.engine.models import _imported
+from llamachat.engine.models import family_of
 from llamachat.engine.models.params import read_params
 from llamachat.engine.models.tensors import declared_tensors
 
@@ -128,7 +128,7 @@ def make(path: Path, name: str, layers: int, kind: str) -> None:
     if layers:
         metadata[f"{architecture}.block_count"] = layers
     metadata |= {"general.architecture": architecture, "general.name": f"bench {name} {kind}", **tokenizer}
-    family, tokens = _imported(architecture.replace("-", "_")), tokenizer["tokenizer.ggml.tokens"]
+    (_, family), tokens = family_of(metadata), tokenizer["tokenizer.ggml.tokens"]
     assert isinstance(tokens, list)
     params = read_params(family.params, metadata, architecture, {"token_embd.weight": len(tokens)})
     declared = declared_tensors(family.tensors, params, family.stacks)

@@ -39,7 +39,7 @@ class StateAnswers:
     def begin_step(self, n_now: int, n_tokens: int, states: Callable[[], NDArray[np.uint8]]) -> None:
         """A step evaluates n_tokens after n_now: the ring's cells may be written; one that fails loses recurrent state.
 
-        states: copies of them are kept where that would lose more than MOST_LOST tokens.
+        states: uint8 [n_bytes], copied where that would lose more than MOST_LOST tokens.
         """
         self.kept.write(n_now + n_tokens)
         if self.needs_checkpoints and n_now - self.checkpoints.before(n_now) > MOST_LOST:

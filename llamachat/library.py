@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from llamachat.catalog.resolve import resolve
 from llamachat.dialogue.prompts import Message, chat_template, conversation_tokens, text_prompt
+from llamachat.engine.adapters import Adapters
 from llamachat.engine.context import Context
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
 from llamachat.engine.model import Model as EngineModel
@@ -32,9 +33,13 @@ class Model(EngineModel):
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, **settings: Any) -> None:
         """Loads a model: a file, or a name as on the command line ("smollm2", a part of one of `llamachat models`).
 
-        Other arguments and errors as of `engine.model.Model`. Nothing is ever downloaded: UsageError for a name that
-        is no model's here, with the command that fetches it.
+        lora, control_vectors: files, or (file, scale); control_layers: (first, last), see `Adapters`. Other arguments
+        and errors as of `engine.model.Model`. Nothing is ever downloaded: UsageError for a name that is no model's
+        here, with the command that fetches it.
         """
+        asked = {name: settings.pop(name) for name in ("lora", "control_vectors", "control_layers") if name in settings}
+        if asked:
+            settings["adapters"] = Adapters.of(**asked)
         super().__init__(resolve(os.fspath(path)), threads, **settings)
 
     def generate(

@@ -145,6 +145,7 @@ RELATIONS: tuple[Relation, ...] = (
         (_any("quiet"), _any("verbose", "timings")),
         "{quiet} and {verbose} or {timings} exclude one another: give one of them",
     ),
+    Exclude((_any("rope_scale"), _any("rope_freq_scale")), "{all} say the same: give one of them"),
     Exclude((_any("lookup"), _any("model_draft")), "{lookup} and {model_draft}: only one of them can guess"),
     Exclude((_any("session"), _any("continue")), "{all} exclude one another: give one of them"),
     Exclude(
@@ -170,6 +171,11 @@ RELATIONS: tuple[Relation, ...] = (
         ("grp_attn_w", "grp_attn_n"),
         lambda width, group: width % group == 0,
         "{grp_attn_w} {value[grp_attn_w]} must be a multiple of {grp_attn_n} {value[grp_attn_n]}",
+    ),
+    Need(
+        _any("control_vector_layer_range"),
+        _any("control_vector", "control_vector_scaled"),
+        "{control_vector_layer_range} says where vectors are added: give {control_vector}, too",
     ),
     Need(
         (Is("schema_unenforced", ("check",)),),

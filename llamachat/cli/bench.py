@@ -1,12 +1,12 @@
 """`llamachat bench`: how fast a model runs on this machine, and how near to the machine's limits."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Option
 
 from llamachat.cli import loading
-from llamachat.cli.options import ModelFile, Threads
+from llamachat.cli.options import ModelFileAndMore, Threads
 
 
 class Format(StrEnum):
@@ -18,7 +18,7 @@ class Format(StrEnum):
 
 
 def bench(
-    model: ModelFile,
+    model: ModelFileAndMore,
     n_prompt: Annotated[
         int, Option("--n-prompt", "-p", min=0, metavar="N", help="Prompt tokens to evaluate; 0 skips this test.")
     ] = 512,
@@ -43,5 +43,6 @@ def bench(
 
     status = Status()
     with status.during(f"measuring {path.name} ..."):
-        rows = measure(path, n_prompt, n_gen, threads, repetitions, status.show)
+        changes: dict[str, Any] = {"overrides": model.overrides, "adapters": model.adapters, "threads": threads}
+        rows = measure(path, n_prompt, n_gen, repetitions, status.show, **changes)
     print(FORMATS[output](rows))

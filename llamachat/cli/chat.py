@@ -195,7 +195,7 @@ def _opened(
         )
 
         def open_model(name: str) -> "Responder":
-            named = replace(setting.model, model=name, places={})
+            named = setting.model.alone(name)
             other = stack.enter_context(loading.open_responder(named, setting.options, console=setting.console))
             return for_chats(replace(other, template=setting.template.chosen(other.model, bool(setting.tools))))
 

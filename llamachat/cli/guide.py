@@ -13,6 +13,7 @@ PANELS = {
     "LooksChoice": "Appearance",
     "ModelChoice": "Model",
     "ModelFile": "Model",
+    "ModelFileAndMore": "Model",
     "PromptCacheChoice": "Prompt cache",
     "PromptChoice": "Prompt",
     "ReportChoice": "Output",

@@ -4,7 +4,9 @@ from llamachat.errors import LlamaChatError
 from llamachat.relations import option_of
 
 OPTIONS = {
+    "adapters": "--lora",
     "cache_type": "--cache-type-k, --cache-type-v",
+    "control_layers": "--control-vector-layer-range",
     "draft": "--model-draft",
     "max_tokens": "-n N",
     "model": "-m MODEL",

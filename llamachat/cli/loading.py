@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from llamachat.cli.adapters import MetadataChoice
 from llamachat.cli.options import ModelChoice, ModelFile
 from llamachat.cli.settings.places import placed
 from llamachat.cli.speculation import SpeculationChoice
@@ -85,7 +86,7 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "M
     from llamachat.engine.model import Model
     from llamachat.terminal.output import note
 
-    path = model_path(choice)
+    path, overrides, adapters = model_path(choice), choice.overrides, choice.adapters
     with status.during(f"loading {path.name} ..."):
         model = Model(
             path,
@@ -96,6 +97,8 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "M
             n_contexts=n_contexts,
             progress=status.progress,
             keep_packed=choice.kept_bytes,
+            adapters=adapters,
+            overrides=overrides,
             note=note,
         )
     if choice.ctx_size is not None and choice.ctx_size < SMALL:
@@ -115,12 +118,15 @@ def remarks(model: "Model") -> list[str]:
 def open_header(choice: ModelFile) -> "Header":
     """The header of a model's file. Raises ModelFileError, UsageError."""
     from llamachat.engine.header import Header
+    from llamachat.engine.overrides import NOTHING
 
-    return Header(model_path(choice))
+    return Header(model_path(choice), choice.overrides if isinstance(choice, MetadataChoice) else NOTHING)
 
 
 def open_tokenizer(choice: ModelFile) -> "Tokenizer":
     """The tokenizer of a model, without its weights. Raises ModelFileError."""
+    if isinstance(choice, MetadataChoice):
+        return open_header(choice).tokenizer
     from llamachat.engine.tokenizers import Tokenizer
 
     return Tokenizer(model_path(choice))

@@ -1,12 +1,13 @@
 """The options that commands share, each declared once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from typer import Option
 
+from llamachat.cli.adapters import AdapterChoice, MetadataChoice
 from llamachat.cli.constraint import ConstraintChoice
 from llamachat.errors import UsageError
 
@@ -44,7 +45,17 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class ModelChoice(ModelFile):
+class ModelFileAndMore(AdapterChoice, MetadataChoice, ModelFile):
+    """Which model, and what changes it: other metadata, adapters."""
+
+    def alone(self, model: str) -> Self:
+        """Another model with the same settings, but without what is meant for this one."""
+        own: dict[str, Any] = {f.name: None for group in (AdapterChoice, MetadataChoice) for f in fields(group)}
+        return replace(self, model=model, places={}, **own)
+
+
+@dataclass(frozen=True)
+class ModelChoice(ModelFileAndMore):
     """Which model, and with how much memory and how many threads it is run."""
 
     ctx_size: Annotated[

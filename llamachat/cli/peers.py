@@ -31,11 +31,10 @@ PACKED = "weights are repacked into memory when a model is loaded"
 SIZED = "batch sizes are chosen automatically"
 TEMPLATES = "chat templates are always Jinja"
 SILENT = "the program writes no log"
-IN_THE_FILE = "RoPE scaling is set by the model file and cannot be changed"
 
 CHAT = "a conversation is `llamachat chat`; one answer is `llamachat run --chat`"
 TURNS = "a dialogue that stops for your input is `llamachat interactive {name} ...`"
-ADAPTERS = "adapters and control vectors are not supported"
+RUNNING = "commands that run a model have {name}"
 PICTURES = "images, audio and video are not supported"
 THINKING = "use --reasoning show, hide or off"
 
@@ -93,7 +92,7 @@ _GROUPS: Mapping[str, PeerOption] = {
     "--mmap --no-mmap -dio --direct-io": PeerOption(no_effect=PACKED),
     "-lm --load-mode -lzm --lazy-mode": PeerOption(takes=True, no_effect=PACKED),
     "--check-tensors": PeerOption(instead="sizes and offsets are always checked, values are not"),
-    "--override-kv": PeerOption(takes=True, instead="metadata is read from the model file only"),
+    "--override-kv": PeerOption(takes=True, instead=RUNNING),
     "-b --batch-size -ub --ubatch-size": PeerOption(takes=True, no_effect=SIZED),
     "-tb --threads-batch": PeerOption(takes=True, no_effect="prefill uses the threads of -t"),
     "-C --cpu-mask -Cr --cpu-range --cpu-strict --prio --poll -Cb --cpu-mask-batch -Crb --cpu-range-batch "
@@ -115,10 +114,12 @@ _GROUPS: Mapping[str, PeerOption] = {
     "-dkvc --dump-kv-cache": PeerOption(instead="the KV cache cannot be printed"),
     "--swa-full": PeerOption(no_effect="the program chooses how many tokens each layer keeps"),
     "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor "
-    "--yarn-attn-factor --yarn-beta-slow --yarn-beta-fast": PeerOption(takes=True, instead=IN_THE_FILE),
-    "--lora --lora-scaled --lora-base --control-vector --control-vector-scaled": PeerOption(
-        takes=True, instead=ADAPTERS
+    "--yarn-attn-factor --yarn-beta-slow --yarn-beta-fast": PeerOption(takes=True, instead=RUNNING),
+    "--lora --lora-scaled --control-vector --control-vector-scaled --control-vector-layer-range": PeerOption(
+        takes=True, instead=RUNNING
     ),
+    "--lora-base": PeerOption(takes=True, no_effect="adapters are applied beside the weights as they are"),
+    "--lora-init-without-apply": PeerOption(instead="an adapter with --lora-scaled FILE 0 waits for /lora in a chat"),
     "-mm --mmproj --image --audio --video": PeerOption(takes=True, instead=PICTURES),
     "--cfg-negative-prompt --cfg-negative-prompt-file --cfg-scale": PeerOption(takes=True),
     "-ptc --print-token-count": PeerOption(takes=True, instead="--verbose prints the number of tokens"),

@@ -228,7 +228,7 @@ class Context:
 
         Raises UsageError for tokens that the other does not have, or has not as if evaluated anew.
         """
-        if n_tokens < 0 or other.reusable(n_tokens) != n_tokens:
+        if n_tokens < 0 or other.reusable(n_tokens) != n_tokens or other._plan.nodes is not self._plan.nodes:
             raise UsageError(f"{n_tokens} tokens cannot be taken over from another context")
         self.truncate(0)
         self._state.copy(other._state, n_tokens)
@@ -258,10 +258,11 @@ class Context:
     def take_over(self, other: Context) -> None:
         """Takes over the longest prefix of another context of the same model that fits and equals a fresh prefill.
 
-        Forgets its own. From other cache types, or where positions are grouped (Self-Extend), it takes none.
+        Forgets its own. None from other cache types or adapters, nor where positions are grouped (Self-Extend).
         """
         self.truncate(0)
-        if self.layout != other.layout or self._grouped is not None or other._grouped is not None:
+        same = self.layout == other.layout and self._plan.nodes is other._plan.nodes
+        if not same or self._grouped is not None or other._grouped is not None:
             return
         self.copy_prefix(other, other.reachable(min(other.n_reusable, self.n_ctx)))
 

@@ -79,7 +79,7 @@ class Work:
     @classmethod
     def of(cls, model: Model) -> Work:
         """The work of a model."""
-        return cls.in_file(model.nodes, model.file.tensors, model.backend, model.cache_types)
+        return cls.in_file(model.nodes, model.tensors, model.backend, model.cache_types)
 
     @classmethod
     def in_file(
@@ -99,7 +99,8 @@ class Work:
             for use in uses([node], *MATRICES) if node.operations else ():
                 by_type[tensors[use.tensor.name].type.name] += node.operations
         return cls(
-            weight_bytes=sum(round(use.share * backend.stored_bytes(tensor)) for use, tensor in packed),
+            weight_bytes=sum(round(use.share * backend.stored_bytes(tensor)) for use, tensor in packed)
+            + sum(round(use.share * tensors[use.tensor.name].n_bytes) for use in uses(nodes, Role.DOWN, Role.UP)),
             state=backend.state_sizes(states(nodes), *cache_types),
             operations=sum(node.operations for node in nodes),
             head_operations=sum(node.operations for node in plan.head),
@@ -112,17 +113,17 @@ def measure(
     model_path: str | Path,
     n_prompt: int = 512,
     n_gen: int = 128,
-    n_threads: int | None = None,
     repetitions: int = 5,
     progress: Callable[[str], None] = lambda what: None,
+    **settings: Any,
 ) -> list[dict[str, Any]]:
     """One row for the prompt test and one for the generation test; a length of 0 means no such test.
 
-    Raises UsageError where there is nothing to measure, and what `Model` raises.
+    settings: of `Model`. Raises UsageError where there is nothing to measure, and what `Model` raises.
     """
     if min(n_prompt, n_gen) < 0 or n_prompt + n_gen == 0 or repetitions < 1:
         raise UsageError("bench needs a prompt or a generation of at least one token, and at least one repetition")
-    with Model(model_path, n_threads, n_ctx=max(n_prompt, n_gen + 1)) as model:
+    with Model(model_path, **settings, n_ctx=max(n_prompt, n_gen + 1)) as model:
         context, work = model.context(), Work.of(model)
         rows = []
         if n_prompt:

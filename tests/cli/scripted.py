@@ -10,11 +10,13 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace, TracebackType
 
 import numpy as np
 
+from llamachat.engine.adapters import NONE, Adapters, Opened
+from llamachat.engine.overrides import NOTHING
 from llamachat.errors import Cancelled, ContextFull
 from llamachat.templates.named import builtin_template
 
@@ -154,8 +156,10 @@ class ScriptedModel:
     tool_template = None
     file = SimpleNamespace(metadata={}, tensors={}, mappings=(), path="scripted.gguf")
 
+    overrides = NOTHING
+
     def __init__(self, answers: Sequence[str], n_ctx: int = 4096) -> None:
-        self.tokenizer = ScriptedTokenizer()
+        self.tokenizer, self.adapters = ScriptedTokenizer(), Opened(NONE)
         self.contexts: list[ScriptedContext] = []
         self.closed = False
         self._answers, self._n_ctx = answers, n_ctx
@@ -171,6 +175,13 @@ class ScriptedModel:
 
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         return self.tokenizer.encode(text, add_special, parse_special)
+
+    def adapt(self, asked: Adapters, contexts: Iterable[ScriptedContext] = ()) -> tuple[str, ...]:
+        """Changes nothing."""
+        self.adapters = Opened(asked)
+        for context in contexts:
+            context.rewind(0)
+        return ()
 
     def context(
         self,

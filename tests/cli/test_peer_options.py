@@ -57,7 +57,7 @@ def test_what_changes_nothing_is_said_with_the_reason(command, words, named):
         ("chat", ["--single-turn"], "llamachat run --chat"),
         ("chat", ["-r", "User:"], "llamachat interactive -r"),
         ("models", ["-hf", "a/b"], "llamachat pull hf:a/b"),
-        ("run", ["--lora", "a.gguf"], "not supported"),
+        ("models", ["--lora", "a.gguf"], "commands that run a model have --lora"),
         ("run", ["-hft", "secret"], "HF_TOKEN"),
         ("run", ["-hf"], "needs a value"),
     ],

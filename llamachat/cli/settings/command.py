@@ -5,6 +5,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
+from llamachat.cli.adapters import joined
 from llamachat.cli.help import HELP_ALL, page, short_page, with_bold_headings
 from llamachat.cli.peers import translated
 from llamachat.cli.settings.defaults import Defaults
@@ -39,7 +40,7 @@ class SettingsCommand(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the command line, with the settings as defaults. Raises UsageError for an argument too many."""
         ctx.default_map, ctx.allow_extra_args = Defaults(ctx), True
-        words, ctx.meta[REMARKS] = translated(args, self)
+        words, ctx.meta[REMARKS] = translated(joined(args, self), self)
         words = list(spelled_out(words, self))
         if asks_for(HELP_ALL, words, self):
             print_help(page(self, ctx.command_path))

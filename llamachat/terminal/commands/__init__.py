@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from llamachat.errors import UsageError
 from llamachat.terminal.commands import (
+    adapters,
     attaching,
     branches,
     copying,
@@ -67,6 +68,7 @@ COMMANDS: tuple[Command, ...] = (
     *thoughts.COMMANDS,
     *set_command.COMMANDS,
     *options.COMMANDS,
+    *adapters.COMMANDS,
     *looking.COMMANDS,
     *copying.COMMANDS,
     *keeping.COMMANDS,

@@ -15,7 +15,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Answers": ("/regen", "/retry", "/continue", "/undo", "/edit", "/why", "/copy", "/thoughts"),
     "Messages": ("/file", "/read", "/system", "/think", "/json", "/grammar"),
     "Chats": ("/new", "/clear", "/sessions", "/load", "/save", "/fork", "/export", "/history", "/branches", "/switch"),
-    "Models and settings": ("/set", "/model", "/models", "/show", "/stats", "/tokens", "/template"),
+    "Models and settings": ("/set", "/model", "/models", "/lora", "/show", "/stats", "/tokens", "/template"),
     "The program": ("/help", "/?", "/quit", "/exit", "/bye"),
 }
 """Headings, and the commands below them. What stands under none comes last."""
@@ -48,6 +48,7 @@ EXAMPLES: dict[str, Example] = {
     "/set": Example('/set stop "THE END" STOP', "an answer ends before one of these texts; /set stop default"),
     "/model": Example("/model gemma3", "another model continues this chat"),
     "/models": Example("/models", "the models that are on this machine"),
+    "/lora": Example("/lora style.gguf 0.5", "the model with half of this adapter's effect; /lora off removes it"),
     "/show": Example("/show", "model, context, template, chat and settings"),
     "/stats": Example("/stats", "how fast the last answer was"),
     "/tokens": Example("/tokens strawberry", "the tokens of a word"),

@@ -8,6 +8,7 @@ from llamachat.errors import UsageError
 from llamachat.terminal import statistics
 from llamachat.terminal.commands.base import Command, has_own_grammar, saying
 from llamachat.terminal.commands.settings import SETTINGS
+from llamachat.terminal.sanitize import clean_line
 
 if TYPE_CHECKING:
     from llamachat.terminal.chatting import Chat
@@ -27,6 +28,7 @@ def _show(chat: "Chat", _words: str) -> str:
     others = f", {n_others} more in other branches (/branches)" if n_others > 0 else ""
     rows = [
         ("model", f"{model.title}, {model.file.metadata.get('general.architecture', '')}"),
+        *([("adapters", clean_line(str(model.adapters.asked)))] if model.adapters.asked.active else []),
         ("context", f"{chat.n_tokens} of {context.n_ctx} tokens"),
         ("template", template.name or "the model's own"),
         ("chat", f"{summary.id}{f' ({summary.name})' if summary.name else ''}, {n_messages} messages{others}"),

@@ -49,6 +49,7 @@ ELSEWHERE = {
     **dict.fromkeys(("noformat", "nojson"), "/json off"),
     **dict.fromkeys(("grammar", "grammar_file"), "/grammar GBNF"),
     **dict.fromkeys(("model", "m"), "/model NAME"),
+    **dict.fromkeys(("lora", "lora_scaled", "adapter"), "/lora FILE SCALE"),
     **dict.fromkeys(("session", "continue", "resume"), "/load CHAT"),
     **dict.fromkeys(("file", "f"), "/file PATH, or @PATH in a message"),
     **dict.fromkeys(("quiet",), "/set verbose off"),

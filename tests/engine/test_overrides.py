@@ -116,7 +116,7 @@ MEANINGLESS = {
     "llama.block_count=int:3": (ModelFileError, "this tensor is missing"),
     "llama.block_count=str:two": (ModelFileError, "llama.block_count: is 'two', must be"),
     "llama.attention.head_count=int:2147483647": (ModelFileError, "n_head 2147483647 equal parts"),
-    "llama.rope.scaling.type=str:longrope": (Unsupported, "is longrope, which is not supported|'longrope'"),
+    "llama.rope.scaling.type=str:su": (Unsupported, "su.*which is not supported"),
 }
 
 

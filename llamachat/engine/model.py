@@ -17,7 +17,7 @@ from llamachat.engine.backend.choose import DEFAULT, choose
 from llamachat.engine.backend.interface import Backend, Device, Forward, LoadedModel, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf, typed
-from llamachat.engine.graph import Graph, Node, Role, states, uses
+from llamachat.engine.graph import Graph, Node, Role, Tensor, states, uses
 from llamachat.engine.header import Templates
 from llamachat.engine.memory import MemoryPlan, available_memory, check_adapters_fit, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
@@ -217,7 +217,11 @@ class Model(Templates):
     def _opened(self, asked: Adapters) -> tuple[Opened, Woven]:
         """Adapters that fit the model, and its forward pass with them."""
         opened = open_adapters(asked, self.spec.architecture, self.spec.tensors, self._graph)
-        return opened, opened.woven(self._graph)
+        return opened, opened.woven(self._graph, self._number)
+
+    def _number(self, tensor: Tensor) -> float:
+        found = self.file.tensors[tensor.name]
+        return float(decode(found, read(self.file, found))[0])
 
     @property
     def needs_whole(self) -> bool:

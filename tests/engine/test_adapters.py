@@ -9,7 +9,7 @@ from golden_data import needed
 from golden_models import NAMES, nmse
 
 from llamachat.engine.adapters import NONE, Adapters
-from llamachat.engine.adapters.weaving import weave
+from llamachat.engine.adapters.weaving import products, weave
 from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.graph import Tensor
 from llamachat.engine.model import Model
@@ -275,3 +275,47 @@ def test_what_no_product_reads_is_said(golden: Path, tmp_path: Path) -> None:
     adapters = Adapters.of([needed(golden / "adapters" / "gpt2-a.gguf")])
     with Model(golden / "archs" / "gpt2.gguf", 1, adapters=adapters, note=remarks.append):
         assert remarks == ["gpt2-a.gguf: position_embd.weight is in no matrix product, and without effect"]
+
+
+MERGED = (
+    "llama",
+    "llama-moe",
+    "bitnet",
+    "qwen3moe",
+    "phi3",
+    "gpt-oss",
+    "llama4",
+    "gemma4-moe",
+    "grok-2",
+    "mamba",
+    "rwkv7",
+)
+"""Products of all kinds: dense, of experts, fused, with scales, biases and factors, beside recurrent operations."""
+
+
+@pytest.mark.parametrize("name", [name for name in MERGED if name in NAMES])
+def test_an_adapter_for_every_product_is_as_if_it_were_merged(golden: Path, tmp_path: Path, name: str) -> None:
+    rng, path = np.random.default_rng(3), tmp_path / "all.gguf"
+    with Model(golden / "archs" / f"{name}.gguf", 2, cache_type="f32") as model:
+        merged, pairs = {one: decode(tensor).reshape(tensor.shape) for one, tensor in model.tensors.items()}, []
+        for one, found in products(model.graph.nodes).items():
+            *lead, n_out, n_in = found[0].weight.shape
+            down = rng.standard_normal((*lead, 3, n_in)).astype(np.float32) / n_in**0.5
+            up = rng.standard_normal((*lead, n_out, 3)).astype(np.float32) / 8
+            pairs += [(f"{one}.lora_a", down), (f"{one}.lora_b", up)]
+            merged[one] = merged[one] + 0.5 * 2 / 3 * up.astype(float) @ down
+        metadata = {"general.architecture": model.spec.architecture, "general.type": "adapter", "adapter.type": "lora"}
+        tensors = [
+            (one, "F32", values.shape, values.view(np.uint8).ravel())
+            for one, values in pairs
+            if "token_embd" not in one
+        ]
+        write_gguf(path, {**metadata, "adapter.lora.alpha": 2.0}, tensors)
+        if "token_embd.weight" in products(model.graph.nodes):
+            merged["token_embd.weight"] = decode(model.tensors["token_embd.weight"])
+        tokens = rng.integers(0, model.n_vocab, 20).tolist()
+        wanted = evaluate(model.graph, merged.__getitem__, tokens)
+        model.adapt(Adapters.of([(path, 0.5)]))
+        whole, context = model.context(32).eval(tokens, "all"), model.context(32)
+        assert (whole == np.stack([context.eval([token]) for token in tokens])).all()
+    assert nmse(whole, wanted) <= 1e-8

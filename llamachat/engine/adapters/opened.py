@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,14 +44,17 @@ class Opened:
     fingerprint: str = ""
     remarks: tuple[str, ...] = ()
 
-    def woven(self, graph: Graph) -> Woven:
-        """The forward pass with their operations; `graph` itself where there are none. Raises Unsupported."""
+    def woven(self, graph: Graph, number: Callable[[Tensor], float]) -> Woven:
+        """The forward pass with their operations; `graph` itself where there are none.
+
+        number: the value of a tensor [1] of the model. Raises ModelFileError for values that are not finite.
+        """
         tensors: dict[str, TensorInfo] = {}
         additions = {}
         for name, found in products(graph.nodes).items():
             shares = [Share(one, one.pairs[name], by.scale) for one, by in self.lora if by.scale and name in one.pairs]
             if shares:
-                additions[name] = _addition(found, shares, tensors)
+                additions[name] = _addition(found, shares, tensors, number(found[0].scale) if found[0].scale else 1.0)
         directions = {}
         for layer, direction in (self.directions or {}).items():
             directions[layer] = _kept(f"direction.{layer}", direction, tensors)
@@ -90,14 +93,16 @@ def _remarks(lora: Lora, scaled: Scaled, graph: Graph) -> list[str]:
     return [f"{scaled.path.name}: {what} in no matrix product, and without effect"]
 
 
-def _addition(found: Sequence[Product], shares: Sequence[Share], tensors: dict[str, TensorInfo]) -> Addition:
+def _addition(
+    found: Sequence[Product], shares: Sequence[Share], tensors: dict[str, TensorInfo], scale: float
+) -> Addition:
     """Several adapters' matrices for one weight, side by side: the sum is one product of the ranks' sum."""
     half = all(tensor.type.name == "F16" for one in shares for tensor in (one.pair.down, one.pair.up))
     dtype = np.float16 if half else np.float32
     (*experts, n_out, n_in), name = found[0].weight.shape, found[0].weight.name
     downs = [one.values(one.pair.down, (*experts, one.pair.rank, n_in)).astype(dtype) for one in shares]
     ups = [one.values(one.pair.up, (*experts, n_out, one.pair.rank)).astype(dtype) for one in shares]
-    factors = [one.lora.factor(one.pair, one.scale) for one in shares for _ in range(one.pair.rank)]
+    factors = [scale * one.lora.factor(one.pair, one.scale) for one in shares for _ in range(one.pair.rank)]
     down, up = np.concatenate(downs, axis=-2), np.concatenate(ups, axis=-1)
     parts = {}
     for first, width in dict.fromkeys(product.part for product in found):

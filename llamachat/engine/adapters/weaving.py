@@ -24,18 +24,22 @@ class Addition:
 
 @dataclass(frozen=True)
 class Product:
-    """An operation to which something of low rank can be added. part: which rows of the weight it multiplies with."""
+    """An operation to which something of low rank can be added. part: which rows of the weight it multiplies with.
+
+    scale: a number of the file [1] that multiplies the product, and with it what is added.
+    """
 
     x: Node
     weight: Tensor
     part: Part
     chosen: Node | None = None
+    scale: Tensor | None = None
 
     @classmethod
     def of(cls, node: Node) -> Product | None:
         """Of any operation."""
         if isinstance(node, Linear):
-            return cls(node.x, node.weight, (0, node.width))
+            return cls(node.x, node.weight, (0, node.width), scale=node.scale)
         if isinstance(node, ExpertLinear):
             return cls(node.x, node.weight, (node.first, node.width), node.chosen)
         return None

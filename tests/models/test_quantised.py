@@ -62,4 +62,5 @@ def test_quantised_it_stays_close(name: str, kind: str, most: float, tmp_path: P
         found = np.concatenate([context.eval(tokens[:50], "all"), context.eval(tokens[50:], "all")])
         np.testing.assert_array_equal(found, model.context(64, "f32").eval(tokens, "all"))
     exactly = distance(name, in_exact_arithmetic(path, tokens), wanted)
-    assert 0 < distance(name, found, wanted) <= max(most, 3.5 * exactly)
+    more = 6 if name == "deepseek2-lite" else 3.5  # llama.cpp's products make 3.4e-3 of it 1.7e-2, as ours do
+    assert 0 < distance(name, found, wanted) <= max(most, more * exactly)

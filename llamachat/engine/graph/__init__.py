@@ -27,6 +27,7 @@ from llamachat.engine.graph.embed import AddPositions, Embed
 from llamachat.engine.graph.encoder import CrossAttention, Encoded, TextAttention
 from llamachat.engine.graph.experts import Choice, ClampedGlu, ExpertLinear, Mixture, Routing, ScaleRows, Share
 from llamachat.engine.graph.given import Given
+from llamachat.engine.graph.latent import HeadLinear, HeadMatrices, LatentAttention
 from llamachat.engine.graph.linear import Linear
 from llamachat.engine.graph.node import PAIRS, TOKENS, Layer, Node, Number, Role, Rows, Tensor, Use, pairs, states, uses
 from llamachat.engine.graph.norm import Norm, NormKind
@@ -57,7 +58,10 @@ __all__ = [
     "Given",
     "Glu",
     "Graph",
+    "HeadLinear",
+    "HeadMatrices",
     "HeadScan",
+    "LatentAttention",
     "Layer",
     "Linear",
     "LowRank",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from llamachat.engine.graph.bias import PositionBias
 from llamachat.engine.graph.node import Node, Role, Tensor, Use
 from llamachat.engine.graph.rotary import RopeSpec
 from llamachat.engine.graph.shapes import floats, same_width
@@ -20,9 +21,9 @@ class Attention(Node):
     begins at p // c * c. soft_cap c > 0: a score s becomes c tanh(s / c) (Gemma 2, arXiv 2408.00118). slopes [n_head]:
     each head's score is lowered by its slope for every position between key and query (ALiBi, Press et al. 2022, arXiv
     2108.12409). sinks [n_head]: one more score for each head, of a value of zero (gpt-oss; Xiao et al. 2023, arXiv
-    2309.17453). rotation: how k was rotated by its position as the last thing before this, so that a context can be
-    shifted; None where it was not. stores False: k and v are those of an earlier attention, which keeps them as state
-    of `layer`.
+    2309.17453). bias: added to scores by distance. rotation: how k was rotated by its position as the last thing before
+    this, so that a context can be shifted; None where it was not. stores False: k and v are those of an earlier
+    attention, which keeps them as state of `layer`.
     """
 
     q: Node
@@ -40,6 +41,7 @@ class Attention(Node):
     slopes: tuple[float, ...] = ()
     sinks: Tensor | None = None
     stores: bool = True
+    bias: PositionBias | None = None
 
     def __post_init__(self) -> None:
         """Raises ShapeError."""
@@ -57,8 +59,9 @@ class Attention(Node):
 
     @property
     def weights(self) -> tuple[Use, ...]:
-        """The sinks, if there are any."""
-        return (Use(self.sinks, Role.VECTOR),) if self.sinks is not None else ()
+        """The sinks and the bias, if there are any."""
+        sinks = (Use(self.sinks, Role.VECTOR),) if self.sinks is not None else ()
+        return sinks if self.bias is None else (*sinks, *self.bias.weights)
 
     @property
     def value_dim(self) -> int:
@@ -78,9 +81,8 @@ class Attention(Node):
         early = self.rotation is None and _rotated_within(self.k)
         fixed = early or self.k.knows_positions or self.v.knows_positions
         size = self.n_head_kv, self.head_dim, self.value_dim
-        return KeyValueSpec(
-            self.layer, *size, self.furthest, self.rotation, is_fixed=fixed, measures_distance=bool(self.slopes)
-        )
+        measures = bool(self.slopes) or self.bias is not None
+        return KeyValueSpec(self.layer, *size, self.furthest, self.rotation, is_fixed=fixed, measures_distance=measures)
 
     @property
     def furthest(self) -> int:

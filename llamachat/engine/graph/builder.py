@@ -100,7 +100,7 @@ class Graph:
         """Attention with grouped heads over the keys and values of `layer`.
 
         rope: queries and keys are rotated by it first. A model that does something in between rotates them itself; then
-        its contexts cannot be shifted. special: window, chunk, soft_cap, slopes, sinks of `Attention`. Raises
+        its contexts cannot be shifted. special: window, chunk, soft_cap, slopes, sinks, bias of `Attention`. Raises
         ShapeError.
         """
         if n_head % n_head_kv or q.width % n_head:
@@ -110,8 +110,8 @@ class Graph:
             q, k = self.rope(q, rope, head_dim), self.rope(k, rope, head_dim)
         width = v.width // n_head_kv * n_head
         if not self.causal:
-            if special:
-                raise Unsupported(f"attention in both directions with {', '.join(special)} is not supported")
+            if names := [name for name, one in special.items() if one]:
+                raise Unsupported(f"attention in both directions with {', '.join(names)} is not supported")
             return self.append(TextAttention(width, q, k, v, n_head, n_head_kv, scale))
         heads = layer, n_head, n_head_kv, head_dim, scale
         return self.append(Attention(width, q, k, v, *heads, rotation=rope, **special))

@@ -56,6 +56,8 @@ class Role(Enum):
     """The second one."""
     BESIDE = "beside"
     """Read whole as float32."""
+    HEADS = "heads"
+    """A matrix for each head; read whole as float32."""
     BIASES = "biases"
     """Read once, when tables of position biases are made."""
 

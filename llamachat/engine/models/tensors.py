@@ -8,16 +8,17 @@
     [else]                                                  # where it does not hold; [] ends it
     blk.*.ffn_gate.weight       n_ff n_embd
 
-Words are the fields of the architecture's parameters (a `PerLayer` one means the layer's value), whole numbers and, in
-a condition, `layer`. What stands before the star is a stack of layers: `blk`, or `enc.blk`, `dec.blk`, `v.blk`, whose
-heights `Stacks` tells. The table is the security check: a tensor that it does not declare, a missing one or another
-shape is refused before a pointer exists.
+Words are the fields and properties of the architecture's parameters (a `PerLayer` one means the layer's value), whole
+numbers and, in a condition, `layer`. What stands before the star is a stack of layers: `blk`, or `enc.blk`, `dec.blk`,
+`v.blk`, whose heights `Stacks` tells. The table is the security check: a tensor that it does not declare, a missing one
+or another shape is refused before a pointer exists.
 """
 
 import operator
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from inspect import getmembers
 from typing import Any, Final, Protocol
 
 from llamachat.engine.graph import Layer, Tensor
@@ -92,6 +93,8 @@ class Layers(tuple[Weights, ...]):
 def declared_tensors(table: str, params: Params, stacks: Stacks = DECODER) -> dict[str, Declared]:
     """{tensor name: shape and whether it is optional} of a table for these parameters."""
     names = {f.name: getattr(params, f.name) for f in fields(params)}  # type: ignore[arg-type]
+    derived = getmembers(type(params), lambda one: isinstance(one, property))
+    names |= {name: getattr(params, name) for name, _ in derived if name in table}
     condition = ""
     result: dict[str, Declared] = {}
     for line in _lines(table):

@@ -34,10 +34,11 @@ class StateSpec:
 class KeyValueSpec(StateSpec):
     """Keys and values of every token: n_head heads of key_dim and value_dim numbers.
 
-    window: how many of the last tokens one sees, itself among them; 0: all. rotation: the rotary embedding that the
-    keys carry, as the graph describes it, None for none. is_fixed: their positions cannot be changed, because keys were
-    not rotated last, or because the positions were added to what keys and values are computed from. measures_distance:
-    scores depend on how many tokens lie between key and query, whatever their positions.
+    value_dim 0: values are numbers of the keys, which are kept once. window: how many of the last tokens one sees,
+    itself among them; 0: all. rotation: the rotary embedding that the keys carry, as the graph describes it, None for
+    none. is_fixed: their positions cannot be changed, because keys were not rotated last, or because the positions were
+    added to what keys and values are computed from. measures_distance: scores depend on how many tokens lie between key
+    and query, whatever their positions.
     """
 
     n_head: int

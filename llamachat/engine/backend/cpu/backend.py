@@ -114,7 +114,9 @@ class CpuDevice:
                 check_kernels(STORED[fmt.name])
         if len(Plan(nodes).own_rows) > len(OWN_COUNTS):
             raise Unsupported(f"the processor's backend knows at most {len(OWN_COUNTS)} kinds of rows beside tokens")
-        matrices, vectors = ([tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, READ_WHOLE))
+        matrices, vectors = (
+            [tensors[name] for name in names(nodes, *roles)] for roles in (PACKED, (*READ_WHOLE, Role.HEADS))
+        )
         weights = memory_of(matrices, vectors) + beside_bytes(nodes, tensors)
         return Sizes(weights, scratch_bytes(nodes), scratch_bytes_per_token(nodes))
 

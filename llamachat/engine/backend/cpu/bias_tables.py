@@ -23,6 +23,9 @@ class BiasTable:
     zero: int
 
 
+NO_BIAS = BiasTable(0, 0, 0)
+
+
 class BiasTables:
     """One table for each bias and span of a model; values(name): float32 values of a tensor."""
 

@@ -163,6 +163,8 @@ class CacheLayout:
         Of the first n_lost cells nothing is kept in rings.
         """
         for layer in self.layers.values():
+            if not layer.value_dim:  # they are numbers of the keys
+                continue
             some = sources >= n_lost if layer.ring else np.ones(len(sources), bool)
             (from_chunk, from_cell), (to_chunk, to_cell) = (divmod(cells[some], CHUNK) for cells in (sources, targets))
             for values, order in self._values(cache, layer):

@@ -24,7 +24,7 @@ from llamachat.engine.backend.cpu.loading import Loading, Packing
 from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.gguf import GgufFile, TensorInfo
-from llamachat.engine.graph import Node
+from llamachat.engine.graph import HeadMatrices, Node
 from llamachat.engine.kept import CHUNK
 from llamachat.engine.quants import FORMATS, STORED, is_foreign
 from llamachat.engine.quants.format import BlockFormat
@@ -94,6 +94,7 @@ class Weights:
         self._matrices: dict[str, Matrix] = {}
         self._vectors: dict[str, Buffer] = {}
         self._beside: dict[str, Packed] = {}
+        self._heads: dict[HeadMatrices, Buffer] = {}
         self._tiles = Buffer(0)
 
     def load(
@@ -165,6 +166,12 @@ class Weights:
         """The value of a vector that has one."""
         return float(self._vectors[name].view(np.float32, (1,))[0])
 
+    def heads(self, one: HeadMatrices) -> int:
+        """The address of matrices of heads, float32 [n_head][units of ROWS outputs][n_in][ROWS], made when needed."""
+        if one not in self._heads:
+            self._heads[one] = self._head_tiles(one)
+        return self._heads[one].address
+
     def values(self, name: str) -> np.ndarray:
         """A tensor's values as float32 [shape]."""
         tensor = self._file.tensors[name]
@@ -184,8 +191,20 @@ class Weights:
     @property
     def n_bytes(self) -> int:
         """Memory taken."""
-        others = [*self._vectors.values(), *(one.memory for one in self._beside.values())]
+        others = [*self._vectors.values(), *self._heads.values(), *(one.memory for one in self._beside.values())]
         return self._tiles.n_bytes + sum(buffer.n_bytes for buffer in others)
+
+    def _head_tiles(self, one: HeadMatrices) -> Buffer:
+        values = self.values(one.tensor.name).reshape(one.n_head, one.rows, -1)[:, one.first : one.first + one.n]
+        if one.transposed:
+            values = values.transpose(0, 2, 1)
+        n_out = whole_rows(one.n_out)
+        padded = np.zeros((one.n_head, n_out, one.n_in), np.float32)
+        padded[:, : one.n_out] = values
+        tiles = padded.reshape(one.n_head, n_out // ROWS, ROWS, one.n_in).transpose(0, 1, 3, 2)
+        buffer = Buffer(padded.nbytes, huge=True)
+        buffer.view(np.float32, tiles.shape)[:] = tiles
+        return buffer
 
     def _read_vector(self, tensor: TensorInfo) -> Buffer:
         values = decode(tensor, read(self._file, tensor))

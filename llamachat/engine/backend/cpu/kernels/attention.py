@@ -37,7 +37,7 @@ from llamachat.engine.backend.cpu.kernels.cache import PLACE
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 
-SHAPING = ("scale", "window", "chunk", "cap", "slopes")
+SHAPING = ("scale", "window", "chunk", "cap", "slopes", "bias", "bias_bytes", "bias_zero")
 """Arguments that say what becomes of a score."""
 
 
@@ -48,7 +48,8 @@ class Attention(KernelSpec):
     q, y: float32 rows of q_stride and y_stride bytes; keys, values: where the layer's begin in the cache's first chunk;
     scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW;
     chunk: and none before its own chunk of so many, or NO_WINDOW. cap: float32; slopes, sinks: float32 [n_head]; see
-    `graph.Attention`. An item of work is `tokens` tokens and the heads that share a key/value head.
+    `graph.Attention`. bias: float32 [n_head][bias_bytes], at `bias_zero` bytes that of distance 0, all times log2(e).
+    An item of work is `tokens` tokens and the heads that share a key/value head.
     """
 
     heads: Heads

@@ -16,6 +16,7 @@ from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
 from llamachat.engine.backend.cpu.kernels.functions import exp2_below, tanh
+from llamachat.engine.backend.cpu.kernels.latent_values import LatentValues
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 from llamachat.engine.backend.cpu.kernels.scores import Ahead, Keys, scores_of
 from llamachat.engine.backend.cpu.kernels.weighted_values import ROW, Weights, weighted
@@ -32,8 +33,9 @@ Finish = Callable[[Vec, Vec, Vec], None]
 class Heads:
     """What attention of a layer is, wherever its work is cut: n_group query heads share a key/value head.
 
-    key_dim: of queries and keys; value_dim: of values and what comes out. has_cap, has_slopes, has_chunks: whether the
-    launch's `cap`, `slopes`, `chunk` mean anything.
+    key_dim: of queries and keys; value_dim: of values and what comes out. has_cap, has_slopes, has_chunks, has_bias:
+    whether the launch's `cap`, `slopes`, `chunk`, `bias` mean anything. latent: one head of keys serves all, and values
+    are the keys' last numbers.
 
     The factor of scores, the window and these are arguments of a launch, so that layers share kernels that differ in
     them.
@@ -47,6 +49,8 @@ class Heads:
     has_cap: bool = False
     has_slopes: bool = False
     has_chunks: bool = False
+    has_bias: bool = False
+    latent: bool = False
 
 
 def query_rows(heads: Heads, isa: Generic) -> int:
@@ -166,6 +170,8 @@ class Item:
     def _keys_of(self, head_kv: Vec, chunk: Vec) -> Ptr:
         """Where a head's keys begin in a chunk."""
         keys = chunk_of(self.k, self.cache, chunk)[self.k.args.keys]
+        if self.heads.latent:
+            return keys
         return keys[head_kv * (CHUNK * self.type_k.row_bytes(self.heads.key_dim))]
 
     def seen(self) -> tuple[Vec, Vec]:
@@ -231,7 +237,10 @@ class Item:
         """The chunk's first cell, and which of its keys, [begin, end), are among the cells first .. last - 1."""
         k, place = self.k, chunk_of(self.k, self.cache, chunk)
         self.keys = self._keys_of(self.head_kv, chunk)
-        self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(self.heads.value_dim))]
+        if self.heads.latent:
+            self.values = self.keys
+        else:
+            self.values = place[k.args.values][self.head_kv * (CHUNK * self.type_v.row_bytes(self.heads.value_dim))]
         start = chunk * CHUNK
         return start, (first - start).max(0), (last - start).min(CHUNK)
 
@@ -280,6 +289,10 @@ class Item:
             slope = (k.pointer("slopes")[head * 4].load(F32, 4) * -LOG2_E).splat(b)
             first = away.cut(I32).splat(b) - k.ramp(b)
             scores = [isa.fma(k, (first - i * b).to_float(), slope, score) for i, score in enumerate(scores)]
+        if self.heads.has_bias:
+            head = self.head + row % self.heads.n_group
+            at = k.pointer("bias")[head * k.args.bias_bytes + k.args.bias_zero - away * 4]
+            scores = [score + at[4 * i * b].load(lanes(F32, b), 4) for i, score in enumerate(scores)]
         return scores
 
     def _multiply(self, key: Vec, row: Vec) -> list[list[Vec]]:
@@ -289,7 +302,7 @@ class Item:
         keys = [Keys(key_group(self.keys, self.type_k, dim, cell), cell % LANES) for cell in cells]
         rows = [queries[r * self.query_bytes] for r in range(self.rows.block)]
         row_v = self.type_v.row_bytes(self.heads.value_dim)
-        n_bytes = self.keys_per_load * self.isa.rows * row_v if self.asks else 0
+        n_bytes = self.keys_per_load * self.isa.rows * row_v if self.asks and not self.heads.latent else 0
         ahead = Ahead(self.values[key * row_v], n_bytes)
         return self.query_scores.multiply(self.k, self.isa, keys, rows, dim, ahead)
 
@@ -325,7 +338,8 @@ class Item:
         """weights x values of the chunk for a block of rows; finish(row, byte, register) keeps some outputs."""
         weights = Weights(self.scores[row * ROW], self.rows.block, begin, end, self.products, self.following)
         keep = partial(self._keep, finish, row)
-        weighted(self.type_v).add(self.k, self.isa, weights, self.values, self.heads.value_dim, keep)
+        values = LatentValues(self.type_k, self.heads.key_dim) if self.heads.latent else weighted(self.type_v)
+        values.add(self.k, self.isa, weights, self.values, self.heads.value_dim, keep)
 
     @staticmethod
     def _keep(finish: Finish, first: Vec, row: int, at: Vec, value: Vec) -> None:

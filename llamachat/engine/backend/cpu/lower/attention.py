@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamachat.engine import graph as g
+from llamachat.engine.backend.cpu.bias_tables import NO_BIAS
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
 from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes, query_rows
 from llamachat.engine.backend.cpu.kernels.cache import StoreKeys, StoreValues
@@ -30,18 +31,25 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
     to.value(node)
     read: Arguments = {"q": to.regions[node.q], **cached, "q_stride": to.stride(node.q.width)}
     read |= {"keys": places.keys, "values": places.values, **_shaping(node, to)}
-    (_contiguous if to.shape.contiguous else _apart)(node, to, _heads(node, to), read)
+    attend(node, to, _heads(node, to), read)
+
+
+def attend(node: g.Attention | g.LatentAttention, to: Lowering, heads: Heads, read: Arguments) -> None:
+    """What comes out of queries and the cache. read: the arguments of `Attention` but those of outputs and scratch."""
+    (_contiguous if to.shape.contiguous else _apart)(node, to, heads, read)
 
 
 def _heads(node: g.Attention, to: Lowering) -> Heads:
     """What code is written out for. Layers without chunks share the code of those that have them."""
     cache, size = to.cache.shape, (node.head_dim, node.value_dim, node.n_head // node.n_head_kv)
     has_chunks = any(isinstance(one, g.Attention) and one.chunk for one in to.plan.nodes)
-    return Heads(*size, cache.type_k, cache.type_v, bool(node.soft_cap), bool(node.slopes), has_chunks)
+    special = bool(node.soft_cap), bool(node.slopes), has_chunks, node.bias is not None
+    return Heads(*size, cache.type_k, cache.type_v, *special)
 
 
 def _shaping(node: g.Attention, to: Lowering) -> Arguments:
     """The arguments of `SHAPING`, and the sinks."""
+    table = to.biases.table(node.bias, to.cache.shape.n_ctx) if node.bias is not None else NO_BIAS
     return {
         "scale": node.scale,
         "window": node.window or NO_WINDOW,
@@ -49,19 +57,22 @@ def _shaping(node: g.Attention, to: Lowering) -> Arguments:
         "cap": node.soft_cap,
         "slopes": to.tables.constants(node.slopes) if node.slopes else 0,
         "sinks": to.weights.vector(node.sinks.name) if node.sinks is not None else 0,
+        "bias": table.address,
+        "bias_bytes": table.row_bytes,
+        "bias_zero": table.zero,
     }
 
 
-def _contiguous(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> None:
+def _contiguous(node: g.Attention | g.LatentAttention, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Neighbouring tokens share what they read of the cache."""
     tokens = max(1, QUERY_ROWS // heads.n_group)
-    spec = Attention(heads, tokens, query_rows(heads, to.isa), node.sinks is not None)
+    spec = Attention(heads, tokens, query_rows(heads, to.isa), bool(read["sinks"]))
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
     y: Arguments = {"y": to.regions[node], "y_stride": to.stride(node.width)}
     to.launch(spec, {**read, **y, "scratch": scratch, "room": spec.scratch_bytes})
 
 
-def _apart(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> None:
+def _apart(node: g.Attention | g.LatentAttention, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Every token on its own: threads share the chunks of the cache."""
     spec = AttentionParts(heads, query_rows(heads, to.isa))
     part_room = part_bytes(heads.value_dim) * node.n_head * (to.cache.shape.n_ctx // CHUNK)
@@ -71,4 +82,4 @@ def _apart(node: g.Attention, to: Lowering, heads: Heads, read: Arguments) -> No
     to.launch(spec, {**read, "scratch": scratch, "room": spec.scratch_bytes, **given})
     merged: Arguments = {"y": to.regions[node], "stride": to.stride(node.width), "n_head": node.n_head}
     merged |= {name: read[name] for name in ("window", "chunk", "sinks")}
-    to.launch(AttentionMerge(heads.value_dim, heads.has_chunks, node.sinks is not None), {**merged, **given})
+    to.launch(AttentionMerge(heads.value_dim, heads.has_chunks, bool(read["sinks"])), {**merged, **given})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llamachat.engine import graph as g
+from llamachat.engine.backend.cpu.bias_tables import NO_BIAS
 from llamachat.engine.backend.cpu.kernels.norm import LANES
 from llamachat.engine.backend.cpu.kernels.text_attention import QUERIES, GroupKeys, TextAttention
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
@@ -24,10 +25,9 @@ def lower_text_attention(node: g.TextAttention, to: Lowering) -> None:
     arguments: Arguments = {"q": to.regions[node.q], "keys": keys, "v": to.regions[node.v], "y": to.value(node)}
     arguments |= {"q_stride": to.stride(node.q.width), "v_stride": to.stride(node.v.width)}
     arguments |= {"y_stride": to.stride(node.width), "count": count, "n_head": node.n_head, "head_bytes": head_bytes}
-    arguments |= {"scale": node.scale, "bias": 0, "bias_bytes": 0, "bias_zero": 0, "room": room}
-    if node.bias is not None:
-        table = to.biases.table(node.bias, most)
-        arguments |= {"bias": table.address, "bias_bytes": table.row_bytes, "bias_zero": table.zero}
+    table = to.biases.table(node.bias, most) if node.bias is not None else NO_BIAS
+    arguments |= {"scale": node.scale, "room": room}
+    arguments |= {"bias": table.address, "bias_bytes": table.row_bytes, "bias_zero": table.zero}
     scratch = Region(room * to.shape.n_threads, private=True)
     spec = TextAttention(node.head_dim, node.value_dim, node.n_head // node.n_head_kv, packed, node.bias is not None)
     to.launch(spec, {**arguments, "scratch": scratch})

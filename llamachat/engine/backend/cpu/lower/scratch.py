@@ -34,6 +34,7 @@ def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:
 
 PASSING: Final[Mapping[type[g.Node], Callable[[Any], int]]] = {
     g.TextAttention: lambda node: 4 * (2 * node.k.width + 4 * QUERIES),
+    g.LatentAttention: lambda node: -(-part_bytes(node.value_dim) * node.n_head // CHUNK),
     g.Attention: lambda node: -(-part_bytes(node.value_dim) * node.n_head // CHUNK),
 }
 """Bytes per token of the context that an operation needs while it is computed: parts of attention, scores."""

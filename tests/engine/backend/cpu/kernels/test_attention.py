@@ -32,6 +32,8 @@ class Shape:
     cap: float = 0.0
     slopes: bool = False
     sinks: bool = False
+    together: int = 0  # latent attention: heads of an item
+    bias: bool = False
 
     @property
     def value_dim(self) -> int:
@@ -39,8 +41,9 @@ class Shape:
 
     @property
     def heads(self) -> Heads:
-        size = self.head_dim, self.value_dim, self.n_head // self.n_head_kv
-        return Heads(*size, *self.types, bool(self.cap), self.slopes, bool(self.chunk))
+        size = self.head_dim, self.value_dim, self.together or self.n_head // self.n_head_kv
+        special = bool(self.cap), self.slopes, bool(self.chunk), self.bias, bool(self.together)
+        return Heads(*size, *self.types, *special)
 
     @property
     def row_bytes(self) -> tuple[int, ...]:
@@ -80,6 +83,17 @@ SHAPES = [
     pytest.param(Shape(16, 4, 2, sinks=True), id="sinks"),
     pytest.param(Shape(64, 8, 1, ("q8_0", "q8_0"), 33, sinks=True), id="sinks and a window, as gpt-oss"),
     pytest.param(Shape(8, 13, 1, ("f16", "f16"), 40, 0, 70, 3.0, True, True), id="everything"),
+    pytest.param(Shape(16, 3, 1, ("f16", "f16"), bias=True), id="a bias of distances"),
+    pytest.param(Shape(32, 6, 2, ("q8_0", "f32"), bias=True), id="a bias of distances, three a key"),
+    pytest.param(Shape(576, 16, 1, ("f16", "f16"), own_value_dim=512, together=16), id="latents, as DeepSeek 2 Lite"),
+    pytest.param(Shape(12, 6, 1, own_value_dim=9, together=3), id="latents of 9"),
+    pytest.param(Shape(64, 4, 1, ("bf16", "bf16"), own_value_dim=60, together=2), id="latents, bf16"),
+    pytest.param(Shape(96, 8, 1, ("q8_0", "q8_0"), own_value_dim=64, together=8), id="latents, q8_0"),
+    pytest.param(Shape(64, 2, 1, ("q4_0", "q4_0"), own_value_dim=48, together=2), id="latents, q4_0, within a block"),
+    pytest.param(Shape(64, 2, 1, ("q4_1", "q4_1"), own_value_dim=32, together=1), id="latents, q4_1"),
+    pytest.param(Shape(64, 2, 1, ("q5_0", "q5_0"), own_value_dim=32, together=2), id="latents, q5_0"),
+    pytest.param(Shape(64, 2, 1, ("q5_1", "q5_1"), own_value_dim=32, together=2), id="latents, q5_1"),
+    pytest.param(Shape(64, 2, 1, ("iq4_nl", "iq4_nl"), own_value_dim=32, together=2), id="latents, iq4_nl"),
 ]
 
 
@@ -98,6 +112,7 @@ class Layer:
             )
         )
         self.q *= 3
+        self.bias = rng.standard_normal((shape.n_head, N_CTX)).astype(np.float32)  # [.., distance from key to query]
         self.slopes, self.sinks = (rng.uniform(*ends, shape.n_head).astype(np.float32) for ends in ((0, 1), (-4, 8)))
         sizes = [CHUNK * shape.n_head_kv * row for row in shape.row_bytes]
         self.values_at = -(-sizes[0] // 64) * 64
@@ -108,9 +123,11 @@ class Layer:
         """In float64; keys and values rounded as the cache rounds them, queries as the keys' type asks for it."""
         shape = self.shape
         k, v = (
-            np.repeat(rounded(name, x), shape.heads.n_group, 1)
+            np.repeat(rounded(name, x), shape.n_head // shape.n_head_kv, 1)
             for name, x in zip(shape.types, (self.k, self.v), strict=True)
         )
+        if shape.together:
+            v = k[..., -shape.value_dim :]
         scores = np.einsum("qhd,khd->hqk", rounded_query(shape.types[0], self.q), k) * shape.head_dim**-0.5
         if shape.cap:
             scores = shape.cap * np.tanh(scores / shape.cap)
@@ -118,6 +135,8 @@ class Layer:
         distance = place[:, None] - place
         if shape.slopes:
             scores -= self.slopes.astype(np.float64)[:, None, None] * distance
+        if shape.bias:
+            scores += self.bias[:, np.maximum(distance, 0)]
         hidden = (distance < 0) | ((distance >= shape.window) if shape.window else False)
         if shape.chunk:
             hidden |= place[:, None] // shape.chunk != place // shape.chunk
@@ -146,10 +165,10 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     values_at = tokens[0][0].values_at
     size = {"n_head_kv": shape.n_head_kv, "chunk_bytes": tokens[0][0].chunk_bytes, "n_chunks": N_CTX // CHUNK}
     facts = {"n_tokens": n, "rows": rows.address}
-    for spec, x, at in (
-        (StoreKeys(shape.head_dim, shape.types[0]), k, 0),
-        (StoreValues(shape.value_dim, shape.types[1]), v, values_at),
-    ):
+    stored: list[tuple[StoreValues, Array, int]] = [(StoreKeys(shape.head_dim, shape.types[0]), k, 0)]
+    if not shape.together:
+        stored.append((StoreValues(shape.value_dim, shape.types[1]), v, values_at))
+    for spec, x, at in stored:
         arguments = {"x": x.address, "at": at, "stride": 4 * x.values.shape[1], **size}
         machine.run(spec, arguments, threads, **facts)
     width = shape.n_head * shape.value_dim
@@ -157,6 +176,11 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     read: dict[str, int | float] = {"q": q.address, "keys": 0, "values": values_at, **size}
     read |= {"q_stride": 4 * q.values.shape[1], "scale": shape.head_dim**-0.5, "window": shape.window or NO_WINDOW}
     slopes, sinks = (Array(one) for one in (tokens[0][0].slopes, tokens[0][0].sinks))
+    table = np.hstack([tokens[0][0].bias[:, ::-1], np.full((shape.n_head, CHUNK), np.nan)]) * np.log2(np.e)
+    bias = Array(table.astype(np.float32))
+    read |= {"bias": bias.address, "bias_bytes": 4 * bias.values.shape[1], "bias_zero": 4 * (N_CTX - 1)}
+    if shape.together:
+        read["n_head_kv"] = shape.n_head // shape.together
     read |= {"chunk": shape.chunk or NO_WINDOW, "cap": shape.cap, "slopes": slopes.address, "sinks": sinks.address}
     (attend_run if run else attend_apart)(machine, shape, read, y, threads, facts)
     assert all(array.intact() for array in (q, k, v, y, *(one.cache for one, _ in tokens)))

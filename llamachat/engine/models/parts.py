@@ -108,6 +108,7 @@ blk.*.attn_norm.bias        n_embd
 
 NO_RESULT: Final = {
     "rope.scaling.finetuned": "says how the model was trained",
+    "tensor_data_layout": "the converter's note about the row order, which GGUF fixes",
     "attention.layer_norm_epsilon": "all norms are RMS norms",
     "pooling_type": "is about sentence embeddings",
 }

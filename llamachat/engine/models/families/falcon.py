@@ -49,6 +49,5 @@ ARCHITECTURE: Final = Architecture(
     FalconParams,
     TENSORS,
     forward,
-    without_effect=parts.NO_RESULT_OF_LAYER_NORMS
-    | {"tensor_data_layout": "the converter's note about the row order, which GGUF fixes"},
+    without_effect=parts.NO_RESULT_OF_LAYER_NORMS,
 )

@@ -48,7 +48,7 @@ def forward(g: Graph, p: GraniteParams, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"granite": "Granite 3 and 4, dense"},
+    {"granite": "Granite 3 to 3.3, Granite 4 without Mamba layers, dense"},
     GraniteParams,
     TENSORS,
     forward,

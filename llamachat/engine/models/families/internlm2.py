@@ -37,7 +37,7 @@ def forward(g: Graph, p: Internlm2Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"internlm2": "InternLM 2, 2.5 and 3"},
+    {"internlm2": "InternLM 2 and 2.5"},
     Internlm2Params,
     TENSORS,
     forward,

@@ -52,10 +52,11 @@ def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"llama": "Llama 1 to 3, Mistral 7B, Mixtral, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama and their fine-tunes"},
+    {
+        "llama": "Llama 1 to 3, Mistral 7B, Mixtral, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama, Granite Code 3B and 8B, InternLM 3 and their fine-tunes"
+    },
     LlamaParams,
     TENSORS,
     forward,
-    without_effect=parts.NO_RESULT
-    | {"tensor_data_layout": "the converter's note about the row order, which GGUF fixes"},
+    without_effect=parts.NO_RESULT,
 )

@@ -39,7 +39,7 @@ def forward(g: Graph, p: Starcoder2Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"starcoder2": "StarCoder 2 3B to 15B, Granite Code 20B and 34B"},
+    {"starcoder2": "StarCoder 2 3B to 15B"},
     Starcoder2Params,
     TENSORS,
     forward,

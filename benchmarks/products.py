@@ -93,7 +93,7 @@ class Bench:
         values = x.view(np.float32, (x.n_bytes // 4,))
         values[:] = np.random.default_rng(1).standard_normal(values.size, dtype=np.float32)
         none: Any = None
-        context = LoweringContext(weights, self.compiler.isa, none, none, none, {})
+        context = LoweringContext(weights, self.compiler.isa, none, none, none, none, {})
         to = Lowering(Plan([source, linear]), context, Shape(tokens, columns, self.pool.n_threads))
         self._keep = x
         given = {source: Region(x.n_bytes, fixed=x.address)}

@@ -6,7 +6,7 @@ the last four as a nibble of `four` and the two top bits of `six`.
 
 from llamachat.engine.quants.format import block_format
 from llamachat.engine.quants.stored import Put, stored_as
-from llamachat.engine.quants.trees import Bits, Join, Num
+from llamachat.engine.quants.trees import Bits, Expr, Join, Num
 
 D = ("d", "<f2")
 DMIN = ("dmin", "<f2")
@@ -58,10 +58,33 @@ _BYTES, _MINIMA = Put(Num("scales"), SCALES), Put(Num("minima"), MINIMA)
 _BYTE_FIELDS = [("scales", "u1", 8), ("minima", "u1", 8)]
 _OF_BYTES = {"scale": Num("d") * Num("scales"), "offset": Num("dmin") * Num("minima") * -1}
 
+# Q3_K in packed memory: 192 codes of 3 bits, two in each of 96 bytes, whose upper 2 bits hold the other 64: the lower
+# bits of those in the first 64 bytes, their third bits in the last 32.
+_THREE = Bits("qs", 2, 32) | Bits("hmask", 1, 32) << 2
+_PAIRS, _TWO, _ONE = Bits("qs", 3, 32, in_word=2), Bits("qs", 2, 32), Bits("qs", 1, 32)
+
+
+def _above(codes: Expr, *runs: int) -> Expr:
+    """Zeros and the codes from 192 on in turns, as many as `runs` says."""
+    zero, at = codes * 0, 192
+    found: Expr = zero[(0 for _ in range(runs[0]))]
+    for number, count in enumerate(runs[1:], 1):
+        part = codes[at : at + count] if number % 2 else zero[(0 for _ in range(count))]
+        at += count if number % 2 else 0
+        found = Join(found, part, sum(runs[:number]))
+    return found
+
+
 K_STORED = [
     stored_as(
-        *(Q3_K, [("hmask", "u1", 32), ("qs", "u1", 64), ("scales", "i1", 16), D]),
+        *(Q3_K, [("qs", "u1", 96), ("scales", "i1", 16), D]),
+        *(
+            Put(_PAIRS, _THREE[0:192]),
+            Put(_TWO, _above(_THREE & 3, 96, 32, 96, 32, 128)),
+            Put(_ONE, _above(_THREE >> 2, 704, 64)),
+        ),
         Put(Num("scales"), (Bits("low", 4, 8) | Bits("high", 2, 4) << 4) - 32),
+        q=Join(_PAIRS, _TWO[(*range(96, 128), *range(224, 256))] | _ONE[704:768] << 2, 192) - 4,
         scale=Num("d") * Num("scales"),
     ),
     stored_as(Q4_K, [D, DMIN, *_BYTE_FIELDS, ("qs", "u1", 128)], _BYTES, _MINIMA, **_OF_BYTES),

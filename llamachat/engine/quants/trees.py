@@ -15,7 +15,7 @@ import numpy as np
 
 from llamachat.engine.arrays import NDArray
 
-_APPLY: dict[str, Callable[[Any, Any], Any]] = {
+APPLY: dict[str, Callable[[Any, Any], Any]] = {
     "|": operator.or_,
     "&": operator.and_,
     "<<": operator.lshift,
@@ -24,6 +24,7 @@ _APPLY: dict[str, Callable[[Any, Any], Any]] = {
     "-": operator.sub,
     "*": operator.mul,
 }
+"""What the operators of `Op` do."""
 
 
 class Expr:
@@ -77,11 +78,11 @@ class Op(Expr):
 
     def of(self, read: Callable[[Expr], Any]) -> Any:
         """Both sides folded and combined."""
-        return _APPLY[self.op](self.a.of(read), self.b.of(read) if isinstance(self.b, Expr) else self.b)
+        return APPLY[self.op](self.a.of(read), self.b.of(read) if isinstance(self.b, Expr) else self.b)
 
     def at(self, i: int, read: Callable[[Expr, int], Any]) -> Any:
         """Both sides' number i combined."""
-        return _APPLY[self.op](self.a.at(i, read), self.b.at(i, read) if isinstance(self.b, Expr) else self.b)
+        return APPLY[self.op](self.a.at(i, read), self.b.at(i, read) if isinstance(self.b, Expr) else self.b)
 
     def children(self) -> tuple[Expr, ...]:
         """The sides that are trees."""
@@ -229,6 +230,15 @@ class Lookup(Expr):
     def children(self) -> tuple[Expr, ...]:
         """The index."""
         return (self.index,)
+
+
+def bits_at(tree: Expr, i: int) -> tuple[Bits, int] | None:
+    """The bits that number i of a tree is, as they are: the leaf and the number there; None where it is no such."""
+    if isinstance(tree, Pick):
+        return bits_at(tree.whole, tree.numbers[i])
+    if isinstance(tree, Join):
+        return bits_at(tree.a, i) if i < tree.n else bits_at(tree.b, i - tree.n)
+    return (tree, i) if isinstance(tree, Bits) else None
 
 
 def leaves(tree: Expr) -> Iterator[Expr]:

@@ -20,14 +20,13 @@ from llamachat.engine.backend.cpu.kernels.limits import (
     ReadAll,
     TileRate,
 )  # fmt: skip
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Program, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
 from llamachat.engine.quants import FORMATS
 from llamachat.engine.quants.format import BlockFormat
 
-PATTERNS = (ReadAll(), ReadAll(ahead=AHEAD), ReadAll(streams=4))
-"""One stream that the processor foresees, one that is asked for as the products do, several."""
+PATTERNS = (ReadAll(), ReadAll(ahead=4096), ReadAll(streams=4))
+"""One stream that the processor foresees, one that is asked for by instructions, several."""
 
 FOURS = (1, 2, 4, 8, 32)
 """Products of four bytes in a sum: so many of codes of 8 to 4 bits fit 16 bits; a byte dot product takes any number."""

@@ -63,6 +63,9 @@ class Kernel:
 
     def __init__(self, module: Any, name: str, arguments: Sequence[str]) -> None:
         self.f = ir.Function(module, ir.FunctionType(ir.VoidType(), [I64] * 4), name)
+        # Else LLVM keeps registers on the stack as it lies, and half of these accesses may cross cache lines.
+        self.f.attributes.add("nounwind")  # llvmlite writes an alignment only beside another attribute
+        self.f.attributes.alignstack = CACHE_LINE
         self.b = ir.IRBuilder(self.f.append_basic_block("entry"))
         args, step, self.thread, self.n_threads = (Vec(self.b, a) for a in self.f.args)
         self.args = Fields(args, arguments)

@@ -43,6 +43,8 @@ class _Order:
         first, last = ({column // group: i for i, column in order} for order in (_backwards(fours), enumerate(fours)))
         open_at = [sum(first[g] <= i <= last[g] for g in first) for i in range(len(fours))]
         most = isa.registers // 2 // (max(open_at) * columns)
+        if isa.registers <= 16 and group < GROUP and most <= 2:  # with two scales for 32 columns they do not suffice
+            most = 1
         at_once = max(n for n in (1, 2, 4, 8) if n <= max(1, min(most, parts_of(isa))))
         return cls(fours, max(GROUP, span), at_once)
 
@@ -144,6 +146,7 @@ class _FewColumns:
         meaning = self.tile.codes(self.isa, group, in_place=True)
         fours = [one.code(column % GROUP // 4).splat(self.isa.rows) for one in x]
         for place, row in zip(places, dots, strict=True):
+            place.recent.next()
             codes = self.tile.read_codes(self.k, self.isa, place, column, meaning)
             for dot, four in zip(row, fours, strict=True):
                 dot.add(codes, four)

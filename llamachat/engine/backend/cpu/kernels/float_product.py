@@ -12,7 +12,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I16, Ptr, Var, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import widen_bfloat
 from llamachat.engine.backend.cpu.kernels.product import Product
-from llamachat.engine.backend.cpu.kernels.rows import AHEAD, ROWS, Task, complete, parts_of, whole_task
+from llamachat.engine.backend.cpu.kernels.rows import ROWS, Task, complete, parts_of, whole_task
 from llamachat.engine.quants import FORMATS
 
 
@@ -58,8 +58,6 @@ class FloatRows:
             with k.loop(0, parts, at_once) as part:
                 sums = [[k.var(k.zeros(lanes(F32, isa.rows))) for _ in range(columns)] for _ in range(at_once)]
                 with k.loop(0, k.args.blocks) as i:
-                    if columns == 1:
-                        k.prefetch(tiles[i * row + AHEAD], row)
                     at = tiles[i * row + part * (self.item * isa.rows)]
                     self._add(k, isa, at, x[i * (4 * columns)], sums)
                 for r, some in enumerate(sums):

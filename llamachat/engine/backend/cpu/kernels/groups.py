@@ -26,8 +26,8 @@ from llamachat.engine.quants.trees import Expr
 class Numbers:
     """What 32 columns of a register of rows have beside their codes, or a block has.
 
-    scales: for `Dot.scaled`, one for each dot. minima: i32, as many. d, dmin: float32: one for each dot where they
-    belong to groups. Each is empty where there is nothing.
+    scales: for `Dot.scaled`, one for each dot. minima: i32, one for each dot, or one of two i16 for two dots of a block
+    with one dmin. d, dmin: float32: one for each dot where they belong to groups. Each is empty where there is nothing.
     """
 
     scales: tuple[Vec, ...] = ()
@@ -102,6 +102,19 @@ class Arithmetic:
         self.flat = tile.form.block == tile.form.group == GROUP
         self.per_group = self.flat or self.parts.floats_per_group
 
+    def group_numbers(self, *, scales: bool) -> int:
+        """How many numbers 32 columns have, `prepared`; with or without those for `Dot.scaled`."""
+        each, parts = GROUP // self.tile.group, self.parts
+        found = each if scales and parts.scale is not None else 0
+        if self.per_group:
+            return found + each + (each if parts.dmin is not None else 0)
+        return found + (parts.minimum is not None)
+
+    @property
+    def block_numbers(self) -> int:
+        """How many a block has."""
+        return 0 if self.per_group else 1 + (self.parts.dmin is not None)
+
     def read_group(self, k: Kernel, isa: Generic, at: Place, g: int) -> Numbers:
         """What the 32 columns from 32 * g on have."""
         tile, parts = self.tile, self.parts
@@ -110,8 +123,10 @@ class Arithmetic:
         def each(tree: Expr | None, read: _Read) -> tuple[Vec, ...]:
             return () if tree is None else tuple(read(k, isa, at, tree, i) for i in groups)
 
-        numbers = each(parts.scale, tile.read_scales), each(parts.minimum, tile.read_numbers)
-        return Numbers(*numbers, *self._reals(each)) if self.per_group else Numbers(*numbers)
+        scales, minima = each(parts.scale, tile.read_scales), each(parts.minimum, tile.read_numbers)
+        if parts.minimum is not None and len(groups) == 2 and not self.per_group:
+            minima = (tile.read_pair(k, isa, at, parts.minimum, groups[0]),)
+        return Numbers(scales, minima, *self._reals(each)) if self.per_group else Numbers(scales, minima)
 
     def read_block(self, k: Kernel, isa: Generic, at: Place) -> Numbers:
         """What a block has."""
@@ -124,16 +139,15 @@ class Arithmetic:
         return each(self.parts.d, self.tile.read_real), each(self.parts.dmin, self.tile.read_real)
 
     def prepared(self, k: Kernel, isa: Generic, numbers: Numbers) -> Numbers:
-        """The same with minima as x's sums are multiplied by them: floats in `dmin`, or pairs of i16 in `minima`."""
+        """The same with minima as x's sums are multiplied by them: floats in `dmin`, or a pair of i16 in `minima`."""
         if not numbers.minima:
             return numbers
         if self.per_group:
             dmin = tuple(m.to_float() * d for m, d in zip(numbers.minima, numbers.dmin, strict=True))
             return replace(numbers, minima=(), dmin=dmin)
-        if len(numbers.minima) == 1:
+        if self.tile.group == GROUP:
             return replace(numbers, minima=(), dmin=(numbers.minima[0].to_float(),))
-        low, high = numbers.minima
-        return replace(numbers, minima=((low & 0xFFFF) | (high << 16),))
+        return numbers
 
     def add_products(
         self, k: Kernel, isa: Generic, numbers: Numbers, products: list[Vec], x: Column, sums: Sums

@@ -22,7 +22,7 @@ from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec,
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
 from llamachat.engine.backend.cpu.kernels.ranges import limits_of
-from llamachat.engine.backend.cpu.kernels.rows import ROWS, Task, complete, parts_of
+from llamachat.engine.backend.cpu.kernels.rows import ROWS, Task, ask_for, complete, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
 from llamachat.engine.quants import STORED
 
@@ -34,7 +34,7 @@ AT_ONCE = 2
 
 _FOURS = GROUP // 4
 _PLANES = 2  # at most
-_NUMBERS = 8  # behind the codes of 32 columns, at most: two scales, two minima, and two floats of each kind
+_NUMBERS = 6  # behind the codes of 32 columns, at most: two scales, and two floats of each kind
 
 
 def scratch_bytes(format_name: str, width: int) -> int:
@@ -81,10 +81,10 @@ class _ManyColumns:
         self.group = GROUP if self.products or (self.words and not self.arithmetic.per_group) else tile.group
         self.shape = Shape(self.group // 4, columns)
         self.planes = isa.planes(self.products or self.codes, self.shape)
-        self.plane_bytes, self.numbers_bytes = GROUP * isa.rows, 4 * isa.rows * _NUMBERS
+        self.plane_bytes, of_group = GROUP * isa.rows, self.arithmetic.group_numbers(scales=not self._absorbed)
         self.codes_bytes = (2 if self.words else len(self.planes)) * self.plane_bytes
-        self.group_bytes = self.codes_bytes + self.numbers_bytes
-        self.block_bytes = self.groups * self.group_bytes + self.numbers_bytes
+        self.group_bytes = self.codes_bytes + 4 * isa.rows * of_group
+        self.block_bytes = self.groups * self.group_bytes + 4 * isa.rows * self.arithmetic.block_numbers
         self.memory = k.memory(lanes(F32, isa.rows), 3 * AT_ONCE * columns)
         self.of_group = self.of_block = Numbers()  # what there is, known when rows have been unpacked
 
@@ -96,6 +96,11 @@ class _ManyColumns:
         low, high = self._scale_limits
         ends = [scale * code for scale in (low, high) for code in (parts.bias, parts.largest + parts.bias)]
         return Codes(8, min(ends)) if max(ends) - min(ends) < 256 else None
+
+    @property
+    def _absorbed(self) -> bool:
+        """Whether integer scales are in the unpacked codes."""
+        return self.words or self.products is not None
 
     @property
     def _fits_words(self) -> bool:
@@ -125,13 +130,19 @@ class _ManyColumns:
             with k.loop(0, task.panels) as panel:
                 records = k.pointer("x")[(task.panel(panel) * blocks + first) * (self.groups * self.record.bytes)]
                 x = _Panel(records, scratch[step * (self.parts * self.block_bytes)])
+                last = first + step >= blocks
+                following = (panel + 1) * self.columns
+                with k.when(panel + 1 < task.panels):
+                    ask_for(k, task, "y", unit, following, self.columns)
+                with k.when(last), k.when(k.args.mode > 0):
+                    ask_for(k, task, "other", unit, panel * self.columns, self.columns)
                 if self.words:
                     self._widen(x, count)
                 rows = [task.row(panel * self.columns + c) + unit * (4 * ROWS) for c in range(self.columns)]
                 with k.loop(0, self.parts, min(AT_ONCE, self.parts)) as part:
                     y = [k.pointer("y")[row + part * (4 * self.isa.rows)] for row in rows]
                     self._multiply(scratch[part * self.block_bytes], x, y, count, begins=first.equals(0))
-                with k.when((task.bias | k.args.mode) > 0), k.when(first + step >= blocks):
+                with k.when((task.bias | k.args.mode) > 0), k.when(last):
                     complete(k, self.isa, task, unit, panel * self.columns, self.columns)
         self.isa.end_blocks(k, self.shape)
 
@@ -145,8 +156,7 @@ class _ManyColumns:
                 for four in range(_FOURS):
                     self._unpack_four(at, g * GROUP, four, group)
                 numbers = self.arithmetic.prepared(k, isa, self.arithmetic.read_group(k, isa, at, g))
-                absorbed = self.products or self.words
-                scales = () if absorbed else tuple(isa.block_scales(k, s, self._most) for s in numbers.scales)
+                scales = () if self._absorbed else tuple(isa.block_scales(k, s, self._most) for s in numbers.scales)
                 self.of_group = replace(numbers, scales=scales)
                 self._write(group[self.codes_bytes], self.of_group)
             self.of_block = self.arithmetic.read_block(k, isa, at)

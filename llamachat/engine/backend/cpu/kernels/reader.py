@@ -6,30 +6,19 @@ others number by number; tables of look-ups are constants of the module.
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import I8, I16, I32, I64, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.real_numbers import read_real
 from llamachat.engine.quants.format import BlockFormat
-from llamachat.engine.quants.trees import Bits, Expr, Float, Half, Join, Lookup, Num, Op, Pick, Trits
+from llamachat.engine.quants.trees import APPLY, Bits, Expr, Float, Half, Join, Lookup, Num, Op, Pick, Trits
 
 WIDTH = 16
 """Columns that are decoded at once."""
 
 _KINDS: Final = {1: I8, 2: I16, 4: I32}
-_APPLY: Final[dict[str, Callable[[Any, Any], Any]]] = {
-    "|": operator.or_,
-    "&": operator.and_,
-    "<<": operator.lshift,
-    ">>": operator.rshift,
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-}
 
 
 class RowReader:
@@ -51,7 +40,7 @@ class RowReader:
             b = self.row(tree.b, first, n) if isinstance(tree.b, Expr) else tree.b
             if (isinstance(b, Vec) and b.floating and not a.floating) or (isinstance(b, float) and not a.floating):
                 a = a.to_float()
-            value: Vec = _APPLY[tree.op](a, b)
+            value: Vec = APPLY[tree.op](a, b)
             return value
         if isinstance(tree, Pick):
             return self._many(tree.whole, tree.numbers[first : first + n])

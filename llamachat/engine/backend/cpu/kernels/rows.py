@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -13,9 +14,6 @@ from llamachat.engine.backend.cpu.kernels.functions import FUSED
 # Rows of a unit, whatever the instruction set: every field of a tile is whole cache lines, and packed weights are the
 # same on every machine. A unit is 32 / isa.rows registers: its parts.
 ROWS = 32
-
-# How far before its use a tile is asked for when every byte is read once: memory is a quarter faster so, caches little.
-AHEAD = 4096
 
 
 # What is done with a finished row before it is final. `other` is the residual or the gate, laid out like y.
@@ -71,35 +69,64 @@ def finish(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, totals: 
         complete(k, isa, task, unit, column, columns)
 
 
-def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, columns: int) -> None:
-    """Scale, bias, factor and mode of a unit of rows that is stored, in place."""
-    at = unit * (4 * ROWS)
+def ask_for(k: Kernel, task: Task, name: str, unit: Vec, column: Vec, columns: int) -> None:
+    """Asks for a unit of rows of y or of `other`: the lines are too far apart for processors to foresee."""
     with k.loop(column, column + columns) as one:
-        row = task.row(one)
-        with k.loop(at, at + 4 * ROWS, 4 * isa.rows) as part_at:
-            _complete(k, isa, task, part_at, row)
+        k.prefetch(k.pointer(name)[task.row(one) + unit * (4 * ROWS)], 4 * ROWS)
 
 
-def _complete(k: Kernel, isa: Generic, task: Task, at: Vec, row: Vec) -> None:
-    """One register: z = (y * scale + bias) * factor; then z, z + residual, activation(gate) * z or activation(z)."""
-    kind = lanes(F32, isa.rows)
-    y = k.pointer("y")[row + at]
-    value = k.var(y.load(kind, 4))
-    if task.scale is not None:
-        value.set(value.get() * task.scale)
-    with k.when(task.bias > 0):
-        value.set(value.get() + Ptr(task.bias)[at].load(kind, 4))
-    if task.factor is not None:
-        value.set(value.get() * task.factor)
+def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, columns: int) -> None:
+    """Scale, bias, factor and mode of a unit of rows that is stored, in place.
+
+    z = (y * scale + bias) * factor; then z, z + residual, activation(gate) * z or activation(z).
+    """
+    first, size, at_once = unit * (4 * ROWS), 4 * isa.rows, min(2, parts_of(isa))
+
+    def each(change: Callable[[Vec, Vec, Vec], Vec]) -> None:
+        """Changes all registers of y: y, its place in a row, the row's place -> y. Two lie side by side in time."""
+        with k.loop(column, column + columns) as one:
+            row = task.row(one)
+            with k.loop(first, first + 4 * ROWS, size * at_once) as start:
+                places = [start + size * i for i in range(at_once)]
+                values = [k.pointer("y")[row + at].load(lanes(F32, isa.rows), 4) for at in places]
+                changed = [change(y, at, row) for y, at in zip(values, places, strict=True)]
+                for at, value in zip(places, changed, strict=True):
+                    k.pointer("y")[row + at].store(value, 4)
+
+    _scale(k, task, each)
     with k.when(k.args.mode.equals(MODES["residual"])):
-        value.set(value.get() + k.pointer("other")[row + at].load(kind, 4))
+        each(lambda y, at, row: y + k.pointer("other")[row + at].load(y.type, 4))
     with k.when(k.args.mode > MODES["residual"]):
-        gate, times = k.var(value.get()), k.var(k.constant(kind, 1.0))
-        with k.when(k.args.mode < min(_ALONE.values())):
-            gate.set(k.pointer("other")[row + at].load(kind, 4))
-            times.set(value.get())
+        alone = k.args.mode >= min(_ALONE.values())
+        gate = Ptr(alone.select(k.args.y, k.args.other))
         which = (k.args.mode - min(_GATED.values())) % len(FUSED)
+
+        def activated(activation: _Activation, y: Vec, at: Vec, row: Vec) -> Vec:
+            return activation(k, isa, gate[row + at].load(y.type, 4)) * alone.select(y.like(1.0), y)
+
         for i, activation in enumerate(FUSED.values()):
             with k.when(which.equals(i)):
-                value.set(activation(k, isa, gate.get()) * times.get())
-    y.store(value.get(), 4)
+                each(partial(activated, activation))
+
+
+def _scale(k: Kernel, task: Task, each: Callable[[Callable[[Vec, Vec, Vec], Vec]], None]) -> None:
+    """Scale, bias and factor; nothing is done where they change nothing."""
+
+    def times(y: Vec, factor: Vec | None) -> Vec:
+        return y if factor is None else y * factor
+
+    def with_bias(y: Vec, at: Vec, row: Vec) -> Vec:
+        return times(times(y, task.scale) + Ptr(task.bias)[at].load(y.type, 4), task.factor)
+
+    with k.when(task.bias > 0):
+        each(with_bias)
+    factors = [factor for factor in (task.scale, task.factor) if factor is not None]
+    if factors:
+        change = k.var(k.number(0))
+        for factor in factors:
+            change.set(factor.equals(1.0).select(change.get(), k.number(1)))
+        with k.when(task.bias.equals(0)), k.when(change.get() > 0):
+            each(lambda y, at, row: times(times(y, task.scale), task.factor))
+
+
+_Activation = Callable[[Kernel, Generic, Vec], Vec]

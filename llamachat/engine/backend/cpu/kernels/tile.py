@@ -10,8 +10,8 @@ processors fetch ahead, and they lose it where reading jumps back to a line that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -26,7 +26,7 @@ from llamachat.engine.backend.cpu.kernels.real_numbers import read_real
 from llamachat.engine.backend.cpu.kernels.rows import ROWS
 from llamachat.engine.quants.format import BlockFormat
 from llamachat.engine.quants.stored import Stored
-from llamachat.engine.quants.trees import Bits, Expr, Float, Lookup, Num, leaves
+from llamachat.engine.quants.trees import APPLY, Bits, Expr, Float, Join, Lookup, Num, Op, Pick, bits_at, leaves
 from llamachat.errors import Unsupported
 
 _KINDS = {1: I8, 2: I16, 4: I32}
@@ -42,12 +42,34 @@ class Field:
     unit: int
 
 
+class Recent:
+    """What was read for the last four and for this one: units that neighbours share are loaded and shifted once.
+
+    Compilers could see that, but not across `Generic.held`; and what lives longer takes registers.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, int, int], Vec] = {}
+        self._now: dict[tuple[str, int, int], Vec] = {}
+
+    def get(self, key: tuple[str, int, int], make: Callable[[], Vec]) -> Vec:
+        """The value of that key, made if it is not there."""
+        found = self._now.get(key) or self._before.get(key) or make()
+        self._now[key] = found
+        return found
+
+    def next(self) -> None:
+        """Another four begins."""
+        self._before, self._now = self._now, {}
+
+
 @dataclass(frozen=True)
 class Place:
     """Some rows of a tile: where it begins, and which register of its rows."""
 
     tile: Ptr
     part: Vec | int
+    recent: Recent = field(default_factory=Recent, compare=False)
 
 
 @dataclass(frozen=True)
@@ -109,9 +131,9 @@ class Tile:
             yield from self._units_of(tree, 0)
 
     def _all_units(self) -> Iterator[tuple[str, int]]:
-        for field in self.fields.values():
-            for byte in range(0, field.n_bytes, field.unit):
-                yield field.name, byte
+        for one in self.fields.values():
+            for byte in range(0, one.n_bytes, one.unit):
+                yield one.name, byte
 
     def _units_of(self, tree: Expr, i: int) -> list[tuple[str, int]]:
         """The units that number i of a tree is made of."""
@@ -149,10 +171,9 @@ class Tile:
         """Bytes: columns column .. column + 3 of every row."""
         tree = self.form.parts.codes
         if codes.shift:
-            assert isinstance(tree, Bits)
-            word, bit = tree.place(column)
-            register = self._unit(at, tree.field, word).as_(lanes(I8, 4 * self.rows))
-            return register & (((1 << tree.bits) - 1) << bit)
+            found = bits_at(tree, column)
+            assert found is not None
+            return self._bits(at, *found, codes.shift)
         if isinstance(tree, Lookup):
             table = isa.table_codes(_entries(tree, self.form.parts.bias))[1]
             if isinstance(tree.index, Bits) and tree.index.bits == 4:
@@ -162,7 +183,16 @@ class Tile:
 
     def read_bytes(self, at: Place, tree: Expr, i: int) -> Vec:
         """Numbers i .. i + 3 of a tree of integers of 8 bits, as the bytes of each row's dword."""
-        found: Vec = tree.at(i, lambda leaf, j: self._bytes_of(at, leaf, j))
+        if isinstance(tree, Pick):
+            return self.read_bytes(at, tree.whole, tree.numbers[i])
+        if isinstance(tree, Join):
+            return self.read_bytes(at, tree.a, i) if i < tree.n else self.read_bytes(at, tree.b, i - tree.n)
+        if not isinstance(tree, Op):
+            return self._bytes_of(at, tree, i)
+        if tree.op == "<<" and isinstance(tree.b, int) and (bits := bits_at(tree.a, i)) is not None:
+            return self._bits(at, *bits, tree.b)
+        other = self.read_bytes(at, tree.b, i) if isinstance(tree.b, Expr) else tree.b
+        found: Vec = APPLY[tree.op](self.read_bytes(at, tree.a, i), other)
         return found
 
     def read_numbers(self, k: Kernel, isa: Generic, at: Place, tree: Expr, i: int) -> Vec:
@@ -172,6 +202,13 @@ class Tile:
             return isa.byte(k, self.read_bytes(at, tree, i - i % 4).as_(lanes(I32, self.rows)), i % 4, signed=signed)
         found: Vec = tree.at(i, lambda leaf, j: self._number_of(k, isa, at, leaf, j))
         return found
+
+    def read_pair(self, k: Kernel, isa: Generic, at: Place, tree: Expr, i: int) -> Vec:
+        """Numbers i and i + 1 of a tree of integers (i even) as two i16: i32 [rows]."""
+        if self._neighbours(tree, i) and limits_of(tree, self.form)[0] >= 0:
+            return isa.byte_pair(k, self.read_bytes(at, tree, i - i % 4).as_(lanes(I32, self.rows)), i % 4)
+        low, high = (self.read_numbers(k, isa, at, tree, j) for j in (i, i + 1))
+        return (low & 0xFFFF) | (high << 16)
 
     def read_scales(self, k: Kernel, isa: Generic, at: Place, tree: Expr, i: int) -> Vec:
         """The same in the form that `Dot.scaled` takes."""
@@ -193,11 +230,16 @@ class Tile:
         return unit if size == field.unit else isa.byte(k, unit, byte % field.unit, signed=False)
 
     def _shift(self, isa: Generic, column: int) -> int:
-        tree = self.form.parts.codes
-        if not isa.codes_may_stay or not isinstance(tree, Bits):
-            return 0
-        bits = {tree.place(i)[1] for i in range(column, column + self.group)}
-        return bits.pop() if len(bits) == 1 else 0
+        """How many bits higher than the lowest one the codes of a group are best read."""
+        parts, places = self.form.parts, set()
+        for i in range(column, column + self.group):
+            found = bits_at(parts.codes, i)
+            if found is None:
+                return 0
+            leaf, number = found
+            places.add(leaf.place(number)[1])
+        codes = Codes(parts.largest.bit_length(), parts.bias)
+        return isa.best_shift(codes, places.pop(), self.group // 4) if len(places) == 1 else 0
 
     def _neighbours(self, tree: Expr, i: int) -> bool:
         """Whether i's neighbours in its four are bytes of one unit, so that they can be folded together."""
@@ -232,15 +274,26 @@ class Tile:
         word, bit = leaf.place(i)
         if bit and bit + leaf.bits == 8:  # as bytes: NEON can shift them, and needs no mask
             return self._unit(at, leaf.field, word).as_(lanes(I8, 4 * self.rows)) >> bit
-        register = self._shifted(at, leaf, i)
-        return register & ((1 << leaf.bits) - 1) if leaf.bits < 8 else register
+        return self._bits(at, leaf, i, 0)
+
+    def _bits(self, at: Place, leaf: Bits, i: int, up: int) -> Vec:
+        """Numbers i .. i + 3 of a leaf as bytes, each `up` bits higher."""
+        word, bit = leaf.place(i)
+        register, words = self._unit(at, leaf.field, word), lanes(I16, 2 * self.rows)
+        if bit != up:
+            wide, distance = register.as_(words), bit - up
+            key = leaf.field, word, distance
+            register = at.recent.get(key, lambda: wide >> distance if distance > 0 else wide << -distance)
+        bytes_ = register.as_(lanes(I8, 4 * self.rows))
+        return bytes_ & (((1 << leaf.bits) - 1) << up) if leaf.bits < 8 else bytes_
 
     def _shifted(self, at: Place, leaf: Bits, i: int) -> Vec:
         """Bytes whose lowest bits are numbers i .. i + 3."""
         word, bit = leaf.place(i)
         register = self._unit(at, leaf.field, word)
         if bit:
-            register = register.as_(lanes(I16, 2 * self.rows)) >> bit
+            wide = register.as_(lanes(I16, 2 * self.rows))
+            register = at.recent.get((leaf.field, word, bit), lambda: wide >> bit)
         return register.as_(lanes(I8, 4 * self.rows))
 
     def _number_of(self, k: Kernel, isa: Generic, at: Place, leaf: Expr, i: int) -> Vec:
@@ -257,10 +310,11 @@ class Tile:
 
     def _unit(self, at: Place, name: str, byte: int) -> Vec:
         """The unit that begins at a byte of a field, of every row: integers of its size."""
-        field = self.fields[name]
-        assert byte % field.unit == 0, f"{self.form.name}: byte {byte} of {name} begins no unit of {field.unit}"
-        place = at.tile[self.positions[name, byte]][at.part * (field.unit * self.rows)]
-        return place.load(lanes(_KINDS[field.unit], self.rows), align=field.unit)
+        unit = self.fields[name]
+        assert byte % unit.unit == 0, f"{self.form.name}: byte {byte} of {name} begins no unit of {unit.unit}"
+        place = at.tile[self.positions[name, byte]][at.part * (unit.unit * self.rows)]
+        kind = lanes(_KINDS[unit.unit], self.rows)
+        return at.recent.get((name, byte, 0), lambda: place.load(kind, align=unit.unit))
 
 
 def fields_of(form: BlockFormat) -> dict[str, Field]:

@@ -19,7 +19,7 @@ class Codes:
 
     bits: unsigned codes of at most so many bits; signed: two's complement bytes (bits is 8, no bias).
     shift: every code lies so many bits higher in its byte, and the sum is shifted back, exactly; with `bits` counted
-    without the shift, bits + shift <= 8. Only where the instruction set says `codes_may_stay`.
+    without the shift, bits + shift <= 8. Only as the instruction set's `best_shift` says.
     """
 
     bits: int
@@ -124,7 +124,7 @@ class PairDot(Dot):
         if not fits_pairs(codes, fours):
             self._most = next(n for n in range(fours, 0, -1) if fits_pairs(unbiased, n))
         elif self._x_pairs is not None:
-            self._parts, self._x_pairs = [self._x_pairs * codes.bias], None
+            self._parts, self._x_pairs = [self._x_pairs * (codes.bias << codes.shift)], None
 
     def add(self, codes: Vec, x: Vec) -> None:
         """Adds four products in each lane."""
@@ -142,11 +142,14 @@ class PairDot(Dot):
 
     def value(self) -> Vec:
         """The sum: i32 [rows]."""
-        return self._widened(self._k.constant(self._words, 1))
+        return self._unshifted(self._widened(self._k.constant(self._words, 1)))
 
     def scaled(self, scales: Vec) -> Vec:
         """The sum times an integer in each lane; scales: pairs of equal i16, see `Avx2.scales`."""
-        return self._widened(scales.as_(self._words))
+        return self._unshifted(self._widened(scales.as_(self._words)))
+
+    def _unshifted(self, value: Vec) -> Vec:
+        return value.shift_signed(self._codes.shift) if self._codes.shift else value
 
     def _widened(self, factors: Vec) -> Vec:
         terms = [(part, factors) for part in self._parts]
@@ -161,5 +164,5 @@ class PairDot(Dot):
 
 def fits_pairs(codes: Codes, fours: int) -> bool:
     """Whether the sum of two products of each of `fours` fits 16 bits, as one sum and each as it is computed."""
-    one = 2 * MOST_X * (128 if codes.signed else (1 << codes.bits) - 1)
-    return one <= 32767 and fours * 2 * MOST_X * codes.largest <= 32767
+    one = 2 * MOST_X * (128 if codes.signed else ((1 << codes.bits) - 1) << codes.shift)
+    return one <= 32767 and fours * 2 * MOST_X * (codes.largest << codes.shift) <= 32767

@@ -12,7 +12,8 @@ dot           the sum of codes x bytes of x over a group of columns: an object o
 dot_words     acc + the sum of two signed words x signed words in each 32-bit lane
 sum_pairs     a multiple of both halves of an i32 that holds sums of x
 byte          one byte of each dword as a number
-scales        the same, in the form that `Dot.scaled` multiplies by
+byte_pair     two neighbouring bytes of each dword as two words
+scales        one byte in the form that `Dot.scaled` multiplies by
 fma           a * b + c, rounded once
 widen_half    float16 bits as float32
 narrow_half   float32 as float16 bits, to nearest even
@@ -78,6 +79,10 @@ class Generic:
         """In which planes codes that are read often are best kept for `block_of_dots`."""
         return (Plane(codes),)
 
+    def best_shift(self, codes: Codes, bit: int, fours: int) -> int:
+        """`Codes.shift` for codes that lie at a bit of their bytes, for a `Dot` of `fours`: from 0 to `bit`."""
+        return bit if self.codes_may_stay else 0
+
     def words_pay(self, codes: Codes) -> bool:
         """Whether products with many columns are faster of words than of bytes with codes of this meaning."""
         return False
@@ -122,6 +127,10 @@ class Generic:
         if signed:
             return (dwords << (24 - 8 * i)).shift_signed(24)
         return (dwords >> 8 * i) & 255 if i < 3 else dwords >> 24
+
+    def byte_pair(self, k: Kernel, dwords: Vec, i: int) -> Vec:
+        """Bytes i and i + 1 of each dword, without sign, as two i16 in an i32."""
+        return self.byte(k, dwords, i, signed=False) | (self.byte(k, dwords, i + 1, signed=False) << 16)
 
     def scales(self, k: Kernel, dwords: Vec, i: int, *, signed: bool) -> Vec:
         """Byte i of each dword for `Dot.scaled`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import llvmlite.ir as ir
 
 from llamachat.engine.backend.cpu.jit.isa.blocks import Operands, Plane, Shape, block_of_dots, block_of_pairs
-from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, FlippedDot, PairDot, WideDot
+from llamachat.engine.backend.cpu.jit.isa.dots import Codes, Dot, FlippedDot, PairDot, WideDot, fits_pairs
 from llamachat.engine.backend.cpu.jit.isa.hardware import FloatHardware
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Vec, lanes
@@ -52,6 +53,13 @@ class Avx2(FloatHardware):
             if not self._adds_pairs
             else (Plane(Codes(4, bias // 16), 16), Plane(Codes(4, bias % 16)))
         )
+
+    def best_shift(self, codes: Codes, bit: int, fours: int) -> int:
+        """Without byte dot product: where the sum still fits; one shift by 4 serves two codes of a byte."""
+        if not self._adds_pairs:
+            return super().best_shift(codes, bit, fours)
+        shift = bit % 4
+        return shift if fits_pairs(replace(codes, shift=shift), fours) else 0
 
     def words_pay(self, codes: Codes) -> bool:
         """Without byte dot product two vpmaddwd are cheaper than what widens sums of pairs that 16 bits cannot hold."""
@@ -122,6 +130,10 @@ class Avx2(FloatHardware):
         if signed or i == 3:
             return super().byte(k, dwords, i, signed=signed)
         return self._bytes_at(k, dwords, (i, -1, -1, -1))
+
+    def byte_pair(self, k: Kernel, dwords: Vec, i: int) -> Vec:
+        """vpshufb."""
+        return self._bytes_at(k, dwords, (i, -1, i + 1, -1))
 
     def scales(self, k: Kernel, dwords: Vec, i: int, *, signed: bool) -> Vec:
         """Without byte dot product: the byte as two equal i16, by which sums of pairs are multiplied."""

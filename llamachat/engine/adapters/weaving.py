@@ -38,7 +38,7 @@ class Product:
     @classmethod
     def of(cls, node: Node) -> Product | None:
         """Of any operation."""
-        if isinstance(node, Linear):
+        if isinstance(node, Linear) and len(node.weight.shape) == 2:
             return cls(node.x, node.weight, (0, node.width), scale=node.scale)
         if isinstance(node, ExpertLinear):
             return cls(node.x, node.weight, (node.first, node.width), node.chosen)

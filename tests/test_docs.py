@@ -15,7 +15,6 @@ from llamachat.cli.app import MEANINGS, make_program
 from llamachat.engine.backend.choose import choose
 from llamachat.engine.backend.cpu.jit.isa import ISAS
 from llamachat.engine.grammar.source import builtin_names
-from llamachat.engine.models import architectures
 from llamachat.engine.quants import FORMATS
 from llamachat.engine.state.spec import KeyValueSpec
 from llamachat.errors import ExitCode
@@ -93,11 +92,6 @@ def test_the_readme_lists_formats_and_processors():
     models = re.search(r"^\*\*Models\*\*(.*?)^\*\*Processors\*\*(.*?)^## ", README, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"\b(?:I?[QT]?Q\d_\w+|B?F\d\d|MXFP4|NVFP4)\b", models[1])) == set(FORMATS)
     assert re.findall(r"`((?:avx|neon|generic)[\w-]*)`", models[2]) == list(ISAS)
-
-
-def test_the_readme_counts_architectures_and_formats():
-    counted = next(row for row in table(section(README, "Install")) if row[0] == "architectures, block formats")
-    assert counted[1] == f"{len(architectures())}, {len(FORMATS)}"
 
 
 def test_the_readme_names_options_grammars_and_keys_that_exist():

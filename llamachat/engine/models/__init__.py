@@ -27,6 +27,7 @@ __all__ = [
     "architectures",
     "describe",
     "is_known",
+    "module_of",
     "register",
     "unregister",
 ]
@@ -53,7 +54,7 @@ def architectures() -> Mapping[str, str]:
 
 def is_known(architecture: str) -> bool:
     """Whether there is a description of models that call themselves so."""
-    return architecture in _registered or _module(architecture) in modules()
+    return architecture in _registered or module_of(architecture) in modules()
 
 
 def register(name: str, architecture: Architecture) -> None:
@@ -103,15 +104,15 @@ def family_of(metadata: Mapping[str, object]) -> tuple[str, Architecture]:
         raise ModelFileError("is missing or no text: the file does not say what model it is", where=ARCHITECTURE_KEY)
     if name in _registered:
         return name, _registered[name]
-    if _module(name) not in modules():
+    if module_of(name) not in modules():
         near = difflib.get_close_matches(name, [*modules(), *SYNONYMS, *_registered], 3)
         known = f" (known are {', '.join(near)})" if near else ""
         raise Unsupported(f"is {shown(name)}, which is not supported yet{known}", where=ARCHITECTURE_KEY)
-    return name, _imported(_module(name))
+    return name, _imported(module_of(name))
 
 
-def _module(name: str) -> str:
-    """The file that describes an architecture, if there is one."""
+def module_of(name: str) -> str:
+    """The file of `families/` that describes an architecture, if there is one."""
     return SYNONYMS.get(name, name).replace("-", "_")
 
 

@@ -101,6 +101,27 @@ blk.*.ffn_up.bias?          n_ff
 blk.*.ffn_down.bias?        n_embd
 """
 
+SCALES: Final = """
+blk.*.attn_q.scale?         1       when fused_qkv == 0
+blk.*.attn_k.scale?         1       when fused_qkv == 0
+blk.*.attn_v.scale?         1       when fused_qkv == 0
+blk.*.attn_qkv.scale?       1       when fused_qkv == 1
+blk.*.attn_output.scale?    1
+blk.*.ffn_gate.scale?       1
+blk.*.ffn_up.scale?         1
+blk.*.ffn_down.scale?       1
+blk.*.attn_q.input_scale?   1       when fused_qkv == 0
+blk.*.attn_k.input_scale?   1       when fused_qkv == 0
+blk.*.attn_v.input_scale?   1       when fused_qkv == 0
+blk.*.attn_qkv.input_scale?         1       when fused_qkv == 1
+blk.*.attn_output.input_scale?      1
+blk.*.ffn_gate.input_scale? 1
+blk.*.ffn_up.input_scale?   1
+blk.*.ffn_down.input_scale? 1
+"""
+"""What the values of matrices are multiplied with (NVFP4 files, BitNet). Those of inputs are for activations of four
+bits, which nothing here has."""
+
 LAYER_NORM_BIASES: Final = """
 output_norm.bias            n_embd
 blk.*.attn_norm.bias        n_embd

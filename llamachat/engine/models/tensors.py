@@ -35,6 +35,10 @@ COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = {
 }
 
 
+BESIDE: Final = ("bias", "scale")
+"""Endings of tensors that belong to a weight of the same name, if the table has one: the fields of a `Layer`."""
+
+
 class Shaped(Protocol):
     """What is asked of a tensor of the file: its shape, rows first."""
 
@@ -136,9 +140,14 @@ def check_tensors(
     for name, wanted in declared.items():
         if name not in found and not wanted.optional:
             raise ModelFileError("this tensor is missing", where=name)
+    patterns = _patterns(table)
     for name, tensor in found.items():
         if name not in declared:
             raise Unsupported("this tensor is not known for this architecture", where=shown(name))
+        stem, _, leaf = name.rpartition(".")
+        belongs = leaf in BESIDE and re.sub(r"\.\d+\.", ".*.", f"{stem}.weight") in patterns
+        if belongs and f"{stem}.weight" not in found:
+            raise ModelFileError(f"this tensor belongs to {stem}.weight, which is missing", where=name)
         if _without_ones(tensor.shape) != _without_ones(declared[name].shape):
             wanted_shape, shape = list(declared[name].shape), [int(n) for n in tensor.shape]
             raise ShapeError(f"the shape is {shape}, must be {wanted_shape}", where=name)
@@ -159,7 +168,7 @@ def weights(
     ended: Callable[[int], None] = lambda number: None,
 ) -> Weights:
     """The checked tensors by the names that a forward pass uses. ended: called where a layer of `blk` ends."""
-    patterns = [line.split()[0].rstrip("?") for line in _lines(table) if not line.startswith("[")]
+    patterns = _patterns(table)
     found: dict[str, Any] = _layers([name for name in patterns if "*" not in name], "", tensors)
     for stack, count in stacks.items():
         own = [pattern for pattern in patterns if pattern.startswith(f"{stack}.*.")]
@@ -172,15 +181,19 @@ def weights(
     return Weights(found)
 
 
+def _patterns(table: str) -> list[str]:
+    return [line.split()[0].rstrip("?") for line in _lines(table) if not line.startswith("[")]
+
+
 def _layers(names: list[str], prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Layer | None]:
     """{name without prefix and ".weight": Layer}; bias and scale belong to their weight where the table has one."""
     result: dict[str, Layer | None] = {}
     for name in names:
         stem, _, leaf = name.rpartition(".")
-        if leaf in ("bias", "scale") and f"{stem}.weight" in names:
+        if leaf in BESIDE and f"{stem}.weight" in names:
             continue
         own = stem if leaf in ("weight", "bias") else name
-        beside = [tensors.get(f"{stem}.{kind}") if leaf == "weight" else None for kind in ("bias", "scale")]
+        beside = [tensors.get(f"{stem}.{kind}") if leaf == "weight" else None for kind in BESIDE]
         layer = Layer(tensors[name], *beside) if name in tensors else None
         result[_attribute(own.removeprefix(prefix))] = layer
     return result

@@ -30,22 +30,15 @@ class BitnetParams(ScaledRotaryHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 blk.*.attn_norm.weight      n_embd
 blk.*.attn_q.weight         n_head*head_dim n_embd
-blk.*.attn_q.scale?         1
 blk.*.attn_k.weight         n_head_kv*head_dim n_embd
-blk.*.attn_k.scale?         1
 blk.*.attn_v.weight         n_head_kv*value_dim n_embd
-blk.*.attn_v.scale?         1
 blk.*.attn_sub_norm.weight  n_head*value_dim
 blk.*.attn_output.weight    n_embd n_head*value_dim
-blk.*.attn_output.scale?    1
 {parts.GATED_FEED_FORWARD}
-blk.*.ffn_gate.scale?       1
-blk.*.ffn_up.scale?         1
 blk.*.ffn_sub_norm.weight   n_ff
-blk.*.ffn_down.scale?       1
 """
 
 

@@ -31,6 +31,7 @@ TENSORS: Final = f"""
 {parts.EMBEDDING}
 {parts.ROPE_FACTORS}{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight       n_embd
+{parts.SCALES}
 [n_expert == 0]
 {parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
 [n_expert > 0]
@@ -53,7 +54,8 @@ def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
 
 ARCHITECTURE: Final = Architecture(
     {
-        "llama": "Llama 1 to 3, Mistral 7B, Mixtral, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama, Granite Code 3B and 8B, InternLM 3 and their fine-tunes"
+        "llama": "Llama 1 to 3, Mistral 7B, Mixtral, SmolLM and SmolLM2, Yi, Vicuna, TinyLlama, Granite Code 3B, 8B, "
+        "InternLM 3 and their fine-tunes"
     },
     LlamaParams,
     TENSORS,

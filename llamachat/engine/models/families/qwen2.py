@@ -20,7 +20,7 @@ class Qwen2Params(ScaledRotaryHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 {parts.ANY_ATTENTION}
 {parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
 output.bias?                n_vocab

@@ -9,6 +9,7 @@ from typing import Final
 from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import parts
 from llamachat.engine.models.base import ScaledRotaryHeads
+from llamachat.engine.models.params import key
 from llamachat.engine.models.rotary import rope_spec
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
@@ -18,9 +19,12 @@ from llamachat.engine.models.tensors import Weights
 class Qwen3Params(ScaledRotaryHeads):
     """Hyperparameters of the `qwen3` architecture."""
 
+    n_cls: int = key("classifier_output_count", lambda earlier: earlier["rows"].get("cls.output.weight", 1))
+
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
+cls.output.weight?          n_cls n_embd                  # rerankers: see engine/classifier.py
 {parts.ANY_ATTENTION}
 {parts.HEAD_NORMS}{parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
 """
@@ -37,9 +41,9 @@ def forward(g: Graph, p: Qwen3Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"qwen3": "Qwen 3, dense, 0.6B to 32B, with the embedding models"},
+    {"qwen3": "Qwen 3, dense, 0.6B to 32B, with the embedding and reranking models"},
     Qwen3Params,
     TENSORS,
     forward,
-    without_effect=parts.NO_RESULT,
+    without_effect=parts.NO_RESULT | {"classifier.output_labels": "names of a classifier's numbers"},
 )

@@ -131,7 +131,7 @@ class ScaledRotaryHeads(RotaryHeads):
     rope_scale_v2: float = key("rope.scale_linear", 1.0, low=1e-6, high=1e9)  # the factor's name until GGUF v2
     rope_scale: float = key("rope.scaling.factor", same_as("rope_scale_v2"), low=1e-6, high=1e9)
     rope_attn_factor: float = key("rope.scaling.attn_factor", 1.0, high=1e9)
-    yarn_original: int = key("rope.scaling.original_context_length", 0, low=0)
+    yarn_original: int = key("rope.scaling.original_context_length", same_as("context_length"), low=0)
     yarn_ext_factor: float = key(
         "rope.scaling.yarn_ext_factor", -1.0, low=-1.0, high=1e9
     )  # below 0: 1 for YaRN, else 0

@@ -20,7 +20,7 @@ VOCABULARY = "smollm2"
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a llama model."""
+    """Sizes of a llama model. experts: how many networks of `hidden` there are, of which a token uses some; 0: one."""
 
     width: int
     layers: int
@@ -28,6 +28,8 @@ class Shape:
     kv_heads: int
     head_dim: int
     hidden: int
+    experts: int = 0
+    used: int = 0
 
 
 SHAPES = {
@@ -36,6 +38,8 @@ SHAPES = {
     "1b": Shape(2048, 16, 32, 8, 64, 8192),  # Llama 3.2 1B
     "3b": Shape(3072, 28, 24, 8, 128, 8192),  # Llama 3.2 3B
     "7b": Shape(4096, 32, 32, 8, 128, 14336),  # Mistral 7B
+    "moe": Shape(2048, 8, 16, 4, 128, 1024, 64, 8),
+    "moe-dense": Shape(2048, 8, 16, 4, 128, 8192),  # as much work for a token
 }
 
 Q4_K_M = "Q4_K_M"
@@ -66,6 +70,8 @@ def make(path: Path, shape: Shape, layers: int, kind: str) -> None:
         "llama.rope.freq_base": 10000.0,
         **tokenizer,
     }
+    if shape.experts:
+        metadata |= {"llama.expert_count": shape.experts, "llama.expert_used_count": shape.used}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_gguf(path, metadata, _tensors(shape, layers, kind, len(tokens)))
 
@@ -87,17 +93,26 @@ def _tensors(shape: Shape, layers: int, kind: str, n_vocab: int) -> list[Entry]:
             _matrix(f"blk.{i}.attn_v", keys, shape.width, some),
             _matrix(f"blk.{i}.attn_output", shape.width, queries, low),
             _norm(f"blk.{i}.ffn_norm", shape.width),
-            _matrix(f"blk.{i}.ffn_gate", shape.hidden, shape.width, low),
-            _matrix(f"blk.{i}.ffn_up", shape.hidden, shape.width, low),
-            _matrix(f"blk.{i}.ffn_down", shape.width, shape.hidden, some),
+            *_feed_forward(f"blk.{i}.ffn", shape, low, some),
         ]
     return tensors
+
+
+def _feed_forward(name: str, shape: Shape, low: str, some: str) -> list[Entry]:
+    sizes = {"gate": (shape.hidden, shape.width, low), "up": (shape.hidden, shape.width, low)}
+    sizes["down"] = (shape.width, shape.hidden, some)
+    if not shape.experts:
+        return [_matrix(f"{name}_{part}", *size) for part, size in sizes.items()]
+    router = np.random.default_rng(0).standard_normal((shape.experts, shape.width), np.float32) / shape.width**0.5
+    experts = [_matrix(f"{name}_{part}_exps", *size, shape.experts) for part, size in sizes.items()]
+    return [(f"{name}_gate_inp.weight", "F32", router.shape, router), *experts]
 
 
 def _norm(name: str, width: int) -> Entry:
     return f"{name}.weight", "F32", (width,), np.ones(width, np.float32)
 
 
-def _matrix(name: str, n_rows: int, n_columns: int, kind: str) -> Entry:
-    data: Callable[[], np.ndarray] = lambda: random_rows(BY_NAME[kind].name, n_rows, n_columns)  # noqa: E731
-    return f"{name}.weight", kind, (n_rows, n_columns), data
+def _matrix(name: str, n_rows: int, n_columns: int, kind: str, n_experts: int = 0) -> Entry:
+    count = n_rows * max(1, n_experts)
+    data: Callable[[], np.ndarray] = lambda: random_rows(BY_NAME[kind].name, count, n_columns)  # noqa: E731
+    return f"{name}.weight", kind, (n_experts, n_rows, n_columns) if n_experts else (n_rows, n_columns), data

@@ -97,13 +97,13 @@ class Work:
         plan, by_type = Plan(nodes), Counter[str]()
         for node in plan.body:
             for use in uses([node], *MATRICES) if node.operations else ():
-                by_type[tensors[use.tensor.name].type.name] += node.operations
+                by_type[tensors[use.tensor.name].type.name] += node.operations * node.rows.times
         return cls(
             weight_bytes=sum(round(use.share * backend.stored_bytes(tensor)) for use, tensor in packed)
             + sum(round(use.share * tensors[use.tensor.name].n_bytes) for use in uses(nodes, Role.DOWN, Role.UP)),
             state=backend.state_sizes(states(nodes), *cache_types),
-            operations=sum(node.operations for node in nodes),
-            head_operations=sum(node.operations for node in plan.head),
+            operations=sum(node.operations * node.rows.times for node in nodes),
+            head_operations=sum(node.operations * node.rows.times for node in plan.head),
             by_type=by_type,
             quantised=not any(tensor.type.block == 1 for _, tensor in packed),
         )

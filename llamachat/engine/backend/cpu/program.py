@@ -20,6 +20,10 @@ from llamachat.engine.backend.cpu.kernels.walker import LAUNCH_BYTES
 
 ALIGN = 64
 
+LATER = 2
+SMALL = 1 << 20
+"""Bytes of regions that are waited for at a barrier longer than it takes to fill others."""
+
 
 @dataclass(eq=False)
 class Region:
@@ -121,7 +125,10 @@ def _bits(value: int | float | Region) -> int:
 
 
 def _place(launches: Sequence[Launch]) -> tuple[dict[Region, int], int]:
-    """Offsets of the program's own regions, first fit; a region is free again after the last launch that touches it."""
+    """Offsets of the program's own regions, first fit; a region is free again after the last launch that touches it.
+
+    A small one keeps its place for LATER more: what took it at once would need a barrier before it.
+    """
     last = {access.region: i for i, launch in enumerate(launches) for access in launch.accesses}
     places: dict[Region, int] = {}
     live: list[tuple[int, int, int]] = []  # (offset, end, last launch)
@@ -133,7 +140,7 @@ def _place(launches: Sequence[Launch]) -> tuple[dict[Region, int], int]:
                 continue
             offset = _first_fit(live, region.n_bytes)
             places[region] = offset
-            live.append((offset, offset + region.n_bytes, last[region]))
+            live.append((offset, offset + region.n_bytes, last[region] + (LATER if region.n_bytes <= SMALL else 0)))
             size = max(size, offset + region.n_bytes)
     return places, size
 

@@ -16,7 +16,7 @@ from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.split import Shares, Split, Turns
 from llamachat.engine.backend.cpu.kernels.walker import LAUNCH_BYTES
-from llamachat.engine.backend.cpu.program import Launch, Program, Region, _barriers, build
+from llamachat.engine.backend.cpu.program import LATER, SMALL, Launch, Program, Region, _barriers, build
 
 
 @dataclass(frozen=True)
@@ -129,16 +129,23 @@ def test_a_conflict_is_found_across_launches_between() -> None:
 
 def test_memory_that_is_used_again_needs_a_barrier() -> None:
     """The second region takes the place of the first, whose reader may still be at work on another thread."""
-    a, b = Region(64), Region(64)
+    a, b = Region(SMALL + 64), Region(SMALL + 64)
     launches = [launch([], [a], ROWS), launch([a], [], ROWS), launch([], [b], ROWS)]
-    assert places(launches)[0][0] == places(launches)[0][0]
     assert barriers(*launches) == [0, 1, 1]
 
 
-def test_a_program_is_as_large_as_what_is_alive_at_once() -> None:
-    regions = [Region(1000) for _ in range(20)]
+def test_a_small_place_is_not_taken_at_once_so_that_no_barrier_is_needed() -> None:
+    a, b = Region(64), Region(64)
+    assert barriers(launch([], [a], ROWS), launch([a], [], ROWS), launch([], [b], ROWS)) == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "most"), [pytest.param(1000, 2 + LATER, id="small"), pytest.param(SMALL + 64, 2, id="large")]
+)
+def test_a_program_is_as_large_as_what_is_alive_at_once(n_bytes: int, most: int) -> None:
+    regions = [Region(n_bytes) for _ in range(20)]
     chain = [launch([before], [after]) for before, after in pairwise(regions)]
-    assert build(chain, COMPILER).n_bytes <= 3 * 1024
+    assert build(chain, COMPILER).n_bytes <= (most + 1) * (n_bytes + 64)
 
 
 def test_a_fixed_region_keeps_its_address() -> None:

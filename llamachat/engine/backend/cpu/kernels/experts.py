@@ -72,15 +72,27 @@ class Layout:
 class Arrange(KernelSpec):
     """The pairs of each expert as columns of its panels, in their order.
 
-    chosen: an int32 for each pair, `row` bytes apart; order: what is written, see `Layout`, with `counts` and `pairs`
-    counted from its beginning; columns: of a panel; nobody: the row that columns without a pair go to.
+    chosen: an int32 for each of n_used pairs of a row, `row` bytes apart; order: what is written, see `Layout`, with
+    `counts` and `pairs` counted from its beginning; columns: of a panel; nobody: the row that columns without a pair go
+    to. of_token: there is one token at most, so that the thread does it that has routed it.
     """
 
-    arguments: ClassVar = ("chosen", "order", "count", "row", "n_expert", "columns", "counts", "pairs", "nobody")
+    of_token: bool
+    arguments: ClassVar = (
+        *("chosen", "order", "count", "n_used", "row", "n_expert", "columns", "counts", "pairs", "nobody"),
+    )
     reads: ClassVar = ("chosen",)
     writes: ClassVar = ("order",)
-    broadcast: ClassVar = ("chosen",)
-    split: ClassVar = Shares("")
+
+    @property
+    def broadcast(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What one thread reads of others' pairs."""
+        return () if self.of_token else ("chosen",)
+
+    @property
+    def split(self) -> Shares:
+        """One item: all."""
+        return Shares() if self.of_token else Shares("")
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """One thread counts, places the experts and then the pairs."""
@@ -88,7 +100,7 @@ class Arrange(KernelSpec):
         with k.when(last > first):
             self._count(k)
             self._place_experts(k)
-            with k.loop(0, k.count()) as pair:
+            with k.loop(0, k.count() * k.args.n_used) as pair:
                 at = self._counter(k, self._expert(k, pair))
                 column = at.load(I64, 8)
                 self._pair(k, column).store(pair.cut(I32), 4)
@@ -97,7 +109,7 @@ class Arrange(KernelSpec):
     def _count(self, k: Kernel) -> None:
         with k.loop(0, k.args.n_expert) as expert:
             self._counter(k, expert).store(k.number(0), 8)
-        with k.loop(0, k.count()) as pair:
+        with k.loop(0, k.count() * k.args.n_used) as pair:
             at = self._counter(k, self._expert(k, pair))
             at.store(at.load(I64, 8) + 1, 8)
 
@@ -279,21 +291,20 @@ class Mix(KernelSpec):
     """y = other + the sum over a token's pairs of share * x, from the first to the last.
 
     x: float32 rows of `stride` bytes, n_used of them for each row of y; share: a float32 for each, share_row bytes
-    apart, or 0 for ones; other: rows like y's, or 0; pieces: of 64 bytes in a row.
+    apart, or 0 for ones; other: rows like y's, or 0.
     """
 
-    arguments: ClassVar = ("x", "share", "other", "y", "count", "n_used", "stride", "share_row", "pieces")
+    arguments: ClassVar = ("x", "share", "other", "y", "count", "n_used", "stride", "share_row")
     reads: ClassVar = ("x", "share", "other")
     writes: ClassVar = ("y",)
     broadcast: ClassVar = ("x", "share")
-    split: ClassVar = Shares("count", ("pieces",))
+    split: ClassVar = Shares()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """Piece by piece."""
+        """Token by token, as norms are, so that nothing waits for others between them."""
         kind, args = lanes(F32, 16), k.args
         first, last = self.split.share(k)
-        with k.loop(first, last) as item:
-            token, at = item // args.pieces, item % args.pieces * 64
+        with k.loop(first, last) as token, k.loop(0, args.stride, 64) as at:
             total = k.var(k.zeros(kind))
             with k.loop(token * args.n_used, (token + 1) * args.n_used) as pair:
                 share = k.var(k.constant(F32, 1.0))

@@ -43,6 +43,17 @@ def lower_choice(node: g.Choice, to: Lowering) -> None:
     to.launch(Choose(), {**given, **rows, **sizes, **groups})
 
 
+def _prepare(chosen: g.Node, to: Lowering) -> None:
+    """The arrangement, and what products read of tokens one by one: here they wait for nothing but the choice."""
+    for node in to.readers(chosen):
+        if isinstance(node, g.ExpertLinear) and node.x in to.regions:
+            matrix = to.weights.matrix(node.weight.name)
+            columns = _columns(to, chosen, matrix)
+            _arranged(to, chosen, matrix.n_experts, columns)
+            if columns == 1 and node.x.rows == g.TOKENS:
+                to.panel(node.x, matrix.quantised, 1)
+
+
 @lower.register
 def lower_share(node: g.Share, to: Lowering) -> None:
     """For the pairs of a token."""
@@ -60,6 +71,7 @@ def lower_share(node: g.Share, to: Lowering) -> None:
         "scale": how.scale,
     }
     to.launch(Weigh(), {**given, **rows})
+    _prepare(node.chosen, to)
 
 
 @lower.register
@@ -118,10 +130,10 @@ def _arranged(to: Lowering, chosen: g.Node, n_expert: int, columns: int) -> tupl
     layout, key = Layout(n_expert, to.most_rows(chosen), columns), (chosen, n_expert, columns)
     if key not in to.shared:
         order = to.shared[key] = Region(layout.bytes)
-        given: Arguments = {"chosen": to.regions[chosen], "order": order, "count": to.count_of(chosen)}
+        given: Arguments = {"chosen": to.regions[chosen], "order": order, "count": to.count_of_tokens()}
         places: Arguments = {"counts": layout.counts, "pairs": layout.pairs, "nobody": to.nobody(chosen)}
-        sizes: Arguments = {"row": to.stride(1), "n_expert": n_expert, "columns": columns}
-        to.launch(Arrange(), {**given, **places, **sizes})
+        sizes: Arguments = {"row": to.stride(1), "n_expert": n_expert, "columns": columns, "n_used": chosen.rows.times}
+        to.launch(Arrange(to.shape.max_tokens == 1), {**given, **places, **sizes})
     return layout, to.shared[key]
 
 
@@ -155,12 +167,7 @@ def mix(node: g.Mixture, to: Lowering, out: g.Node, residual: g.Node | None = No
         "other": to.regions[residual] if residual is not None else 0,
         "y": to.value(out),
     }
-    sizes: Arguments = {
-        "n_used": node.x.rows.times,
-        "stride": stride,
-        "share_row": to.stride(1),
-        "pieces": stride // 64,
-    }
+    sizes: Arguments = {"n_used": node.x.rows.times, "stride": stride, "share_row": to.stride(1)}
     to.launch(Mix(), {**given, **sizes, "count": to.count_of(node)})
 
 

@@ -77,6 +77,7 @@ class Lowering:
         self.regions: dict[Node, Region] = dict(context.given)
         self.shared: dict[tuple[object, ...], Region] = {}
         self._scratch = Region(0, private=True)
+        self._here: Sequence[Node] = ()
 
     def body(self, crossing: Mapping[Node, Region], given: Mapping[Node, Region]) -> list[Launch]:
         """What every token needs, and what the head reads, copied into its regions. given: values that are there."""
@@ -109,6 +110,10 @@ class Lowering:
         return count_of(
             OWN_COUNTS[self.plan.own_rows.index(rows)] if rows.most else name or self.count_name, rows.times
         )
+
+    def count_of_tokens(self) -> int:
+        """The same of tokens."""
+        return count_of(self.count_name)
 
     def most_rows(self, node: Node) -> int:
         """How many rows a value has at most."""
@@ -146,6 +151,10 @@ class Lowering:
         self.regions[node] = self.regions[x] if self.read_once(x) else self.region(node)
         return self.regions[node]
 
+    def readers(self, node: Node) -> list[Node]:
+        """The operations of this body or head that read a value."""
+        return [reader for reader in self._here if node in reader.inputs]
+
     def read_once(self, node: Node) -> bool:
         """Whether a value has one reader, who may write over it."""
         return self.plan.n_readers[node] == 1
@@ -171,6 +180,7 @@ class Lowering:
         return self.shared[x, quantised, columns]
 
     def _lower(self, nodes: Sequence[Node]) -> None:
+        self._here = nodes
         for node in nodes:
             if node not in self.plan.fused and node not in self._context.given:
                 lower(node, self)

@@ -5,7 +5,7 @@ Then an answer waits for the message alone, also the first one, and where a temp
 
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from llamachat.dialogue.reuse import as_held, keep_same
@@ -22,19 +22,28 @@ class Prefill:
     def __init__(self, responder: "Responder", find: Callable[[], list[int]]) -> None:
         self._context, self._piece_bytes = responder.context, responder.model.tokenizer.piece_bytes
         self._find = find
-        self._thread = Thread(target=self._evaluate, name="llamachat-prefill", daemon=True)
+        self._thread = Thread(target=self._run, name="llamachat-prefill", daemon=True)
+        self._claim, self._ended = Lock(), Event()
 
     def start(self) -> None:
         """Begins; returns at once."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the evaluation; when it returns nothing is computed any more."""
+        """Ends the evaluation; when it returns nothing is computed any more, also when Ctrl+C came meanwhile."""
         self._context.cancel()
         try:
-            self._thread.join()
+            if not self._claim.acquire(blocking=False):  # else the thread finds it taken and does nothing
+                _wait(self._ended)
         finally:
             self._context.resume()
+
+    def _run(self) -> None:
+        if self._claim.acquire(blocking=False):
+            try:
+                self._evaluate()
+            finally:
+                self._ended.set()
 
     def _evaluate(self) -> None:
         """What goes wrong here, as in a template that refuses, goes wrong again where the message is asked."""
@@ -49,3 +58,17 @@ class Prefill:
                     generation.begin(known)
                 finally:
                     generation.end()
+
+
+def _wait(ended: Event) -> None:
+    """Through any number of interrupts, the first of which is raised afterwards.
+
+    Not `Thread.join`: interrupted, Python 3.11 takes the thread for ended.
+    """
+    try:
+        ended.wait()
+    except BaseException:
+        while not ended.is_set():
+            with suppress(BaseException):
+                ended.wait()
+        raise

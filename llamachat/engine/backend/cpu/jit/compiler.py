@@ -188,6 +188,7 @@ def source_stamp() -> str:
     for folder in (cpu / "jit", cpu / "jit" / "isa", cpu / "kernels", cpu.parents[1] / "quants"):
         for path in sources(folder):
             digest.update(path.read_bytes())
+    digest.update((cpu.parents[1] / "gguf" / "interleaved.py").read_bytes())  # rows of a file are taken apart there
     return digest.hexdigest()
 
 

@@ -155,18 +155,23 @@ class BlockCache:
 
     @property
     def high(self) -> int:
-        """Where the dword of fifth bits is."""
-        return 4 if self.has_offset else 2
+        """Where the dword of fifth bits is, or would be."""
+        return self._where("qh") if self.bits == 5 else self.codes
 
     @property
     def codes(self) -> int:
         """Where the codes begin."""
-        return self.high + (4 if self.bits == 5 else 0)
+        return self._where("qs")
 
     @property
     def bytes(self) -> int:
         """Size of a block."""
-        return self.codes + (BLOCK if self.bits == 8 else HALF)
+        return BLOCK_FORMATS[self.name.upper()].layout.itemsize
+
+    def _where(self, field: str) -> int:
+        fields = BLOCK_FORMATS[self.name.upper()].layout.fields
+        assert fields is not None
+        return fields[field][1]
 
     def row_bytes(self, dim: int) -> int:
         """Bytes of one head's values, or keys, of a position."""
@@ -312,12 +317,13 @@ class BlockCache:
         return codes if self.bits == 8 else [(codes[0] & 15) | ((codes[1] & 15) << 4)]
 
     def _encode(self, k: Kernel, isa: Generic, source: Ptr) -> tuple[Vec, Vec, list[Vec]]:
-        """(scale and offset as float16 bits, codes of both halves as i32) of 32 float32."""
+        """(scale and offset as float16 bits, codes of both halves as i32) of 32 float32; NaN among them: of scale NaN."""
         x = [source[4 * HALF * i].load(lanes(F32, HALF), 4) for i in (0, 1)]
         low, high = _extremes(x)
-        zero = k.zeros(F32)
+        zero, nan = k.zeros(F32), _zero_or_nan(x)
         if self.table:
-            return self._encode_table(k, isa, x, (low, high))
+            scale, offset, codes = self._encode_table(k, isa, x, (low, high))
+            return isa.narrow_half(k, scale + nan), offset, codes
         if self.has_offset:
             scale, offset = (high - low) * (1.0 / (2**self.bits - 1)), low
         elif self.bits == 8:
@@ -329,12 +335,12 @@ class BlockCache:
         codes = [nearest((v - offset.splat(HALF)) * inverse.splat(HALF)) - self.bias for v in x]
         least, most = (-127, 127) if self.bits == 8 else (0, 2**self.bits - 1)
         codes = [code.max(least).min(most) for code in codes]
-        return isa.narrow_half(k, scale), isa.narrow_half(k, offset), codes
+        return isa.narrow_half(k, scale + nan), isa.narrow_half(k, offset), codes
 
     def _encode_table(
         self, k: Kernel, isa: Generic, x: list[Vec], extremes: tuple[Vec, Vec]
     ) -> tuple[Vec, Vec, list[Vec]]:
-        """The nearest entries, then the scale with the least error, weighted by the square of each number."""
+        """The nearest entries, then the scale (float32) with the least error, weighted by each number's square."""
         zero = k.zeros(F32)
         first = _signed_largest(*extremes, zero) * (1.0 / self.table[0])
         inverse = first.equals(0.0).select(zero, zero.like(1.0) / first).splat(HALF)
@@ -343,12 +349,18 @@ class BlockCache:
         products = [(v * v * v * e, v * v * e * e) for v, e in zip(x, entries, strict=True)]
         upper, lower = (_total(list(part)) for part in zip(*products, strict=True))
         scale = _finite_half((lower > 0.0).select(upper / lower, zero))
-        return isa.narrow_half(k, scale), isa.narrow_half(k, zero), codes
+        return scale, isa.narrow_half(k, zero), codes
 
 
 def _extremes(x: list[Vec]) -> tuple[Vec, Vec]:
     low, high = (getattr(x[0], name)(x[1]) for name in ("min", "max"))
     return low.reduce(lambda a, b: a.min(b)), high.reduce(lambda a, b: a.max(b))
+
+
+def _zero_or_nan(x: list[Vec]) -> Vec:
+    """0, or NaN where one of the numbers is: what compares them may lose it."""
+    numbers = [one.equals(one).select(one.like(0.0), one) for one in x]
+    return (numbers[0] + numbers[1]).reduce(lambda a, b: a + b)
 
 
 def _signed_largest(low: Vec, high: Vec, zero: Vec) -> Vec:

@@ -6,8 +6,8 @@ from cache_rows import rounded
 from machine import Array, Machine, poisoned, rows_of
 
 from llamachat.engine.backend.cpu.kernels.cache import LoadKeys, StoreKeys, StoreValues
-from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
-from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
+from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
+from llamachat.engine.quants import FORMATS
 
 HEADS, DIM, N = 3, 64, 20
 TYPES = [*CACHE_FORMATS]
@@ -52,6 +52,24 @@ def by_cell(name: str, chunk: np.ndarray) -> np.ndarray:
     return np.concatenate(fields, -1).reshape(CHUNK, -1)
 
 
+@pytest.mark.parametrize("name", TYPES)
+def test_a_number_that_is_none_is_never_lost(machine: Machine, name: str) -> None:
+    """Wherever it stands in a block, also beside infinite numbers."""
+    x = np.random.default_rng(4).standard_normal((DIM, HEADS * DIM)).astype(np.float32)
+    np.fill_diagonal(x, np.nan)
+    x[: DIM // 2, DIM // 2 - 1] = np.where(np.arange(DIM // 2) == DIM // 2 - 1, np.nan, np.inf)
+    cells = np.arange(DIM)
+    cache, _ = store(machine, StoreKeys(DIM, name), x, cells, 1)
+    y, rows = Array(np.zeros((DIM, HEADS * DIM), np.float32)), rows_of(cache.address, cells, cells, cells)
+    arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], **ONE_CHUNK}
+    machine.run(LoadKeys(DIM, name), arguments, 1, n_tokens=DIM, rows=rows.address)
+    assert np.isnan(np.diagonal(y.values)).all()
+    _, lying = store(machine, StoreValues(DIM, name), x, cells, 1)
+    fmt = FORMATS[name.upper()]
+    values = fmt.decode(np.ascontiguousarray(by_cell(name, lying[0])[:DIM]).ravel()).reshape(DIM, DIM)
+    assert np.isnan(np.diagonal(values)).all()
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("name", TYPES)
 def test_values_of_a_cell_are_those_of_the_file_s_format(machine: Machine, name: str, threads: int) -> None:
@@ -90,13 +108,3 @@ def test_what_was_rounded_once_stays(machine: Machine, name: str) -> None:
     arguments = {"x": y.address, "at": 0, "stride": y.values.strides[0], **ONE_CHUNK}
     machine.run(LoadKeys(DIM, name), arguments, 1, n_tokens=N, rows=rows.address)
     np.testing.assert_allclose(y.values, x, rtol=2e-3)
-
-
-@pytest.mark.parametrize("name", [name for name, one in CACHE_FORMATS.items() if isinstance(one, BlockCache)])
-def test_rows_of_blocks_are_the_file_s_blocks(name: str) -> None:
-    cache, fmt = CACHE_FORMATS[name], BLOCK_FORMATS[name.upper()]
-    assert isinstance(cache, BlockCache)
-    fields = fmt.layout.fields
-    assert (cache.bytes, cache.codes) == (fmt.layout.itemsize, fields["qs"][1])
-    assert "qh" not in fields or cache.high == fields["qh"][1]
-    assert (cache.bits == 5, cache.has_offset) == ("qh" in fields, "m" in fields)

@@ -62,5 +62,6 @@ def test_quantised_it_stays_close(name: str, kind: str, most: float, tmp_path: P
         found = np.concatenate([context.eval(tokens[:50], "all"), context.eval(tokens[50:], "all")])
         np.testing.assert_array_equal(found, model.context(64, "f32").eval(tokens, "all"))
     exactly = distance(name, in_exact_arithmetic(path, tokens), wanted)
-    more = 6 if name == "deepseek2-lite" else 3.5  # llama.cpp's products make 3.4e-3 of it 1.7e-2, as ours do
+    # llama.cpp's products make 1.7e-2 of deepseek2-lite's 3.4e-3, and 4.8e-3 of jamba's 1.1e-3, as ours do
+    more = {"deepseek2-lite": 6, "jamba": 5}.get(name, 3.5)
     assert 0 < distance(name, found, wanted) <= max(most, more * exactly)

@@ -9,6 +9,7 @@ from typing import Any, Final
 from llamachat.engine.graph import Activation, Graph, Layer, Node, NormKind, RopeSpec
 from llamachat.engine.models.base import Heads
 from llamachat.engine.models.tensors import Weights
+from llamachat.errors import ModelFileError
 
 EMBEDDING: Final = """
 token_embd.weight           n_vocab n_embd
@@ -206,3 +207,10 @@ def logits(g: Graph, w: Weights, x: Node, norm_eps: float, norm: NormKind = "rms
     """The last norm and the output matrix, or the embedding's where the file has none of its own, times factor."""
     output: Layer = w.output or w.token_embd
     return g.linear(g.norm(x, norm, w.output_norm, norm_eps), output, factor)
+
+
+def needed(b: Weights, layer: int, *names: str) -> None:
+    """Raises ModelFileError for a tensor that the layer needs because of others that it has."""
+    for name in names:
+        if not b.has(name):
+            raise ModelFileError("this tensor is missing", where=f"blk.{layer}.{name}.weight")

@@ -14,7 +14,6 @@ from llamachat.engine.graph import Convolution, Graph, HeadScan, Layer, Node, Se
 from llamachat.engine.models.base import Decoder, Heads
 from llamachat.engine.models.params import LARGEST_COUNT, LONGEST_ARRAY, PerLayer, key, require
 from llamachat.engine.models.tensors import Weights
-from llamachat.errors import ModelFileError
 
 MAX_TAPS: Final = 16
 """Of a short convolution; kernels are written out for each."""
@@ -153,10 +152,3 @@ def mamba_2(g: Graph, p: GroupedStateSpace, b: Weights, x: Node, layer: int, nor
     if b.has("ssm_norm"):
         y = g.rms_norm(y, b.ssm_norm, norm_eps)
     return g.linear(y, b.ssm_out)
-
-
-def needed(b: Weights, layer: int, *names: str) -> None:
-    """Raises ModelFileError for a tensor that the layer needs because of others that it has."""
-    for name in names:
-        if not b.has(name):
-            raise ModelFileError("this tensor is missing", where=f"blk.{layer}.{name}.weight")

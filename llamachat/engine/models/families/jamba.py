@@ -51,10 +51,10 @@ def forward(g: Graph, p: JambaParams, w: Weights) -> Node:
             x = g.add(x, state_space.mamba(g, p, b, h, layer, p.norm_eps))
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
         if b.has("ffn_gate_inp"):
-            state_space.needed(b, layer, "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
+            parts.needed(b, layer, "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
             x = g.add(x, mixture.mixture(g, b, h, Routing(p.n_used)))
         else:
-            state_space.needed(b, layer, "ffn_gate", "ffn_up", "ffn_down")
+            parts.needed(b, layer, "ffn_gate", "ffn_up", "ffn_down")
             x = g.add(x, parts.gated_feed_forward(g, b, h, "silu"))
     return parts.logits(g, w, x, p.norm_eps)
 

@@ -27,7 +27,7 @@ class Mistral3Params(LlamaParams):
         """Also raises ModelFileError for a temperature that grows from nowhere."""
         super().__post_init__()
         known = self.yarn_original > 0 or not self.temperature_scale
-        require(known, "is missing or 0: from there on queries grow", "rope.scaling.original_context_length")
+        require(known, "is 0: from there on queries grow", "rope.scaling.original_context_length")
 
 
 def forward(g: Graph, p: Mistral3Params, w: Weights) -> Node:

@@ -3,7 +3,7 @@
 Phi 3's attention with biases and factors of angles by the context's size (LongRoPE); norms are RMS norms with biases.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from llamachat.engine.graph import Graph, Node, Routing
@@ -38,9 +38,10 @@ blk.*.ffn_norm.bias             n_embd
 
 def forward(g: Graph, p: PhiMoeParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", w.rope_factors_short), Routing(p.n_used, normalised=True)
-    if w.rope_factors_long is not None:
-        rope = replace(rope, long_factors=w.rope_factors_long.weight, long_above=p.yarn_original)
+    rope, routing = (
+        rope_spec(p, "halves", w.rope_factors_short, w.rope_factors_long),
+        Routing(p.n_used, normalised=True),
+    )
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

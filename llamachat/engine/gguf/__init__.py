@@ -1,7 +1,8 @@
 """The GGUF file format: reader, writer, split files. Knows nothing of models."""
 
 from llamachat.engine.gguf.metadata import Metadata, typed
-from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, open_gguf, parse
+from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, parse
+from llamachat.engine.gguf.stacks import open_gguf
 from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType, register_type, unregister_type
 from llamachat.engine.gguf.writer import file_bytes, tensor_bytes, write_gguf
 

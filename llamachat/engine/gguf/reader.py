@@ -48,7 +48,8 @@ class TensorInfo:
     """A tensor of the file. shape: rows first (a matrix is [n_out, n_in]).
 
     data: uint8 [n_bytes], a view of the map: touching it ends the process where the file has been cut meanwhile, which
-    `GgufFile.read` does not. interleaving: how its rows lie there; None where they are one after the other.
+    `GgufFile.read` does not. interleaving: how its rows lie there; None where they are one after the other. pieces: the
+    tensors of the file of which it is a stack, if it is one; then data are the first one's.
     """
 
     name: str
@@ -57,6 +58,7 @@ class TensorInfo:
     n_bytes: int
     data: NDArray[np.uint8]
     interleaving: Interleaving | None = None
+    pieces: tuple[TensorInfo, ...] = ()
 
     @property
     def row_bytes(self) -> int:
@@ -66,6 +68,8 @@ class TensorInfo:
     @property
     def rows(self) -> NDArray[np.uint8]:
         """The data, rows one after the other: uint8 [n_bytes]. A copy where they are interleaved."""
+        if self.pieces:
+            return np.concatenate([piece.rows for piece in self.pieces])
         return self.data if self.interleaving is None else self.interleaving.apart(self.data, self.row_bytes)
 
 
@@ -89,6 +93,12 @@ class GgufFile:
 
         Raises ModelFileError where the file was cut or changed since it was opened.
         """
+        for i, piece in enumerate(tensor.pieces):
+            start, stop = (max(0, min(at - i * piece.n_bytes, piece.n_bytes)) for at in (first, first + len(out)))
+            if start < stop:
+                self.read(piece, start, out[i * piece.n_bytes + start - first :][: stop - start])
+        if tensor.pieces:
+            return
         if tensor.interleaving is None:
             self._read(tensor, first, out)
             return
@@ -110,9 +120,9 @@ class GgufFile:
     def place(self, tensor: TensorInfo) -> tuple[Source, int] | None:
         """The file that holds the tensor's rows one after the other, and where in it.
 
-        None for what was parsed from memory, and for interleaved rows.
+        None for what was parsed from memory, for interleaved rows and for stacks.
         """
-        return self._place(tensor) if tensor.interleaving is None else None
+        return self._place(tensor) if tensor.interleaving is None and not tensor.pieces else None
 
     def _read(self, tensor: TensorInfo, first: int, out: NDArray[np.uint8]) -> None:
         """As they are in the file."""

@@ -17,7 +17,8 @@ def stamp(file: GgufFile) -> str:
     Raises ModelFileError where a file was cut or changed since it was opened.
     """
     digest = hashlib.sha256()
-    places = [place for tensor in file.tensors.values() if (place := file.place(tensor)) is not None]
+    tensors = [piece for tensor in file.tensors.values() for piece in tensor.pieces or (tensor,)]
+    places = [place for tensor in tensors if (place := file.place(tensor)) is not None]
     for source in file.sources:
         header = min((at for one, at in places if one is source), default=source.size)
         digest.update(repr(source.stamp).encode() + source.head(header))

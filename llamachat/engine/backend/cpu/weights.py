@@ -141,7 +141,9 @@ class Weights:
 
     def _pack(self, plans: Mapping[str, Matrix], progress: Callable[[int, int], None]) -> None:
         self._matrices = self._placed(plans)
-        packings = [self._packing(self._file.tensors[name], matrix) for name, matrix in self._matrices.items()]
+        packings = [
+            one for name, matrix in self._matrices.items() for one in self._packings(self._file.tensors[name], matrix)
+        ]
         Loading(self._file, self._compiler, self._pool, packings).run(progress)
 
     def matrix(self, name: str) -> Matrix:
@@ -208,14 +210,23 @@ class Weights:
 
     def _read_vector(self, tensor: TensorInfo) -> Buffer:
         values = decode(tensor, read(self._file, tensor))
-        buffer = Buffer(4 * whole_rows(values.size))
+        buffer = Buffer(_vector_bytes(tensor))
         buffer.view(np.float32, (values.size,))[:] = values
         return buffer
 
-    def _packing(self, tensor: TensorInfo, matrix: Matrix) -> Packing:
+    def _packings(self, tensor: TensorInfo, matrix: Matrix) -> list[Packing]:
+        """Of a tensor, or of each piece of a stack."""
         pack = Pack(matrix.format) if matrix.quantised else PackFloats(tensor.type.bytes)
-        shape = (matrix.n_experts, matrix.n_rows, matrix.blocks, matrix.units)
-        return Packing(tensor, pack, matrix.tiles, *shape, ROWS, matrix.unit_bytes)
+        pieces = tensor.pieces or (tensor,)
+        n_experts = matrix.n_experts // len(pieces)
+        sizes = (n_experts, matrix.n_rows, matrix.blocks, matrix.units, ROWS, matrix.unit_bytes)
+        step = n_experts * matrix.expert_bytes
+        return [Packing(piece, pack, matrix.tiles + i * step, *sizes) for i, piece in enumerate(pieces)]
+
+
+def _vector_bytes(tensor: TensorInfo) -> int:
+    """As float32, in whole registers from each of its rows on: biases of experts are rows of a table."""
+    return 4 * whole_rows(prod(tensor.shape) + (ROWS if len(tensor.shape) > 1 else 0))
 
 
 def _aligned(n_bytes: int) -> int:
@@ -239,4 +250,4 @@ def packed(tensor: TensorInfo) -> Matrix:
 def memory_of(matrices: Iterable[TensorInfo], vectors: Iterable[TensorInfo]) -> int:
     """Bytes that the weights take: tiles with their padding, and vectors as float32."""
     tiles = sum(_aligned(packed(tensor).n_bytes) for tensor in matrices)
-    return tiles + sum(4 * whole_rows(prod(tensor.shape)) for tensor in vectors)
+    return tiles + sum(_vector_bytes(tensor) for tensor in vectors)

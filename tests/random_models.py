@@ -20,6 +20,129 @@ RECURRENT: Mapping[str, Mapping[str, object]] = {
 """{architecture: hyperparameters of a tiny model}: one with recurrent state alone, and one with attention beside it."""
 
 
+VOCABULARY = 80
+SECTIONS = np.array([2, 1, 1, 0], np.int32)
+_RMS = {"vocab_size": VOCABULARY, "context_length": 256, "attention.layer_norm_rms_epsilon": 1e-5}
+_HEADS = {"embedding_length": 64, "attention.head_count": 4, "attention.head_count_kv": 2}
+_DELTA = {
+    "attention.key_length": 32,
+    "attention.value_length": 32,
+    "rope.dimension_count": 8,
+    "rope.freq_base": 1e7,
+    "ssm.conv_kernel": 4,
+    "ssm.inner_size": 64,
+    "ssm.state_size": 16,
+    "ssm.time_step_rank": 4,
+    "ssm.group_count": 2,
+    "block_count": 4,
+    "full_attention_interval": 4,
+}
+_EXPERTS = {
+    "expert_count": 4,
+    "expert_used_count": 2,
+    "expert_feed_forward_length": 24,
+}
+_SHARED = _EXPERTS | {"expert_shared_feed_forward_length": 40}
+_MAMBA_2 = {
+    "ssm.conv_kernel": 4,
+    "ssm.inner_size": 128,
+    "ssm.state_size": 16,
+    "ssm.time_step_rank": 8,
+    "ssm.group_count": 2,
+}
+_GRANITE = {"embedding_scale": 12.0, "residual_scale": 0.22, "logit_scale": 6.0, "attention.scale": 0.1}
+_ONE_KIND = {"attention.key_length": 16, "attention.value_length": 16, "attention.layer_norm_epsilon": 1e-5}
+_WKV = {"block_count": 2, "feed_forward_length": 48, "attention.head_count": 4, "token_shift_count": 1}
+_RANKS = {
+    "attention.decay_lora_rank": 16,
+    "attention.iclr_lora_rank": 8,
+    "attention.gate_lora_rank": 12,
+    "attention.value_residual_mix_lora_rank": 8,
+}
+
+
+def layers(*values: int) -> np.ndarray:
+    """A value for each layer."""
+    return np.array(values, np.int32)
+
+
+TINY: Mapping[str, Mapping[str, object]] = {
+    "qwen35moe": _RMS | _HEADS | _DELTA | _SHARED | {"feed_forward_length": 0, "rope.dimension_sections": SECTIONS},
+    "qwen3next": _RMS | _HEADS | _DELTA | _SHARED | {"feed_forward_length": 48},
+    "qwen3next, older": _RMS | _HEADS | _DELTA | _SHARED | {"feed_forward_length": 48},
+    "lfm2moe": _RMS
+    | _HEADS
+    | _EXPERTS
+    | {"attention.head_count_kv": layers(0, 0, 2, 0), "block_count": 4, "feed_forward_length": 48}
+    | {"shortconv.l_cache": 3, "leading_dense_block_count": 1, "expert_gating_func": 2},
+    "granitehybrid": _RMS
+    | _HEADS
+    | _MAMBA_2
+    | _GRANITE
+    | {"attention.head_count_kv": layers(0, 2, 0), "block_count": 3, "feed_forward_length": 48}
+    | {"rope.scaling.finetuned": False},
+    "granitehybrid, experts": _RMS
+    | _HEADS
+    | _MAMBA_2
+    | _GRANITE
+    | _SHARED
+    | {"attention.head_count_kv": layers(0, 2, 0), "block_count": 3, "feed_forward_length": 24},
+    "nemotron_h": _RMS
+    | _HEADS
+    | _MAMBA_2
+    | _ONE_KIND
+    | {"attention.head_count_kv": layers(0, 0, 2, 0), "block_count": 4, "feed_forward_length": layers(0, 48, 0, 48)},
+    "nemotron_h_moe": _RMS
+    | _HEADS
+    | _MAMBA_2
+    | _ONE_KIND
+    | _SHARED
+    | {"attention.head_count_kv": layers(0, 0, 2, 0), "block_count": 4, "feed_forward_length": layers(0, 48, 0, 48)}
+    | {"expert_shared_count": 1, "expert_weights_norm": True, "expert_weights_scale": 2.5},
+    "arwkv7": _RMS | _WKV | _RANKS | {"embedding_length": 128, "wkv.head_size": 64},
+    "rwkv6qwen2": _RMS
+    | _WKV
+    | {"embedding_length": 64, "wkv.head_size": 16, "attention.head_count_kv": 2}
+    | {"time_mix_extra_dim": 8, "time_decay_extra_dim": 16},
+}
+"""{name: hyperparameters of a tiny model}; the name begins with its architecture."""
+
+LEFT_OUT: Mapping[str, tuple[str, ...]] = {
+    "qwen3next": ("ssm_in.",),
+    "qwen3next, older": ("attn_qkv", "attn_gate"),
+    "rwkv6qwen2": tuple(f"lerp_{one}." for one in "wkvrg"),
+}
+"""Tensors of which a file has others."""
+
+
+def write_tiny(path: Path, name: str) -> Path:
+    """A tiny model of TINY with random weights and no vocabulary."""
+    architecture = name.partition(",")[0]
+    metadata: dict[str, object] = {f"{architecture}.{key}": value for key, value in TINY[name].items()}
+    metadata |= {"general.architecture": architecture, "tokenizer.ggml.model": "no_vocab"}
+    _, family = family_of(metadata)
+    params = read_params(family.params, metadata, architecture, {})
+    rng, tensors = np.random.default_rng(1), []
+    for tensor, one in declared_tensors(family.tensors, params, family.stacks).items():
+        if "nextn" not in tensor and not any(part in tensor for part in LEFT_OUT.get(name, ())):
+            tensors.append((tensor, "F32", one.shape, _values(tensor, one.shape, rng)))
+    write_gguf(path, metadata, tensors)
+    return path
+
+
+def _values(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    values = rng.standard_normal(shape, np.float32)
+    if "norm" in name or name.endswith("time_mix_ln.weight"):
+        values = 1 + 0.2 * values
+    elif name.endswith("ssm_a"):
+        values = -np.abs(values) - 0.1
+    elif len(shape) >= 2 and "lerp" not in name:
+        values = values * (0.45 if name.startswith("token_embd") else 1.5) / np.sqrt(shape[-1])
+    else:
+        values = values * 0.3
+    return values.astype(np.float32)
+
+
 def write_random(path: Path, architecture: str, vocabulary: Path) -> Path:
     """A tiny model of an architecture of RECURRENT with the tokenizer and the chat template of another file."""
     source = open_gguf(vocabulary).metadata

@@ -300,7 +300,7 @@ OPERATIONS: dict[str, Operation] = {
 RECURRENT = ("mamba", "mamba-falcon", "mamba2", "jamba", "falcon-h1", "lfm2", "qwen35", "rwkv6", "rwkv7")
 """Golden models some of whose layers keep a state of fixed size."""
 
-FIXED = ("gpt2", "gpt2-untied", "hunyuan-dense", "llama4", "starcoder")
+FIXED = ("gpt2", "gpt2-untied", "hunyuan-dense", "starcoder")
 """Golden models whose keys contain positions that no rotation takes out."""
 
 MOVABLE = tuple(name for name in DECODERS if name not in (*RECURRENT, *FIXED))

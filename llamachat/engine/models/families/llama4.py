@@ -1,6 +1,6 @@
 """Llama 4 (Meta 2025, model card): Scout and Maverick, text.
 
-Three of four layers turn queries and keys, norm them afterwards and see chunks of 8192 tokens; the fourth sees
+Three of four layers norm and turn queries and keys, and see chunks of 8192 tokens; the fourth sees
 everything, without positions, with a temperature. The one expert of a token is weighed before it computes.
 """
 
@@ -51,10 +51,9 @@ def attention(g: Graph, p: Llama4Params, b: Weights, x: Node, layer: int, rope: 
     if p.window and (layer + 1) % p.period == 0:
         q = g.temperature(q, TemperatureSpec(0.1, CHUNK, 1))
         return g.linear(g.attention(q, k, v, **heads), b.attn_output)
-    q, k = g.rope(q, rope, p.head_dim), g.rope(k, rope, p.head_dim)
-    if p.n_expert != NOT_NORMED:
+    if p.n_expert != NOT_NORMED:  # before the rotation, which changes no length: so contexts can be shifted
         q, k = (g.rms_norm(one, None, p.norm_eps, p.head_dim) for one in (q, k))
-    return g.linear(g.attention(q, k, v, chunk=CHUNK if p.window else 0, **heads), b.attn_output)
+    return g.linear(g.attention(q, k, v, rope=rope, chunk=CHUNK if p.window else 0, **heads), b.attn_output)
 
 
 def experts(g: Graph, b: Weights, x: Node, routing: Routing) -> Node:

@@ -13,14 +13,19 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from llamachat.catalog.resolve import resolve
 from llamachat.dialogue.prompts import Message, chat_template, conversation_tokens, text_prompt
 from llamachat.engine.adapters import Adapters
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.context import Context
+from llamachat.engine.embedding import Embedder, Normalisation, Pooling, normalised, pair_tokens
 from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Speculation, generate
 from llamachat.engine.model import Model as EngineModel
 from llamachat.engine.sampling.file_defaults import with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.errors import UsageError
 from llamachat.templates.renderer import ChatTemplate
 
 if TYPE_CHECKING:
@@ -87,6 +92,32 @@ class Model(EngineModel):
         tokens = conversation_tokens(self.tokenizer, self.template, messages, context.n_ctx)
         stops = (*((stop,) if isinstance(stop, str) else stop), *self.template.end_texts)
         return self.generate(tokens, stop=stops, **settings)
+
+    def embed(
+        self, texts: Sequence[str], pooling: Pooling | None = None, normalize: Normalisation = "l2"
+    ) -> NDArray[np.float32] | list[NDArray[np.float32]]:
+        """One vector for each text: float32 [n_texts, width]; of pooling "none" a list of [n_tokens, width].
+
+        pooling: None is what the file says, see `engine.embedding.Embedder`; normalize: see `normalised` there. A text
+        has the same bits alone and among others. `Model(path, embeds=True)` loads only what this needs; an
+        encoder-decoder must be loaded so. Raises UsageError, ContextFull for a text longer than the context.
+        """
+        embedder = Embedder(self, pooling)
+        if embedder.pooling == "rank":
+            raise UsageError(f"{self.title} scores documents for a query: see rerank", settings=("pooling",))
+        found = [normalised(one, normalize) for one in embedder.embed([self.tokenize(text) for text in texts])]
+        if embedder.pooling == "none":
+            return found
+        return np.stack(found) if found else np.empty((0, embedder.width), np.float32)
+
+    def rerank(self, query: str, documents: Sequence[str]) -> NDArray[np.float32]:
+        """How well each document answers the query, the higher the better: float32 [n_documents].
+
+        Raises UsageError where the file has no classifier, ContextFull for a document that does not fit the context.
+        """
+        embedder = Embedder(self, "rank")
+        pairs = [pair_tokens(self, query, document) for document in documents]
+        return np.array([one[0] for one in embedder.embed(pairs)], np.float32)
 
     @cached_property
     def template(self) -> ChatTemplate:

@@ -8,6 +8,7 @@ from typing import Any
 PANELS = {
     "ChatChoice": "Chat",
     "ConstraintChoice": "Constrained output",
+    "EmbeddingChoice": "Embeddings",
     "Everywhere": "Everywhere",
     "LengthChoice": "Length",
     "LooksChoice": "Appearance",
@@ -170,6 +171,14 @@ GUIDE = {
         (
             Example('llamachat tokenize "Hello there"', "Print one token per line."),
             Example("llamachat tokenize --ids -f notes.txt", "Print only the token ids."),
+        ),
+    ),
+    "embed": Guide(
+        MODELS,
+        (
+            Example('llamachat embed -m minilm "Hello there"', "Print the embedding of a text."),
+            Example("llamachat embed -m minilm --output npy < lines.txt > vectors.npy", "One for each line, as NumPy."),
+            Example('llamachat embed -m reranker --query "Capital of France?" < answers.txt', "Score the lines."),
         ),
     ),
     "templates": Guide(MODELS, (Example("llamachat templates chatml", "Print a built-in chat template."),)),

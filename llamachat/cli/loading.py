@@ -81,8 +81,11 @@ def with_defaults(model: "Model | Header", options: "GenerationOptions") -> "Gen
     return replace(options, sampling=sampling)
 
 
-def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "Model":
-    """The model, loaded, with memory for n_contexts contexts. Raises ModelFileError, NotEnoughMemory, UsageError."""
+def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1, **settings: bool | None) -> "Model":
+    """The model, loaded, with memory for n_contexts contexts. Raises ModelFileError, NotEnoughMemory, UsageError.
+
+    settings: `embeds` and `causal` of `engine.model.Model`.
+    """
     from llamachat.engine.model import Model
     from llamachat.terminal.output import note
 
@@ -100,6 +103,8 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1) -> "M
             adapters=adapters,
             overrides=overrides,
             note=note,
+            embeds=bool(settings.get("embeds")),
+            causal=settings.get("causal"),
         )
     if choice.ctx_size is not None and choice.ctx_size < SMALL:
         note(f"a context of {choice.ctx_size} tokens is very small: few prompts fit, and answers end early")

@@ -74,10 +74,13 @@ class Embedder:
     def _check(self, texts: Sequence[Sequence[int]]) -> None:
         most = self.model.plan.n_ctx
         for number, text in enumerate(texts, 1):
+            which = f"text {number}" if len(texts) > 1 else "the text"
+            if not len(text):
+                raise UsageError(f"{which} is empty: it has no tokens")
             token_inputs(text, self._plan.n_vocab)
             if len(text) > most:
-                which = f"text {number}" if len(texts) > 1 else "the text"
-                raise ContextFull(f"{which} has {len(text)} tokens, more than the {most} of the context: shorten it")
+                said = f"{which} has {len(text)} tokens, more than the {most} of the context: shorten it"
+                raise ContextFull(said, settings=("n_ctx",) if most < self.model.n_ctx_train else ())
 
     def _embed(self, texts: Sequence[Sequence[int]], progress: Progress) -> Iterator[Floats]:
         if not texts:
@@ -152,6 +155,37 @@ class Embedder:
             return self._classifier.scores(states[0] if self.model.needs_whole else states[-1])
         one: Floats = states[0 if self.pooling == "cls" else -1]
         return one
+
+
+def pair_tokens(model: Model, query: str, document: str) -> list[int]:
+    """Token ids of a query and a document as a reranker reads them.
+
+    By the file's template for that (`tokenizer.chat_template.rerank`, with {query} and {document}), or one after the
+    other, each closed as a text is. Raises UsageError for a model whose texts nothing closes.
+    """
+    template = typed(model.file.metadata, "tokenizer.chat_template.rerank", str, "a text", "")
+    if template:
+        before, _, behind = template.partition("{document}")
+        pieces = [*_around(before, "{query}", query), (document, False), (behind, True)]
+        return [
+            token
+            for text, special in pieces
+            if text
+            for token in model.tokenize(text, add_special=False, parse_special=special)
+        ]
+    tokenizer, first, second = model.tokenizer, model.tokenize(query), model.tokenize(document)
+    if first == model.tokenize(query, add_special=False) or not first:
+        raise UsageError(f"{model.title} has no template for a query and a document", settings=("query",))
+    if tokenizer.add_bos and second[:1] == [tokenizer.bos]:
+        second = second[1:]
+    between = [tokenizer.separator] if tokenizer.add_eos and tokenizer.separator is not None else []
+    return [*first, *between, *second]
+
+
+def _around(text: str, mark: str, inserted: str) -> list[tuple[str, bool]]:
+    """A template's text with what is inserted at its mark, and whether control tokens may be spelled there."""
+    before, found, behind = text.partition(mark)
+    return [(before, True), (inserted, False), (behind, True)] if found else [(before, True)]
 
 
 def file_pooling(model: Model) -> Pooling:

@@ -53,6 +53,10 @@ class ModelSpec:
         """
         graph = Graph(causal=getattr(self.params, "causal", True) if causal is None else causal)
         self.family.forward(graph, self.params, self._weights(graph))
+        if causal and any(node.needs_whole for node in graph.nodes):
+            raise Unsupported(
+                f"the architecture {self.architecture} cannot be causal: its tokens see all of their text"
+            )
         return graph
 
     def embedding_graph(self, causal: bool | None = None) -> Graph:

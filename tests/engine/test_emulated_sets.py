@@ -6,10 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from emulated import SETS, known_sets
+from golden_models import FOLDER
 from mixed_file import FEW, N_VOCAB, write_mixed
 
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
+from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.model import Model
+from llamachat.engine.quants import FORMATS
+from llamachat.engine.quants.encoding import encode
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +27,12 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_mixed(tmp_path_factory.mktemp("mixed") / "mixed.gguf", FEW)
 
 
-def logits(path: Path, isa: str | None = None) -> np.ndarray:
-    """A prompt at once, and the rest token by token, with the cache in 8 bits."""
-    tokens = [(7 * i) % N_VOCAB for i in range(20)]
+def logits(path: Path, isa: str | None = None, n: int = 20, n_vocab: int = N_VOCAB) -> np.ndarray:
+    """A prompt at once, and the last two of n tokens one by one, with the cache in 8 bits."""
+    tokens = [(7 * i) % n_vocab for i in range(n)]
     with Model(path, 2, isa=isa) as model:
         context = model.context(64, "q8_0")
-        found = [context.eval(tokens[:18], "all"), *(context.eval([token])[None] for token in tokens[18:])]
+        found = [context.eval(tokens[:-2], "all"), *(context.eval([token])[None] for token in tokens[-2:])]
     return np.concatenate(found)
 
 
@@ -42,3 +46,22 @@ def test_block_formats_give_the_same_bits(mixed: Path, isa: str) -> None:
     assert np.isfinite(wanted).all()
     assert wanted.std() > 0
     np.testing.assert_array_equal(logits(mixed, isa), wanted)
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mixture of experts whose matrices are Q8_0 where rows are whole blocks."""
+    file, tensors = open_gguf(FOLDER / "llama-moe.gguf"), []
+    for one in file.tensors.values():
+        kind = "Q8_0" if len(one.shape) > 1 and one.shape[-1] % 32 == 0 and "gate_inp" not in one.name else "F32"
+        values = np.asarray(one.data).view(np.float32).reshape(one.shape)
+        tensors.append((one.name, kind, one.shape, encode(FORMATS[kind], values)))
+    path = tmp_path_factory.mktemp("experts") / "experts.gguf"
+    write_gguf(path, dict(file.metadata.items()), tensors)
+    return path
+
+
+@pytest.mark.parametrize("isa", [name for name in SETS if name.removesuffix("-emulated") in ("avx512amx", "avxvnni")])
+def test_experts_give_the_same_bits(experts: Path, isa: str) -> None:
+    found, wanted = (logits(experts, name, 62, 80) for name in (isa, usable_isas()[0]))
+    np.testing.assert_array_equal(found, wanted)

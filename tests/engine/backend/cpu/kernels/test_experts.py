@@ -33,7 +33,7 @@ ROW = 4
 """Bytes from one pair's number or share to the next; in programs it is a unit of rows."""
 
 
-def given(width: int) -> g.Node:
+def stands_for(width: int) -> g.Node:
     """A value that stands for itself."""
     return g.Given(width, "given", g.Rows("rows", most=1000))
 
@@ -83,7 +83,7 @@ def test_experts_are_chosen_and_weighed_as_in_float64(
     rng = np.random.default_rng(n_expert)
     logits = (3 * rng.standard_normal((13, n_expert))).astype(np.float32)
     bias = rng.standard_normal(n_expert).astype(np.float32) * 0.1 if biased else None
-    node, weights = given(n_expert), {"b": bias} if biased else {}
+    node, weights = stands_for(n_expert), {"b": bias} if biased else {}
     choice = g.Choice(1, node, how, g.Tensor("b", (n_expert,)) if biased else None)
     wanted = exactly(choice, {node: logits.astype(np.float64)}, weights)
     shares = exactly(g.Share(1, node, choice, how), {node: logits.astype(np.float64), choice: wanted}, weights)
@@ -260,7 +260,7 @@ def test_the_clamped_activation_is_that_of_float64(machine: Machine) -> None:
     y = poisoned(n, 64)
     given = {"gate": gate.address, "up": up.address, "y": y.address, "count": TOKENS, "stride": 256}
     machine.run(ClampedGlu(), {**given, "alpha": 1.702, "limit": 7.0}, threads=3, n_tokens=n)
-    a, b = given(64), given(64)
+    a, b = stands_for(64), stands_for(64)
     values = {a: gate.values.astype(np.float64), b: up.values.astype(np.float64)}
     wanted = exactly(g.ClampedGlu(64, a, b, 1.702, 7.0), values, {})
     np.testing.assert_allclose(y.values, wanted, rtol=3e-6, atol=1e-6)

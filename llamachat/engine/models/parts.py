@@ -32,17 +32,6 @@ blk.*.attn_v.bias?          n_head_kv*value_dim
 blk.*.attn_output.bias?     n_embd
 """
 
-FUSED_ATTENTION: Final = """
-blk.*.attn_norm.weight      n_embd
-blk.*.attn_qkv.weight       n_head*head_dim+n_head_kv*head_dim+n_head_kv*value_dim n_embd
-blk.*.attn_output.weight    n_embd n_head*value_dim
-"""
-
-FUSED_ATTENTION_BIASES: Final = """
-blk.*.attn_qkv.bias?        n_head*head_dim+n_head_kv*head_dim+n_head_kv*value_dim
-blk.*.attn_output.bias?     n_embd
-"""
-
 ROPE_FACTORS: Final = """
 rope_freqs.weight?          n_rot/2                       # Llama 3: what the angle of each pair is divided by
 rope_factors_long.weight?   n_rot/2                       # LongRoPE

@@ -26,14 +26,11 @@ TENSORS: Final = f"""
 token_embd_norm.weight      n_embd
 token_embd_norm.bias        n_embd
 output_norm.bias            n_embd
-{parts.FUSED_ATTENTION}{parts.FUSED_ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.attn_norm.bias        n_embd
 blk.*.ffn_norm.weight       n_embd
 blk.*.ffn_norm.bias         n_embd
-blk.*.ffn_up.weight         n_ff n_embd
-blk.*.ffn_up.bias           n_ff
-blk.*.ffn_down.weight       n_embd n_ff
-blk.*.ffn_down.bias         n_embd
+{parts.FEED_FORWARD}
 """
 
 

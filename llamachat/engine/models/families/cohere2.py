@@ -29,10 +29,9 @@ TENSORS: Final = f"""
 token_embd.weight           n_vocab n_embd
 output_norm.weight          n_embd
 output.weight?              n_vocab n_embd                # absent: tied to token_embd
+{parts.SCALES}
 {parts.ATTENTION}{parts.ATTENTION_BIASES}
-blk.*.ffn_gate.weight       n_ff n_embd
-blk.*.ffn_up.weight         n_ff n_embd
-blk.*.ffn_down.weight       n_embd n_ff
+{parts.GATE_UP_DOWN}
 """
 
 

@@ -32,7 +32,7 @@ class Exaone4Params(ScaledWindowedHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 rope_freqs.weight?                  n_rot/2               # what the angle of each pair is divided by
 blk.*.attn_q.weight                 n_head*head_dim n_embd
 blk.*.attn_k.weight                 n_head_kv*head_dim n_embd
@@ -40,9 +40,7 @@ blk.*.attn_v.weight                 n_head_kv*value_dim n_embd
 blk.*.attn_output.weight            n_embd n_head*value_dim
 {parts.HEAD_NORMS}
 blk.*.post_attention_norm.weight    n_embd
-blk.*.ffn_gate.weight               n_ff n_embd
-blk.*.ffn_up.weight                 n_ff n_embd
-blk.*.ffn_down.weight               n_embd n_ff
+{parts.GATE_UP_DOWN}
 blk.*.post_ffw_norm.weight          n_embd
 """
 

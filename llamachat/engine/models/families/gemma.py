@@ -21,7 +21,7 @@ class GemmaParams(ScaledRotaryHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 {parts.ATTENTION}
 {parts.GATED_FEED_FORWARD}
 """

@@ -36,7 +36,7 @@ class Gemma2Params(ScaledWindowedHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 {parts.ATTENTION}
 blk.*.post_attention_norm.weight    n_embd
 {parts.GATED_FEED_FORWARD}

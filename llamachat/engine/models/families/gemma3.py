@@ -27,6 +27,7 @@ class Gemma3Params(WindowedHeads):
     rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear"))
     rope_scale: float = key("rope.scaling.factor", 1.0, low=1e-6, high=1e9)
     window_pattern: int | tuple[bool, ...] = key("attention.sliding_window_pattern", 6, parse=window_pattern)
+    logit_cap: float = key("final_logit_softcapping", 0.0, high=1e9)
     window_rope_base: float = key("rope.freq_base_swa", 10_000.0, low=1.001, high=1e15)
 
     @property
@@ -37,7 +38,7 @@ class Gemma3Params(WindowedHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 {parts.ATTENTION}{parts.HEAD_NORMS}
 blk.*.post_attention_norm.weight    n_embd
 {parts.GATED_FEED_FORWARD}
@@ -57,7 +58,7 @@ def forward(g: Graph, p: Gemma3Params, w: Weights) -> Node:
         x = g.add(x, g.rms_norm(h, b.post_attention_norm, p.norm_eps))
         h = parts.gated_feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), "gelu")
         x = g.add(x, g.rms_norm(h, b.post_ffw_norm, p.norm_eps))
-    return parts.logits(g, w, x, p.norm_eps)
+    return g.soft_cap(parts.logits(g, w, x, p.norm_eps), p.logit_cap)
 
 
 ARCHITECTURE: Final = Architecture(

@@ -13,7 +13,7 @@ from llamachat.engine.graph import Graph, Layer, Node, RopeSpec, Routing
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import MAX_GROUP, MAX_HEAD_DIM, Decoder, flag
-from llamachat.engine.models.params import PerLayer, key, require, same_as
+from llamachat.engine.models.params import PerLayer, key, present, require, same_as
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
@@ -26,6 +26,7 @@ class Gemma4Params(mixture.Experts, Decoder):
     n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)
     n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
     n_ff_expert: int = key("expert_feed_forward_length", 0, low=0)
+    fused_qkv: bool = present("blk.0.attn_qkv.weight")
     n_head: PerLayer[int] = key("attention.head_count", per_layer=int)
     n_head_kv: PerLayer[int] = key("attention.head_count_kv", same_as("n_head"), per_layer=int)
     norm_eps: float = key("attention.layer_norm_rms_epsilon", high=1.0)
@@ -74,7 +75,7 @@ class Gemma4Params(mixture.Experts, Decoder):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 rope_freqs.weight                   n_rot/2                         # what the angle of each pair is divided by
 blk.*.attn_norm.weight              n_embd
 [windowed == 1]

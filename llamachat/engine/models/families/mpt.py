@@ -28,7 +28,7 @@ TENSORS: Final = f"""
 {parts.EMBEDDING}
 position_embd.weight?       context_length n_embd
 output_norm.bias?           n_embd
-{parts.FUSED_ATTENTION}{parts.FUSED_ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.attn_norm.bias?       n_embd
 blk.*.attn_q_norm.weight?   n_head*head_dim
 blk.*.attn_q_norm.bias?     n_head*head_dim
@@ -36,10 +36,7 @@ blk.*.attn_k_norm.weight?   n_head_kv*head_dim
 blk.*.attn_k_norm.bias?     n_head_kv*head_dim
 blk.*.ffn_norm.weight       n_embd
 blk.*.ffn_norm.bias?        n_embd
-blk.*.ffn_up.weight         n_ff n_embd
-blk.*.ffn_up.bias?          n_ff
-blk.*.ffn_down.weight       n_embd n_ff
-blk.*.ffn_down.bias?        n_embd
+{parts.FEED_FORWARD}
 """
 
 

@@ -24,13 +24,12 @@ class Phi3Params(ScaledRotaryHeads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
+{parts.EMBEDDING}{parts.SCALES}
 rope_factors_long.weight?   n_rot/2
 rope_factors_short.weight?  n_rot/2
-{parts.FUSED_ATTENTION}{parts.FUSED_ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight       n_embd
-blk.*.ffn_up.weight         2*n_ff n_embd
-blk.*.ffn_down.weight       n_embd n_ff
+{parts.FUSED_FEED_FORWARD}
 """
 
 
@@ -40,9 +39,7 @@ def forward(g: Graph, p: Phi3Params, w: Weights) -> Node:
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))
-        both = g.linear(g.rms_norm(x, b.ffn_norm, p.norm_eps), b.ffn_up)
-        gate, up = g.columns(both, 0, p.n_ff), g.columns(both, p.n_ff, p.n_ff)
-        x = g.add(x, g.linear(g.glu(gate, up, "silu"), b.ffn_down))
+        x = g.add(x, parts.fused_feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), "silu"))
     return parts.logits(g, w, x, p.norm_eps)
 
 

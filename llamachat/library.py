@@ -25,6 +25,7 @@ from llamachat.engine.generate import UNLIMITED, Event, GenerationOptions, Specu
 from llamachat.engine.model import Model as EngineModel
 from llamachat.engine.sampling.file_defaults import with_file_defaults
 from llamachat.engine.sampling.options import SamplingOptions
+from llamachat.engine.tokenizers.filling import Gap, fill_in
 from llamachat.errors import UsageError
 from llamachat.templates.renderer import ChatTemplate
 
@@ -118,6 +119,26 @@ class Model(EngineModel):
         embedder = Embedder(self, "rank")
         pairs = [pair_tokens(self, query, document) for document in documents]
         return np.array([one[0] for one in embedder.embed(pairs)], np.float32)
+
+    def infill(
+        self,
+        prefix: str,
+        suffix: str,
+        files: Sequence[tuple[str, str]] = (),
+        name: str = "",
+        stop: str | Sequence[str] = (),
+        **settings: Any,
+    ) -> Iterator[Event]:
+        """Fills in what is missing between two texts, with a model for code.
+
+        files: names and texts of other files of the project; name: the file with the gap. What the context has no room
+        for is left out, far from the gap first. It ends before it repeats the line after the gap. Arguments and errors as
+        in `generate`; UsageError for a model without tokens for filling in.
+        """
+        context = settings.get("context") or self._own_context
+        gap = Gap(prefix, suffix, tuple(files), name)
+        stops = (*((stop,) if isinstance(stop, str) else stop), *gap.stop)
+        return self.generate(fill_in(self.tokenizer, gap, context.n_ctx).ids, stop=stops, **settings)
 
     @cached_property
     def template(self) -> ChatTemplate:

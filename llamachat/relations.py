@@ -162,6 +162,12 @@ RELATIONS: tuple[Relation, ...] = (
         "{first} cannot be combined with {second}: they are for one answer",
         weak=True,
     ),
+    Exclude((_any("infill"), _any("infill_at")), "{all} exclude one another: give one of them"),
+    Exclude(
+        (_any("infill", "infill_at"), (*_any("positional", "text", "prompt", "prompts", "parallel"), *_ANSWERS)),
+        "{first} fills in the middle of a text: it cannot be combined with {second}",
+        weak=True,
+    ),
     Fit(
         ("draft_min", "draft_max"),
         lambda least, most: least <= most,

@@ -129,6 +129,7 @@ def test_the_make_targets_of_the_documents_exist():
 
 
 LARGER = {
+    "Qwen2.5 Coder 0.5B": (0.49, 24, 2, 64, 0),
     "Llama 3.2 1B": (0.81, 16, 8, 64, 0),
     "Llama 3.2 3B": (2.02, 28, 8, 128, 0),
     "Llama 3.1 8B": (4.92, 32, 8, 128, 0),

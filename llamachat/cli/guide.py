@@ -73,6 +73,7 @@ USUAL = {
     "save": "Do not save the chat.",
     "chat": "Answer through the chat template instead of continuing the text.",
     "prompt": "A prompt from `llamachat prompts`.",
+    "infill_at": "Fill in the middle of a file, with a model for code.",
     "system": "The system prompt.",
     "reverse_prompt": "Stop after this text and wait for input.",
     "in_prefix": "Text to insert before the input.",
@@ -113,6 +114,7 @@ GUIDE = {
             Example('cat notes.txt | llamachat run --chat "Summarise:" --temp 0', "Apply an instruction to a file."),
             Example('llamachat run --chat "Is {input} a city?" -f name.txt', "Insert a file into the prompt."),
             Example("llamachat run --prompt summarize -f notes.txt", "Use a prompt of the library."),
+            Example("llamachat run -m qwen2.5-coder --infill-at main.py:12:5 -n 60", "Fill in at a place in a file."),
             Example(
                 'llamachat run --chat "Three fruits." --json -n 60 --output json',
                 "Constrain the output to JSON; print timings, too.",

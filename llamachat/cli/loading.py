@@ -1,7 +1,7 @@
 """Loads what the options ask for; progress goes to standard error."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -118,6 +118,14 @@ def remarks(model: "Model") -> list[str]:
     unknown = model.spec.unknown_keys
     said = [f"the file has keys that are not known and not used: {', '.join(unknown)}"] if unknown else []
     return [*said, *([model.plan.note] if model.plan.note else [])]
+
+
+def note_all(sentences: Sequence[str]) -> None:
+    """Prints remarks on standard error."""
+    from llamachat.terminal.output import note
+
+    for sentence in sentences:
+        note(sentence)
 
 
 def open_header(choice: ModelFile) -> "Header":

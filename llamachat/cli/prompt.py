@@ -56,15 +56,19 @@ def read_file(path: Path, name: str = "") -> str:
 
 def read_stdin() -> str:
     """Standard input to its end, without one newline there; "" if it is closed. Raises UsageError as `read_file`."""
+    return decoded(_stdin(), "standard input")
+
+
+def _stdin() -> bytes:
     if sys.stdin is None:
-        return ""
+        return b""
     try:
         content = sys.stdin.buffer.read(LARGEST_TEXT + 1)
     except OSError as error:
         raise UsageError(f"standard input: {reason(error)}") from error
     if len(content) > LARGEST_TEXT:
         raise UsageError(f"standard input has more than {LARGEST_TEXT} bytes, which is too much for a prompt")
-    return decoded(content, "standard input")
+    return content
 
 
 def argument(text: str) -> str:
@@ -72,8 +76,18 @@ def argument(text: str) -> str:
     return decoded(os.fsencode(text), "-p") if any("\ud800" <= c <= "\udfff" for c in text) else text
 
 
+def read_exactly(path: Path, name: str) -> str:
+    """The text of a file, or of standard input (`-`), to its last newline. Raises UsageError as `read_file`."""
+    content = _stdin() if path == STDIN else read_at_most(path, name=name)
+    return _as_text(content, name)
+
+
 def decoded(content: bytes, name: str) -> str:
     """Bytes as text, without one newline at the end. Raises UsageError for what is no UTF-8; name: for the message."""
+    return _as_text(content, name).removesuffix("\n")
+
+
+def _as_text(content: bytes, name: str) -> str:
     if b"\0" in content:
         raise UsageError(f"{name} is a binary file (a zero byte at offset {content.index(0)}); a prompt is UTF-8 text")
     try:
@@ -81,4 +95,4 @@ def decoded(content: bytes, name: str) -> str:
     except UnicodeDecodeError as error:
         wrong = content[error.start]
         raise UsageError(f"{name} is not UTF-8 text (byte {wrong:#04x} at offset {error.start})") from error
-    return text.replace("\r\n", "\n").removesuffix("\n")
+    return text.replace("\r\n", "\n")

@@ -40,6 +40,7 @@ def tokenize(
     """
     given = prompt_text(prompt, positional)
     tokenizer = loading.open_tokenizer(model)
+    loading.note_all(tokenizer.notes)
     tokens = tokenizer.encode(given, add_special=not wanted.no_bos, parse_special=wanted.parse_special)
     if wanted.ngrams is not None:
         from llamachat.engine.speculation.lookup import write_ngrams  # numpy, which --help does without

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llamachat.engine.tokenizers import Tokenizer
+from llamachat.engine.tokenizers.filling import Gap, fill_in
 from llamachat.errors import ContextFull
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
@@ -44,15 +45,18 @@ class Templated(Protocol):
 class Prompt:
     """A prompt that belongs to no conversation: a text that is continued as it stands, or one message.
 
-    template: what the message goes through, None for a text that is continued; system: what stands before it.
+    worded: or a gap that is filled in. template: what the message goes through, None for a text that is continued;
+    system: what stands before it.
     """
 
-    worded: Worded
+    worded: Worded | Gap
     template: ChatTemplate | None = None
     system: str | None = None
 
     def tokens(self, tokenizer: Tokenizer, n_ctx: int | None = None) -> list[int]:
         """The tokens, up to where the answer begins. n_ctx: the tokens that the context holds. Raises ContextFull."""
+        if isinstance(self.worded, Gap):
+            return fill_in(tokenizer, self.worded, n_ctx).ids
         if self.template is None:
             if n_ctx is not None:
                 check_length(tokenizer, self.worded.text, n_ctx)
@@ -62,7 +66,9 @@ class Prompt:
         return conversation_tokens(tokenizer, self.template, messages, n_ctx)
 
     def options(self, options: GenerationOptions) -> GenerationOptions:
-        """The options, which also stop where the template ends an answer."""
+        """The options, which also stop where the template ends an answer, or the filling of a gap is at its end."""
+        if isinstance(self.worded, Gap):
+            return replace(options, stop=(*options.stop, *self.worded.stop))
         if self.template is None:
             return options
         return replace(options, stop=(*options.stop, *self.template.end_texts))

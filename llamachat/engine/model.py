@@ -74,6 +74,7 @@ class Model(Templates):
         causal: bool | None = None,
     ) -> None:
         self.backend: Backend = choose(backend)
+        self._note = note
         self.device: Device = self.backend.open(Settings(threads, isa, keep_packed=keep_packed, note=note))
         self.overrides = Overrides.of(overrides)
         file = self.overrides.apply(open_gguf(Path(path)))
@@ -155,6 +156,8 @@ class Model(Templates):
                 f"the tokenizer has {tokenizer.n_vocab} tokens, the model only {self.n_vocab}",
                 where=str(self.file.path),
             )
+        for sentence in tokenizer.notes:
+            self._note(sentence)
         return tokenizer
 
     def tokenize(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:

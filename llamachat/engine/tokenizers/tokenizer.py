@@ -58,15 +58,17 @@ class Tokenizer:
         self.fill_in: FillIn = vocabulary.fill_in
         self.notes: tuple[str, ...] = tuple(keys.notes)
 
-    def encode(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
-        """Token ids of a text.
+    def encode(
+        self, text: str, add_special: bool = True, parse_special: bool = False, continues: bool = False
+    ) -> list[int]:
+        """Token ids of a text. continues: it follows another text, and no family puts a space before it.
 
         add_special: with BOS, EOS, CLS or SEP where the model expects them. parse_special: texts of control tokens
         become those tokens; without it a person's text cannot hold one. User-defined tokens are always found.
         """
         vocabulary, family, text = self._vocabulary, self._family, _whole_characters(text)
         ids = [vocabulary.bos] if add_special and self.add_bos and vocabulary.bos is not None else []
-        after_special = True
+        after_special = not continues
         specials = self._parsed if parse_special else self._always
         for fragment in partition(text, specials.beginning_in(text)):
             if isinstance(fragment, int):

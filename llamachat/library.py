@@ -132,8 +132,8 @@ class Model(EngineModel):
         """Fills in what is missing between two texts, with a model for code.
 
         files: names and texts of other files of the project; name: the file with the gap. What the context has no room
-        for is left out, far from the gap first. It ends before it repeats the line after the gap. Arguments and errors as
-        in `generate`; UsageError for a model without tokens for filling in.
+        for is left out, far from the gap first. The filling ends before it repeats the line after the gap. Arguments
+        and errors as in `generate`; UsageError for a model without tokens for filling in.
         """
         context = settings.get("context") or self._own_context
         gap = Gap(prefix, suffix, tuple(files), name)

@@ -11,6 +11,8 @@ a blank.
 
 Rows are written to --results as they come, one JSON object each; what stands there is not measured again (--again), so
 that a run can be continued, and --budget ends it in time. In the end all rows of that file are printed as Markdown.
+--prepare only makes the models that are missing, so that what needs an idle machine is short: also of large shapes
+each type can then be measured in a minute (--keep --budget 1 -r 1).
 """
 
 from __future__ import annotations
@@ -122,12 +124,15 @@ def run(chosen: argparse.Namespace) -> None:
                 return
             try:
                 if not model.exists():
-                    make(model, SHAPES[chosen.shape], chosen.layers, kind)
+                    unfinished = model.with_suffix(".unfinished")
+                    make(unfinished, SHAPES[chosen.shape], chosen.layers, kind)
+                    unfinished.rename(model)
             except UsageError as error:  # the shape's rows are not whole blocks of this type
                 print(f"{kind}: {error}", file=sys.stderr)
                 break
-            _add_rows(chosen, peers, model, kind, threads)
-        if not chosen.keep:
+            if not chosen.prepare:
+                _add_rows(chosen, peers, model, kind, threads)
+        if not chosen.keep and not chosen.prepare:
             model.unlink(missing_ok=True)
 
 
@@ -217,6 +222,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--ik-bench", type=Path, help="llama-bench of ik_llama.cpp")
     parser.add_argument("--folder", type=Path, default=cache, help=f"where models are made [{cache}]")
     parser.add_argument("--keep", action="store_true", help="keep the models; else each is deleted after its turn")
+    parser.add_argument("--prepare", action="store_true", help="only make the models, and keep them")
     parser.add_argument("--results", type=Path, default=cache / "formats.jsonl", help="rows of results [in the cache]")
     parser.add_argument("--awake", action="store_true", help="keep virtual processors awake (engines.py)")
     parser.add_argument("--again", action="store_true", help="measure also what stands in the results")

@@ -19,6 +19,7 @@ from llamachat.engine.backend.cpu.kernels.limits import (
     FusedRate,
     ReadAll,
     TileRate,
+    WordRate,
 )  # fmt: skip
 from llamachat.engine.backend.cpu.program import Arguments, Launch, Program, build
 from llamachat.engine.backend.cpu.workers import Step, WorkerPool
@@ -36,7 +37,7 @@ REPETITIONS = 5
 ALONE_S = 0.002
 """A rate is measured for about so long at a time, so that waking the threads does not count."""
 
-Rate = DotRate | TileRate | FusedRate
+Rate = DotRate | TileRate | FusedRate | WordRate
 
 
 def bandwidth_meter(compiler: Compiler, pool: WorkerPool, n_bytes: int) -> Callable[[], float]:
@@ -68,7 +69,10 @@ def _specs(compiler: Compiler, kind: str) -> list[Rate]:
         return [FusedRate()]
     bits = fmt.parts.largest.bit_length()
     codes = Codes(8, signed=True) if fmt.parts.signed or bits > 7 else Codes(bits)
-    return [TileRate()] if compiler.isa.has_tiles else [DotRate(codes, fours) for fours in FOURS]
+    if compiler.isa.has_tiles:
+        return [TileRate()]
+    words = [WordRate()] if compiler.isa.words_pay(codes) else []
+    return [*words, *(DotRate(codes, fours) for fours in FOURS)]
 
 
 def _rate(spec: Rate, compiler: Compiler, pool: WorkerPool) -> float:

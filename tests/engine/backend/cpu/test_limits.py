@@ -5,7 +5,7 @@ import pytest
 from machine import Array, Machine
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes
-from llamachat.engine.backend.cpu.kernels.limits import BLOCK_BYTES, OPERANDS, DotRate, FusedRate, ReadAll
+from llamachat.engine.backend.cpu.kernels.limits import BLOCK_BYTES, OPERANDS, DotRate, FusedRate, ReadAll, WordRate
 from llamachat.engine.backend.cpu.limits import FOURS, PATTERNS
 
 
@@ -23,6 +23,13 @@ def test_every_byte_is_read_once(machine: Machine, spec: ReadAll, threads: int) 
 def test_products_are_computed_in_every_round(machine: Machine, codes: Codes, fours: int) -> None:
     spec, rounds = DotRate(codes, fours), 5
     source, out = Array(np.full(OPERANDS, 3, np.uint8)), Array(np.zeros(16, np.int32))
+    machine.run(spec, {"rounds": rounds, "source": source.address, "out": out.address})
+    assert 2 * out.values.sum() == 9 * rounds * spec.operations(machine.isa)
+
+
+def test_products_of_words_are_computed_in_every_round(machine: Machine) -> None:
+    spec, rounds = WordRate(), 3
+    source, out = Array(np.full(OPERANDS // 2, 3, np.int16)), Array(np.zeros(16, np.int32))
     machine.run(spec, {"rounds": rounds, "source": source.address, "out": out.address})
     assert 2 * out.values.sum() == 9 * rounds * spec.operations(machine.isa)
 

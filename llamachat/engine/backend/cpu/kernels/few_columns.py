@@ -45,7 +45,7 @@ class _Order:
         most = isa.registers // 2 // (max(open_at) * columns)
         if isa.registers <= 16 and group < GROUP and most <= 2:  # with two scales for 32 columns they do not suffice
             most = 1
-        at_once = max(n for n in (1, 2, 4, 8) if n <= max(1, min(most, parts_of(isa))))
+        at_once = max(n for n in (1, 2, 4, 8) if n <= max(1, min(most, isa.few_rows, parts_of(isa))))
         return cls(fours, max(GROUP, span), at_once)
 
 

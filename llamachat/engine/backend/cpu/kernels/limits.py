@@ -101,6 +101,34 @@ class DotRate(KernelSpec):
 
 
 @dataclass(frozen=True)
+class WordRate(KernelSpec):
+    """The same of words, two of which fill a lane: `Generic.dot_words`."""
+
+    pairs: ClassVar = 16
+    arguments: ClassVar = DotRate.arguments
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """One register of codes meets those of all columns."""
+        size, source = 4 * isa.rows, k.pointer("source")
+        x = [source[4 * c].load(I32, 4).splat(isa.rows) for c in range(isa.columns)]
+        sums = [k.var(k.zeros(lanes(I32, isa.rows))) for _ in x]
+        with k.loop(0, k.args.rounds) as i:
+            at = source[(i & (OPERANDS // (self.pairs * size) - 1)) * (self.pairs * size)]
+            for pair in range(self.pairs):
+                codes = at[pair * size].load(lanes(I32, isa.rows), 4)
+                for one, value in zip(sums, x, strict=True):
+                    one.set(isa.dot_words(k, one.get(), codes, value))
+        total = sums[0].get()
+        for one in sums[1:]:
+            total = total + one.get()
+        k.pointer("out")[k.thread * CACHE_LINE].store(total, 4)
+
+    def operations(self, isa: Generic) -> int:
+        """Multiplications and additions of one round on one thread."""
+        return 2 * isa.columns * self.pairs * 2 * isa.rows
+
+
+@dataclass(frozen=True)
 class TileRate(KernelSpec):
     """`rounds` times TILE_SUMS independent products of byte matrices in tile registers; as `DotRate`."""
 

@@ -3,6 +3,7 @@
 family        "x86-64" or "aarch64": the processors that may have it
 triple        the system that code is for, as LLVM calls it, if not this one
 registers     how many there are
+few_rows      registers of rows that products with few columns unpack at once, at most: few make little code
 rows          32-bit lanes of a register
 columns       activations that the many-column product holds in registers at once
 query_rows    rows of queries that attention holds in registers at once
@@ -46,6 +47,7 @@ class Generic:
     features = ""
     needs: tuple[str, ...] = ()
     registers = 16
+    few_rows = 2
     rows = 4
     columns = 4
     query_rows = 3

@@ -10,6 +10,8 @@ from llamachat.engine.backend.cpu.jit.values import F32, HALF, I16, Vec, lanes
 class FloatHardware(Generic):
     """Where LLVM's own operations on floats are single instructions."""
 
+    few_rows = 8
+
     def fma(self, k: Kernel, a: Vec, b: Vec, c: Vec) -> Vec:
         """a * b + c, rounded once: vfmadd, fmla."""
         return k.call("llvm.fma.f32" if a.count == 1 else f"llvm.fma.v{a.count}f32", a.type, a, b, c)

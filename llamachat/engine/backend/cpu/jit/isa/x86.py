@@ -62,8 +62,8 @@ class Avx2(FloatHardware):
         return shift if fits_pairs(replace(codes, shift=shift), fours) else 0
 
     def words_pay(self, codes: Codes) -> bool:
-        """Without byte dot product two vpmaddwd are cheaper than what widens sums of pairs that 16 bits cannot hold."""
-        return self._adds_pairs and codes.bits >= 7
+        """Without byte dot product two vpmaddwd are cheaper than products of two halves of codes of 8 bits."""
+        return self._adds_pairs and codes.bits >= 8
 
     def to_planes(self, k: Kernel, codes: Codes, shape: Shape, values: Vec) -> list[Vec]:
         """Signs flipped, which is the same as 128 added, and halves taken apart."""

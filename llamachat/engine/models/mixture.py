@@ -90,7 +90,7 @@ def mixture(
     """What the chosen experts make of x, normed, each times its share.
 
     logits: of the router, where they are not `ffn_gate_inp` times x. Where the table has `exp_probs_b`, it counts in
-    the choice; gate and up may be one matrix (`ffn_gate_up_exps`); `ffn_down_exps_scale` has a factor for each expert.
+    the choice; gate and up may be one matrix (`ffn_gate_up_exps`); `ffn_down_exps.scale` has a factor for each expert.
     """
     if logits is None:
         logits = g.linear(x, b.ffn_gate_inp)
@@ -110,8 +110,7 @@ def route(g: Graph, b: Weights, logits: Node, routing: Routing) -> tuple[Node, N
     """The experts that each token chooses, and their shares; see `mixture`."""
     bias: Layer | None = b.exp_probs_b if b.has("exp_probs_b") else None
     chosen = g.append(Choice(1, logits, routing, bias.weight if bias else None))
-    factors: Layer | None = b.ffn_down_exps_scale if b.has("ffn_down_exps_scale") else None
-    return chosen, g.append(Share(1, logits, chosen, routing, factors.weight if factors else None))
+    return chosen, g.append(Share(1, logits, chosen, routing, b.ffn_down_exps.scale))
 
 
 def expert_linear(g: Graph, x: Node, chosen: Node, layer: Layer) -> Node:

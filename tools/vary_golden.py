@@ -95,7 +95,7 @@ def variations(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def ours(path: Path) -> np.ndarray | str:
-    """Logits, or the refusal."""
+    """Logits float32 [n_tokens, n_vocab], or the refusal."""
     try:
         with Model(path, 2, n_ctx=N_TOKENS) as model:
             return model.context(N_TOKENS, "f32").eval(TOKENS, "all")

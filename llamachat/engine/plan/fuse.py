@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from llamachat.engine.graph import Add, Columns, ExpertLinear, Glu, Linear, Mixture, Node, Norm, Unary
+from llamachat.engine.graph import Add, Columns, ExpertLinear, Glu, Linear, Mixture, Node, Norm
 
-Kind = Literal["residual", "gate", "activation", "columns"]
+Kind = Literal["residual", "gate", "columns"]
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,6 @@ def _candidates(node: Node, found: Mapping[Node, Fusion]) -> list[Fusion]:
         isinstance(node.up, Linear | ExpertLinear) or (node.up in found and isinstance(node.up, Columns))
     ):
         return [Fusion(node.up, node.gate, "gate")]
-    if isinstance(node, Unary) and isinstance(node.x, Linear):
-        return [Fusion(node.x, None, "activation")]
     return []
 
 

@@ -96,6 +96,7 @@ class Weights:
         self._beside: dict[str, Packed] = {}
         self._heads: dict[HeadMatrices, Buffer] = {}
         self._tiles = Buffer(0)
+        self._zeros: dict[int, Buffer] = {}
 
     def load(
         self,
@@ -163,6 +164,11 @@ class Weights:
     def packed_beside(self, name: str) -> Packed:
         """What came with an adapter."""
         return self._beside[name]
+
+    def zeros(self, n: int) -> int:
+        """The address of as many zeros, padded to whole registers: a bias where rows are scaled and have none."""
+        size = 4 * whole_rows(n)
+        return self._zeros.setdefault(size, Buffer(size)).address
 
     def number(self, name: str) -> float:
         """The value of a vector that has one."""

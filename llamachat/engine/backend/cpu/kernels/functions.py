@@ -130,12 +130,15 @@ def gelu(k: Kernel, isa: Generic, x: Vec) -> Vec:
     return x / (exp(k, isa, u * (-2.0 * math.sqrt(2 / math.pi))) + 1.0)
 
 
-FUSED: dict[str, Callable[[Kernel, Generic, Vec], Vec]] = {"silu": silu, "gelu": gelu, "relu2": relu2}
+Activation = Callable[[Kernel, Generic, Vec], Vec]
+
+FUSED: dict[str, Activation] = {"silu": silu, "gelu": gelu}
 """Those with which products end: their code stands in every product's kernel, so they are few."""
 
-ACTIVATIONS: dict[str, Callable[[Kernel, Generic, Vec], Vec]] = {
+ACTIVATIONS: dict[str, Activation] = {
     **FUSED,
     "relu": relu,
+    "relu2": relu2,
     "sigmoid": sigmoid,
     "tanh": tanh,
     "softplus": softplus,

@@ -1,4 +1,4 @@
-"""Finished rows of a product: stored, then scale, bias and what a mode says. And the sizes that products share."""
+"""Finished rows of a product: stored, then bias and what a mode says. And the sizes that products share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
-from llamachat.engine.backend.cpu.kernels.functions import FUSED
+from llamachat.engine.backend.cpu.kernels.functions import FUSED, Activation
 
 # Rows of a unit, whatever the instruction set: every field of a tile is whole cache lines, and packed weights are the
 # same on every machine. A unit is 32 / isa.rows registers: its parts.
@@ -17,8 +17,7 @@ ROWS = 32
 
 
 # What is done with a finished row before it is final. `other` is the residual or the gate, laid out like y.
-_GATED, _ALONE = ({name: first + i for i, name in enumerate(FUSED)} for first in (3, 3 + len(FUSED)))
-MODES = {"": 0, "scaled": 1, "residual": 2, **_GATED, **{f"{name} alone": mode for name, mode in _ALONE.items()}}
+MODES = {"": 0, "residual": 1, **{name: 2 + i for i, name in enumerate(FUSED)}}
 
 
 def parts_of(isa: Generic) -> int:
@@ -76,9 +75,9 @@ def ask_for(k: Kernel, task: Task, name: str, unit: Vec, column: Vec, columns: i
 
 
 def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, columns: int) -> None:
-    """Scale, bias, factor and mode of a unit of rows that is stored, in place.
+    """Bias and mode of a unit of rows that is stored, in place.
 
-    z = (y * scale + bias) * factor; then z, z + residual, activation(gate) * z or activation(z).
+    z = (y * scale + bias) * factor where there is a bias, else y; then z, z + residual or activation(gate) * z.
     """
     first, size, at_once = unit * (4 * ROWS), 4 * isa.rows, min(2, parts_of(isa))
 
@@ -93,40 +92,17 @@ def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, column
                 for at, value in zip(places, changed, strict=True):
                     k.pointer("y")[row + at].store(value, 4)
 
-    _scale(k, task, each)
-    with k.when(k.args.mode.equals(MODES["residual"])):
-        each(lambda y, at, row: y + k.pointer("other")[row + at].load(y.type, 4))
-    with k.when(k.args.mode > MODES["residual"]):
-        alone = k.args.mode >= min(_ALONE.values())
-        gate = Ptr(alone.select(k.args.y, k.args.other))
-        which = (k.args.mode - min(_GATED.values())) % len(FUSED)
-
-        def activated(activation: _Activation, y: Vec, at: Vec, row: Vec) -> Vec:
-            return activation(k, isa, gate[row + at].load(y.type, 4)) * alone.select(y.like(1.0), y)
-
-        for i, activation in enumerate(FUSED.values()):
-            with k.when(which.equals(i)):
-                each(partial(activated, activation))
-
-
-def _scale(k: Kernel, task: Task, each: Callable[[Callable[[Vec, Vec, Vec], Vec]], None]) -> None:
-    """Scale, bias and factor; nothing is done where they change nothing."""
-
-    def times(y: Vec, factor: Vec | None) -> Vec:
-        return y if factor is None else y * factor
-
     def with_bias(y: Vec, at: Vec, row: Vec) -> Vec:
-        return times(times(y, task.scale) + Ptr(task.bias)[at].load(y.type, 4), task.factor)
+        sums = (y if task.scale is None else y * task.scale) + Ptr(task.bias)[at].load(y.type, 4)
+        return sums if task.factor is None else sums * task.factor
+
+    def gated(activation: Activation, y: Vec, at: Vec, row: Vec) -> Vec:
+        return activation(k, isa, k.pointer("other")[row + at].load(y.type, 4)) * y
 
     with k.when(task.bias > 0):
         each(with_bias)
-    factors = [factor for factor in (task.scale, task.factor) if factor is not None]
-    if factors:
-        change = k.var(k.number(0))
-        for factor in factors:
-            change.set(factor.equals(1.0).select(change.get(), k.number(1)))
-        with k.when(task.bias.equals(0)), k.when(change.get() > 0):
-            each(lambda y, at, row: times(times(y, task.scale), task.factor))
-
-
-_Activation = Callable[[Kernel, Generic, Vec], Vec]
+    with k.when(k.args.mode.equals(MODES["residual"])):
+        each(lambda y, at, row: y + k.pointer("other")[row + at].load(y.type, 4))
+    for name, activation in FUSED.items():
+        with k.when(k.args.mode.equals(MODES[name])):
+            each(partial(gated, activation))

@@ -40,8 +40,7 @@ def lower_mul(node: g.Mul, to: Lowering) -> None:
 @lower.register
 def lower_unary(node: g.Unary, to: Lowering) -> None:
     """activation(x)."""
-    if not _computed_with_operand(node, to, f"{node.activation} alone"):
-        _pointwise(node.activation, node.x, node, to)
+    _pointwise(node.activation, node.x, node, to)
 
 
 @lower.register

@@ -27,7 +27,9 @@ def product(node: g.Linear, to: Lowering, out: g.Node, ending: Ending) -> None:
     panel, y = to.panel(node.x, matrix.quantised), to.value(out)
     direct = matrix.is_direct(to.shape.columns, to.shape.max_tokens)
     scale = to.weights.number(node.scale.name) if node.scale is not None else 1.0
-    scaled = (scale, node.factor) != (1, 1)
+    bias = to.weights.vector(node.bias.name) + 4 * ending.first if node.bias else 0
+    if not bias and (scale, node.factor) != (1, 1):
+        bias = to.weights.zeros(out.width)
     to.launch(
         matrix.product(to.shape.columns, direct),
         {
@@ -35,10 +37,10 @@ def product(node: g.Linear, to: Lowering, out: g.Node, ending: Ending) -> None:
             "x": panel,
             "y": y,
             "other": to.regions[ending.other] if ending.other is not None else 0,
-            "mode": MODES[ending.mode or ("scaled" if scaled else "")],
+            "mode": MODES[ending.mode],
             "scale": scale,
             "factor": node.factor,
-            "bias": to.weights.vector(node.bias.name) + 4 * ending.first if node.bias else 0,
+            "bias": bias,
             "count": to.count_of(node),
             "units": whole_rows(out.width) // ROWS,
             "blocks": matrix.blocks,

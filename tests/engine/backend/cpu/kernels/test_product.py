@@ -220,22 +220,20 @@ def test_bias_residual_and_gate_come_last(machine: Machine, mode: str, n_tokens:
     scale, factor = constants.get("scale", 1), constants.get("factor", 1)
     exact = (rounded(x, True) @ packed.exact.T * scale + bias.values[:48]) * factor
     beside = other.values[:n_tokens, :48].astype(np.float64)
-    name, _, alone = mode.partition(" ")
-    if name in FUSED:
-        expected = ACTIVATIONS[name](exact if alone else beside) * (1 if alone else exact)
-    else:
-        expected = exact + (beside if mode == "residual" else 0)
+    expected = ACTIVATIONS[mode](beside) * exact if mode in FUSED else exact + beside * (mode == "residual")
     assert relative_error(found, expected) < 1e-5
 
 
 @pytest.mark.parametrize("name", ["F32", "Q4_K"])
-def test_a_scale_without_a_bias_needs_its_mode(machine: Machine, name: str) -> None:
+def test_a_scale_needs_a_bias_which_may_be_zeros(machine: Machine, name: str) -> None:
     packed = Packed(machine, name, 40, 256, np.random.default_rng(3))
     x = np.random.default_rng(4).standard_normal((5, 256)).astype(np.float32)
-    plain, columns = multiply(machine, packed, x, machine.isa.columns), machine.isa.columns
-    found = multiply(machine, packed, x, columns, mode=MODES["scaled"], scale=0.3, factor=7.0)
+    zeros, columns = Array(np.zeros(packed.padded, np.float32)), machine.isa.columns
+    plain = multiply(machine, packed, x, columns)
+    found = multiply(machine, packed, x, columns, bias=zeros.address, scale=0.3, factor=7.0)
     np.testing.assert_array_equal(found, plain * np.float32(0.3) * np.float32(7))
-    np.testing.assert_array_equal(multiply(machine, packed, x, columns, mode=MODES["scaled"]), plain)
+    np.testing.assert_array_equal(multiply(machine, packed, x, columns, bias=zeros.address), plain)
+    np.testing.assert_array_equal(multiply(machine, packed, x, columns, scale=0.3, factor=7.0), plain)
 
 
 @pytest.mark.parametrize(

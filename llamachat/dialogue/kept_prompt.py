@@ -70,6 +70,8 @@ class PromptKeeper:
         if self.everything and not self.read_only and unread and context.tokens == said[: len(context.tokens)]:
             context.eval(unread)
         n_tokens = min(context.n_reusable, len(context.tokens) if self.everything else n_prompt)
+        if context.needs_checkpoints:
+            n_tokens = context.reachable(n_tokens)
         if self.read_only or n_tokens <= 0 or (not self.everything and n_tokens <= self._n_kept):
             return
         from llamachat.session.packing import Packing
@@ -78,6 +80,9 @@ class PromptKeeper:
         packing = Packing(self.type, context.parts(n_tokens)) if self.type is not None else None
         tokens = context.tokens[:n_tokens]
         try:
+            if context.needs_checkpoints and n_tokens < len(context.tokens):  # the answer stays where it is
+                context = context.fork()
+                context.rewind(n_tokens)
             memory = context.memory(n_tokens)
             write_prompt_cache(self.path, tokens, memory, description_of(responder), packing)
             self._n_kept = n_tokens

@@ -2,12 +2,14 @@
 
 import threading
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from random_models import RECURRENT, write_random
 from typing_at import CTRL_D
 
 from llamachat.dialogue.conversation import Conversation
+from llamachat.dialogue.kept_prompt import PromptKeeper
 from llamachat.dialogue.responder import Responder
 from llamachat.dialogue.snapshots import restore_snapshot, save_snapshot
 from llamachat.engine.generate import GenerationOptions
@@ -165,3 +167,21 @@ def test_a_chat_in_a_terminal(talk, path):
     person.type(CTRL_D)
     assert person.end() == 0
     assert person.is_left_well
+
+
+def test_a_prompt_cache_holds_the_prompt_without_its_last_token(model, tmp_path):
+    prompt = model.tokenizer.encode("You are terse. " * 40)
+    told = []
+    keeper = PromptKeeper(tmp_path / "prompt.cache", told.append, told.append)
+
+    def answered():
+        chat = new_chat(model)
+        keeper.take_over(chat.responder, prompt)
+        answer = chat.responder.answer(prompt, SimpleNamespace(event=lambda _: None, idle=lambda: None))
+        keeper.keep(chat.responder, len(prompt))
+        return answer
+
+    first, second = answered(), answered()
+    assert told == [f"[{len(prompt) - 1} of {len(prompt)} tokens of the prompt are known from {keeper.path}]"]
+    assert second.ids == first.ids
+    assert second.timings.n_known == len(prompt) - 1

@@ -317,7 +317,10 @@ class BlockCache:
         return codes if self.bits == 8 else [(codes[0] & 15) | ((codes[1] & 15) << 4)]
 
     def _encode(self, k: Kernel, isa: Generic, source: Ptr) -> tuple[Vec, Vec, list[Vec]]:
-        """(scale and offset as float16 bits, codes of both halves as i32) of 32 float32; NaN among them: of scale NaN."""
+        """(scale and offset as float16 bits, codes of both halves as i32) of 32 float32.
+
+        The scale is NaN where one of them is.
+        """
         x = [source[4 * HALF * i].load(lanes(F32, HALF), 4) for i in (0, 1)]
         low, high = _extremes(x)
         zero, nan = k.zeros(F32), _zero_or_nan(x)

@@ -81,9 +81,10 @@ def test_a_type_that_does_not_fit_the_shape_is_said_and_passed_over(
     monkeypatch.setattr("sys.argv", ["formats.py", *arguments, "--results", str(tmp_path / "rows")])
     monkeypatch.setattr(formats, "_add_rows", lambda _chosen, _peers, _model, kind, _threads: measured.append(kind))
 
-    def make(_path: Path, shape: bench_models.Shape, _layers: int, kind: str) -> None:
+    def make(path: Path, shape: bench_models.Shape, _layers: int, kind: str) -> None:
         if shape.width % FORMATS[kind].block:
             raise UsageError("rows are not whole blocks")
+        path.touch()
 
     monkeypatch.setattr(formats, "make", make)
     formats.run(formats.parse_arguments())

@@ -84,27 +84,16 @@ class Choice(Node):
 
 @dataclass(frozen=True, eq=False)
 class Share(Node):
-    """What each chosen expert's value is multiplied with: [pairs, 1], see `Routing`.
-
-    factors [n_expert]: of each expert, multiplied last.
-    """
+    """What each chosen expert's value is multiplied with: [pairs, 1], see `Routing`."""
 
     logits: Node
     chosen: Node
     routing: Routing
-    factors: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Raises ShapeError."""
         floats("experts", self.logits)
         _are_choices(self.chosen)
-        if self.factors is not None:
-            same_width(self.factors.shape[0], self.logits.width, self.factors.name)
-
-    @property
-    def weights(self) -> tuple[Use, ...]:
-        """The factors, if there are any."""
-        return (Use(self.factors, Role.VECTOR),) if self.factors is not None else ()
 
     @property
     def rows(self) -> Rows:
@@ -114,21 +103,22 @@ class Share(Node):
 
 @dataclass(frozen=True, eq=False)
 class ExpertLinear(Node):
-    """Each pair's x times the matrix of its expert, + that expert's bias: [pairs, width].
+    """Each pair's x times the matrix of its expert, times that expert's scale, + its bias: [pairs, width].
 
     x [tokens or pairs, n_in]; weight [n_expert, n_out, n_in], of which the rows first .. first + width are meant; bias
-    [n_expert, width].
+    [n_expert, width]; scale [n_expert].
     """
 
     x: Node
     chosen: Node
     weight: Tensor
     bias: Tensor | None = None
+    scale: Tensor | None = None
     first: int = 0
 
     def __post_init__(self) -> None:
         """Raises ShapeError."""
-        name, (_, n_out, n_in) = self.weight.name, self.weight.shape
+        name, (n_expert, n_out, n_in) = self.weight.name, self.weight.shape
         same_width(n_in, self.x.width, name)
         floats(name, self.x)
         _are_choices(self.chosen)
@@ -138,13 +128,15 @@ class ExpertLinear(Node):
             raise ShapeError(f"rows of {self.x.rows.name} have no experts", where=name)
         if self.bias is not None:
             same_width(self.bias.shape[1], self.width, self.bias.name)
+        if self.scale is not None:
+            same_width(self.scale.shape[0], n_expert, self.scale.name)
 
     @property
     def weights(self) -> tuple[Use, ...]:
-        """The matrices, of which a token reads its share, and the biases."""
+        """The matrices, of which a token reads its share, and the scales and biases."""
         share = self.chosen.rows.times / self.weight.shape[0] * self.width / self.weight.shape[1]
-        bias = (Use(self.bias, Role.VECTOR),) if self.bias is not None else ()
-        return (Use(self.weight, Role.EXPERTS, min(1.0, share)), *bias)
+        vectors = (Use(one, Role.VECTOR) for one in (self.scale, self.bias) if one is not None)
+        return (Use(self.weight, Role.EXPERTS, min(1.0, share)), *vectors)
 
     @property
     def operations(self) -> int:

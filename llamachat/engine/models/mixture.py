@@ -13,7 +13,6 @@ from llamachat.engine.graph import (
     Node,
     Routing,
     Share,
-    Tensor,
 )
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED, Scoring
 from llamachat.engine.models.base import Decoder
@@ -90,16 +89,16 @@ def mixture(
     """What the chosen experts make of x, normed, each times its share.
 
     logits: of the router, where they are not `ffn_gate_inp` times x. Where the table has `exp_probs_b`, it counts in
-    the choice; gate and up may be one matrix (`ffn_gate_up_exps`); `ffn_down_exps.scale` has a factor for each expert.
+    the choice; gate and up may be one matrix (`ffn_gate_up_exps`).
     """
     if logits is None:
         logits = g.linear(x, b.ffn_gate_inp)
     chosen, share = route(g, b, logits, routing)
     if b.has("ffn_gate_up_exps"):
-        both: Tensor = b.ffn_gate_up_exps.weight
-        n_ff = both.shape[1] // 2
-        gate: Node = g.append(ExpertLinear(n_ff, x, chosen, both))
-        up: Node = g.append(ExpertLinear(n_ff, x, chosen, both, first=n_ff))
+        both: Layer = b.ffn_gate_up_exps
+        n_ff = both.weight.shape[1] // 2
+        gate: Node = g.append(ExpertLinear(n_ff, x, chosen, both.weight, None, both.scale))
+        up: Node = g.append(ExpertLinear(n_ff, x, chosen, both.weight, None, both.scale, n_ff))
     else:
         gate, up = expert_linear(g, x, chosen, b.ffn_gate_exps), expert_linear(g, x, chosen, b.ffn_up_exps)
     down = expert_linear(g, g.glu(gate, up, activation), chosen, b.ffn_down_exps)
@@ -110,12 +109,12 @@ def route(g: Graph, b: Weights, logits: Node, routing: Routing) -> tuple[Node, N
     """The experts that each token chooses, and their shares; see `mixture`."""
     bias: Layer | None = b.exp_probs_b if b.has("exp_probs_b") else None
     chosen = g.append(Choice(1, logits, routing, bias.weight if bias else None))
-    return chosen, g.append(Share(1, logits, chosen, routing, b.ffn_down_exps.scale))
+    return chosen, g.append(Share(1, logits, chosen, routing))
 
 
 def expert_linear(g: Graph, x: Node, chosen: Node, layer: Layer) -> Node:
-    """Each pair's x times the matrix of its expert, + that expert's bias."""
-    return g.append(ExpertLinear(layer.weight.shape[1], x, chosen, layer.weight, layer.bias))
+    """Each pair's x times the matrix of its expert, times its scale, + its bias."""
+    return g.append(ExpertLinear(layer.weight.shape[1], x, chosen, layer.weight, layer.bias, layer.scale))
 
 
 def feed_forward(g: Graph, b: Weights, x: Node, routing: Routing) -> Node:

@@ -40,21 +40,21 @@ def share(node: Share, state: Evaluation) -> Floats:
         shares = np.take_along_axis(_scores(logits, how), chosen, 1)
     if how.normalised:
         shares = shares / np.maximum(shares.sum(1, keepdims=True), LEAST_SUM)
-    shares = shares * how.scale
-    if node.factors is not None:
-        shares = shares * state.weight(node.factors)[chosen]
-    return shares.reshape(-1, 1)
+    found: Floats = (shares * how.scale).reshape(-1, 1)
+    return found
 
 
 @value.register
 def expert_linear(node: ExpertLinear, state: Evaluation) -> Floats:
-    """x [tokens or pairs, n_in] times W[expert]^T + bias[expert]: [pairs, width]."""
+    """x [tokens or pairs, n_in] times W[expert]^T, times scale[expert], + bias[expert]: [pairs, width]."""
     chosen, x = state.values[node.chosen][:, 0], state.values[node.x]
     x, rows = np.repeat(x, len(chosen) // len(x), axis=0), slice(node.first, node.first + node.width)
     weight, out = state.load(node.weight.name).reshape(node.weight.shape), np.empty((len(x), node.width))
     for expert in np.unique(chosen):
         here = chosen == expert
         out[here] = x[here] @ weight[expert, rows].astype(np.float64).T
+    if node.scale is not None:
+        out *= state.weight(node.scale)[chosen, None]
     return out if node.bias is None else out + state.weight(node.bias)[chosen]
 
 

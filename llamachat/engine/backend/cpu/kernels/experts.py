@@ -216,6 +216,8 @@ class ByExpert:
     def _task(self, k: Kernel, columns: int, expert: Vec, panel: Vec, panels: Vec) -> Task:
         """One column: its panel is that of x's own row, or with several that of the arrangement."""
         bias = (k.args.bias > 0).select(k.args.bias + expert * k.args.bias_stride, 0)
+        one = k.table("one", I32, [0x3F800000]).address
+        scale = Ptr((k.args.scales > 0).select(k.args.scales + expert * 4, one)).load(F32, 4)
 
         def pair(column: Vec) -> Vec:
             return _pair_of(k, panel * columns + column)
@@ -226,11 +228,12 @@ class ByExpert:
             panels,
             (lambda i: pair(i) // k.args.each) if columns == 1 else lambda i: panel + i,
             lambda column: pair(column) * k.args.stride,
+            scale,
         )
 
 
 _ARGUMENTS: Final = (
-    *("tiles", "expert_bytes", "x", "y", "bias", "bias_stride", "other", "mode", "order", "pairs", "each"),
+    *("tiles", "expert_bytes", "x", "y", "bias", "bias_stride", "scales", "other", "mode", "order", "pairs", "each"),
     *("units", "blocks", "stride", "scratch", "room"),
 )
 
@@ -239,9 +242,9 @@ _ARGUMENTS: Final = (
 class ExpertProduct(FormatKernel):
     """y[pair] = W[expert of the pair] x, then bias and mode: see `Product`, of which all arguments not named here are.
 
-    tiles: of expert 0, expert_bytes from one to the next; bias: of expert 0, bias_stride to the next, or 0; order: an
-    arrangement, with the pairs of columns from byte `pairs` on; x: its panels; with one column those of rows that
-    serve `each` pairs; y and other have a row for each pair, and y one for nobody.
+    tiles: of expert 0, expert_bytes from one to the next; bias: of expert 0, bias_stride to the next, or 0; scales:
+    float32 [n_expert], or 0; order: an arrangement, with the pairs of columns from byte `pairs` on; x: its panels; with
+    one column those of rows that serve `each` pairs; y and other have a row for each pair, and y one for nobody.
     """
 
     columns: int

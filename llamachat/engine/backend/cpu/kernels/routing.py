@@ -105,12 +105,12 @@ class Choose(KernelSpec):
 class Weigh(KernelSpec):
     """Shares of the chosen experts: see `graph.Routing`.
 
-    logits, chosen, and their strides: as of `Choose`; factors: float32 [n_expert] or 0; y: a float32 for each pair,
-    `row` bytes apart; scoring: SOFTMAX, SIGMOID or CHOSEN; normalised: 1 or 0; scale: float32.
+    logits, chosen, and their strides: as of `Choose`; y: a float32 for each pair, `row` bytes apart;
+    scoring: SOFTMAX, SIGMOID or CHOSEN; normalised: 1 or 0; scale: float32.
     """
 
     arguments: ClassVar = (
-        *("logits", "chosen", "factors", "y", "count", "n_expert", "n_used", "stride", "row", "scoring"),
+        *("logits", "chosen", "y", "count", "n_expert", "n_used", "stride", "row", "scoring"),
         *("normalised", "scale"),
     )
     reals: ClassVar = ("scale",)
@@ -126,11 +126,7 @@ class Weigh(KernelSpec):
             total = self._shares(k, isa, logits, pair)
             with k.loop(pair, pair + k.args.n_used) as one:
                 to = k.pointer("y")[one * k.args.row]
-                share = k.var(to.load(F32, 4) / total * k.real("scale"))
-                with k.when(k.args.factors > 0):
-                    factor = k.pointer("factors")[_expert(k, one) * 4].load(F32, 4)
-                    share.set(share.get() * factor)
-                to.store(share.get(), 4)
+                to.store(to.load(F32, 4) / total * k.real("scale"), 4)
 
     def _shares(self, k: Kernel, isa: Generic, logits: Ptr, pair: Vec) -> Vec:
         """Writes the shares as they are, and returns what they are divided by."""

@@ -62,7 +62,6 @@ def lower_share(node: g.Share, to: Lowering) -> None:
     given: Arguments = {
         "logits": to.regions[node.logits],
         "chosen": to.regions[node.chosen],
-        "factors": to.weights.vector(node.factors.name) if node.factors else 0,
         "y": to.value(node),
         "n_expert": node.logits.width,
         "n_used": how.n_used,
@@ -99,8 +98,9 @@ def expert_product(
             "y": to.value(out),
             "bias": to.weights.vector(node.bias.name) if node.bias else 0,
             "bias_stride": 4 * node.width,
+            "scales": to.weights.vector(node.scale.name) if node.scale else 0,
             "other": to.regions[other] if other is not None else 0,
-            "mode": MODES[mode],
+            "mode": MODES[mode or ("scaled" if node.scale else "")],
             "order": order,
             "pairs": layout.pairs,
             "each": each,

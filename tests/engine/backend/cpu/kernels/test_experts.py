@@ -69,7 +69,7 @@ def route(
     groups = {"groups": how.n_group, "groups_used": how.n_group_used, "bias": held.address if held else 0}
     scoring = LOGITS if plain else SCORINGS[how.scoring]
     machine.run(Choose(), {**shared, **groups, "scoring": scoring}, threads, n_tokens=n)
-    weighed = {"scoring": SCORINGS[how.scoring], "normalised": int(how.normalised), "scale": how.scale, "factors": 0}
+    weighed = {"scoring": SCORINGS[how.scoring], "normalised": int(how.normalised), "scale": how.scale}
     machine.run(Weigh(), {**shared, **weighed, "y": shares.address}, threads, n_tokens=n)
     assert chosen.intact()
     assert shares.intact()
@@ -147,6 +147,7 @@ class Pairs:
             "y": y.address,
             "bias": 0,
             "bias_stride": 0,
+            "scales": 0,
             "other": 0,
             "mode": 0,
             "order": self.order.address,
@@ -204,21 +205,24 @@ def test_a_pair_is_multiplied_as_by_its_expert_alone(
 
 
 @pytest.mark.parametrize("name", ["F32", "Q4_0"])
-def test_each_expert_adds_its_own_bias_before_the_gate(machine: Machine, name: str) -> None:
+def test_each_expert_has_its_own_scale_and_bias_before_the_gate(machine: Machine, name: str) -> None:
     rng, used, n_expert, n_rows = np.random.default_rng(1), 2, 3, 40
     matrices, n_tokens = matrices_of(machine, name, (n_expert, n_rows, 64)), 11
     chosen = np.stack([rng.permutation(n_expert)[:used] for _ in range(n_tokens)]).reshape(-1)
     x = rng.standard_normal((n_tokens, 64)).astype(np.float32)
     table = rng.standard_normal((n_expert, n_rows)).astype(np.float32)
-    bias = Array(np.pad(table.ravel(), (0, 32)))
+    bias, scales = Array(np.pad(table.ravel(), (0, 32))), Array(rng.standard_normal(n_expert).astype(np.float32))
     gate = Array(rng.standard_normal((len(chosen) + 1, matrices[0].padded)).astype(np.float32))
     for columns in (1, 4, machine.isa.columns):
         pairs = Pairs(machine, chosen, n_expert, columns, used)
         plain = pairs.multiply(machine, matrices, x, 1)[:, :n_rows].astype(np.float64)
         extra = {"bias": bias.address, "bias_stride": 4 * n_rows, "other": gate.address, "mode": MODES["silu"]}
+        scaled = pairs.multiply(machine, matrices, x, 2, scales=scales.address, mode=MODES["scaled"])[:, :n_rows]
+        np.testing.assert_allclose(scaled, plain * scales.values[chosen, None], rtol=1e-6)
+        extra["scales"] = scales.address
         found = pairs.multiply(machine, matrices, x, 3, **extra)[:, :n_rows]
         z = gate.values[:-1, :n_rows].astype(np.float64)
-        wanted = z / (1 + np.exp(-z)) * (plain + table[chosen])
+        wanted = z / (1 + np.exp(-z)) * (plain * scales.values[chosen, None] + table[chosen])
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
 
 

@@ -87,6 +87,7 @@ def expert_product(
     columns = _columns(to, node.chosen, matrix)
     layout, order = _arranged(to, node.chosen, matrix.n_experts, columns)
     units = -(-node.width // g.experts.UNIT)
+    bias = to.weights.vector(node.bias.name) if node.bias else to.weights.zeros(node.width) if node.scale else 0
     direct = columns <= FEW
     kernel = ExpertProduct(matrix.format, columns, direct) if matrix.quantised else _floats(matrix, columns)
     to.launch(
@@ -96,11 +97,11 @@ def expert_product(
             "expert_bytes": matrix.expert_bytes,
             "x": _panels(to, node, matrix.quantised, layout, order),
             "y": to.value(out),
-            "bias": to.weights.vector(node.bias.name) if node.bias else 0,
-            "bias_stride": 4 * node.width,
+            "bias": bias,
+            "bias_stride": 4 * node.width if node.bias else 0,
             "scales": to.weights.vector(node.scale.name) if node.scale else 0,
             "other": to.regions[other] if other is not None else 0,
-            "mode": MODES[mode or ("scaled" if node.scale else "")],
+            "mode": MODES[mode],
             "order": order,
             "pairs": layout.pairs,
             "each": each,

@@ -15,7 +15,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
-from llamachat.engine.backend.cpu.kernels.functions import exp2_below, tanh
+from llamachat.engine.backend.cpu.kernels.functions import exp2_below
 from llamachat.engine.backend.cpu.kernels.latent_values import LatentValues
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 from llamachat.engine.backend.cpu.kernels.scores import Ahead, Keys, scores_of
@@ -111,6 +111,14 @@ def with_sink(k: Kernel, isa: Generic, state: tuple[Vec, Vec], sink: Vec) -> tup
     return taken.old_factor, taken.total
 
 
+def _tanh(k: Kernel, isa: Generic, doubled: Vec) -> Vec:
+    """tanh x of 2 x log2(e), with sign: (1 - t) / (1 + t), t = 2^-|that|; within 1e-7, which is enough for a score."""
+    bits = doubled.as_(lanes(I32, doubled.count))
+    t = exp2_below(k, isa, (bits | -0x80000000).as_(doubled.type))
+    size = (doubled.like(1.0) - t) / (t + 1.0)
+    return (size.as_(bits.type) | (bits & -0x80000000)).as_(doubled.type)
+
+
 @dataclass(frozen=True)
 class SoftmaxState:
     """A running softmax after another chunk; factors bring what was and what is new to one maximum."""
@@ -187,7 +195,8 @@ class Item:
     def read_queries(self) -> None:
         """Queries times scale and log2(e), since weights are powers of two; those of padding are the first one."""
         k, dim, stride = self.k, self.heads.key_dim, self.k.args.q_stride
-        scale = k.real("scale") / k.real("cap") if self.heads.has_cap else k.real("scale") * LOG2_E
+        scale = k.real("scale") * LOG2_E
+        scale = scale / k.real("cap") * 2.0 if self.heads.has_cap else scale
         for row, token, head in self._real_rows():
             source = k.pointer("q")[token.min(k.step.n_tokens - 1) * stride + head * (4 * dim)]
             to = self.queries[row * self.query_bytes]
@@ -283,7 +292,7 @@ class Item:
         k, isa, b = self.k, self.isa, self.isa.rows
         if self.heads.has_cap:
             cap = (k.real("cap") * LOG2_E).splat(b)
-            scores = [tanh(k, isa, score) * cap for score in scores]
+            scores = [cap * _tanh(k, isa, score) for score in scores]
         if self.heads.has_slopes:
             head = self.head + row % self.heads.n_group
             slope = (k.pointer("slopes")[head * 4].load(F32, 4) * -LOG2_E).splat(b)

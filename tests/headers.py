@@ -1,4 +1,4 @@
-"""Golden headers, whole and damaged: what a model file goes through before its weights are read, and how it is spoilt."""
+"""Golden headers, whole and damaged: what a file goes through before its weights are read, and how it is spoilt."""
 
 import random
 from collections.abc import Callable, Iterator

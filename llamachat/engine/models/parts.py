@@ -177,7 +177,8 @@ def projections(g: Graph, p: Heads, b: Weights, x: Node, clamp: float = 0.0) -> 
 
 def gated_feed_forward(g: Graph, b: Weights, x: Node, activation: Activation, factor: float = 1.0) -> Node:
     """down(activation(gate(x)) * up(x)) * factor of x, normed."""
-    return g.linear(g.glu(g.linear(x, b.ffn_gate), g.linear(x, b.ffn_up), activation), b.ffn_down, factor)
+    gate, up = g.linear(x, b.need("ffn_gate")), g.linear(x, b.need("ffn_up"))
+    return g.linear(g.glu(gate, up, activation), b.need("ffn_down"), factor)
 
 
 def fused_feed_forward(g: Graph, b: Weights, x: Node, activation: Activation) -> Node:

@@ -68,8 +68,8 @@ class Weights:
     the table does not have.
     """
 
-    def __init__(self, layers: Mapping[str, Any]) -> None:
-        self._layers = layers
+    def __init__(self, layers: Mapping[str, Any], prefix: str = "") -> None:
+        self._layers, self._prefix = layers, prefix
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -80,6 +80,16 @@ class Weights:
     def has(self, name: str) -> bool:
         """Whether the table declares the name and the file has the tensor."""
         return self._layers.get(name) is not None
+
+    def need(self, name: str) -> Layer:
+        """A layer that the table calls optional, and that is needed in this file.
+
+        Raises ModelFileError, with the tensor's name, where it is absent.
+        """
+        found: Layer | None = getattr(self, name)
+        if found is None:
+            raise ModelFileError("this tensor is missing", where=f"{self._prefix}{name}.weight")
+        return found
 
 
 class Layers(tuple[Weights, ...]):
@@ -173,7 +183,7 @@ def weights(
     for stack, count in stacks.items():
         own = [pattern for pattern in patterns if pattern.startswith(f"{stack}.*.")]
         layers = Layers(
-            Weights(_layers([one.replace("*", str(i), 1) for one in own], f"{stack}.{i}.", tensors))
+            Weights(_layers([one.replace("*", str(i), 1) for one in own], f"{stack}.{i}.", tensors), f"{stack}.{i}.")
             for i in range(getattr(params, count))
         )
         layers.ended = ended if stack == "blk" else lambda number: None

@@ -53,9 +53,9 @@ def forward(g: Graph, p: GrokParams, w: Weights) -> Node:
         x = g.add(x, g.rms_norm(h, b.attn_output_norm, p.norm_eps))
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
         mixed = mixture.mixture(g, b, h, routing, "gelu")
-        if b.ffn_up is not None:
+        if any(map(b.has, ("ffn_gate", "ffn_up", "ffn_down"))):
             mixed = g.scale(g.add(mixed, parts.gated_feed_forward(g, b, h, "gelu")), math.sqrt(0.5))
-        x = g.add(x, g.rms_norm(mixed, b.layer_output_norm or b.post_ffw_norm, p.norm_eps))
+        x = g.add(x, g.rms_norm(mixed, b.layer_output_norm or b.need("post_ffw_norm"), p.norm_eps))
     return g.soft_cap(g.scale(parts.logits(g, w, x, p.norm_eps), p.logit_scale), p.final_cap)
 
 

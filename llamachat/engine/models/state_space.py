@@ -45,8 +45,11 @@ blk.*.ssm_conv1d.bias?      n_inner+2*n_group*n_state
 blk.*.ssm_dt.bias           dt_rank
 blk.*.ssm_a                 dt_rank 1
 blk.*.ssm_d                 dt_rank 1
-blk.*.ssm_norm.weight?      n_group n_inner/n_group
 blk.*.ssm_out.weight        n_embd n_inner
+"""
+
+MAMBA_2_NORM: Final = """
+blk.*.ssm_norm.weight       n_group n_inner/n_group
 """
 
 WITHOUT_HEADS: Final = {

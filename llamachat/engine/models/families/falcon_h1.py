@@ -24,6 +24,7 @@ FEED_FORWARD: Final = parts.GATED_FEED_FORWARD.replace("ffn_norm.weight", "ffn_n
 TENSORS: Final = f"""
 {parts.EMBEDDING}
 {parts.ATTENTION}{state_space.MAMBA_2}{FEED_FORWARD}
+blk.*.ssm_norm.weight?              n_group n_inner/n_group
 """
 
 

@@ -30,7 +30,7 @@ blk.*.attn_norm.weight      n_embd
 [attends == 1]
 {parts.ATTENTION}{parts.ATTENTION_BIASES}
 [attends == 0]
-{state_space.MAMBA_2}
+{state_space.MAMBA_2}{state_space.MAMBA_2_NORM}
 []
 blk.*.ffn_norm.weight       n_embd
 [n_expert == 0]

@@ -21,7 +21,7 @@ class Mamba2Params(state_space.GroupedStateSpace):
 TENSORS: Final = f"""
 {parts.EMBEDDING}
 blk.*.attn_norm.weight      n_embd
-{state_space.MAMBA_2}
+{state_space.MAMBA_2}{state_space.MAMBA_2_NORM}
 """
 
 

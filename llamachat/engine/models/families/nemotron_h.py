@@ -46,7 +46,7 @@ blk.*.attn_norm.weight      n_embd
 [attends == 1]
 {parts.ATTENTION}{parts.ATTENTION_BIASES}
 [attends == 0 and n_ff == 0]
-{state_space.MAMBA_2}
+{state_space.MAMBA_2}{state_space.MAMBA_2_NORM}
 [n_ff > 0 and n_expert == 0]
 {parts.FEED_FORWARD}
 [n_ff > 0 and n_expert > 0]

@@ -1,8 +1,9 @@
 """SentencePiece's normalisation of characters (`precompiled_charsmap`): prefixes of a text and what replaces them.
 
-The file holds a double array (Darts; Kanda et al. 2017, "Compressed double-array tries") and a list of replacements
+The file holds a double array (Kanda 2018, "Space- and time-efficient string dictionaries") and a list of replacements
 that end in NUL. Bits of a node: 0 to 7 its byte, 8 it has a value, 9 the base is shifted by eight more, 10 to 30 the
-base; bit 31 marks a value, which is an offset into the replacements. Little endian throughout.
+base; bit 31 marks a value, which is an offset into the replacements. Little endian throughout. Nodes are shared, so that
+the keys are far more than the nodes: they are walked, not listed.
 """
 
 from __future__ import annotations
@@ -16,100 +17,94 @@ from llamachat.errors import ModelFileError
 
 KEY = "tokenizer.ggml.precompiled_charsmap"
 _VALUE = 1 << 31
-_TOGETHER = 1024
-"""Nodes whose children are looked for at once: 255 places each."""
-_MOST_NODES = 1_000_000
-"""On all ways from the root; nmt_nfkc has 60,000."""
+_HAS_VALUE = 1 << 8
+_WIDE = 1 << 9
 
 
 class CharsMap:
-    """Longest keys are replaced first; a text that `verbatim` texts begin like is left as it is as far as that goes."""
+    """Longest keys are replaced first; a text that `verbatim` texts begin like is left as it is as far as that goes.
+
+    Raises ModelFileError for data that is no such map, also when a text leads to what is damaged in it.
+    """
 
     def __init__(self, data: bytes, verbatim: Iterable[str] = ()) -> None:
-        replacements = _read(data) if data else {}
-        self._replacements = replacements
-        self._paths = {text[:n] for text in verbatim for n in range(1, len(text) + 1)}
-        self._longest = max(map(len, (*replacements, *self._paths)), default=0)
-        first = {key[0] for key in replacements if len(key) == 1} | {path for path in self._paths if len(path) == 1}
-        later = {character for key in replacements for character in key[1:]}
-        self._special = _rest(first, later) if first or later else None
+        size = int.from_bytes(data[:4], "little")
+        if data and (len(data) < 4 or size % 4 or 4 + size >= len(data)):
+            raise ModelFileError(f"its first four bytes say {size} bytes of {len(data)}", where=KEY)
+        nodes = np.frombuffer(data, "<u4", size // 4, 4 if data else 0).astype(np.int64)
+        self._nodes: list[int] = nodes.tolist()
+        self._bases: list[int] = ((nodes >> 10) << ((nodes & _WIDE) >> 6)).tolist()
+        self._labels: list[int] = (nodes & (_VALUE | 0xFF)).tolist()
+        self._texts = data[4 + size :]
+        self._paths = {raw[:n] for raw in map(str.encode, verbatim) for n in range(1, len(raw) + 1)}
+        self._special = self._places()
 
     def normalise(self, text: str) -> str:
         """The text with its replacements."""
         if self._special is None:
             return text
-        found: list[str] = []
-        at = 0
-        while match := self._special.search(text, at):
+        raw, found, at = text.encode(), [], 0
+        while match := self._special.search(raw, at):
             start = match.start()
-            length, replacement = self._at(text, start)
-            found += (text[at:start], replacement)
+            length, replacement = self._at(raw, start)
+            found += (raw[at:start], replacement)
             at = start + length
-        return "".join(found) + text[at:]
+        found.append(raw[at:])
+        try:
+            return b"".join(found).decode()
+        except UnicodeDecodeError as error:
+            raise ModelFileError("holds keys or replacements that are no UTF-8", where=KEY) from error
 
-    def _at(self, text: str, start: int) -> tuple[int, str]:
-        """How many characters from `start` on are replaced, and by what."""
+    def _places(self) -> re.Pattern[bytes] | None:
+        """Finds where something may be replaced: beyond ASCII, right before that, and at ASCII that begins an ASCII key.
+
+        None where nothing is.
+        """
+        if not self._nodes and not self._paths:
+            return None
+        special = {path[0] for path in self._paths if len(path) == 1}
+        root = self._bases[0] if self._nodes else 0
+        for byte in range(1, 128) if self._nodes else ():
+            if self._is_child(root ^ byte, byte):
+                base = root ^ byte ^ self._bases[root ^ byte]
+                longer = any(self._is_child(base ^ one, one) for one in range(1, 128))
+                if longer or self._nodes[root ^ byte] & _HAS_VALUE:
+                    special.add(byte)
+        marked = b"".join(re.escape(bytes([byte])) for byte in sorted(special))
+        own = b"|[" + marked + b"]" if marked else b""
+        return re.compile(rb"[\x80-\xff]|[\x00-\x7f](?=[\x80-\xff])" + own)
+
+    def _is_child(self, node: int, byte: int) -> bool:
+        return node < len(self._labels) and self._labels[node] == byte
+
+    def _at(self, raw: bytes, start: int) -> tuple[int, bytes]:
+        """How many bytes from `start` on are replaced, and by what; else the character there."""
         path = 0
-        while text[start : start + path + 1] in self._paths and start + path < len(text):
+        while start + path < len(raw) and raw[start : start + path + 1] in self._paths:
             path += 1
         if path:
-            return path, text[start : start + path]
-        for length in range(min(self._longest, len(text) - start), 0, -1):
-            found = self._replacements.get(text[start : start + length])
-            if found is not None:
-                return length, found
-        return 1, text[start]
+            return path, raw[start : start + path]
+        length, value = 0, 0
+        nodes, bases, labels, count = self._nodes, self._bases, self._labels, len(self._nodes)
+        node = bases[0] if count else 0
+        for at in range(start, len(raw)):
+            node ^= raw[at]
+            if node >= count or labels[node] != raw[at] or not raw[at]:
+                break
+            has_value = nodes[node] & _HAS_VALUE
+            node ^= bases[node]
+            if has_value:
+                length, value = at + 1 - start, self._value(node)
+        if length:
+            return length, self._texts[value : self._texts.find(b"\0", value)]
+        length = 1
+        while start + length < len(raw) and raw[start + length] & 0xC0 == 0x80:
+            length += 1
+        return length, raw[start : start + length]
 
-
-def _rest(first: set[str], later: set[str]) -> re.Pattern[str]:
-    """Finds where something may be replaced: a character that is a key, or one before a character in a longer key."""
-    one = f"[{''.join(map(re.escape, sorted(first)))}]" if first else "(?!)"
-    return re.compile(f"{one}|.(?=[{''.join(map(re.escape, sorted(later)))}])" if later else one, re.DOTALL)
-
-
-def _read(data: bytes) -> dict[str, str]:
-    """All keys with their replacements. Raises ModelFileError for what is no such map."""
-    size = int.from_bytes(data[:4], "little")
-    if len(data) < 4 or size % 4 or 4 + size >= len(data):
-        raise ModelFileError(f"its first four bytes say {size} bytes of {len(data)}", where=KEY)
-    nodes = np.frombuffer(data, "<u4", size // 4, 4).astype(np.int64)
-    texts = data[4 + size :]
-    return {_text(key): _text(texts[value : texts.find(b"\0", value)]) for key, value in _keys(nodes, len(texts))}
-
-
-def _keys(nodes: np.ndarray, n_bytes: int) -> list[tuple[bytes, int]]:
-    """Keys and the places of their replacements. nodes: int64 [n].
-
-    Nodes may be shared, and in a damaged file form a circle. Raises ModelFileError where a value lies outside, or keys
-    do not end.
-    """
-    bases = (nodes >> 10) << ((nodes & (1 << 9)) >> 6)
-    labels = nodes & (_VALUE | 0xFF)
-    found: list[tuple[bytes, int]] = []
-    waiting = [(b"", int(bases[0]))] if len(nodes) else []
-    n_seen = 0
-    while waiting:
-        level, waiting = waiting[:_TOGETHER], waiting[_TOGETHER:]
-        n_seen += len(level)
-        if n_seen > _MOST_NODES:
-            raise ModelFileError("it has more keys than make sense", where=KEY)
-        children = np.array([base for _, base in level])[:, None] ^ np.arange(1, 256)
-        inside = children < len(nodes)
-        rows, columns = np.nonzero(inside & (labels[np.where(inside, children, 0)] == np.arange(1, 256)))
-        for row, byte in zip(rows.tolist(), (columns + 1).tolist(), strict=True):
-            key, node = level[row][0] + bytes([byte]), level[row][1] ^ byte
-            after = node ^ int(bases[node])
-            if nodes[node] & (1 << 8):
-                value = int(nodes[after]) & (_VALUE - 1) if after < len(nodes) else n_bytes
-                if value >= n_bytes:
-                    raise ModelFileError("a replacement lies outside", where=KEY)
-                found.append((key, value))
-            waiting.append((key, after))
-    return found
-
-
-def _text(raw: bytes) -> str:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        raise ModelFileError("holds bytes that are no UTF-8", where=KEY) from error
+    def _value(self, node: int) -> int:
+        """The place of a replacement. Raises ModelFileError where there is none."""
+        value = self._nodes[node] & (_VALUE - 1) if node < len(self._nodes) else len(self._texts)
+        if self._texts.find(b"\0", value) < 0:
+            raise ModelFileError("a replacement lies outside", where=KEY)
+        return value

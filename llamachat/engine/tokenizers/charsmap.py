@@ -2,8 +2,8 @@
 
 The file holds a double array (Kanda 2018, "Space- and time-efficient string dictionaries") and a list of replacements
 that end in NUL. Bits of a node: 0 to 7 its byte, 8 it has a value, 9 the base is shifted by eight more, 10 to 30 the
-base; bit 31 marks a value, which is an offset into the replacements. Little endian throughout. Nodes are shared, so that
-the keys are far more than the nodes: they are walked, not listed.
+base; bit 31 marks a value, which is an offset into the replacements. Little endian throughout. Nodes are shared, so
+that the keys are far more than the nodes: they are walked, not listed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class CharsMap:
         """The text with its replacements."""
         if self._special is None:
             return text
-        raw, found, at = text.encode(), [], 0
+        raw, at = text.encode(), 0
+        found: list[bytes] = []
         while match := self._special.search(raw, at):
             start = match.start()
             length, replacement = self._at(raw, start)
@@ -56,7 +57,7 @@ class CharsMap:
             raise ModelFileError("holds keys or replacements that are no UTF-8", where=KEY) from error
 
     def _places(self) -> re.Pattern[bytes] | None:
-        """Finds where something may be replaced: beyond ASCII, right before that, and at ASCII that begins an ASCII key.
+        """Finds where something may be replaced: beyond ASCII, right before that, and where an ASCII key may begin.
 
         None where nothing is.
         """

@@ -75,7 +75,8 @@ _ONIGURUMA = {
 }
 _ALPHABET = [
     *"aZ9'sTre lL vVdm\t\n\r.,!$+<=>^~|`_-/[](){}#@&%*:;?\\\"",
-    *"\xa0\x85\u2028\u3000\u200b\xad\u0301\u093f\u0e33\xb5\xdf\u01c5\u02b0\u2160\xbd\u0663\u4e2d\u3007\u3042\u30a2\uac00",
+    *"\xa0\x85\u2028\u3000\u200b\xad\u0301\u093f\u0e33\xb5\xdf\u01c5\u02b0",
+    *"\u2160\xbd\u0663\u4e2d\u3007\u3042\u30a2\uac00",
     *"\u0e01\u1780\u2d00\u3105\u201c\uff0c\u060c\u06d4\u0964\u20ac\xa9\U0001f600\U0001d400\U00020000\U00010400\ue000",
 ]
 

@@ -27,7 +27,7 @@ from llamachat.engine.positions import check_factors
 from llamachat.engine.quants.tensors import decode, read
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.cache_types import CacheType, check_cache_types
-from llamachat.engine.state.checkpoints import MOST_CHECKPOINTS
+from llamachat.engine.state.checkpoints import how_many
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.errors import LlamaChatError, ModelFileError, UsageError
 
@@ -251,7 +251,7 @@ class Model(Templates):
         return plan_memory(
             weight_bytes=sizes.weights,
             cache_bytes=lambda n: n_contexts * state.cache(n) + n * sizes.scratch_per_token,
-            scratch_bytes=sizes.scratch + n_contexts * ((2 + MOST_CHECKPOINTS) * state.recurrent + state.encoder),
+            scratch_bytes=sizes.scratch + n_contexts * ((2 + how_many(state.recurrent)) * state.recurrent + state.encoder),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(reserved_addresses=self.device.reserved_addresses),

@@ -65,3 +65,10 @@ def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_experts_give_the_same_bits(experts: Path, isa: str) -> None:
     found, wanted = (logits(experts, name, 62, "f16") for name in (isa, usable_isas()[0]))
     np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("name", ["mamba", "rwkv7"])
+def test_recurrences_give_the_same_bits(name: str) -> None:
+    """Their sums are of sixteen lanes on every set."""
+    path = FOLDER / f"{name}.gguf"
+    np.testing.assert_array_equal(logits(path, "avx512-emulated", cache_type="f32"), logits(path, cache_type="f32"))

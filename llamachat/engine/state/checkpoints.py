@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 MOST_CHECKPOINTS = 8
-"""Checkpoints that a sequence keeps; where another one comes, the oldest goes."""
+MOST_BYTES = 1 << 30
+
+
+def how_many(n_bytes: int) -> int:
+    """Checkpoints of so many bytes that a sequence keeps, at least two; where another one comes, the oldest goes."""
+    return max(2, min(MOST_CHECKPOINTS, MOST_BYTES // max(1, n_bytes)))
 
 
 class Checkpoints:
@@ -28,7 +33,7 @@ class Checkpoints:
         if passing:
             self._passing = n_past
         lasting = [place for place in self._kept if place != self._passing]
-        if not passing and len(lasting) >= MOST_CHECKPOINTS:
+        if not passing and len(lasting) >= how_many(states.nbytes):
             del self._kept[min(lasting)]
         self._kept[n_past] = states.copy()
 

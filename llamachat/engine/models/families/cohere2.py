@@ -49,7 +49,7 @@ def forward(g: Graph, p: Cohere2Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"cohere2": "Command R7B, Command A, Aya and Tiny Aya of 2025"},
+    {"cohere2": "Command R7B, Command A, Tiny Aya"},
     Cohere2Params,
     TENSORS,
     forward,

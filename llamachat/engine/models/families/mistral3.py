@@ -1,4 +1,4 @@
-"""Mistral 3 and Ministral 3 (Mistral AI 2025, model cards): as Llama, and queries grow with their positions.
+"""Ministral 3 and Devstral 2 (Mistral AI 2025, model cards): as Llama, and queries grow with their positions.
 
 YaRN's factor of angles is divided by what `yarn_log_multiplier` says. Some models have experts.
 """
@@ -45,7 +45,7 @@ def forward(g: Graph, p: Mistral3Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"mistral3": "Mistral Small 3.2 and Ministral 3 as of late 2025, Devstral 2"},
+    {"mistral3": "Ministral 3, Devstral 2 and other Mistral models since late 2025"},
     Mistral3Params,
     TENSORS,
     forward,

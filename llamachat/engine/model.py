@@ -248,10 +248,11 @@ class Model(Templates):
         """Raises NotEnoughMemory."""
         self._check_positions(n_ctx or 0)
         state = self._state_sizes(self.cache_types)
+        copies = 2 + how_many(state.recurrent)  # the state itself, one in passing, and checkpoints
         return plan_memory(
             weight_bytes=sizes.weights,
             cache_bytes=lambda n: n_contexts * state.cache(n) + n * sizes.scratch_per_token,
-            scratch_bytes=sizes.scratch + n_contexts * ((2 + how_many(state.recurrent)) * state.recurrent + state.encoder),
+            scratch_bytes=sizes.scratch + n_contexts * (copies * state.recurrent + state.encoder),
             requested_n_ctx=n_ctx,
             trained_n_ctx=self.spec.params.context_length,
             available=available_memory(reserved_addresses=self.device.reserved_addresses),

@@ -180,8 +180,8 @@ def test_every_architecture_is_complete() -> None:
         family = models.importlib.import_module(f"llamachat.engine.models.families.{module}").ARCHITECTURE
         assert isinstance(family, Architecture)
         assert all(family.without_effect.values()), f"{module} owes a reason"
-        assert all(models._module(name) == module and text for name, text in family.models.items())
-    assert {models._module(name) for name in found} == set(models.modules())
+        assert all(models.module_of(name) == module and text for name, text in family.models.items())
+    assert {models.module_of(name) for name in found} == set(models.modules())
 
 
 KEYS = ["block_count", "embedding_length", "attention.head_count", "attention.head_count_kv", "rope.scaling.type"]

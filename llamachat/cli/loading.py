@@ -11,6 +11,7 @@ from llamachat.cli.adapters import MetadataChoice
 from llamachat.cli.options import ModelChoice, ModelFile
 from llamachat.cli.settings.places import placed
 from llamachat.cli.speculation import SpeculationChoice
+from llamachat.errors import UsageError
 
 if TYPE_CHECKING:
     from llamachat.dialogue.responder import Responder
@@ -65,6 +66,8 @@ def open_batch(choice: ModelChoice, n_contexts: int, form: str, verbose: bool) -
 
     status, started = Status(), time.perf_counter()
     with load_model(choice, status, n_contexts) as model:
+        if model.reads_texts:
+            raise UsageError(f"{model.title} is an encoder-decoder: it answers one prompt at a time")
         batch = Batch(lambda: model.context(choice.ctx_size), model.tokenizer, n_contexts)
         n_ctx = choice.ctx_size or model.plan.n_ctx
         yield BatchRun(model, batch, status, n_ctx, time.perf_counter() - started, form, verbose)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from llamachat.engine.tokenizers import Tokenizer
 from llamachat.engine.tokenizers.filling import Gap, fill_in
-from llamachat.errors import ContextFull
+from llamachat.errors import ContextFull, UsageError
 from llamachat.templates.encode import encode_parts
 from llamachat.templates.renderer import ChatTemplate
 from llamachat.templates.text import Worded
@@ -84,8 +84,10 @@ def chat_template(
 ) -> ChatTemplate:
     """The chat template of a model's file, or `source` instead; ChatML where there is none.
 
-    variables: what the template gets besides the conversation.
+    variables: what the template gets besides the conversation. Raises UsageError for an encoder-decoder.
     """
+    if getattr(model, "reads_texts", False):
+        raise UsageError("the model is an encoder-decoder: it answers a text and does not chat")
     tokenizer = model.tokenizer
     bos, eos = (tokenizer.piece(token) if token is not None else "" for token in (tokenizer.bos, tokenizer.eos))
     return ChatTemplate(model.chat_template if source is None else source, bos, eos, variables=variables)

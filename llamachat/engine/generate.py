@@ -21,6 +21,7 @@ from llamachat.engine.events import (
 )
 from llamachat.engine.generation_context import common_prefix
 from llamachat.engine.pool import OneContext
+from llamachat.engine.reading_context import ReadingContext
 from llamachat.engine.sampling.vocabulary import Vocabulary
 from llamachat.engine.scheduler import Request, Scheduler
 from llamachat.engine.speculation.proposer import Speculation
@@ -60,9 +61,14 @@ def generate(
     and the chosen tokens except the last, which is evaluated only when another one follows (an end token never is),
     without what was dropped to make room.
 
+    The prompt of an encoder-decoder is its encoder's text (`ReadingContext`); the answer is its decoder's.
+
     Raises UsageError for an empty prompt and ContextFull for one that is longer than the context, both at the call
     and before anything is evaluated.
     """
+    if isinstance(context, ReadingContext):
+        text = len(prompt) - n_begun
+        prompt = [*context.read(prompt[:text]), *prompt[text:]]
     request = Request(prompt, options or GenerationOptions(), speculation=speculation, n_begun=n_begun)
     scheduler = Scheduler(OneContext(context, vocabulary.add_bos), vocabulary, piece=None)
     scheduler.add(request)

@@ -11,8 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from llamachat import beginning
 from llamachat.engine.adapters import NONE, Adapters, Opened, Woven, open_adapters
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.choose import DEFAULT, choose
 from llamachat.engine.backend.interface import Backend, Device, Forward, LoadedModel, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
@@ -25,6 +28,7 @@ from llamachat.engine.overrides import Override, Overrides, Value
 from llamachat.engine.plan import Plan
 from llamachat.engine.positions import check_factors
 from llamachat.engine.quants.tensors import decode, read
+from llamachat.engine.reading_context import Encoder, ReadingContext
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.cache_types import CacheType, check_cache_types
 from llamachat.engine.state.checkpoints import how_many
@@ -195,6 +199,10 @@ class Model(Templates):
         if self_extend and (reason := next(filter(None, refusals), "")):
             raise UsageError(f"this model's positions cannot be grouped: {reason}", settings=("self_extend",))
         forward = self._loaded.forward(n_ctx, *types)
+        if self.reads_texts:
+            if self_extend is not None:
+                raise UsageError("an encoder-decoder cannot share positions (Self-Extend)", settings=("self_extend",))
+            return ReadingContext(forward, Plan(self.nodes), n_ctx, self._encoder)
         return Context(forward, Plan(self.nodes), n_ctx, GroupedPositions(n_ctx, *self_extend) if self_extend else None)
 
     def adapt(self, adapters: Adapters, contexts: Iterable[Context] = ()) -> Sequence[str]:
@@ -225,6 +233,27 @@ class Model(Templates):
     def _number(self, tensor: Tensor) -> float:
         found = self.file.tensors[tensor.name]
         return float(decode(found, read(self.file, found))[0])
+
+    @property
+    def reads_texts(self) -> bool:
+        """Whether the model is an encoder-decoder that was loaded to answer texts; its contexts `read` them."""
+        return bool(Plan(self.nodes).kept)
+
+    @property
+    def _encoder(self) -> Encoder:
+        """What its contexts read texts with."""
+        given = next(iter(Plan(self.nodes).given.values()))
+        table = self.file.tensors[uses(self.nodes, Role.TABLE)[0].tensor.name]
+
+        def embedded(text: Sequence[int]) -> NDArray[np.float32]:
+            rows = np.empty((len(text), table.n_bytes // table.shape[0]), np.uint8)
+            self.file.read_rows(table, text, rows)
+            some = replace(table, shape=(len(text), given.width))
+            found: NDArray[np.float32] = decode(some, rows.reshape(-1)).reshape(len(text), given.width)
+            return found.astype(np.float32)
+
+        start: int = self.spec.params.decoder_start  # type: ignore[attr-defined]
+        return Encoder(given.name, given.rows.most, embedded, (start,))
 
     @property
     def needs_whole(self) -> bool:

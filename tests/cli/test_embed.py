@@ -104,3 +104,32 @@ def test_an_encoder_writes_no_text(encoder: Path) -> None:
     done = subprocess.run(command, capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
     assert (done.returncode, done.stderr.decode().count("\n")) == (2, 1)
     assert "is an encoder" in done.stderr.decode()
+
+
+def run(model: Path, *arguments: str) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "llamachat", *arguments, "-m", str(model)]
+    done = subprocess.run(command, capture_output=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_an_encoder_decoder_answers_a_prompt(tmp_path: Path) -> None:
+    path = embedding_models.write_t5(tmp_path / "letters-t5.gguf")
+    answer = run(path, "run", "a b c", "-n", "8", "--temp", "0")
+    other = run(path, "run", "d e", "-n", "8", "--temp", "0")
+    assert (answer[0], other[0]) == (0, 0), answer[2]
+    assert answer[1] != other[1]
+    with Model(path) as model:
+        for _ in range(2):
+            events = model.generate("a b c", max_tokens=8, temp=0)
+            assert "".join(event.text for event in events).strip() == answer[1].strip()
+    for arguments, said in (
+        (("run", "--chat", "a"), "does not chat"),
+        (("chat", "a"), "does not chat"),
+        (("run", "a", "--prompt-cache", str(tmp_path / "kept")), "cannot be kept"),
+        (("perplexity", "-p", "a b c"), "must read one first"),
+    ):
+        code, _, error = run(path, *arguments)
+        assert code == 2, (arguments, error)
+        assert said in error
+        assert "Traceback" not in error
+    assert len(json.loads(embed(path, "a b"))["embedding"]) == 48

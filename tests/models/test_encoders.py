@@ -5,14 +5,18 @@ import pytest
 from golden_models import FOLDER, NAMES, nmse, results
 
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
+from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.embedding import Embedder, file_pooling, normalised
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.model import Model
 from llamachat.engine.models import describe
 from llamachat.engine.quants.tensors import decode, read
+from llamachat.engine.reading_context import ReadingContext
 from llamachat.engine.reference import evaluate
+from llamachat.engine.state.cache_types import CacheType
 from llamachat.errors import ContextFull, UsageError
 
+ENCODER_DECODERS = tuple(name for name in NAMES if "enc_tokens" in results(name))
 ENCODERS = tuple(name for name in NAMES if "embeddings" in results(name))
 LENGTHS = (1, 5, 64, 33, 2, 17) * 5
 """More tokens than a step has, in texts of which some are shorter than a register."""
@@ -90,3 +94,92 @@ def test_normalisation() -> None:
         np.testing.assert_array_equal(normalised(rows, how), np.array([wanted, [0, 0]], np.float32))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="normalisation is one of"):
         normalised(rows, "l3")  # type: ignore[arg-type]
+
+
+def exact(name: str, key: str) -> np.ndarray:
+    found = results(name)
+    return found.get(f"{key}_exact", found[key])
+
+
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_an_encoder_and_a_decoder_give_exact_arithmetic_s_numbers(name: str) -> None:
+    path, text, tokens = FOLDER / f"{name}.gguf", results(name)["enc_tokens"].tolist(), tokens_of(name)
+    with Model(path, 2, embeds=True) as model:
+        assert nmse(one(Embedder(model, "none"), text), exact(name, "enc_out")) <= 1e-8
+    with Model(path, 2) as model:
+        context = reading(model, "f32")
+        assert context.read(text) == [0]
+        assert nmse(context.eval(tokens, "all"), exact(name, "logits")) <= 1e-8
+        halves = reading(model, "f16")
+        halves.read(text)
+        assert nmse(halves.eval(tokens, "all"), exact(name, "logits")) <= 1e-4
+
+
+def reading(model: Model, cache_type: CacheType = "f32") -> ReadingContext:
+    context = model.context(64, cache_type)
+    assert isinstance(context, ReadingContext)
+    return context
+
+
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+def test_the_reference_knows_an_encoder_and_its_decoder(name: str) -> None:
+    file, found = open_gguf(FOLDER / f"{name}.gguf"), results(name)
+    spec = describe(file.metadata, file.tensors)
+
+    def load(tensor: str) -> np.ndarray:
+        one = file.tensors[tensor]
+        return decode(one, read(file, one)).reshape(one.shape)
+
+    assert nmse(evaluate(spec.embedding_graph(), load, found["enc_tokens"]), exact(name, "enc_out")) <= 1e-10
+    given = {"encoder": load("token_embd.weight")[found["enc_tokens"]]}
+    assert nmse(evaluate(spec.graph(), load, found["tokens"], given), exact(name, "logits")) <= 1e-10
+
+
+@pytest.mark.parametrize("name", ENCODER_DECODERS)
+@pytest.mark.parametrize("cache_type", ["f32", "f16"])
+def test_neither_pieces_nor_threads_change_a_bit_of_an_answer(name: str, cache_type: CacheType) -> None:
+    text, tokens, whole = results(name)["enc_tokens"].tolist(), tokens_of(name), None
+    for isa in usable_isas():
+        for threads, pieces in ((1, (48,)), (2, (1, 7, 30, 1, 9)), (3, (1,) * 48)):
+            with Model(FOLDER / f"{name}.gguf", threads, isa=isa) as model:
+                context = reading(model, cache_type)
+                context.read([5, 6])  # what was read before leaves nothing
+                context.eval(tokens[:3])
+                context.read(text)
+                found = np.concatenate([context.eval(tokens[context.n_past :][:n], "all") for n in pieces])
+                whole = found if whole is None else whole
+                np.testing.assert_array_equal(found, whole)
+                context.truncate(20)
+                np.testing.assert_array_equal(context.eval(tokens[20:], "all"), whole[20:])
+                other = context.fork()
+                other.truncate(10)
+                np.testing.assert_array_equal(other.eval(tokens[10:], "all"), whole[10:])
+
+
+def test_answers_of_a_text_stand_beside_those_of_others() -> None:
+    name = ENCODER_DECODERS[0]
+    text, tokens = results(name)["enc_tokens"].tolist(), tokens_of(name)
+    with Model(FOLDER / f"{name}.gguf", 2) as model:
+        contexts, alone = [reading(model) for _ in range(3)], []
+        for i, context in enumerate(contexts):
+            context.read(text[: 20 + 10 * i])
+            alone.append(context.eval(tokens[: 4 + i], "all")[-1])
+            context.truncate(3 + i)
+        rows = BatchDecoder().eval(contexts, [[tokens[3 + i]] for i in range(3)])
+        np.testing.assert_array_equal(rows, np.stack(alone))
+
+
+def test_what_an_encoder_decoder_cannot_do_is_said() -> None:
+    with Model(FOLDER / f"{ENCODER_DECODERS[0]}.gguf", 1) as model:
+        context = reading(model)
+        with pytest.raises(UsageError, match="must read one first"):
+            context.eval([0])
+        with pytest.raises(ContextFull, match="513 tokens, more than the 512 that the encoder takes"):
+            context.read([3] * 513)
+        context.read([3])
+        context.eval([0, 4])
+        with pytest.raises(UsageError, match="cannot be kept"):
+            context.memory(1)
+        with pytest.raises(UsageError, match="loaded to generate"):
+            Embedder(model)
+        assert context.n_reusable == 0

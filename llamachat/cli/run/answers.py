@@ -10,7 +10,7 @@ from llamachat.cli.prompt import STDIN, read_file, read_stdin
 from llamachat.cli.run.options import Format, ReportChoice, RunMode, RunPrompt
 from llamachat.cli.template_choice import Reasoning, TemplateChoice
 from llamachat.dialogue.sinks import Echo
-from llamachat.errors import EndedByLength, ExitCode
+from llamachat.errors import EndedByLength, ExitCode, UsageError
 from llamachat.templates.text import Worded
 from llamachat.terminal.outgrowing import ShiftReporter, report_ending, report_endings
 
@@ -85,6 +85,8 @@ def answered(
     from llamachat.terminal.console import for_chats
 
     responder, mode, report = opened, asked.mode, asked.report
+    if keeper is not None and opened.model.reads_texts:
+        raise UsageError("the prompt of an encoder-decoder cannot be kept (--prompt-cache)")
     if mode.answers:
         responder = for_chats(replace(opened, template=asked.template.chosen(opened.model)))
     if isinstance(prompt, Gap):

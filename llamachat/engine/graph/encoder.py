@@ -117,8 +117,8 @@ class CrossAttention(Node):
 
     @property
     def mixes_rows(self) -> bool:
-        """What a token reads belongs to its sequence, and is there wherever the token is."""
-        return False
+        """It reads the states of sequences, which are known of all tokens of a step."""
+        return True
 
     @property
     def reads_kept(self) -> bool:

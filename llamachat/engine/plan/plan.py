@@ -74,6 +74,24 @@ class Plan:
         return hidden(self.nodes)
 
     @cached_property
+    def kept(self) -> frozenset[Node]:
+        """Operations of rows with a number of their own that a step needs only if it brings some.
+
+        What others need of them the sequence keeps (`Node.reads_kept`).
+        """
+        found: set[Node] = set()
+        own = [node for node in self.nodes if node.rows.most]
+        readers: dict[Node, list[Node]] = {node: [] for node in own}
+        for node in self.nodes if own else ():
+            for value in node.inputs:
+                if value in readers:
+                    readers[value].append(node)
+        for node in reversed(own):
+            if readers[node] and all(other in found or other.reads_kept for other in readers[node]):
+                found.add(node)
+        return frozenset(found)
+
+    @cached_property
     def n_readers(self) -> Mapping[Node, int]:
         """How many nodes read each value."""
         return readers(self.nodes)

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from llamachat.engine.graph import Attention
+from llamachat.engine.positions import bias_by_distance
 from llamachat.engine.reference.evaluation import Evaluation, Floats, value
 
 QUERIES_AT_ONCE: Final = 256
@@ -23,6 +24,7 @@ def attention(node: Attention, state: Evaluation) -> Floats:
     heads = node.n_head_kv, group, 1, 1
     slopes = np.reshape(node.slopes or np.zeros(node.n_head), heads)
     sink = np.full(heads, -np.inf) if node.sinks is None else state.weight(node.sinks).reshape(heads)
+    added = _bias(node, state, n)
     for start in range(0, n, QUERIES_AT_ONCE):
         queries = slice(start, min(start + QUERIES_AT_ONCE, n))
         place = np.arange(n)[queries, None]
@@ -31,9 +33,17 @@ def attention(node: Attention, state: Evaluation) -> Floats:
         scores = np.einsum("ihgd,jhd->hgij", q[queries], k[: queries.stop], optimize=True) * node.scale
         if node.soft_cap:
             scores = node.soft_cap * np.tanh(scores / node.soft_cap)
-        scores = np.where(seen, scores - slopes * age, -np.inf)
+        scores = np.where(seen, scores - slopes * age + added[:, n - age].reshape(*scores.shape), -np.inf)
         top = np.maximum(scores.max(-1, keepdims=True), sink)
         share = np.exp(scores - top)
         share /= share.sum(-1, keepdims=True) + np.exp(sink - top)
         out[queries] = np.einsum("hgij,jhd->ihgd", share, v[: queries.stop], optimize=True)
     return out.reshape(n, node.width)
+
+
+def _bias(node: Attention, state: Evaluation, n: int) -> Floats:
+    """[n_head, 2*n + 1]: what is added to scores, column n + key - query."""
+    if node.bias is None:
+        return np.zeros((node.n_head, 2 * n + 1))
+    buckets = None if node.bias.buckets is None else state.weight(node.bias.buckets)
+    return bias_by_distance(node.bias, buckets, n)

@@ -88,7 +88,7 @@ class CacheLayout:
             self.recurrent[one.layer, one.name] = -self.state_bytes
         self.encoder: dict[int, LayerCache] = {}
         self.encoder_bytes = encoder_bytes(states, shape.type_k, shape.type_v)
-        at = self._before
+        at = self._before + (ALIGN if self.encoder_bytes else 0)
         for state in encoders(states):
             n_bytes, n_chunks = sum(self._sizes(state)), -(-state.n_rows // CHUNK)
             self.encoder |= self._placed([state], at, n_bytes, n_chunks)
@@ -130,8 +130,14 @@ class CacheLayout:
             return full
         n_chunks = -(-n_cells // CHUNK)
         states = [(self.state_bytes, "raw")] if self.state_bytes else []
-        encoder = [part for layer in self.encoder.values() for part in self._parts(layer) * layer.n_chunks]
+        encoder = [(ALIGN, "raw")] if self.encoder else []
+        encoder += [part for layer in self.encoder.values() for part in self._parts(layer) * layer.n_chunks]
         return [*windowed * min(n_chunks, self.n_ring_chunks), *encoder, *states, *full * n_chunks]
+
+    @property
+    def n_encoded(self) -> int:
+        """Where the number of an encoder's rows lies that are kept, an i64, from the first cell."""
+        return self._before
 
     @property
     def n_bytes(self) -> int:
@@ -254,8 +260,9 @@ def encoders(states: Sequence[StateSpec]) -> list[EncoderSpec]:
 
 
 def encoder_bytes(states: Sequence[StateSpec], type_k: str, type_v: str) -> int:
-    """Bytes of an encoder's keys and values in all layers: whole chunks of cells."""
-    return sum(sum(_chunk_sizes(one, type_k, type_v)) * -(-one.n_rows // CHUNK) for one in encoders(states))
+    """Bytes of an encoder's keys and values in all layers, whole chunks of cells, and of how many rows they are."""
+    layers = [sum(_chunk_sizes(one, type_k, type_v)) * -(-one.n_rows // CHUNK) for one in encoders(states)]
+    return sum(layers) + ALIGN if layers else 0
 
 
 def recurrent(states: Sequence[StateSpec]) -> list[RecurrentSpec]:

@@ -89,7 +89,8 @@ class CpuForward:
             self._bring(batch)
         if batch.embeddings is not None:
             self._embed(batch, cancellation)
-        self._launch(self._programs.body(n_tokens, batch.contiguous, batch.embeddings is not None), cancellation)
+        kind = batch.contiguous, batch.embeddings is not None, bool(batch.given)
+        self._launch(self._programs.body(n_tokens, *kind), cancellation)
         if n_outputs:
             kinds = wanted if isinstance(wanted, Wanted) else Wanted(int(np.bitwise_or.reduce(wanted)))
             head, values = self._programs.head(n_outputs, kinds)

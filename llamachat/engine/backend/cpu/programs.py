@@ -48,30 +48,32 @@ class Programs:
         self.limits = Limits(self._batch, APART, outputs, self._batch // LANES if engine.plan.needs_whole else 1)
         self._kept: dict[int, Buffer] = {}  # {address: memory beside the programs' own}
         self._crossing: dict[Node, Region] = {}
-        self._bodies: dict[tuple[Shape, bool], Program] = {}
+        self._bodies: dict[tuple[Shape, bool, bool], Program] = {}
         self._heads: dict[tuple[Shape, Wanted], Head] = {}
-        self._body_of: dict[tuple[int, bool, bool], Program] = {}
+        self._body_of: dict[tuple[int, bool, bool, bool], Program] = {}
         self._head_of: dict[tuple[int, Wanted], Head] = {}
         self._lookups: dict[Shape, Program] = {}
         self._input: Region | None = None
         brought = engine.plan.given.values()
         self._context = replace(self._context, given={node: self._fixed(self._widest.region(node)) for node in brought})
 
-    def body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
-        """What every token needs. embedded: the embeddings lie in `input` already."""
-        asked = n_tokens, contiguous, embedded
+    def body(self, n_tokens: int, contiguous: bool, embedded: bool, brought: bool) -> Program:
+        """What every token needs. embedded: the embeddings lie in `input` already. brought: see `Lowering.body`."""
+        asked = n_tokens, contiguous, embedded, brought
         if asked not in self._body_of:  # a step asks twice, and should not lose time
-            self._body_of[asked] = self._make_body(n_tokens, contiguous, embedded)
+            self._body_of[asked] = self._make_body(n_tokens, contiguous, embedded, brought)
         return self._body_of[asked]
 
-    def _make_body(self, n_tokens: int, contiguous: bool, embedded: bool) -> Program:
+    def _make_body(self, n_tokens: int, contiguous: bool, embedded: bool, brought: bool) -> Program:
         shape = self._shape(n_tokens, self._batch if contiguous else APART, contiguous and n_tokens > 1)
-        if (shape, embedded) not in self._bodies:
+        if brought and self._engine.plan.kept:  # rows that are many, while tokens are few
+            shape = self._shape(self._batch, self._batch, True)
+        if (shape, embedded, brought) not in self._bodies:
             node = self._engine.plan.embedding
             given = {node: self._input_region()} if embedded and node is not None else {}
-            launches = self._lowering(shape).body(self._crossing_regions(), given)
-            self._bodies[shape, embedded] = build(launches, self._engine.compiler)
-        return self._bodies[shape, embedded]
+            launches = self._lowering(shape).body(self._crossing_regions(), given, brought)
+            self._bodies[shape, embedded, brought] = build(launches, self._engine.compiler)
+        return self._bodies[shape, embedded, brought]
 
     def lookup(self, n_tokens: int) -> Program:
         """The embeddings of tokens, into `input`."""

@@ -7,6 +7,7 @@ from llamachat.engine.backend.cpu.backend import Processor
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, CacheShape, LayerCache
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
+from llamachat.engine.backend.cpu.program import ALIGN
 from llamachat.engine.state.cache_types import check_cache_types
 from llamachat.engine.state.spec import EncoderSpec, KeyValueSpec, RecurrentSpec, StateSpec
 from llamachat.errors import Unsupported, UsageError
@@ -74,7 +75,7 @@ def test_what_is_used_is_one_stretch_around_the_first_cell(name: str) -> None:
 
 def test_what_an_encoder_takes_is_planned() -> None:
     sizes = Processor().state_sizes([FULL, ENCODER, SHORT], "f16", "f16")
-    assert sizes.encoder == 2 * CHUNK * (2 * 2 * (32 + 64)) + CHUNK * 2 * (48 + 48)
+    assert sizes.encoder == 2 * CHUNK * (2 * 2 * (32 + 64)) + CHUNK * 2 * (48 + 48) + ALIGN
     assert sizes.cache(1000) == 1000 * 2 * 2 * (64 + 64), "its tokens take nothing of it"
 
 

@@ -27,6 +27,7 @@ from llamachat.engine.backend.cpu.kernels.attention_item import (
     Rows,
     merge_softmax,
     merged,
+    n_encoded,
     part_bytes,
     scratch_bytes,
     seen,
@@ -37,7 +38,7 @@ from llamachat.engine.backend.cpu.kernels.cache import PLACE
 from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.kernels.norm import lanes_for
 
-SHAPING = ("scale", "window", "chunk", "cap", "slopes", "bias", "bias_bytes", "bias_zero")
+SHAPING = ("scale", "window", "chunk", "cap", "slopes", "bias", "bias_bytes", "bias_zero", "counter")
 """Arguments that say what becomes of a score."""
 
 
@@ -49,6 +50,7 @@ class Attention(KernelSpec):
     scratch: `room` bytes for each thread. scale: float32. window: a token sees so many of the last cells, or NO_WINDOW;
     chunk: and none before its own chunk of so many, or NO_WINDOW. cap: float32; slopes, sinks: float32 [n_head]; see
     `graph.Attention`. bias: float32 [n_head][bias_bytes], at `bias_zero` bytes that of distance 0, all times log2(e).
+    counter: where the cache has the number of an encoder's rows.
     An item of work is `tokens` tokens and the heads that share a key/value head.
     """
 
@@ -155,7 +157,8 @@ class AttentionMerge(KernelSpec):
     value_dim: int
     has_chunks: bool = False
     has_sinks: bool = False
-    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room", "window", "chunk", "sinks")
+    encoded: bool = False
+    arguments: ClassVar = ("y", "stride", "n_head", "parts", "part_room", "window", "chunk", "sinks", "counter")
     reads: ClassVar = ("parts",)
     writes: ClassVar = ("y",)
     split: ClassVar = Shares("n_tokens", ("n_head",))
@@ -168,7 +171,11 @@ class AttentionMerge(KernelSpec):
         with k.loop(first, last) as item:
             token, head = item // n_head, item % n_head
             y = k.pointer("y")[token * k.args.stride + head * (4 * dim)]
-            begin, end = seen(k, token, token + 1, self.has_chunks)
+            begin, end = k.number(0), k.number(0)
+            if self.encoded:
+                end = n_encoded(k, token)
+            else:
+                begin, end = seen(k, token, token + 1, self.has_chunks)
             n_chunks = (end + (CHUNK - 1)) // CHUNK - begin // CHUNK
             parts = k.pointer("parts")[token * k.args.part_room][head * part_bytes(dim)]
             top, total = k.var(k.constant(F32, MASKED)), k.var(k.constant(F32, 0.0))

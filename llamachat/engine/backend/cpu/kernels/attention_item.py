@@ -12,7 +12,7 @@ from functools import partial
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I32, I64, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
 from llamachat.engine.backend.cpu.kernels.functions import exp2_below
@@ -35,7 +35,7 @@ class Heads:
 
     key_dim: of queries and keys; value_dim: of values and what comes out. has_cap, has_slopes, has_chunks, has_bias:
     whether the launch's `cap`, `slopes`, `chunk`, `bias` mean anything. latent: one head of keys serves all, and values
-    are the keys' last numbers.
+    are the keys' last numbers. encoded: keys are an encoder's rows, all of which are seen.
 
     The factor of scores, the window and these are arguments of a launch, so that layers share kernels that differ in
     them.
@@ -51,6 +51,7 @@ class Heads:
     has_chunks: bool = False
     has_bias: bool = False
     latent: bool = False
+    encoded: bool = False
 
 
 def query_rows(heads: Heads, isa: Generic) -> int:
@@ -103,6 +104,11 @@ def seen(k: Kernel, token: Vec, end: Vec, has_chunks: bool) -> tuple[Vec, Vec]:
     cell = k.row(token).cell
     first = (cell - (k.args.window - 1)).max(0)
     return first.max(cell // k.args.chunk * k.args.chunk) if has_chunks else first, k.row(end - 1).cell + 1
+
+
+def n_encoded(k: Kernel, token: Vec) -> Vec:
+    """How many rows of an encoder the sequence of a token of the step keeps."""
+    return Ptr(k.row(token).cache)[k.args.counter].load(I64, 8)
 
 
 def with_sink(k: Kernel, isa: Generic, state: tuple[Vec, Vec], sink: Vec) -> tuple[Vec, Vec]:
@@ -169,6 +175,8 @@ class Item:
         self.token, self.end, self.head_kv, self.head = token, end, head_kv, head_kv * self.heads.n_group
         row = self.k.row(token)
         self.cell, self.cache = row.cell, Ptr(row.cache)
+        if self.heads.encoded:
+            self.cell = n_encoded(self.k, token) - 1
 
     def before(self, head_kv: Vec, chunk: Vec) -> None:
         """Which head's chunk comes after the one that is computed: its keys are asked for."""
@@ -184,6 +192,8 @@ class Item:
 
     def seen(self) -> tuple[Vec, Vec]:
         """[first, last) of the cells that one of the item's tokens sees."""
+        if self.heads.encoded:
+            return self.k.number(0), self.cell + 1
         return seen(self.k, self.token, self.end, self.heads.has_chunks)
 
     def _real_rows(self) -> Iterator[tuple[int, Vec, Vec]]:

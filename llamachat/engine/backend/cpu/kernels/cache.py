@@ -62,6 +62,36 @@ class StoreKeys(StoreValues):
 
 
 @dataclass(frozen=True)
+class StoreEncoded(KernelSpec):
+    """Values of an encoder's `count` rows, or keys, in place of those before, into the cache of the step's sequence.
+
+    counter: where the number of rows is kept. Other arguments as of `StoreValues`.
+    """
+
+    head_dim: int
+    cache_type: str
+    keys: bool
+    arguments: ClassVar = ("x", "at", "stride", *PLACE, "count", "counter")
+    reads: ClassVar = ("x",)
+    writes: ClassVar = ("cache",)
+    split: ClassVar = Shares("count", ("n_head_kv",))
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Head by head of each row; whoever has the first one writes the number."""
+        fmt, dim = CACHE_FORMATS[self.cache_type], self.head_dim
+        store = (StoreKeys if self.keys else StoreValues)(dim, self.cache_type)
+        cache = Ptr(k.row(k.number(0)).cache)
+        first, last = self.split.share(k)
+        with k.when(first.equals(0) & (last > 0)):
+            cache[k.args.counter].store(k.count(), 8)
+        with k.loop(first, last) as item:
+            row, head = item // k.args.n_head_kv, item % k.args.n_head_kv
+            source = k.pointer("x")[row * k.args.stride + head * (4 * dim)]
+            chunk = chunk_of(k, cache, row // CHUNK)[k.args.at]
+            store.store(k, isa, source, chunk[head * (CHUNK * fmt.row_bytes(dim))], row % CHUNK)
+
+
+@dataclass(frozen=True)
 class LoadKeys(KernelSpec):
     """The keys of the cells `source` of the step's rows as float32 rows of `stride` bytes, n_head_kv heads each.
 

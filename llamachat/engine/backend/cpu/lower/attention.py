@@ -11,6 +11,8 @@ from llamachat.engine.backend.cpu.kernels.cache_formats import CHUNK
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments, Region
 
+Attending = g.Attention | g.LatentAttention | g.CrossAttention
+
 # Query rows of an item of attention: enough for every instruction set's register block.
 QUERY_ROWS = 12
 
@@ -34,9 +36,12 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
     attend(node, to, _heads(node, to), read)
 
 
-def attend(node: g.Attention | g.LatentAttention, to: Lowering, heads: Heads, read: Arguments) -> None:
+def attend(node: Attending, to: Lowering, heads: Heads, read: Arguments) -> None:
     """What comes out of queries and the cache. read: the arguments of `Attention` but those of outputs and scratch."""
-    (_contiguous if to.shape.contiguous else _apart)(node, to, heads, read)
+    if to.shape.contiguous:
+        _contiguous(node, to, heads, read)
+    else:
+        attend_apart(node, to, heads, read, to.cache.shape.n_ctx // CHUNK)
 
 
 def _heads(node: g.Attention, to: Lowering) -> Heads:
@@ -60,10 +65,11 @@ def _shaping(node: g.Attention, to: Lowering) -> Arguments:
         "bias": table.address,
         "bias_bytes": table.row_bytes,
         "bias_zero": table.zero,
+        "counter": 0,
     }
 
 
-def _contiguous(node: g.Attention | g.LatentAttention, to: Lowering, heads: Heads, read: Arguments) -> None:
+def _contiguous(node: Attending, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Neighbouring tokens share what they read of the cache."""
     tokens = max(1, QUERY_ROWS // heads.n_group)
     spec = Attention(heads, tokens, query_rows(heads, to.isa), bool(read["sinks"]))
@@ -72,14 +78,14 @@ def _contiguous(node: g.Attention | g.LatentAttention, to: Lowering, heads: Head
     to.launch(spec, {**read, **y, "scratch": scratch, "room": spec.scratch_bytes})
 
 
-def _apart(node: g.Attention | g.LatentAttention, to: Lowering, heads: Heads, read: Arguments) -> None:
-    """Every token on its own: threads share the chunks of the cache."""
+def attend_apart(node: Attending, to: Lowering, heads: Heads, read: Arguments, n_chunks: int) -> None:
+    """Every token on its own: threads share the chunks, n_chunks at most, of the cache."""
     spec = AttentionParts(heads, query_rows(heads, to.isa))
-    part_room = part_bytes(heads.value_dim) * node.n_head * (to.cache.shape.n_ctx // CHUNK)
+    part_room = part_bytes(heads.value_dim) * node.n_head * n_chunks
     parts = Region(part_room * to.shape.max_tokens)
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
     given: Arguments = {"parts": parts, "part_room": part_room}
     to.launch(spec, {**read, "scratch": scratch, "room": spec.scratch_bytes, **given})
-    merged: Arguments = {"y": to.regions[node], "stride": to.stride(node.width), "n_head": node.n_head}
-    merged |= {name: read[name] for name in ("window", "chunk", "sinks")}
-    to.launch(AttentionMerge(heads.value_dim, heads.has_chunks, bool(read["sinks"])), {**merged, **given})
+    merged: Arguments = {"y": to.regions[node], "stride": to.stride(node.width), "n_head": node.n_head, **given}
+    merged |= {name: read[name] for name in ("window", "chunk", "sinks", "counter")}
+    to.launch(AttentionMerge(heads.value_dim, heads.has_chunks, bool(read["sinks"]), heads.encoded), merged)

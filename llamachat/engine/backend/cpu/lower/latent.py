@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from llamachat.engine import graph as g
-from llamachat.engine.backend.cpu.bias_tables import NO_BIAS
 from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads
 from llamachat.engine.backend.cpu.kernels.cache import StoreKeys
 from llamachat.engine.backend.cpu.kernels.head_product import HeadProduct
@@ -40,5 +39,5 @@ def lower_latent_attention(node: g.LatentAttention, to: Lowering) -> None:
     read: Arguments = {"q": to.regions[node.q], **cached, "n_head_kv": node.n_head // together}
     read |= {"q_stride": to.stride(node.q.width), "keys": places.keys, "values": places.keys, "scale": node.scale}
     read |= {"window": NO_WINDOW, "chunk": NO_WINDOW, "cap": 0.0, "slopes": 0, "sinks": 0}
-    read |= {"bias": NO_BIAS.address, "bias_bytes": NO_BIAS.row_bytes, "bias_zero": NO_BIAS.zero}
+    read |= {"bias": 0, "bias_bytes": 0, "bias_zero": 0, "counter": 0}
     attend(node, to, heads, read)

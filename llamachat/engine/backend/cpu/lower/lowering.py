@@ -79,10 +79,15 @@ class Lowering:
         self._scratch = Region(0, private=True)
         self._here: Sequence[Node] = ()
 
-    def body(self, crossing: Mapping[Node, Region], given: Mapping[Node, Region]) -> list[Launch]:
-        """What every token needs, and what the head reads, copied into its regions. given: values that are there."""
+    def body(self, crossing: Mapping[Node, Region], given: Mapping[Node, Region], brought: bool = True) -> list[Launch]:
+        """What every token needs, and what the head reads, copied into its regions. given: values that are there.
+
+        brought: whether the step may bring rows with a number of their own; else what the sequence keeps of them is
+        read.
+        """
         self.regions.update(given)
-        self._lower([node for node in self.plan.body if node not in given])
+        absent = frozenset() if brought else self.plan.kept
+        self._lower([node for node in self.plan.body if node not in given and node not in absent])
         for node, region in crossing.items():
             counts = {"count": self.count_of(node, "n_outputs"), "total": self.count_of(node)}
             self.launch(TakeRows(), {"x": self.regions[node], "y": region, "stride": self.stride(node.width), **counts})

@@ -115,7 +115,12 @@ REFUSED_METADATA = [
     pytest.param({"llama.rope.scaling.factor": float("inf")}, ModelFileError, "scaling.factor", id="rope factor inf"),
     pytest.param({"llama.rope.scaling.type": "other"}, Unsupported, "'other'.*yarn", id="unknown scaling"),
     pytest.param({"llama.rope.scaling.type": 3}, ModelFileError, "must be a text", id="scaling type is a number"),
-    pytest.param({"llama.rope.scaling.type": "yarn"}, ModelFileError, "original_context", id="yarn without original"),
+    pytest.param(
+        {"llama.rope.scaling.type": "yarn", "llama.rope.scaling.original_context_length": 0},
+        ModelFileError,
+        "original_context",
+        id="yarn of nothing",
+    ),
     pytest.param({"llama.rope.scaling.yarn_log_multiplier": 0.1}, Unsupported, "yarn_log", id="yarn multiplier"),
     pytest.param({"llama.rope.future": 1}, Unsupported, "rope.future", id="an unknown key of a family"),
     pytest.param({"llama.attention.causal": 3}, ModelFileError, "attention.causal.*true or false", id="no truth value"),

@@ -34,7 +34,12 @@ __all__ = [
 
 _registered: Final[dict[str, Architecture]] = {}
 
-SYNONYMS: Final[Mapping[str, str]] = {"mistral": "llama", "lfm2moe": "lfm2", "nemotron_h_moe": "nemotron_h"}
+SYNONYMS: Final[Mapping[str, str]] = {
+    "mistral": "llama",
+    "granitemoe": "granite",
+    "lfm2moe": "lfm2",
+    "nemotron_h_moe": "nemotron_h",
+}
 """Names of `general.architecture` that another one's file describes, too."""
 
 ARCHITECTURE_KEY: Final = "general.architecture"

@@ -17,7 +17,7 @@ from llamachat.engine.graph import (
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED, Scoring
 from llamachat.engine.models.base import Decoder
 from llamachat.engine.models.params import Earlier, key, require, same_as
-from llamachat.engine.models.parts import gated_feed_forward
+from llamachat.engine.models.parts import GATED_FEED_FORWARD, GATED_FEED_FORWARD_BIASES, gated_feed_forward
 from llamachat.engine.models.tensors import Weights
 
 ROUTER: Final = """
@@ -35,6 +35,28 @@ blk.*.ffn_gate_shexp.weight n_ff_shared n_embd
 blk.*.ffn_up_shexp.weight   n_ff_shared n_embd
 blk.*.ffn_down_shexp.weight n_embd n_ff_shared
 """
+
+EXPERTS_SCALES: Final = """
+blk.*.ffn_gate_exps.scale?          n_expert
+blk.*.ffn_up_exps.scale?            n_expert
+blk.*.ffn_down_exps.scale?          n_expert
+blk.*.ffn_gate_exps.input_scale?    n_expert
+blk.*.ffn_up_exps.input_scale?      n_expert
+blk.*.ffn_down_exps.input_scale?    n_expert
+"""
+"""What the values of experts' matrices are multiplied with (NVFP4 files); see `parts.SCALES`."""
+
+FEED_FORWARD_OR_EXPERTS: Final = f"""
+blk.*.ffn_norm.weight       n_embd
+[n_expert == 0]
+{GATED_FEED_FORWARD}{GATED_FEED_FORWARD_BIASES}
+[n_expert > 0]
+{ROUTER}{EXPERTS}{EXPERTS_SCALES}
+[n_expert > 0 and n_ff_shared > 0]
+{SHARED_EXPERT}
+[]
+"""
+"""Of architectures whose models have experts or not (`MaybeExperts`)."""
 
 SCORINGS: Final[dict[int, Scoring]] = {1: "softmax", 2: "sigmoid", 3: "chosen"}
 """`expert_gating_func` in files."""
@@ -58,6 +80,19 @@ class Experts(Decoder):
         least, most = min(1, self.n_expert), max(1, self.n_expert)  # dense models may count some, of none
         sentence = f"is {self.n_used}, but there are only {self.n_expert} experts, and a token needs some"
         require(least <= self.n_used <= most, sentence, "expert_used_count")
+
+    def routing(self, scoring: Scoring = "softmax", *, normalised: bool = False) -> Routing:
+        """How experts are chosen and weighed; a scale of 0 means none."""
+        return Routing(self.n_used, scoring, normalised, self.weights_scale or 1.0)
+
+
+@dataclass(frozen=True)
+class MaybeExperts(Experts):
+    """Experts, with a shared one of n_ff_shared or none; n_expert 0: a feed-forward network in their place."""
+
+    n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)
+    n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
+    n_ff_shared: int = key("expert_shared_feed_forward_length", 0, low=0)
 
 
 def share_of_feed_forward(earlier: Earlier) -> int:
@@ -117,12 +152,12 @@ def expert_linear(g: Graph, x: Node, chosen: Node, layer: Layer) -> Node:
     return g.append(ExpertLinear(layer.weight.shape[1], x, chosen, layer.weight, layer.bias, layer.scale))
 
 
-def feed_forward(g: Graph, b: Weights, x: Node, routing: Routing) -> Node:
-    """A layer's mixture, with its shared expert if it has one, or else its gated feed-forward network."""
+def feed_forward(g: Graph, b: Weights, x: Node, routing: Routing, factor: float = 1.0) -> Node:
+    """A layer's mixture, with its shared expert if it has one, or its gated feed-forward network, times factor."""
     if not b.has("ffn_gate_inp"):
-        return gated_feed_forward(g, b, x, "silu")
+        return gated_feed_forward(g, b, x, "silu", factor)
     mixed = mixture(g, b, x, routing)
-    return g.add(mixed, shared_expert(g, b, x)) if b.has("ffn_up_shexp") else mixed
+    return g.scale(g.add(mixed, shared_expert(g, b, x)) if b.has("ffn_up_shexp") else mixed, factor)
 
 
 def shared_expert(g: Graph, b: Weights, x: Node, activation: Activation = "silu") -> Node:

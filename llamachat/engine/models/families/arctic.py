@@ -6,7 +6,7 @@ Llama's form; beside the feed-forward network of each layer there is a mixture t
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.rotary import rope_spec
@@ -21,7 +21,7 @@ class ArcticParams(mixture.Experts, ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}
+{parts.ANY_ATTENTION}
 {parts.GATED_FEED_FORWARD.replace("n_ff", "n_embd")}
 blk.*.ffn_norm_exps.weight  n_embd
 {mixture.ROUTER}{mixture.EXPERTS}
@@ -30,7 +30,7 @@ blk.*.ffn_norm_exps.weight  n_embd
 
 def forward(g: Graph, p: ArcticParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "adjacent", None), Routing(p.n_used, normalised=True, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "adjacent", None), p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         begin = x

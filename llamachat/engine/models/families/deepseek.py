@@ -6,7 +6,7 @@ Llama's attention; the first layers are dense, the others have many small expert
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.graph.experts import MAX_EXPERTS
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
@@ -27,7 +27,7 @@ class DeepseekParams(mixture.Experts, ScaledRotaryHeads):
 TENSORS: Final = f"""
 {parts.EMBEDDING}
 rope_freqs.weight?          n_rot/2
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight       n_embd
 [layer < n_dense]
 {parts.GATED_FEED_FORWARD}
@@ -39,7 +39,7 @@ blk.*.ffn_norm.weight       n_embd
 
 def forward(g: Graph, p: DeepseekParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "adjacent", w.rope_freqs), Routing(p.n_used, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "adjacent", w.rope_freqs), p.routing()
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

@@ -6,7 +6,7 @@ Llama's attention; every `step`-th layer has experts but for the first ones. A b
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
@@ -26,7 +26,7 @@ class Ernie45MoeParams(mixture.Experts, ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight       n_embd
 [layer >= n_dense and layer+1%step == 0]
 {mixture.ROUTER}{mixture.EXPERTS}
@@ -42,7 +42,7 @@ blk.*.exp_probs_b.bias?     n_expert
 
 def forward(g: Graph, p: Ernie45MoeParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "adjacent", None), Routing(p.n_used, normalised=True, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "adjacent", None), p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

@@ -7,7 +7,7 @@ softmax over the chosen experts; their activation is a clamped SwiGLU.
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import ClampedGlu, Graph, Mixture, Node, Routing
+from llamachat.engine.graph import ClampedGlu, Graph, Mixture, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads, WindowedHeads, window_pattern
 from llamachat.engine.models.params import key
@@ -29,7 +29,7 @@ LIMIT: Final = 7.0
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.attn_sinks.weight             n_head
 blk.*.post_attention_norm.weight    n_embd                    # the norm before the experts
 {mixture.ROUTER}{mixture.EXPERTS}
@@ -42,7 +42,7 @@ blk.*.ffn_down_exps.bias?           n_expert n_embd
 
 def forward(g: Graph, p: GptOssParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", None), Routing(p.n_used, "chosen", scale=p.weights_scale)
+    rope, routing = rope_spec(p, "halves", None), p.routing("chosen")
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         own = {"window": p.window if p.has_window(layer) else 0, "sinks": b.attn_sinks.weight}

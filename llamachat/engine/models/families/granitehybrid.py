@@ -1,27 +1,22 @@
 """Granite 4 hybrids (IBM 2025): Mamba 2, attention in some layers, mostly without positions, with experts or none.
 
-Multipliers of embeddings, of what each branch adds, of attention scores and of logits, as in `granitemoe`.
+Multipliers of embeddings, of what each branch adds, of attention scores and of logits, as in `granite`.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
-from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts, state_space
-from llamachat.engine.models.families.granitemoe import GraniteMoeParams
-from llamachat.engine.models.params import key
+from llamachat.engine.models.families.granite import GraniteParams
 from llamachat.engine.models.rotary import rope_spec
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
 
 @dataclass(frozen=True)
-class GraniteHybridParams(state_space.GroupedStateSpace, state_space.HybridHeads, GraniteMoeParams):
+class GraniteHybridParams(state_space.GroupedStateSpace, state_space.HybridHeads, GraniteParams):
     """Hyperparameters of the `granitehybrid` architecture."""
-
-    n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)
-    n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
 
 
 TENSORS: Final = f"""
@@ -44,8 +39,8 @@ blk.*.ffn_norm.weight       n_embd
 
 def forward(g: Graph, p: GraniteHybridParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope = rope_spec(p, "adjacent", None) if p.rotates else None
-    routing = Routing(max(1, p.n_used), normalised=True)
+    rope = rope_spec(p, "adjacent", None) if p.turns else None
+    routing = p.routing(normalised=True)
     scale, times = p.attention_scale or p.head_dim**-0.5, p.residual_scale or 1.0
     x = g.embed(w.token_embd, p.embedding_scale or 1.0)
     for layer, b in enumerate(w.blk):
@@ -55,9 +50,8 @@ def forward(g: Graph, p: GraniteHybridParams, w: Weights) -> Node:
         else:
             h = state_space.mamba_2(g, p, b, h, layer, p.norm_eps)
         x = g.add(x, g.scale(h, times))
-        h = mixture.feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), routing)
-        x = g.add(x, g.scale(h, times))
-    return g.scale(parts.logits(g, w, x, p.norm_eps), 1 / p.logit_divisor)
+        x = g.add(x, mixture.feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), routing, times))
+    return parts.logits(g, w, x, p.norm_eps, factor=1 / p.logit_scale)
 
 
 ARCHITECTURE: Final = Architecture(
@@ -65,5 +59,5 @@ ARCHITECTURE: Final = Architecture(
     GraniteHybridParams,
     TENSORS,
     forward,
-    {name: why for name, why in parts.NO_RESULT.items() if name != "rope.scaling.finetuned"},
+    parts.NO_RESULT,
 )

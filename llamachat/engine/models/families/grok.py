@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
@@ -31,7 +31,7 @@ class GrokParams(mixture.Experts, ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}
+{parts.ANY_ATTENTION}
 blk.*.attn_output_norm.weight   n_embd
 blk.*.ffn_norm.weight           n_embd
 blk.*.ffn_gate.weight?          n_ff n_embd
@@ -45,7 +45,7 @@ blk.*.post_ffw_norm.weight?     n_embd                        # Grok 2
 
 def forward(g: Graph, p: GrokParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", None), Routing(p.n_used, normalised=True, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "halves", None), p.routing(normalised=True)
     scores = {"scale": p.attention_scale, "soft_cap": p.attention_cap}
     x = g.embed(w.token_embd, p.embedding_scale)
     for layer, b in enumerate(w.blk):

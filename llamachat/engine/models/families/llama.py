@@ -7,8 +7,7 @@ has experts in place of the feed-forward network.
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
-from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
@@ -18,37 +17,29 @@ from llamachat.engine.models.tensors import Weights
 
 
 @dataclass(frozen=True)
-class LlamaParams(mixture.Experts, ScaledRotaryHeads):
+class LlamaParams(mixture.MaybeExperts, ScaledRotaryHeads):
     """Hyperparameters of the `llama` architecture."""
 
     rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear", "yarn", "longrope"))
     attention_scale: float = key("attention.scale", 0.0)
-    n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)
-    n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
 
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ROPE_FACTORS}{parts.ANY_ATTENTION}
-blk.*.ffn_norm.weight       n_embd
-{parts.SCALES}
-[n_expert == 0]
-{parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
-[n_expert > 0]
-{mixture.ROUTER}{mixture.EXPERTS}
+{parts.ROPE_FACTORS}{parts.ANY_ATTENTION}{parts.SCALES}
+{mixture.FEED_FORWARD_OR_EXPERTS}
 """
 
 
 def forward(g: Graph, p: LlamaParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
     rope = rope_spec(p, "adjacent", w.rope_factors_short or w.rope_freqs, w.rope_factors_long)
-    routing = Routing(p.n_used, normalised=True)
+    routing = p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)
         x = g.add(x, parts.attention(g, p, b, h, layer, rope, scale=p.attention_scale or p.head_dim**-0.5))
-        h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
-        x = g.add(x, mixture.mixture(g, b, h, routing) if p.n_expert else parts.gated_feed_forward(g, b, h, "silu"))
+        x = g.add(x, mixture.feed_forward(g, b, g.rms_norm(x, b.ffn_norm, p.norm_eps), routing))
     return parts.logits(g, w, x, p.norm_eps)
 
 

@@ -34,7 +34,7 @@ class Llama4Params(mixture.Experts, ScaledRotaryHeads):
 TENSORS: Final = f"""
 {parts.EMBEDDING}
 rope_freqs.weight?          n_rot/2
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight       n_embd
 [layer+1%step == 0]
 {mixture.ROUTER}{mixture.EXPERTS}
@@ -46,7 +46,7 @@ blk.*.ffn_norm.weight       n_embd
 
 def attention(g: Graph, p: Llama4Params, b: Weights, x: Node, layer: int, rope: RopeSpec) -> Node:
     """x, normed, through the attention of a layer with or without positions."""
-    q, k, v = g.linear(x, b.attn_q), g.linear(x, b.attn_k), g.linear(x, b.attn_v)
+    q, k, v = parts.projections(g, p, b, x)
     heads = {"n_head": p.n_head, "n_head_kv": p.n_head_kv, "scale": p.head_dim**-0.5, "layer": layer}
     if p.window and (layer + 1) % p.period == 0:
         q = g.temperature(q, TemperatureSpec(0.1, CHUNK, 1))
@@ -67,7 +67,7 @@ def experts(g: Graph, b: Weights, x: Node, routing: Routing) -> Node:
 
 def forward(g: Graph, p: Llama4Params, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "adjacent", w.rope_freqs), Routing(p.n_used, "sigmoid", scale=p.weights_scale)
+    rope, routing = rope_spec(p, "adjacent", w.rope_freqs), p.routing("sigmoid")
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from llamachat.engine.graph import Graph, Node
-from llamachat.engine.models import parts
+from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
 from llamachat.engine.models.rotary import rope_spec
@@ -18,7 +18,7 @@ from llamachat.engine.models.tensors import Weights
 
 
 @dataclass(frozen=True)
-class MinicpmParams(ScaledRotaryHeads):
+class MinicpmParams(mixture.MaybeExperts, ScaledRotaryHeads):
     """Hyperparameters of the `minicpm` architecture."""
 
     rope_scaling: str = key("rope.scaling.type", "linear", only=("none", "linear", "yarn", "longrope"))
@@ -30,24 +30,25 @@ class MinicpmParams(ScaledRotaryHeads):
 TENSORS: Final = f"""
 {parts.EMBEDDING}
 {parts.ROPE_FACTORS}{parts.ANY_ATTENTION}
-{parts.GATED_FEED_FORWARD}{parts.GATED_FEED_FORWARD_BIASES}
+{mixture.FEED_FORWARD_OR_EXPERTS}
 """
 
 
 def forward(g: Graph, p: MinicpmParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
     rope = rope_spec(p, "adjacent", w.rope_factors_short or w.rope_freqs, w.rope_factors_long)
+    routing = p.routing(normalised=True)
     x = g.embed(w.token_embd, p.embedding_scale)
     for layer, b in enumerate(w.blk):
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)
         x = g.add(x, parts.attention(g, p, b, h, layer, rope, factor=p.residual_scale))
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
-        x = g.add(x, parts.gated_feed_forward(g, b, h, "silu", p.residual_scale))
+        x = g.add(x, mixture.feed_forward(g, b, h, routing, p.residual_scale))
     return parts.logits(g, w, x, p.norm_eps, factor=1 / p.logit_scale)
 
 
 ARCHITECTURE: Final = Architecture(
-    {"minicpm": "MiniCPM 1B and 2B, MiniCPM 4"},
+    {"minicpm": "MiniCPM 1B and 2B, MoE 8x2B, MiniCPM 4"},
     MinicpmParams,
     TENSORS,
     forward,

@@ -6,7 +6,7 @@ Queries and keys are normed over all heads together, rotary halves; shares are n
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.rotary import rope_spec
@@ -21,7 +21,7 @@ class OlmoeParams(mixture.Experts, ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}
+{parts.ANY_ATTENTION}
 blk.*.attn_q_norm.weight    n_head*head_dim
 blk.*.attn_k_norm.weight    n_head_kv*head_dim
 blk.*.ffn_norm.weight       n_embd
@@ -31,7 +31,7 @@ blk.*.ffn_norm.weight       n_embd
 
 def forward(g: Graph, p: OlmoeParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", None), Routing(p.n_used, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "halves", None), p.routing()
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope, p.norm_eps))

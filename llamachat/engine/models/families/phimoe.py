@@ -6,7 +6,7 @@ Phi 3's attention with biases and factors of angles by the context's size (LongR
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
@@ -28,7 +28,7 @@ output_norm.bias                n_embd
 output.bias?                    n_vocab
 rope_factors_short.weight?      n_rot/2
 rope_factors_long.weight?       n_rot/2
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.attn_norm.bias            n_embd
 blk.*.ffn_norm.weight           n_embd
 blk.*.ffn_norm.bias             n_embd
@@ -38,10 +38,8 @@ blk.*.ffn_norm.bias             n_embd
 
 def forward(g: Graph, p: PhiMoeParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = (
-        rope_spec(p, "halves", w.rope_factors_short, w.rope_factors_long),
-        Routing(p.n_used, normalised=True),
-    )
+    rope = rope_spec(p, "halves", w.rope_factors_short, w.rope_factors_long)
+    routing = p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

@@ -6,7 +6,7 @@ Biases of queries, keys and values, rotary halves; shares are not normed again; 
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key, same_as
@@ -25,7 +25,7 @@ class Qwen2MoeParams(mixture.Experts, ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}{parts.ATTENTION_BIASES}
+{parts.ANY_ATTENTION}
 blk.*.ffn_norm.weight              n_embd
 {mixture.ROUTER}{mixture.EXPERTS}{mixture.SHARED_EXPERT}
 blk.*.ffn_gate_inp_shexp.weight    1 n_embd
@@ -34,7 +34,7 @@ blk.*.ffn_gate_inp_shexp.weight    1 n_embd
 
 def forward(g: Graph, p: Qwen2MoeParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", None), Routing(p.n_used, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "halves", None), p.routing()
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

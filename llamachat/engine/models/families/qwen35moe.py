@@ -5,7 +5,7 @@ Shares are normed again.
 
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import delta_net, mixture, parts
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
@@ -19,7 +19,7 @@ blk.*.ffn_gate_inp_shexp.weight    1 n_embd
 
 def forward(g: Graph, p: delta_net.DeltaNetExperts, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    routing = Routing(p.n_used, normalised=True, scale=p.weights_scale)
+    routing = p.routing(normalised=True)
     return delta_net.forward(
         g,
         p,

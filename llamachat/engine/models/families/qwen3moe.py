@@ -6,7 +6,7 @@ RMS norms of queries and keys per head, rotary halves; no shared expert, shares 
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
 from llamachat.engine.models.params import key
@@ -24,15 +24,15 @@ class Qwen3MoeParams(mixture.Experts, ScaledRotaryHeads):
 
 TENSORS: Final = f"""
 {parts.EMBEDDING}
-{parts.ATTENTION}{parts.ATTENTION_BIASES}{parts.HEAD_NORMS}
+{parts.ANY_ATTENTION}{parts.HEAD_NORMS}
 blk.*.ffn_norm.weight              n_embd
-{mixture.ROUTER}{mixture.EXPERTS}
+{mixture.ROUTER}{mixture.EXPERTS}{mixture.EXPERTS_SCALES}
 """
 
 
 def forward(g: Graph, p: Qwen3MoeParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", None), Routing(p.n_used, normalised=True, scale=p.weights_scale)
+    rope, routing = rope_spec(p, "halves", None), p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope, p.norm_eps))

@@ -146,6 +146,10 @@ class ScaledRotaryHeads(RotaryHeads):
     def __post_init__(self) -> None:
         """Also raises ModelFileError where the scaling lacks something it needs."""
         super().__post_init__()
+        self.check_scaling()
+
+    def check_scaling(self) -> None:
+        """Raises ModelFileError where the scaling lacks something it needs."""
         sentence = "is 0, and YaRN cannot be computed without it"
         known = self.yarn_original > 0 or self.yarn_share == 0
         require(known, sentence, "rope.scaling.original_context_length")

@@ -7,35 +7,33 @@ projection, RMS norms of each head's queries and keys, rotary halves.
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, RopeSpec
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import parts
-from llamachat.engine.models.base import MAX_GROUP, MAX_HEAD_DIM, Decoder
+from llamachat.engine.models.base import MAX_GROUP, MAX_HEAD_DIM, ScaledRotaryHeads
 from llamachat.engine.models.params import PerLayer, key, require, same_as
+from llamachat.engine.models.rotary import rope_spec
 from llamachat.engine.models.spec import Architecture
 from llamachat.engine.models.tensors import Weights
 
 
 @dataclass(frozen=True)
-class OpenElmParams(Decoder):
+class OpenElmParams(ScaledRotaryHeads):
     """Hyperparameters of the `openelm` architecture."""
 
     n_ff: PerLayer[int] = key("feed_forward_length", per_layer=int)  # type: ignore[assignment]
-    n_head: PerLayer[int] = key("attention.head_count", per_layer=int)
-    n_head_kv: PerLayer[int] = key("attention.head_count_kv", same_as("n_head"), per_layer=int)
+    n_head: PerLayer[int] = key("attention.head_count", per_layer=int)  # type: ignore[assignment]
+    n_head_kv: PerLayer[int] = key("attention.head_count_kv", same_as("n_head"), per_layer=int)  # type: ignore[assignment]
     head_dim: int = key("attention.key_length", high=MAX_HEAD_DIM)
     value_dim: int = key("attention.value_length", same_as("head_dim"), high=MAX_HEAD_DIM)
-    norm_eps: float = key("attention.layer_norm_rms_epsilon", high=1.0)
-    n_rot: int = key("rope.dimension_count", same_as("head_dim"))
-    rope_base: float = key("rope.freq_base", 10_000.0, low=1.001, high=1e15)
 
     def __post_init__(self) -> None:
         """Raises ModelFileError for heads that cannot be shared, or that cannot turn."""
-        super().__post_init__()
         pairs = list(zip(self.n_head, self.n_head_kv, strict=True))
         evenly = all(n % n_kv == 0 and n // n_kv <= MAX_GROUP for n, n_kv in pairs)
         require(evenly, "heads cannot share keys evenly", "attention.head_count_kv")
         turns = self.n_rot % 2 == 0 and self.n_rot <= self.head_dim
         require(turns, f"is {self.n_rot}, must be even and at most {self.head_dim}", "rope.dimension_count")
+        self.check_scaling()
 
 
 TENSORS: Final = f"""
@@ -49,7 +47,7 @@ blk.*.attn_output.weight    n_embd n_head*value_dim
 
 def forward(g: Graph, p: OpenElmParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope = RopeSpec(p.n_rot, p.rope_base, "halves")
+    rope = rope_spec(p, "halves", None)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         n_head, n_kv = p.n_head[layer], p.n_head_kv[layer]

@@ -84,7 +84,7 @@ class Dots(KernelSpec):
 
 @dataclass(frozen=True)
 class Bytes(KernelSpec):
-    """Every byte of dwords, unsigned and signed."""
+    """Every byte of dwords, unsigned and signed, then every pair of neighbours."""
 
     arguments: ClassVar = ("dwords", "out")
 
@@ -92,6 +92,8 @@ class Bytes(KernelSpec):
         dwords = k.pointer("dwords").load(lanes(I32, isa.rows), 4)
         for i in range(8):
             k.pointer("out")[4 * isa.rows * i].store(isa.byte(k, dwords, i % 4, signed=i >= 4), 4)
+        for i in range(3):
+            k.pointer("out")[4 * isa.rows * (8 + i)].store(isa.byte_pair(k, dwords, i), 4)
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,21 @@ def test_codes_may_stay_in_the_upper_half_of_a_byte(machine: Machine, codes: Cod
     dots(machine, Dots(replace(codes, shift=shift), 8), given << shift, given.astype(np.int32) + codes.bias)
 
 
+@pytest.mark.parametrize("fours", [4, 8])
+@pytest.mark.parametrize("codes", [Codes(2), Codes(2, -1), Codes(3, -4)], ids=str)
+def test_codes_stay_where_the_instruction_set_says(machine: Machine, codes: Codes, fours: int) -> None:
+    """Also where sums of pairs have 16 bits."""
+    rng = np.random.default_rng(fours)
+    given = rng.integers(0, 1 << codes.bits, (32, fours, machine.isa.rows, 4)).astype(np.uint8)
+    given[:2], given[2:4], given[4], given[5] = (1 << codes.bits) - 1, 0, (1 << codes.bits) - 1, 0
+    for bit in range(9 - codes.bits):
+        shift = machine.isa.best_shift(codes, bit, fours)
+        assert 0 <= shift <= bit
+        if shift:
+            moved, weights = given << np.uint8(shift), given.astype(np.int32) + codes.bias
+            dots(machine, Dots(replace(codes, shift=shift), fours), moved, weights)
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_sums_of_entries_of_a_table_are_exact(machine: Machine, table: str) -> None:
     given = np.random.default_rng(2).integers(0, 256, (64, 8, machine.isa.rows, 4)).astype(np.uint8)
@@ -209,9 +226,10 @@ def test_a_bias_needs_the_sums_of_x(machine: Machine) -> None:
 
 def test_bytes_of_dwords_are_numbers(machine: Machine) -> None:
     dwords = np.random.default_rng(1).integers(0, 256, (machine.isa.rows, 4)).astype(np.uint8)
-    given, out = Array(dwords), Array(np.zeros((2, 4, machine.isa.rows), np.int32))
+    given, out = Array(dwords), Array(np.zeros((11, machine.isa.rows), np.int32))
     machine.run(Bytes(), {"dwords": given.address, "out": out.address})
-    np.testing.assert_array_equal(out.values, [dwords.T, dwords.view(np.int8).T])
+    pairs = (dwords[:, :3].astype(np.int32) | dwords[:, 1:].astype(np.int32) << 16).T
+    np.testing.assert_array_equal(out.values, np.concatenate([dwords.T, dwords.view(np.int8).T, pairs]))
 
 
 def nearest_float32(exact: Fraction) -> np.float32:

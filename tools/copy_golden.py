@@ -29,6 +29,8 @@ MODELS = (
 VOCABULARIES = ("bert-bge", "phi-3")
 ADAPTED = ("llama",)
 REAL = ("SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m-Q4_K_M")
+LARGE = ("Qwen2.5-Coder-0.5B-Instruct.Q4_K_M",)
+"""Real models that no test fetches."""
 
 
 def files() -> list[str]:
@@ -38,7 +40,7 @@ def files() -> list[str]:
     cases = [f"tokenizers/{name}.json" for name in (*VOCABULARIES, *REAL)]
     kinds = ("-a.gguf", "-b.gguf", "-cvec.gguf", ".npz")
     models += [f"adapters/{name}{kind}" for name in ADAPTED for kind in kinds]
-    return sorted(models + vocabularies + cases + [f"real/{name}.json" for name in REAL])
+    return sorted(models + vocabularies + cases + [f"real/{name}.json" for name in (*REAL, *LARGE)])
 
 
 def copy(source: Path, target: Path) -> int:

@@ -59,7 +59,7 @@ _QWEN_PART_BYTES = (81_969_749, 84_956_970, 87_563_054, 88_728_749, 88_729_853, 
 
 QWEN25_CODER = KnownModel(
     name="qwen2.5-coder",
-    about="Qwen2.5 Coder 0.5B Instruct: better answers, code, tools, filling in the middle",
+    about="Qwen2.5 Coder 0.5B Instruct: better answers, code, filling in the middle",
     file="Qwen2.5-Coder-0.5B-Instruct.Q4_K_M.gguf",
     n_bytes=491_400_064,
     sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",

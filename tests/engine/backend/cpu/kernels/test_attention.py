@@ -175,7 +175,7 @@ def step(machine: Machine, tokens: list[tuple[Layer, int]], run: bool, threads: 
     slopes, sinks = (Array(one) for one in (tokens[0][0].slopes, tokens[0][0].sinks))
     table = np.hstack([tokens[0][0].bias[:, ::-1], np.full((shape.n_head, CHUNK), np.nan)]) * np.log2(np.e)
     bias = Array(table.astype(np.float32))
-    read |= {"bias": bias.address, "bias_bytes": 4 * bias.values.shape[1], "bias_zero": 4 * (N_CTX - 1)}
+    read |= {"bias": bias.address, "bias_bytes": 4 * bias.values.shape[1], "bias_zero": 4 * (N_CTX - 1), "counter": 0}
     if shape.together:
         read["n_head_kv"] = shape.n_head // shape.together
     read |= {"chunk": shape.chunk or NO_WINDOW, "cap": shape.cap, "slopes": slopes.address, "sinks": sinks.address}
@@ -212,7 +212,7 @@ def attend_apart(
     kept = {"parts": parts.address, "part_room": room}
     machine.run(spec, {**read, **kept, "scratch": scratch.address, "room": spec.scratch_bytes}, threads, **facts)
     merged: dict[str, int | float] = {"y": y.address, "stride": 4 * y.values.shape[1], "n_head": shape.n_head, **kept}
-    merged |= {name: read[name] for name in ("window", "chunk", "sinks")}
+    merged |= {name: read[name] for name in ("window", "chunk", "sinks", "counter")}
     machine.run(AttentionMerge(shape.value_dim, bool(shape.chunk), shape.sinks), merged, threads, **facts)
     assert scratch.intact()
     assert parts.intact()

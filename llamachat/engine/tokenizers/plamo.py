@@ -62,20 +62,21 @@ class CheapestPieces(Family):
 
     def _word(self, word: str) -> list[int]:
         """The cheapest pieces; among equals the longest."""
-        pieces, lengths, count = self._pieces, self._lengths, len(word)
+        of_piece, of_beginning, count = self._pieces.get, self._lengths.get, len(word)
         costs = [0] * (count + 1)
         taken = [(1, -1)] * count
         for start in range(count - 1, -1, -1):
             best, choice = costs[start + 1] + _UNKNOWN, (1, -1)
-            any_yet = False
-            for length in lengths.get(word[start : start + 2], ()) or lengths.get(word[start], ()):
-                found = pieces.get(word[start : start + length])
-                if found is None or start + length > count:
+            beginning = word[start : start + 2]
+            for length in of_beginning(beginning) or of_beginning(beginning[0], ()):
+                end = start + length
+                found = of_piece(word[start:end]) if end <= count else None
+                if found is None:
                     continue
-                cost = costs[start + length] + found[0]
+                cost = costs[end] + found[0]
                 # A token wins against bytes that cost the same, a longer token against a shorter one.
-                if cost < best or (cost == best and not any_yet):
-                    best, choice, any_yet = cost, (length, found[1]), True
+                if cost < best or (cost == best and choice[1] < 0):
+                    best, choice = cost, (length, found[1])
             costs[start], taken[start] = best, choice
         ids, start = [], 0
         while start < count:

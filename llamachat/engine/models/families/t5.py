@@ -75,9 +75,9 @@ def encoded(g: Graph, p: T5Params, w: Weights, x: Node) -> Node:
     """What the encoder makes of embeddings, normed."""
     for b in w.enc_blk:
         q, k, v = projections(g, b, g.rms_norm(x, b.attn_norm, p.norm_eps))
-        bias = bias_of(p, b.attn_rel_b or w.enc_blk[0].attn_rel_b, both_ways=True)
+        bias = bias_of(p, b.attn_rel_b or w.enc_blk[0].need("attn_rel_b"), both_ways=True)
         heads = TextAttention(p.n_head * p.value_dim, q, k, v, p.n_head, p.n_head_kv, 1.0, bias)
-        x = feed_forward(g, p, b, g.add(x, g.linear(g.append(heads), b.attn_o)))
+        x = feed_forward(g, p, b, g.add(x, g.linear(g.append(heads), b.attn_o)), gated(w))
     return g.rms_norm(x, w.enc_output_norm, p.norm_eps)
 
 
@@ -86,7 +86,7 @@ def forward(g: Graph, p: T5Params, w: Weights) -> Node:
     text = encoded(g, p, w, g.append(Given(p.n_embd, "encoder", Rows("encoded", most=p.context_length))))
     x, width = g.embed(w.token_embd), p.n_head * p.value_dim
     for number, b in enumerate(w.dec_blk):
-        bias = bias_of(p, b.attn_rel_b or w.dec_blk[0].attn_rel_b, both_ways=False)
+        bias = bias_of(p, b.attn_rel_b or w.dec_blk[0].need("attn_rel_b"), both_ways=False)
         qkv = projections(g, b, g.rms_norm(x, b.attn_norm, p.norm_eps))
         heads = g.attention(*qkv, layer=number, n_head=p.n_head, n_head_kv=p.n_head_kv, scale=1.0, bias=bias)
         x = g.add(x, g.linear(heads, b.attn_o))
@@ -94,7 +94,7 @@ def forward(g: Graph, p: T5Params, w: Weights) -> Node:
         kept = g.append(Encoded(k.width + v.width, k, v, number, p.n_head_kv))
         q = g.linear(g.rms_norm(x, b.cross_attn_norm, p.norm_eps), b.cross_attn_q)
         x = g.add(x, g.linear(g.append(CrossAttention(width, q, kept, p.n_head, 1.0)), b.cross_attn_o))
-        x = feed_forward(g, p, b, x)
+        x = feed_forward(g, p, b, x, gated(w))
     return g.linear(g.rms_norm(x, w.dec_output_norm, p.norm_eps), w.output or w.token_embd)
 
 
@@ -103,19 +103,24 @@ def projections(g: Graph, b: Weights, x: Node) -> tuple[Node, Node, Node]:
     return g.linear(x, b.attn_q), g.linear(x, b.attn_k), g.linear(x, b.attn_v)
 
 
-def feed_forward(g: Graph, p: T5Params, b: Weights, x: Node) -> Node:
+def gated(w: Weights) -> bool:
+    """Whether the file has gates; then every layer must have one."""
+    return any(b.has("ffn_gate") for b in (*w.enc_blk, *w.dec_blk))
+
+
+def feed_forward(g: Graph, p: T5Params, b: Weights, x: Node, is_gated: bool) -> Node:
     """x + down of what GELU gates, or of ReLU."""
     h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
-    if b.ffn_gate is not None:
-        h = g.glu(g.linear(h, b.ffn_gate), g.linear(h, b.ffn_up), "gelu")
+    if is_gated:
+        h = g.glu(g.linear(h, b.need("ffn_gate")), g.linear(h, b.ffn_up), "gelu")
     else:
         h = g.unary(g.linear(h, b.ffn_up), "relu")
     return g.add(x, g.linear(h, b.ffn_down))
 
 
-def bias_of(p: T5Params, buckets: Layer | None, *, both_ways: bool) -> PositionBias | None:
-    """The biases of a layer; None where no layer has any."""
-    return PositionBias(p.n_head, buckets.weight, both_ways) if buckets is not None else None
+def bias_of(p: T5Params, buckets: Layer, *, both_ways: bool) -> PositionBias:
+    """The biases of a layer: its own, or those of its side's first one."""
+    return PositionBias(p.n_head, buckets.weight, both_ways)
 
 
 ARCHITECTURE: Final = Architecture(

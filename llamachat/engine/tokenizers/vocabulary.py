@@ -155,11 +155,6 @@ class Keys:
             raise ModelFileError("must be a list of bytes", where=f"{PREFIX}{name}")
         return value.tobytes()
 
-    def size(self) -> int:
-        """The number of tokens that the architecture's own key says, for files without a vocabulary; 0 for none."""
-        architecture = typed(self._metadata, "general.architecture", str, "a text", "")
-        return max(0, typed(self._metadata, f"{architecture}.vocab_size", int, "a number", 0))
-
     def token(self, name: str, count: int, default: int | None) -> int | None:
         """A token id below `count`; all ones (the format's "none") and a default beyond the vocabulary are None.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -107,12 +108,24 @@ TINY: Mapping[str, Mapping[str, object]] = {
 }
 """{name: hyperparameters of a tiny model}; the name begins with its architecture."""
 
-LEFT_OUT: Mapping[str, tuple[str, ...]] = {
-    "qwen3next": ("ssm_in.",),
-    "qwen3next, older": ("attn_qkv", "attn_gate"),
-    "rwkv6qwen2": tuple(f"lerp_{one}." for one in "wkvrg"),
+_SCAN = ("ssm_conv1d.bias", "ssm_norm")
+OPTIONAL: Mapping[str, tuple[str, ...]] = {
+    "qwen3next": ("attn_qkv", "attn_gate"),
+    "qwen3next, older": ("ssm_in.",),
+    "granitehybrid": _SCAN,
+    "granitehybrid, experts": _SCAN,
+    "nemotron_h": (*_SCAN, "ffn_up.bias", "ffn_down.bias"),
+    "nemotron_h_moe": (*_SCAN, "exp_probs_b"),
+    "arwkv7": ("time_mix_ln", "blk.0.time_mix_v", "output.weight"),
+    "rwkv6qwen2": (
+        "output.weight",
+        "lerp_fused",
+        "time_mix_key.bias",
+        "time_mix_value.bias",
+        "time_mix_receptance.bias",
+    ),
 }
-"""Tensors of which a file has others."""
+"""Parts of the names of tensors that a file has though it need not."""
 
 
 def write_tiny(path: Path, name: str) -> Path:
@@ -122,16 +135,17 @@ def write_tiny(path: Path, name: str) -> Path:
     metadata |= {"general.architecture": architecture, "tokenizer.ggml.model": "no_vocab"}
     _, family = family_of(metadata)
     params = read_params(family.params, metadata, architecture, {})
-    rng, tensors = np.random.default_rng(1), []
+    tensors = []
     for tensor, one in declared_tensors(family.tensors, params, family.stacks).items():
-        if "nextn" not in tensor and not any(part in tensor for part in LEFT_OUT.get(name, ())):
-            tensors.append((tensor, "F32", one.shape, _values(tensor, one.shape, rng)))
+        if not one.optional or any(part in tensor for part in OPTIONAL.get(name, ())):
+            tensors.append((tensor, "F32", one.shape, _values(tensor, one.shape)))
     write_gguf(path, metadata, tensors)
     return path
 
 
-def _values(name: str, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    values = rng.standard_normal(shape, np.float32)
+def _values(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Random numbers that depend on the name alone, and not on what else a table has."""
+    values = np.random.default_rng(crc32(name.encode())).standard_normal(shape, np.float32)
     if "norm" in name or name.endswith("time_mix_ln.weight"):
         values = 1 + 0.2 * values
     elif name.endswith("ssm_a"):

@@ -17,18 +17,18 @@ from llamachat.errors import ModelFileError
 TOKENS = [int(token) for token in np.random.default_rng(3).integers(1, VOCABULARY, 48)]
 
 LLAMA_CPP: Mapping[str, list[float]] = {
-    "qwen35moe": [1.14725, -1.20737, -0.17623, -1.19364, 0.51538, -0.38729, -0.049, -0.37589],
-    "qwen3next": [-0.16784, 0.41386, 0.8546, -1.6506, -0.33178, -0.22631, -1.22408, -1.28797],
-    "qwen3next, older": [0.04916, 1.453, -2.17206, -0.61377, -0.63753, -1.82735, 0.33838, 1.90681],
-    "lfm2moe": [-0.95417, -2.11564, -0.90686, 2.67943, 1.96471, 0.96493, -3.27701, -1.6083],
-    "granitehybrid": [0.03786, 0.21646, 0.45003, -0.12518, -0.27125, 0.06424, 0.02313, 0.02008],
-    "granitehybrid, experts": [-0.43027, 0.6256, 0.34598, -0.6959, -0.05229, -0.28276, -0.13953, 0.30994],
-    "nemotron_h": [1.03097, -2.64098, 0.64293, 0.7462, -1.04199, -0.79294, -0.40247, 0.93952],
-    "nemotron_h_moe": [-0.13375, 1.44602, -1.72672, 2.47512, -0.47993, 1.04247, 1.21416, 2.47846],
-    "arwkv7": [0.86536, -0.43975, 0.66696, 0.43146, 0.55385, 0.85742, -1.04466, 1.54674],
-    "rwkv6qwen2": [-1.18151, -0.22106, -1.57772, -0.84325, 0.3337, 0.61732, 1.74697, -2.55428],
+    "qwen35moe": [-0.53159, -0.34534, -0.92945, 0.77017, -0.16574, -0.49327, -0.06611, 0.05181],
+    "qwen3next": [0.3802, 0.15665, -0.05622, 0.39575, -0.4611, -0.09088, 0.30126, 0.10436],
+    "qwen3next, older": [0.58014, 0.72017, 0.2725, 0.75883, -0.116, 0.06803, -0.8006, 0.32495],
+    "lfm2moe": [-0.80552, -0.26897, 0.3776, 0.03135, -0.53127, 0.6909, 1.22812, 0.29474],
+    "granitehybrid": [-9e-05, 0.07669, 0.16325, -0.01106, 0.07378, -0.1591, -0.0022, -0.06977],
+    "granitehybrid, experts": [-0.00843, 0.03941, 0.04163, 0.01154, 0.06739, -0.06754, 0.01853, -0.07639],
+    "nemotron_h": [0.27721, -0.27994, -0.49347, -1.05382, 0.66755, -0.08536, 0.89832, 0.21537],
+    "nemotron_h_moe": [-0.01178, -0.09065, 0.42638, -0.24788, 0.18378, 0.11251, 0.68662, 0.30197],
+    "arwkv7": [-0.07822, -4.24097, 1.19678, -0.65386, -0.18832, -0.24045, -0.03836, -1.97277],
+    "rwkv6qwen2": [-0.13807, 1.28515, -0.40708, 0.12412, -0.34729, 1.89398, -2.59959, 1.23697],
 }
-"""The first logits after the last token, of llama-cpp-python 0.3.36 with an F32 cache (NMSE of all: 2e-11 at most)."""
+"""The first logits after the last token, of llama-cpp-python 0.3.36 with an F32 cache (NMSE of all: 7e-11 at most)."""
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -37,7 +37,7 @@ def test_logits_are_those_of_llama_cpp_and_of_the_reference_in_every_way(name: s
     tensors = {one.name: np.asarray(one.data).view(np.float32) for one in open_gguf(path).tensors.values()}
     with Model(path, 1) as model, Model(path, 3, isa="generic") as other:
         found = model.context(64, "f32").eval(TOKENS, "all")
-        np.testing.assert_allclose(found[-1][:8], LLAMA_CPP[name], atol=1e-4)
+        np.testing.assert_allclose(found[-1][:8], LLAMA_CPP[name], atol=5e-5)
         assert nmse(found, evaluate(model.spec.graph(), tensors.__getitem__, TOKENS)) <= 1e-9
         context = other.context(64, "f32")
         pieces = [context.eval(TOKENS[context.n_past : context.n_past + n], "all") for n in (1, 30, 2, 1, 14)]

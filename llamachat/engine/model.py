@@ -228,11 +228,11 @@ class Model(Templates):
     def _opened(self, asked: Adapters) -> tuple[Opened, Woven]:
         """Adapters that fit the model, and its forward pass with them."""
         opened = open_adapters(asked, self.spec.architecture, self.spec.tensors, self._graph)
-        return opened, opened.woven(self._graph, self._number)
+        return opened, opened.woven(self._graph, self._values)
 
-    def _number(self, tensor: Tensor) -> float:
+    def _values(self, tensor: Tensor) -> NDArray[np.float32]:
         found = self.file.tensors[tensor.name]
-        return float(decode(found, read(self.file, found))[0])
+        return decode(found, read(self.file, found))
 
     @property
     def reads_texts(self) -> bool:

@@ -44,17 +44,18 @@ class Opened:
     fingerprint: str = ""
     remarks: tuple[str, ...] = ()
 
-    def woven(self, graph: Graph, number: Callable[[Tensor], float]) -> Woven:
+    def woven(self, graph: Graph, values: Callable[[Tensor], NDArray[np.float32]]) -> Woven:
         """The forward pass with their operations; `graph` itself where there are none.
 
-        number: the value of a tensor [1] of the model. Raises ModelFileError for values that are not finite.
+        values: those of a tensor of the model, float32 [n_values]. Raises ModelFileError for what is not finite.
         """
         tensors: dict[str, TensorInfo] = {}
         additions = {}
         for name, found in products(graph.nodes).items():
             shares = [Share(one, one.pairs[name], by.scale) for one, by in self.lora if by.scale and name in one.pairs]
             if shares:
-                additions[name] = _addition(found, shares, tensors, number(found[0].scale) if found[0].scale else 1.0)
+                scales = values(found[0].scale) if found[0].scale is not None else None
+                additions[name] = _addition(found, shares, tensors, scales)
         directions = {}
         for layer, direction in (self.directions or {}).items():
             directions[layer] = _kept(f"direction.{layer}", direction, tensors)
@@ -94,7 +95,10 @@ def _remarks(lora: Lora, scaled: Scaled, graph: Graph) -> list[str]:
 
 
 def _addition(
-    found: Sequence[Product], shares: Sequence[Share], tensors: dict[str, TensorInfo], scale: float
+    found: Sequence[Product],
+    shares: Sequence[Share],
+    tensors: dict[str, TensorInfo],
+    scales: NDArray[np.float32] | None,
 ) -> Addition:
     """Several adapters' matrices for one weight, side by side: the sum is one product of the ranks' sum."""
     half = all(tensor.type.name == "F16" for one in shares for tensor in (one.pair.down, one.pair.up))
@@ -102,8 +106,10 @@ def _addition(
     (*experts, n_out, n_in), name = found[0].weight.shape, found[0].weight.name
     downs = [one.values(one.pair.down, (*experts, one.pair.rank, n_in)).astype(dtype) for one in shares]
     ups = [one.values(one.pair.up, (*experts, n_out, one.pair.rank)).astype(dtype) for one in shares]
-    factors = [scale * one.lora.factor(one.pair, one.scale) for one in shares for _ in range(one.pair.rank)]
+    factors = [one.lora.factor(one.pair, one.scale) for one in shares for _ in range(one.pair.rank)]
     down, up = np.concatenate(downs, axis=-2), np.concatenate(ups, axis=-1)
+    if scales is not None:
+        up = up * (scales.reshape(-1, 1, 1) if experts else scales)
     parts = {}
     for first, width in dict.fromkeys(product.part for product in found):
         kept = f"{name}{UP}[{first}:{first + width}]"

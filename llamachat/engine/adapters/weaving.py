@@ -26,7 +26,7 @@ class Addition:
 class Product:
     """An operation to which something of low rank can be added. part: which rows of the weight it multiplies with.
 
-    scale: a number of the file [1] that multiplies the product, and with it what is added.
+    scale: numbers of the file, [1] or [n_expert], that multiply the product, and with it what is added.
     """
 
     x: Node
@@ -41,7 +41,7 @@ class Product:
         if isinstance(node, Linear) and len(node.weight.shape) == 2:
             return cls(node.x, node.weight, (0, node.width), scale=node.scale)
         if isinstance(node, ExpertLinear):
-            return cls(node.x, node.weight, (node.first, node.width), node.chosen)
+            return cls(node.x, node.weight, (node.first, node.width), node.chosen, node.scale)
         return None
 
 
@@ -81,7 +81,8 @@ class _Weaver:
         for node in self._graph.nodes:
             product = self._changed(node)
             factor = node.factor if isinstance(node, Linear) and product is not None else 1.0
-            self._take(node, self._renewed(node if factor == 1 else replace(node, factor=1.0)))  # type: ignore[call-arg]
+            plain = replace(node, factor=1.0) if isinstance(node, Linear) and factor != 1 else node
+            self._take(node, self._renewed(plain))
             for later in self._later.get(node, ()):
                 self._add(node, later)
             if product is not None:

@@ -17,12 +17,12 @@ from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.interface import Forward
 from llamachat.engine.batch import EMBEDDED, Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
+from llamachat.engine.context_sizes import ContextSizes
 from llamachat.engine.graph import states
 from llamachat.engine.inputs import Inputs, What, embedding_inputs, given_inputs, token_inputs, wanted_result
 from llamachat.engine.plan import Plan
 from llamachat.engine.self_extend import GroupedPositions
 from llamachat.engine.state.answers import StateAnswers
-from llamachat.engine.state.cache_types import CacheType
 from llamachat.errors import Cancelled, ContextFull, UsageError
 
 Progress = Callable[[int, int], None]
@@ -30,7 +30,7 @@ Fill = Callable[[np.ndarray], None]
 WhichRows = Literal["last", "all"]
 
 
-class Context:
+class Context(ContextSizes):
     """The tokens evaluated so far and their keys and values; made by `Model.context`. Not for two threads at once.
 
     n_reusable: the length of the prefix whose state equals that of a fresh prefill; tokens after it depend on tokens
@@ -42,42 +42,12 @@ class Context:
     """
 
     def __init__(self, forward: Forward, plan: Plan, n_ctx: int, grouped: GroupedPositions | None = None) -> None:
-        if n_ctx < 1:
-            raise UsageError(f"a context needs at least one token, not {n_ctx}")
-        self.n_ctx = n_ctx
-        self.tokens: list[int] = []
+        super().__init__(forward, plan, n_ctx)
         self.n_reusable = 0
         self.owner: object = None
         self._grouped = grouped
-        self._forward, self._plan = forward, plan
-        self._state = forward.new_state()
         self._cancellation = Cancellation()
         self._answers = StateAnswers(states(plan.nodes), forward.ring)
-
-    @property
-    def n_past(self) -> int:
-        """How many tokens are evaluated."""
-        return len(self.tokens)
-
-    @property
-    def n_vocab(self) -> int:
-        """How many tokens the model has."""
-        return self._plan.nodes[-1].width
-
-    @property
-    def max_apart(self) -> int:
-        """How many tokens a step can take that are of several contexts."""
-        return min(self._forward.limits.apart, self._forward.limits.outputs)
-
-    @property
-    def cache_bytes(self) -> int:
-        """Memory that the cache may take when full."""
-        return self._state.n_bytes
-
-    @property
-    def max_batch(self) -> int:
-        """Tokens that are evaluated at once."""
-        return self._forward.limits.contiguous
 
     def eval(
         self,
@@ -241,10 +211,6 @@ class Context:
         if self._grouped is not None:
             self._grouped.truncate(n_tokens)
 
-    def bytes_of(self, n_tokens: int) -> int:
-        """Memory that n_tokens take."""
-        return self._state.used_bytes(n_tokens)
-
     def forget(self) -> None:
         """Forgets everything and gives the memory back to the system."""
         self.truncate(0)
@@ -272,25 +238,11 @@ class Context:
         return None if self._grouped is None else (self._grouped.group, self._grouped.width)
 
     @property
-    def cache_types(self) -> tuple[CacheType, CacheType]:
-        """The types of its keys and values."""
-        return self._forward.cache_types
-
-    @property
     def n_ahead(self) -> int:
         """How many more tokens can be evaluated and then forgotten again without a trace."""
         n_past = len(self.tokens)
         room = self._answers.kept.n_ahead(n_past, self.n_ctx - n_past)
         return room if self._grouped is None else min(room, self._grouped.room(n_past))
-
-    @property
-    def layout(self) -> str:
-        """How the cache lies in memory; what `memory` gives fits contexts with the same layout, of the same model."""
-        return self._forward.layout
-
-    def parts(self, n_tokens: int) -> Sequence[tuple[int, str]]:
-        """What `memory` repeats: bytes, and the cache type of the numbers in them; see `Forward.parts`."""
-        return self._forward.parts(n_tokens)
 
     @property
     def n_lost(self) -> int:

@@ -59,7 +59,10 @@ def open_responder(
 
 @contextmanager
 def open_batch(choice: ModelChoice, n_contexts: int, form: str, verbose: bool) -> "Iterator[BatchRun]":
-    """A loaded model with memory for several contexts; closes the model at the end. form, verbose: see `BatchRun`."""
+    """A loaded model with memory for several contexts; closes the model at the end. form, verbose: see `BatchRun`.
+
+    Raises UsageError for an encoder-decoder.
+    """
     from llamachat.engine.parallel import Batch
     from llamachat.terminal.batch import BatchRun
     from llamachat.terminal.status import Status

@@ -31,6 +31,7 @@ class ScriptedTokenizer:
     eog = frozenset((EOS, IM_END))
     n_vocab = N_VOCAB
     special_texts = tuple(NAMES.values())
+    notes: tuple[str, ...] = ()
 
     def encode(self, text: str, add_special: bool = True, parse_special: bool = False) -> list[int]:
         ids = [BOS] if add_special else []

@@ -15,7 +15,8 @@ from llamachat.engine.state.spec import KeyValueSpec
 
 PACKAGE = Path(g.__file__).resolve().parents[2]
 OPERATIONS = {name for name, one in vars(g).items() if isinstance(one, type) and issubclass(one, Node)} - {"Node"}
-MAY_ASK = ("engine/plan/", "engine/backend/cpu/lower/")
+MAY_ASK = ("engine/plan/", "engine/backend/cpu/lower/", "engine/adapters/weaving.py", "engine/models/features.py")
+"""What decides about whole forward passes, computes one, writes adapters into one, or names what it has for people."""
 
 
 def asked(tree: ast.AST) -> Iterator[str]:

@@ -80,7 +80,10 @@ def _preview(opened: "Header", prompt: "Worded | Gap", options: "GenerationOptio
 def answered(
     opened: "Responder", console: "Console", prompt: "Worded | Gap", asked: Asked, keeper: "PromptKeeper | None"
 ) -> "Answer":
-    """The answer to a prompt, written in the form that was asked for. keeper: what has and gets evaluated prompts."""
+    """The answer to a prompt, written in the form that was asked for. keeper: what has and gets evaluated prompts.
+
+    Raises UsageError for an encoder-decoder whose prompt would have to be kept.
+    """
     from llamachat.engine.tokenizers.filling import Gap
     from llamachat.terminal.console import for_chats
 

@@ -1,7 +1,7 @@
 """`Graph`: a forward pass while it is written. Its methods are the operations that models share; `append` takes any."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from llamachat.engine.graph.attention import Attention
 from llamachat.engine.graph.columns import Columns, Concat
@@ -119,15 +119,15 @@ class Graph:
     def attention_to(self, q: Node, source: Node) -> Node:
         """Attention of other queries to the keys and values of an earlier attention, as that one does it.
 
-        Raises ShapeError for another operation.
+        Raises ShapeError for one that keeps none.
         """
-        if not isinstance(source, Attention):
+        if source.state is None:
             raise ShapeError("only an attention that keeps keys and values can be shared")
-        if source.rotation is not None:
-            q = self.rope(q, source.rotation, source.head_dim)
-        n_head = q.width // source.head_dim
-        width = n_head * source.value_dim
-        return self.append(replace(source, width=width, q=q, n_head=n_head, stores=False))
+        kept = cast("Attention", source)
+        if kept.rotation is not None:
+            q = self.rope(q, kept.rotation, kept.head_dim)
+        n_head = q.width // kept.head_dim
+        return self.append(replace(kept, width=n_head * kept.value_dim, q=q, n_head=n_head, stores=False))
 
     def glu(self, gate: Node, up: Node, activation: Activation) -> Node:
         """activation(gate) * up."""

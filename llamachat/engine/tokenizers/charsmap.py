@@ -40,7 +40,7 @@ class CharsMap:
         self._special = self._places()
 
     def normalise(self, text: str) -> str:
-        """The text with its replacements."""
+        """The text with its replacements. Raises ModelFileError for a map that makes no text of it."""
         if self._special is None:
             return text
         raw, at = text.encode(), 0

@@ -8,8 +8,8 @@ import atexit
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from threading import current_thread, main_thread
+from contextlib import contextmanager, suppress
+from threading import Event, current_thread, main_thread
 from types import FrameType
 from typing import Any
 
@@ -95,3 +95,17 @@ def restore_handlers(handlers: dict[signal.Signals, Any]) -> None:
     if time.monotonic() - _last_signal_s > AGAIN_S:
         for number, handler in handlers.items():
             signal.signal(number, handler)
+
+
+def wait_through(ended: Event) -> None:
+    """Waits for the end of a thread's work through any number of interrupts, the first of which is raised afterwards.
+
+    Not `Thread.join`: interrupted, Python 3.11 takes the thread for ended.
+    """
+    try:
+        ended.wait()
+    except BaseException:
+        while not ended.is_set():
+            with suppress(BaseException):
+                ended.wait()
+        raise

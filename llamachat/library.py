@@ -9,7 +9,7 @@ with Model("smollm2.gguf") as model:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,11 @@ class Model(EngineModel):
         tokens = conversation_tokens(self.tokenizer, self.template, messages, context.n_ctx)
         stops = (*((stop,) if isinstance(stop, str) else stop), *self.template.end_texts)
         return self.generate(tokens, stop=stops, **settings)
+
+    def adapt(self, adapters: Adapters, contexts: Iterable[Context] = ()) -> Sequence[str]:
+        """As `engine.model.Model.adapt`; the model's own context, of `generate` and `chat`, is among the `contexts`."""
+        own = [self._own_context] if "_own_context" in self.__dict__ else []
+        return super().adapt(adapters, [*contexts, *own])
 
     def embed(
         self, texts: Sequence[str], pooling: Pooling | None = None, normalize: Normalisation = "l2"

@@ -9,6 +9,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 
 from llamachat.dialogue.reuse import as_held, keep_same
+from llamachat.endings import wait_through
 from llamachat.engine.events import Timings
 from llamachat.engine.generation_context import GenerationContext
 
@@ -34,7 +35,7 @@ class Prefill:
         self._context.cancel()
         try:
             if not self._claim.acquire(blocking=False):  # else the thread finds it taken and does nothing
-                _wait(self._ended)
+                wait_through(self._ended)
         finally:
             self._context.resume()
 
@@ -58,17 +59,3 @@ class Prefill:
                     generation.begin(known)
                 finally:
                     generation.end()
-
-
-def _wait(ended: Event) -> None:
-    """Through any number of interrupts, the first of which is raised afterwards.
-
-    Not `Thread.join`: interrupted, Python 3.11 takes the thread for ended.
-    """
-    try:
-        ended.wait()
-    except BaseException:
-        while not ended.is_set():
-            with suppress(BaseException):
-                ended.wait()
-        raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Final
@@ -147,9 +148,9 @@ class Overrides:
         return replace(file, metadata=changed)
 
     def __str__(self) -> str:
-        """What tells them from others; "" where nothing is set."""
+        """What tells them from others, each quoted as a shell wants it; "" where nothing is set."""
         last = {one.key: str(one) for one in self.values}
-        return " ".join([*last.values(), *(f"{name}={value}" for name, value in self.positions.given.items())])
+        return shlex.join([*last.values(), *(f"{name}={value}" for name, value in self.positions.given.items())])
 
 
 NOTHING: Final = Overrides()

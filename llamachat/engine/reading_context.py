@@ -75,6 +75,15 @@ class ReadingContext(Context):
         if isinstance(other, ReadingContext):
             self._text, self._read = other._text, other._read
 
+    def forget(self) -> None:
+        """Forgets the text, too: what the encoder made of it lies in the memory that is given back."""
+        super().forget()
+        self._text, self._read = None, False
+
+    def take_over(self, other: Context) -> None:
+        """Forgets everything and takes over nothing."""
+        self.forget()
+
     def copy_prefix(self, other: Context, n_tokens: int) -> None:
         """Raises UsageError: what was read is not told by the tokens."""
         raise UsageError(f"{n_tokens} tokens cannot be taken over from another context: they answer a text")

@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from select import select
-from threading import Thread
+from threading import Event, Thread
+
+from llamachat.endings import wait_through
 
 BURST_S = 0.05
 """Keys that come within this time after others belong to them."""
@@ -31,22 +33,28 @@ class Listener:
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop
-        self._thread: Thread | None = None
+        self._end: int | None = None
+        self._ended = Event()
 
     def begin(self) -> None:
         """Reads from now on."""
-        self._ended, self._end = os.pipe()
-        arguments = sys.stdin.fileno(), self._ended, self._stop
-        self._thread = Thread(target=_listen, args=arguments, name="llamachat-listening", daemon=True)
-        self._thread.start()
+        keyboard, (ended, self._end) = sys.stdin.fileno(), os.pipe()
+        self._ended.clear()
+        Thread(target=self._run, args=(keyboard, ended), name="llamachat-listening", daemon=True).start()
 
     def end(self) -> None:
-        """Reads nothing any more."""
-        if self._thread is not None:
-            os.close(self._end)
-            self._thread.join()
-            os.close(self._ended)
-            self._thread = None
+        """Reads nothing any more when it returns, also when Ctrl+C came meanwhile."""
+        end, self._end = self._end, None
+        if end is not None:
+            os.close(end)
+            wait_through(self._ended)
+
+    def _run(self, keyboard: int, ended: int) -> None:
+        try:
+            _listen(keyboard, ended, self._stop)
+        finally:
+            os.close(ended)
+            self._ended.set()
 
 
 def _listen(keyboard: int, ended: int, stop: Callable[[], None]) -> None:

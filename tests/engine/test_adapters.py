@@ -8,6 +8,7 @@ import pytest
 from golden_data import needed
 from golden_models import NAMES, nmse
 
+import llamachat
 from llamachat.engine.adapters import NONE, Adapters
 from llamachat.engine.adapters.weaving import products, weave
 from llamachat.engine.gguf import open_gguf, write_gguf
@@ -230,6 +231,18 @@ def test_contexts_keep_the_adapters_they_were_made_with(golden: Path, model: Mod
     assert not (with_both == plain).all()
     model.adapt(NONE, [moved])
     assert (moved.eval(tokens) == plain).all()
+
+
+def test_the_context_that_a_model_generates_in_by_itself_gets_them(golden: Path) -> None:
+    adapters, tokens = adapters_of(golden, "llama"), [3, 5, 7, 11]
+    with llamachat.Model(golden / "archs" / "llama.gguf", 1, cache_type="f32") as model:
+        own = model._own_context
+        plain = own.eval(tokens)
+        model.adapt(adapters["ab"])
+        assert own.tokens == []
+        found = own.eval(tokens)
+        assert (found == model.context(32).eval(tokens)).all()
+        assert not (found == plain).all()
 
 
 def test_fingerprints_differ_where_results_do(golden: Path, model: Model) -> None:

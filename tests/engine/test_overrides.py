@@ -78,6 +78,11 @@ def test_any_key_that_is_read_can_be_set(golden: Path, tmp_path: Path) -> None:
     assert not (wanted == logits(source)[:64]).all()
 
 
+def test_other_overrides_have_another_text() -> None:
+    base = "llama.rope.freq_base=float:5000.0"
+    assert str(Overrides.of([f"general.name=str:a {base}"])) != str(Overrides.of(["general.name=str:a", base]))
+
+
 def test_the_tokenizer_follows(smollm2: Path) -> None:
     with Model(smollm2, 1, overrides=["tokenizer.ggml.add_bos_token=bool:true"]) as model:
         ids = model.tokenize("Hello")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from golden_models import FOLDER, NAMES, nmse, results
 
+from llamachat.engine.adapters import NONE
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 from llamachat.engine.batch_decoder import BatchDecoder
 from llamachat.engine.embedding import Embedder, file_pooling, normalised
@@ -167,6 +168,23 @@ def test_answers_of_a_text_stand_beside_those_of_others() -> None:
             context.truncate(3 + i)
         rows = BatchDecoder().eval(contexts, [[tokens[3 + i]] for i in range(3)])
         np.testing.assert_array_equal(rows, np.stack(alone))
+
+
+def test_a_context_that_forgets_must_read_again() -> None:
+    with Model(FOLDER / "t5.gguf", 1) as model:
+        context = model.context(32)
+        for forget in (
+            context.forget,
+            lambda: model.adapt(NONE, [context]),
+            lambda: context.take_over(model.context()),
+        ):
+            start = context.read([5, 6, 7])
+            wanted = context.eval(start)
+            forget()
+            with pytest.raises(UsageError, match="its encoder must read one first"):
+                context.eval(start)
+            context.read([5, 6, 7])
+            assert (context.eval(start) == wanted).all()
 
 
 def test_what_an_encoder_decoder_cannot_do_is_said() -> None:

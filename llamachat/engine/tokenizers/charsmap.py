@@ -9,6 +9,7 @@ that the keys are far more than the nodes: they are walked, not listed.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterable
 
 import numpy as np
@@ -36,7 +37,9 @@ class CharsMap:
         self._bases: list[int] = ((nodes >> 10) << ((nodes & _WIDE) >> 6)).tolist()
         self._labels: list[int] = (nodes & (_VALUE | 0xFF)).tolist()
         self._texts = data[4 + size :]
-        self._paths = {raw[:n] for raw in map(str.encode, verbatim) for n in range(1, len(raw) + 1)}
+        self._verbatim = sorted({text.encode(errors="replace") for text in verbatim if text})
+        self._first = {raw[0] for raw in self._verbatim}
+        self._longest = max(map(len, self._verbatim), default=0)
         self._special = self._places()
 
     def normalise(self, text: str) -> str:
@@ -61,9 +64,9 @@ class CharsMap:
 
         None where nothing is.
         """
-        if not self._nodes and not self._paths:
+        if not self._nodes and not self._verbatim:
             return None
-        special = {path[0] for path in self._paths if len(path) == 1}
+        special = {*self._first}
         root = self._bases[0] if self._nodes else 0
         for byte in range(1, 128) if self._nodes else ():
             if self._is_child(root ^ byte, byte):
@@ -80,11 +83,9 @@ class CharsMap:
 
     def _at(self, raw: bytes, start: int) -> tuple[int, bytes]:
         """How many bytes from `start` on are replaced, and by what; else the character there."""
-        path = 0
-        while start + path < len(raw) and raw[start : start + path + 1] in self._paths:
-            path += 1
-        if path:
-            return path, raw[start : start + path]
+        if raw[start] in self._first:
+            own = self._verbatim_at(raw, start)
+            return len(own), own
         length, value = 0, 0
         nodes, bases, labels, count = self._nodes, self._bases, self._labels, len(self._nodes)
         node = bases[0] if count else 0
@@ -103,9 +104,22 @@ class CharsMap:
             length += 1
         return length, raw[start : start + length]
 
+    def _verbatim_at(self, raw: bytes, start: int) -> bytes:
+        """What stands there of a `verbatim` text: the longest beginning is one of a neighbour's in their order."""
+        here = raw[start : start + self._longest]
+        place = bisect(self._verbatim, here)
+        beside = self._verbatim[max(0, place - 1) : place + 1]
+        return here[: max((_n_same(here, one) for one in beside), default=0)]
+
     def _value(self, node: int) -> int:
         """The place of a replacement. Raises ModelFileError where there is none."""
         value = self._nodes[node] & (_VALUE - 1) if node < len(self._nodes) else len(self._texts)
         if self._texts.find(b"\0", value) < 0:
             raise ModelFileError("a replacement lies outside", where=KEY)
         return value
+
+
+def _n_same(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    differing = (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    return next(differing, min(len(one), len(other)))

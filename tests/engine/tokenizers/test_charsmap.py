@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -33,6 +34,28 @@ def test_a_key_is_replaced() -> None:
 def test_what_a_user_defined_token_begins_with_is_left_alone() -> None:
     assert CharsMap(with_nodes(one_key()), ["<ab>", "ax"]).normalise("ba<ab<a") == "ba<ab<a"
     assert CharsMap(with_nodes(one_key()), ["<ab>"]).normalise("a<ab<ca") == "b<ab<cb"
+
+
+def test_the_longest_beginning_of_any_of_them_counts() -> None:
+    rng = random.Random(3)
+    for _ in range(200):
+        verbatim, text = (["".join(rng.choices("aé<", k=rng.randint(1, 6))) for _ in range(n)] for n in (5, 4))
+        begun = {one.encode()[:n] for one in verbatim for n in range(1, 13)}
+        raw, at, wanted = "".join(text).encode(), 0, b""
+        while at < len(raw):
+            n = max((n for n in range(1, 13) if raw[at : at + n] in begun), default=0)
+            wanted += raw[at : at + n] or (b"b" if raw[at] == ord("a") else raw[at : at + 1])
+            at += n or 1
+        assert CharsMap(with_nodes(one_key()), verbatim).normalise("".join(text)) == wanted.decode()
+
+
+def test_a_long_user_defined_token_takes_no_more_memory_than_it_has() -> None:
+    tracemalloc.start()
+    try:
+        assert CharsMap(with_nodes(one_key()), ["<" + "a" * 20_000]).normalise("a<aa") == "b<aa"
+        assert tracemalloc.get_traced_memory()[1] < 2_000_000
+    finally:
+        tracemalloc.stop()
 
 
 BROKEN = [

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 
 Ranges = tuple[tuple[int, int], ...]
 """Code points from the first of a pair to the second, both included."""
@@ -43,80 +44,90 @@ _PART = re.compile(r"\\p\{[^}]+\}|\\.|.", re.DOTALL)
 
 Kind = tuple[str, tuple[bool, ...]]
 """What an expression can tell of a character beyond ASCII: its category, and which sets it is in."""
+Kinds = Mapping[str, Kind]
 
 
 class Splitter:
-    """One expression. `split` gives the matches and what lies between them, in order, nothing lost."""
+    """One expression. `split` gives the matches and what lies between them, in order, nothing lost. For any threads."""
 
     def __init__(self, expression: str) -> None:
         self._parts = _parsed(expression)
         classes = [part for part in self._parts if isinstance(part, _Class)]
         self._sets = list(dict.fromkeys(one for each in classes for one in each.sets))
         self._alphabet = _Alphabet(self._sets)
-        self._n_kinds = -1
-        self._pattern = re.compile("")
+        self._compiled = self._of(self._alphabet.kinds)
 
     def split(self, text: str) -> list[str]:
         """The pieces of a text, none of them empty."""
         if text.isascii():
-            return [piece for piece in self._compiled().split(text) if piece]
+            return [piece for piece in self._pattern().split(text) if piece]
         written = text.translate(self._alphabet)
         at, pieces = 0, []
-        for piece in self._compiled().split(written):
+        for piece in self._pattern().split(written):
             if piece:
                 pieces.append(text[at : at + len(piece)])
                 at += len(piece)
         return pieces
 
-    def _compiled(self) -> re.Pattern[str]:
+    def _pattern(self) -> re.Pattern[str]:
         """The expression in the alphabet as far as it is known; few texts bring a new letter."""
-        if self._n_kinds != len(self._alphabet.kinds):
-            parts = [part if isinstance(part, str) else self._written(part) for part in self._parts]
-            self._pattern = re.compile(f"({''.join(parts)})")
-            self._n_kinds = len(self._alphabet.kinds)
-        return self._pattern
+        compiled, kinds = self._compiled, self._alphabet.kinds
+        if compiled[0] is not kinds:
+            compiled = self._compiled = self._of(kinds)
+        return compiled[1]
 
-    def _written(self, part: _Class) -> str:
+    def _of(self, kinds: Kinds) -> tuple[Kinds, re.Pattern[str]]:
+        parts = [part if isinstance(part, str) else self._written(part, kinds) for part in self._parts]
+        return kinds, re.compile(f"({''.join(parts)})")
+
+    def _written(self, part: _Class, kinds: Kinds) -> str:
         """A class in the alphabet."""
-        members = [*part.ascii, *map(self._members, part.properties)]
-        members += [self._in_set(one) for one in part.ranges]
+        members = [*part.ascii, *(self._members(name, kinds) for name in part.properties)]
+        members += [self._in_set(one, kinds) for one in part.ranges]
         return f"[{'^' if part.negated else ''}{''.join(members) or _NOTHING}]"
 
-    def _members(self, name: str) -> str:
+    def _members(self, name: str, kinds: Kinds) -> str:
         """The characters of a property, as they stand in a class."""
         if name in NAMED:
-            return self._in_set(NAMED[name])
+            return self._in_set(NAMED[name], kinds)
         category, _, without = name.partition("-")
         wanted = _GROUPS.get(category, (category,))
         found = [re.escape(chr(code)) for code in range(128) if _category(code) in wanted]
         index = self._sets.index(NAMED[without]) if without else None
-        for letter, kind in self._alphabet.kinds.items():
+        for letter, kind in kinds.items():
             if kind[0] in wanted and (index is None or not kind[1][index]):
                 found.append(letter)
         return "".join(found)
 
-    def _in_set(self, one: Ranges) -> str:
+    def _in_set(self, one: Ranges, kinds: Kinds) -> str:
         index = self._sets.index(one)
-        return "".join(letter for letter, kind in self._alphabet.kinds.items() if kind[1][index])
+        return "".join(letter for letter, kind in kinds.items() if kind[1][index])
 
 
 class _Alphabet(dict[int, int]):
-    """Code point -> letter, found when a text brings it. kinds: letter -> what it stands for."""
+    """Code point -> letter, found when a text brings it. kinds: letter -> what it stands for, never changed in place.
+
+    Who finds a letter here finds it in `kinds`, whichever thread has brought it.
+    """
 
     def __init__(self, sets: Sequence[Ranges]) -> None:
         super().__init__()
         self._sets = sets
+        self._lock = Lock()
         self._letters: dict[Kind, str] = {}
-        self.kinds: dict[str, Kind] = {}
+        self.kinds: Kinds = {}
 
     def __missing__(self, code: int) -> int:
         if code < 128:
             self[code] = code
             return code
         kind = (_category(code), tuple(any(first <= code <= last for first, last in one) for one in self._sets))
-        letter = self._letters.setdefault(kind, chr(128 + len(self._letters)))
-        self.kinds[letter] = kind
-        self[code] = ord(letter)
+        with self._lock:
+            if kind not in self._letters:
+                letter = chr(128 + len(self._letters))
+                self.kinds = {**self.kinds, letter: kind}
+                self._letters[kind] = letter
+        self[code] = ord(self._letters[kind])
         return self[code]
 
 

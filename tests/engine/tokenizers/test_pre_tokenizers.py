@@ -1,6 +1,10 @@
 """The words into which pre-tokenizers cut, for texts that tell them apart and for texts that would stop a naive one."""
 
 import random
+import sys
+import threading
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tokenizers import Regex, pre_tokenizers
@@ -101,3 +105,28 @@ def test_numbers_are_grouped_from_their_end() -> None:
     assert threes("1234567") == ["1", "234", "567"]
     assert threes("123") == ["123"]
     assert threes("12a") == ["12a"]
+
+
+def test_threads_that_bring_new_characters_disturb_no_cut() -> None:
+    expression = EXPRESSIONS["llama-bpe"][0]
+    by_category: dict[str, list[str]] = {}
+    for character in map(chr, [*range(0x80, 0xD800), *range(0xE000, 0x11000)]):
+        by_category.setdefault(unicodedata.category(character), []).append(character)
+    rng, interval = random.Random(1), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(60):
+            kinds = [rng.sample(sorted(by_category), 8) for _ in range(4)]
+            texts = ["1a ".join(rng.choice(by_category[kind]) for kind in some) for some in kinds]
+            splitter, begin = Splitter(expression), threading.Barrier(4)
+
+            def split(text: str, splitter: Splitter = splitter, begin: threading.Barrier = begin) -> list[str]:
+                begin.wait()
+                return splitter.split(text)
+
+            with ThreadPoolExecutor(4) as pool:
+                found = list(pool.map(split, texts))
+            assert found == [Splitter(expression).split(text) for text in texts]
+            assert found == [splitter.split(text) for text in texts]
+    finally:
+        sys.setswitchinterval(interval)

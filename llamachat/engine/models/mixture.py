@@ -66,13 +66,14 @@ SCORINGS: Final[dict[int, Scoring]] = {1: "softmax", 2: "sigmoid", 3: "chosen"}
 class Experts(Decoder):
     """Layers with n_expert gated feed-forward networks of n_ff_expert, of which a token uses n_used.
 
-    weights_scale multiplies what they are weighed with.
+    weights_scale multiplies what they are weighed with; scoring: see `SCORINGS`.
     """
 
     n_expert: int = key("expert_count", high=MAX_EXPERTS)
     n_used: int = key("expert_used_count", high=MAX_USED)
     n_ff_expert: int = key("expert_feed_forward_length", same_as("n_ff"))
     weights_scale: float = key("expert_weights_scale", 1.0, high=1e6)
+    scoring: int = key("expert_gating_func", 1, only=(1,))
 
     def __post_init__(self) -> None:
         """Also raises ModelFileError for no experts of a token, or more than there are."""
@@ -81,9 +82,9 @@ class Experts(Decoder):
         sentence = f"is {self.n_used}, but there are only {self.n_expert} experts, and a token needs some"
         require(least <= self.n_used <= most, sentence, "expert_used_count")
 
-    def routing(self, scoring: Scoring = "softmax", *, normalised: bool = False) -> Routing:
+    def routing(self, *, normalised: bool = False) -> Routing:
         """How experts are chosen and weighed; a scale of 0 means none."""
-        return Routing(self.n_used, scoring, normalised, self.weights_scale or 1.0)
+        return Routing(self.n_used, SCORINGS[self.scoring], normalised, self.weights_scale or 1.0)
 
 
 @dataclass(frozen=True)

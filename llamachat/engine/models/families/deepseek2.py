@@ -9,10 +9,11 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from llamachat.engine.graph import Graph, HeadLinear, HeadMatrices, LatentAttention, Node, RopeSpec, Routing
+from llamachat.engine.graph import Graph, HeadLinear, HeadMatrices, LatentAttention, Node, RopeSpec
+from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import ScaledRotaryHeads
-from llamachat.engine.models.mixture import SCORINGS, GroupedExperts
+from llamachat.engine.models.mixture import GroupedExperts
 from llamachat.engine.models.params import key, require, same_as
 from llamachat.engine.models.rotary import rope_spec
 from llamachat.engine.models.spec import Architecture
@@ -23,9 +24,10 @@ from llamachat.engine.models.tensors import Weights
 class DeepSeek2Params(GroupedExperts, ScaledRotaryHeads):
     """Hyperparameters of the `deepseek2` architecture. n_query 0: queries have no bottleneck."""
 
+    n_expert: int = key("expert_count", 0, low=0, high=MAX_EXPERTS)  # none where all layers are dense
+    n_used: int = key("expert_used_count", 0, low=0, high=MAX_USED)
     n_dense: int = key("leading_dense_block_count", 0, low=0)
     n_shared: int = key("expert_shared_count", 0, low=0, high=1024)
-    share_scale: float = key("expert_weights_scale", 1.0, high=1e6)
     normalised: bool = key("expert_weights_norm", False)
     scoring: int = key("expert_gating_func", 1, only=(1, 2))
     n_query: int = key("attention.q_lora_rank", 0, low=0)
@@ -35,10 +37,12 @@ class DeepSeek2Params(GroupedExperts, ScaledRotaryHeads):
     yarn_log: float = key("rope.scaling.yarn_log_multiplier", 0.0, high=100.0)
 
     def __post_init__(self) -> None:
-        """Also raises ModelFileError for keys that have no room for their rotated part."""
+        """Also raises ModelFileError for keys without room for their rotated part, and layers without experts."""
         super().__post_init__()
         rotated = f"is {self.n_rot}, but keys have only {self.key_dim} dimensions"
         require(self.n_rot < self.key_dim, rotated, "rope.dimension_count")
+        some = self.n_expert > 0 or self.n_dense >= self.n_layer
+        require(some, f"is 0, but only the first {self.n_dense} of {self.n_layer} layers have none", "expert_count")
 
     @property
     def n_ff_shared(self) -> int:
@@ -86,6 +90,7 @@ blk.*.ffn_down.weight           n_embd n_ff
 [layer >= n_dense]
 {mixture.ROUTER}{mixture.EXPERTS}
 blk.*.exp_probs_b.bias?         n_expert
+[layer >= n_dense and n_shared > 0]
 {mixture.SHARED_EXPERT}
 """
 
@@ -93,7 +98,7 @@ blk.*.exp_probs_b.bias?         n_expert
 def forward(g: Graph, p: DeepSeek2Params, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
     rope = replace(rope_spec(p, "adjacent", None), magnitude=1.0)
-    chosen = Routing(p.n_used, SCORINGS[p.scoring], p.normalised, p.share_scale, p.n_group, p.n_group_used)
+    chosen = replace(p.routing(normalised=p.normalised), n_group=p.n_group, n_group_used=p.n_group_used)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Layer, Node, RopeSpec, Routing
+from llamachat.engine.graph import Graph, Layer, Node, RopeSpec
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.base import MAX_GROUP, MAX_HEAD_DIM, Decoder, flag
@@ -176,7 +176,7 @@ def experts(g: Graph, p: Gemma4Params, b: Weights, x: Node, layer: int) -> Node:
     seen = g.mul_vector(g.scale(g.rms_norm(x, None, p.norm_eps), p.n_embd**-0.5), Layer(b.ffn_gate_inp.scale))
     scores = g.linear(seen, Layer(b.ffn_gate_inp.weight))
     h = g.rms_norm(x, b.pre_ffw_norm_2, p.norm_eps)
-    h = mixture.mixture(g, b, h, Routing(p.n_used, normalised=True), "gelu", scores)
+    h = mixture.mixture(g, b, h, p.routing(normalised=True), "gelu", scores)
     return g.rms_norm(h, b.post_ffw_norm_2, p.norm_eps)
 
 

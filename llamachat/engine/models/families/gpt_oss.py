@@ -21,6 +21,7 @@ class GptOssParams(mixture.Experts, WindowedHeads, ScaledRotaryHeads):
     """Hyperparameters of the `gpt-oss` architecture."""
 
     window_pattern: int | tuple[bool, ...] = key("attention.sliding_window_pattern", 2, parse=window_pattern)
+    scoring: int = key("expert_gating_func", 3, only=(3,))
 
 
 ALPHA: Final = 1.702
@@ -42,7 +43,7 @@ blk.*.ffn_down_exps.bias?           n_expert n_embd
 
 def forward(g: Graph, p: GptOssParams, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "halves", None), p.routing("chosen")
+    rope, routing = rope_spec(p, "halves", None), p.routing()
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         own = {"window": p.window if p.has_window(layer) else 0, "sinks": b.attn_sinks.weight}

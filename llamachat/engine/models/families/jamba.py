@@ -6,7 +6,7 @@ Mamba's steps, b and c are normed with weights; the shares of the experts are no
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
 from llamachat.engine.models import mixture, parts, state_space
 from llamachat.engine.models.params import key
@@ -52,7 +52,7 @@ def forward(g: Graph, p: JambaParams, w: Weights) -> Node:
         h = g.rms_norm(x, b.ffn_norm, p.norm_eps)
         if b.has("ffn_gate_inp"):
             parts.needed(b, layer, "ffn_gate_exps", "ffn_up_exps", "ffn_down_exps")
-            x = g.add(x, mixture.mixture(g, b, h, Routing(p.n_used)))
+            x = g.add(x, mixture.mixture(g, b, h, p.routing()))
         else:
             parts.needed(b, layer, "ffn_gate", "ffn_up", "ffn_down")
             x = g.add(x, parts.gated_feed_forward(g, b, h, "silu"))

@@ -7,7 +7,7 @@ all layers but the first have experts: sigmoid scores, a bias for the choice alo
 from dataclasses import dataclass
 from typing import Final
 
-from llamachat.engine.graph import Convolution, Graph, Node, Routing
+from llamachat.engine.graph import Convolution, Graph, Node
 from llamachat.engine.graph.experts import MAX_EXPERTS, MAX_USED
 from llamachat.engine.models import mixture, parts, state_space
 from llamachat.engine.models.base import ScaledRotaryHeads
@@ -51,7 +51,7 @@ blk.*.exp_probs_b.bias          n_expert
 def forward(g: Graph, p: Lfm2Params, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
     rope = rope_spec(p, "halves", None)
-    routing = Routing(p.n_used, mixture.SCORINGS[p.scoring], normalised=True)
+    routing = p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         h = g.rms_norm(x, b.attn_norm, p.norm_eps)

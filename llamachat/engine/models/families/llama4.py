@@ -29,6 +29,7 @@ class Llama4Params(mixture.Experts, ScaledRotaryHeads):
     step: int = key("interleave_moe_layer_step")
     window: int = key("attention.sliding_window", CHUNK, low=0)
     period: int = key("attention.sliding_window_pattern", 4)
+    scoring: int = key("expert_gating_func", 2, only=(2,))
 
 
 TENSORS: Final = f"""
@@ -67,7 +68,7 @@ def experts(g: Graph, b: Weights, x: Node, routing: Routing) -> Node:
 
 def forward(g: Graph, p: Llama4Params, w: Weights) -> Node:
     """logits [n_tokens, n_vocab]."""
-    rope, routing = rope_spec(p, "adjacent", w.rope_freqs), p.routing("sigmoid")
+    rope, routing = rope_spec(p, "adjacent", w.rope_freqs), p.routing()
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope))

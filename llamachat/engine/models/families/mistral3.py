@@ -6,7 +6,7 @@ YaRN's factor of angles is divided by what `yarn_log_multiplier` says. Some mode
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llamachat.engine.graph import Graph, Node, Routing
+from llamachat.engine.graph import Graph, Node
 from llamachat.engine.models import mixture, parts
 from llamachat.engine.models.families.llama import TENSORS, LlamaParams
 from llamachat.engine.models.params import key, require
@@ -35,7 +35,7 @@ def forward(g: Graph, p: Mistral3Params, w: Weights) -> Node:
     rope = rope_spec(p, "adjacent", w.rope_freqs, log_multiplier=p.yarn_log_multiplier)
     temperature = temperature_spec(p.temperature_scale, p.yarn_original)
     special: dict[str, Any] = {"temperature": temperature, "scale": p.attention_scale or p.head_dim**-0.5}
-    routing = Routing(p.n_used, normalised=True)
+    routing = p.routing(normalised=True)
     x = g.embed(w.token_embd)
     for layer, b in enumerate(w.blk):
         x = g.add(x, parts.attention(g, p, b, g.rms_norm(x, b.attn_norm, p.norm_eps), layer, rope, **special))

@@ -25,6 +25,10 @@ MODELS = (
     "llama-yarn",
     "gemma3",
     "gemma3-27b",
+    "llama-moe",
+    "gpt2",
+    "mamba2",
+    "bert",
 )
 VOCABULARIES = ("bert-bge", "phi-3")
 ADAPTED = ("llama",)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from emulated import SETS, known_sets
-from golden_models import FOLDER
+from golden_models import file_of
 from mixed_file import FEW, write_mixed
 
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
@@ -51,7 +51,7 @@ def test_block_formats_give_the_same_bits(mixed: Path, isa: str) -> None:
 @pytest.fixture(scope="module")
 def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mixture of experts whose matrices are Q8_0 where rows are whole blocks."""
-    file, tensors = open_gguf(FOLDER / "llama-moe.gguf"), []
+    file, tensors = open_gguf(file_of("llama-moe")), []
     for one in file.tensors.values():
         kind = "Q8_0" if len(one.shape) > 1 and one.shape[-1] % 32 == 0 and "gate_inp" not in one.name else "F32"
         values = np.asarray(one.data).view(np.float32).reshape(one.shape)
@@ -70,5 +70,5 @@ def test_experts_give_the_same_bits(experts: Path, isa: str) -> None:
 @pytest.mark.parametrize("name", ["mamba", "rwkv7"])
 def test_recurrences_give_the_same_bits(name: str) -> None:
     """Their sums are of sixteen lanes on every set."""
-    path = FOLDER / f"{name}.gguf"
+    path = file_of(name)
     np.testing.assert_array_equal(logits(path, "avx512-emulated", cache_type="f32"), logits(path, cache_type="f32"))

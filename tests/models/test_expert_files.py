@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_models import FOLDER, results
+from golden_models import file_of, results
 
 from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.gguf.stamp import stamp
@@ -19,7 +19,7 @@ NAMES = ("llama-moe", "grok-nokeys")
 
 def write(name: str, path: Path, *, apart: bool, kinds: tuple[str, ...] = ("Q8_0",), missing: str = "") -> Path:
     """A golden model with its experts as one tensor or apart, expert i of the type kinds[i % n] where rows allow."""
-    file, tensors = open_gguf(FOLDER / f"{name}.gguf"), []
+    file, tensors = open_gguf(file_of(name)), []
     for one in file.tensors.values():
         values = np.asarray(one.data).view(np.float32).reshape(one.shape)
         if "_exps." not in one.name:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_models import FOLDER, logits, nmse, results
+from golden_models import file_of, logits, nmse, results
 
 from llamachat.engine.gguf import open_gguf, write_gguf
 from llamachat.engine.model import Model
@@ -16,7 +16,7 @@ Tensors = dict[str, np.ndarray]
 
 def rewritten(name: str, path: Path, change: Callable[[Tensors], None]) -> Path:
     """A golden model's file with its tensors changed."""
-    file = open_gguf(FOLDER / f"{name}.gguf")
+    file = open_gguf(file_of(name))
     tensors = {one.name: np.asarray(one.data).view(np.float32).reshape(one.shape) for one in file.tensors.values()}
     change(tensors)
     entries = [
@@ -73,7 +73,7 @@ def test_another_form_of_a_model_gives_its_bits(name: str, change: Callable[[Ten
     found = results(name)
     tokens = found["tokens"].tolist()
     other = evaluate(rewritten(name, tmp_path / "other.gguf", change), tokens)
-    np.testing.assert_array_equal(other, evaluate(FOLDER / f"{name}.gguf", tokens))
+    np.testing.assert_array_equal(other, evaluate(file_of(name), tokens))
     assert nmse(other, logits(found)) <= 1e-8
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llamachat.engine.tokenizers.names import OPEN_SEPARATOR
 from llamachat.engine.tokenizers.tokenizer import Tokenizer
 from llamachat.errors import UsageError
 
@@ -36,13 +37,14 @@ class Gap:
 
     @property
     def stop(self) -> tuple[str, ...]:
-        """Where the filling ends at the latest: where it repeats the first whole line after the gap that has words.
+        """Where the filling ends at the latest: at the next file, or where it repeats the first whole line with words.
 
         Models that were tuned for chats do not end by themselves there.
         """
         lines = self.suffix.split("\n")[1:]
         line = next((line for line in lines if line.strip()), "")
-        return (f"\n{line}",) if sum(map(str.isalnum, line)) >= _LEAST_REPEATED else ()
+        repeated = (f"\n{line}",) if sum(map(str.isalnum, line)) >= _LEAST_REPEATED else ()
+        return (OPEN_SEPARATOR, *repeated)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ END_OF_GENERATION = (
     "[e~[",
 )
 
+OPEN_SEPARATOR = "<file_sep>"
+"""A separator of files that ends a filling, but no other text (StarCoder 2, SmolLM2)."""
+
 # Filling in the middle: role -> the file's key, the key's older name, and the texts where both are missing.
 FILL_IN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "prefix": ("fim_pre", "prefix", (
@@ -33,7 +36,7 @@ FILL_IN: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "repository": ("fim_rep", "", (
         "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<repo_name>",
     )),
-    "file": ("fim_sep", "", ("<|file_sep|>", "<file_sep>")),
+    "file": ("fim_sep", "", ("<|file_sep|>", OPEN_SEPARATOR)),
 }  # fmt: skip
 
 CONTROL_TEXTS = (*END_OF_GENERATION, *(text for _, _, texts in FILL_IN.values() for text in texts))

@@ -15,6 +15,7 @@ from llamachat.engine.tokenizers.names import (
     END_OF_GENERATION,
     END_OF_TURN,
     FILL_IN,
+    OPEN_SEPARATOR,
     VISIBLE_TEXTS,
 )
 from llamachat.errors import ModelFileError
@@ -188,7 +189,8 @@ def read_vocabulary(keys: Keys, defaults: Defaults) -> Vocabulary:
     eot = keys.token("eot", count, _end_of_turn(ids, eos))
     eom = keys.token("eom", count, ids.get("<|eom_id|>"))
     fill_in = _fill_in(keys, ids)
-    eog = _end_of_generation(ids, {eos, eot, eom, fill_in.padding, fill_in.repository, fill_in.file})
+    file = fill_in.file if fill_in.file != ids.get(OPEN_SEPARATOR) else None
+    eog = _end_of_generation(ids, {eos, eot, eom, fill_in.padding, fill_in.repository, file})
     bos = keys.token("bos", count, keys.token("cls", count, defaults.bos))
     return Vocabulary(
         texts=texts,

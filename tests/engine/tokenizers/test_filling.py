@@ -106,7 +106,7 @@ STOPS = [
 
 @pytest.mark.parametrize(("suffix", "expected"), STOPS)
 def test_the_filling_ends_where_it_repeats_what_follows(suffix: str, expected: tuple[str, ...]) -> None:
-    assert Gap("", suffix).stop == expected
+    assert Gap("", suffix).stop == ("<file_sep>", *expected)
 
 
 def test_no_space_is_put_before_the_text_after_a_gap() -> None:

@@ -83,11 +83,13 @@ class Positions:
     def overrides(self, metadata: Mapping[str, object]) -> dict[str, Override]:
         """{setting: the metadata key that it means for a file}.
 
-        Raises ModelFileError for a file without an architecture.
+        Raises ModelFileError for a file without an architecture, UsageError for a scale that has no inverse.
         """
         name, _ = family_of(metadata)
         found: dict[str, Value] = {setting: value for setting, value in self.given.items() if setting in KEYS}
         if self.rope_freq_scale is not None:
+            if not self.rope_freq_scale > 0:
+                raise UsageError(f"is {self.rope_freq_scale}, must be above 0", settings=("rope_freq_scale",))
             found["rope_scale"] = 1 / self.rope_freq_scale
         missing = self.rope_scaling == "yarn" and f"{name}.{KEYS['yarn_orig_ctx']}" not in metadata
         if not found.get("yarn_orig_ctx", not missing):

@@ -137,3 +137,9 @@ def test_settings_of_positions_that_a_model_does_not_read_say_which(golden: Path
     with pytest.raises(LlamaChatError) as caught:
         Model(golden / "archs" / "gemma3.gguf", overrides=Overrides(positions=Positions(yarn_beta_fast=3.0)))
     assert caught.value.settings == ("yarn_beta_fast",)
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan")])
+def test_a_scale_of_frequencies_without_an_inverse_is_refused(scale: float) -> None:
+    with pytest.raises(UsageError, match="must be above 0"):
+        Positions(rope_freq_scale=scale).overrides({"general.architecture": "llama"})

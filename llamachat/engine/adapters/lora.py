@@ -16,6 +16,7 @@ from llamachat.engine.adapters.choice import about
 from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf, typed
 from llamachat.engine.gguf.metadata import shown
 from llamachat.engine.graph import Tensor
+from llamachat.engine.graph.shapes import without_ones
 from llamachat.errors import ModelFileError, ShapeError, Unsupported
 
 DOWN, UP = ".lora_a", ".lora_b"
@@ -110,12 +111,7 @@ def _pair(down: TensorInfo, up: TensorInfo, weight: Tensor) -> Pair:
     if not 1 <= rank <= LARGEST_RANK:
         raise ShapeError(f"the rank is {rank}, must be from 1 to {LARGEST_RANK}", where=up.name)
     for tensor, wanted in ((down, (*experts, rank, n_in)), (up, (*experts, n_out, rank))):
-        if _without_ones(tensor.shape) != _without_ones(wanted):
+        if without_ones(tensor.shape) != without_ones(wanted):
             said = f"the shape is {[*map(int, tensor.shape)]}, must be {[*wanted]} for this model"
             raise ShapeError(f"{said}: the adapter belongs to another one", where=tensor.name)
     return Pair(down, up, rank)
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    first = next((i for i, size in enumerate(shape) if size != 1), len(shape))
-    return tuple(shape[first:])

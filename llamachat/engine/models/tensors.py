@@ -22,6 +22,7 @@ from inspect import getmembers
 from typing import Any, Final, Protocol
 
 from llamachat.engine.graph import Layer, Tensor
+from llamachat.engine.graph.shapes import without_ones
 from llamachat.engine.models.params import Params, PerLayer, shown
 from llamachat.errors import ModelFileError, ShapeError, Unsupported
 
@@ -158,16 +159,10 @@ def check_tensors(
         belongs = leaf in BESIDE and re.sub(r"\.\d+\.", ".*.", f"{stem}.weight") in patterns
         if belongs and f"{stem}.weight" not in found:
             raise ModelFileError(f"this tensor belongs to {stem}.weight, which is missing", where=name)
-        if _without_ones(tensor.shape) != _without_ones(declared[name].shape):
+        if without_ones(tensor.shape) != without_ones(declared[name].shape):
             wanted_shape, shape = list(declared[name].shape), [int(n) for n in tensor.shape]
             raise ShapeError(f"the shape is {shape}, must be {wanted_shape}", where=name)
     return {name: Tensor(name, wanted.shape) for name, wanted in declared.items() if name in found}
-
-
-def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """A shape without dimensions of 1 before its rows: ggml counts four dimensions everywhere, the last ones first."""
-    first = next((i for i, size in enumerate(shape) if size != 1), len(shape))
-    return tuple(shape[first:])
 
 
 def weights(

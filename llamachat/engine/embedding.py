@@ -17,9 +17,11 @@ from llamachat.engine.batch import Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.classifier import Classifier
 from llamachat.engine.gguf import typed
+from llamachat.engine.graph import RopeSpec, states
 from llamachat.engine.inputs import token_inputs
 from llamachat.engine.model import Model
 from llamachat.engine.plan import Plan
+from llamachat.engine.state.spec import KeyValueSpec
 from llamachat.errors import ContextFull, ModelFileError, UsageError
 
 Pooling = Literal["none", "mean", "cls", "last", "rank"]
@@ -86,14 +88,16 @@ class Embedder:
         if not texts:
             return
         longest, total, done = max(map(len, texts)), sum(map(len, texts)), 0
-        n_ctx = min(self.model.plan.n_ctx, max(SMALLEST_CONTEXT, 1 << (longest - 1).bit_length()))
+        n_ctx = self.model.plan.n_ctx
+        if not _size_matters(self.model):
+            n_ctx = min(n_ctx, max(SMALLEST_CONTEXT, 1 << (longest - 1).bit_length()))
         forward = self.model.forward(n_ctx)
         for group in self._groups(texts, forward):
             found = self._hidden(group, forward) if len(group) > 1 or self._plan.needs_whole else [
                 self._alone(group[0], n_ctx, forward)
             ]  # fmt: skip
-            for text, states in zip(group, found, strict=True):
-                yield self._pooled(states)
+            for text, rows in zip(group, found, strict=True):
+                yield self._pooled(rows)
                 done += len(text)
                 progress(done, total)
 
@@ -155,6 +159,12 @@ class Embedder:
             return self._classifier.scores(states[0] if self.model.needs_whole else states[-1])
         one: Floats = states[0 if self.pooling == "cls" else -1]
         return one
+
+
+def _size_matters(model: Model) -> bool:
+    """Whether the size of a context changes its numbers: then that of the model holds, whatever the texts' lengths."""
+    rotations = [state.rotation for state in states(model.nodes) if isinstance(state, KeyValueSpec)]
+    return any(isinstance(one, RopeSpec) and one.long_factors is not None for one in rotations)
 
 
 def pair_tokens(model: Model, query: str, document: str) -> list[int]:

@@ -65,6 +65,12 @@ def test_alone_or_together_a_text_has_the_same_bits(name: str, causal: bool | No
                 np.testing.assert_array_equal(a, b)
 
 
+def test_a_longer_text_changes_no_factors_of_a_short_one() -> None:
+    with Model(FOLDER / "phi3-longrope.gguf", 1, n_ctx=1024, embeds=True) as model:
+        embedder, short = Embedder(model, "mean"), [5, 6, 7] * 20
+        np.testing.assert_array_equal(one(embedder, short), next(embedder.embed([short, [5, 9, 7] * 220])))
+
+
 def test_the_last_token_of_a_decoder_is_its_last_row() -> None:
     with Model(file_of("llama"), 2, embeds=True) as model:
         rows = one(Embedder(model, "none"), tokens_of("llama"))

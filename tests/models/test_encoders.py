@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from golden_models import FOLDER, NAMES, file_of, nmse, results
+from golden_models import NAMES, file_of, nmse, results
 
 from llamachat.engine.adapters import NONE
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
@@ -66,7 +66,7 @@ def test_alone_or_together_a_text_has_the_same_bits(name: str, causal: bool | No
 
 
 def test_a_longer_text_changes_no_factors_of_a_short_one() -> None:
-    with Model(FOLDER / "phi3-longrope.gguf", 1, n_ctx=1024, embeds=True) as model:
+    with Model(file_of("phi3-longrope"), 1, n_ctx=1024, embeds=True) as model:
         embedder, short = Embedder(model, "mean"), [5, 6, 7] * 20
         np.testing.assert_array_equal(one(embedder, short), next(embedder.embed([short, [5, 9, 7] * 220])))
 
@@ -177,7 +177,7 @@ def test_answers_of_a_text_stand_beside_those_of_others() -> None:
 
 
 def test_a_context_that_forgets_must_read_again() -> None:
-    with Model(FOLDER / "t5.gguf", 1) as model:
+    with Model(file_of("t5"), 1) as model:
         context = model.context(32)
         for forget in (
             context.forget,

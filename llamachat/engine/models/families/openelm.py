@@ -22,7 +22,9 @@ class OpenElmParams(ScaledRotaryHeads):
 
     n_ff: PerLayer[int] = key("feed_forward_length", per_layer=int)  # type: ignore[assignment]
     n_head: PerLayer[int] = key("attention.head_count", per_layer=int)  # type: ignore[assignment]
-    n_head_kv: PerLayer[int] = key("attention.head_count_kv", same_as("n_head"), per_layer=int)  # type: ignore[assignment]
+    n_head_kv: PerLayer[int] = key(  # type: ignore[assignment]
+        "attention.head_count_kv", same_as("n_head"), per_layer=int
+    )
     head_dim: int = key("attention.key_length", high=MAX_HEAD_DIM)
     value_dim: int = key("attention.value_length", same_as("head_dim"), high=MAX_HEAD_DIM)
 

@@ -13,12 +13,12 @@ A number format of the cache has blocks: of one number for floats, else of 32 as
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from itertools import pairwise
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, I8, I16, I32, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.kernels.block_rounding import extremes as extremes_of
+from llamachat.engine.backend.cpu.kernels.block_rounding import nearest_entry, signed_largest, total, zero_or_nan
 from llamachat.engine.backend.cpu.kernels.functions import nearest, widen_bfloat
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 from llamachat.engine.quants import BLOCK_FORMATS, FORMATS
@@ -322,8 +322,8 @@ class BlockCache:
         The scale is NaN where one of them is.
         """
         x = [source[4 * HALF * i].load(lanes(F32, HALF), 4) for i in (0, 1)]
-        low, high = _extremes(x)
-        zero, nan = k.zeros(F32), _zero_or_nan(x)
+        low, high = extremes_of(x)
+        zero, nan = k.zeros(F32), zero_or_nan(x)
         if self.table:
             scale, offset, codes = self._encode_table(k, isa, x, (low, high))
             return isa.narrow_half(k, scale + nan), offset, codes
@@ -332,7 +332,7 @@ class BlockCache:
         elif self.bits == 8:
             scale, offset = high.max(zero - low) * (1.0 / 127), zero
         else:
-            scale, offset = _signed_largest(low, high, zero) * (1.0 / self.bias), zero
+            scale, offset = signed_largest(low, high, zero) * (1.0 / self.bias), zero
         scale, offset = _finite_half(scale), _finite_half(offset)
         inverse = scale.equals(0.0).select(zero, zero.like(1.0) / scale)
         codes = [nearest((v - offset.splat(HALF)) * inverse.splat(HALF)) - self.bias for v in x]
@@ -345,40 +345,14 @@ class BlockCache:
     ) -> tuple[Vec, Vec, list[Vec]]:
         """The nearest entries, then the scale (float32) with the least error, weighted by each number's square."""
         zero = k.zeros(F32)
-        first = _signed_largest(*extremes, zero) * (1.0 / self.table[0])
+        first = signed_largest(*extremes, zero) * (1.0 / self.table[0])
         inverse = first.equals(0.0).select(zero, zero.like(1.0) / first).splat(HALF)
-        codes = [_nearest_entry(v * inverse, self.table) for v in x]
+        codes = [nearest_entry(v * inverse, self.table) for v in x]
         entries = [isa.lookup(k, code, self.table) for code in codes]
         products = [(v * v * v * e, v * v * e * e) for v, e in zip(x, entries, strict=True)]
-        upper, lower = (_total(list(part)) for part in zip(*products, strict=True))
+        upper, lower = (total(list(part)) for part in zip(*products, strict=True))
         scale = _finite_half((lower > 0.0).select(upper / lower, zero))
         return scale, isa.narrow_half(k, zero), codes
-
-
-def _extremes(x: list[Vec]) -> tuple[Vec, Vec]:
-    low, high = (getattr(x[0], name)(x[1]) for name in ("min", "max"))
-    return low.reduce(lambda a, b: a.min(b)), high.reduce(lambda a, b: a.max(b))
-
-
-def _zero_or_nan(x: list[Vec]) -> Vec:
-    """0, or NaN where one of the numbers is: what compares them may lose it."""
-    numbers = [one.equals(one).select(one.like(0.0), one) for one in x]
-    return (numbers[0] + numbers[1]).reduce(lambda a, b: a + b)
-
-
-def _signed_largest(low: Vec, high: Vec, zero: Vec) -> Vec:
-    """The number of the largest magnitude, with its sign."""
-    return ((zero - low) > high).select(low, high)
-
-
-def _nearest_entry(x: Vec, table: tuple[int, ...]) -> Vec:
-    """The number of the entry that is nearest, of a rising table."""
-    beyond = [(x > (low + high) / 2).unsigned(I32) for low, high in pairwise(table)]
-    return reduce(lambda a, b: a + b, beyond)
-
-
-def _total(x: list[Vec]) -> Vec:
-    return (x[0] + x[1]).reduce(lambda a, b: a + b)
 
 
 def _fifth_bits(k: Kernel, codes: list[Vec]) -> Vec:

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from golden_models import FOLDER
+from golden_models import file_of
 
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.models import ModelSpec, describe
@@ -14,7 +14,7 @@ SCORINGS = {"deepseek": 1, "qwen3moe": 1, "llama-moe": 1, "gemma4-moe": 1, "llam
 
 def described(name: str, *without: str, **changes: object) -> ModelSpec:
     """The golden model with other metadata, without the tensors whose names these patterns match."""
-    file = open_gguf(FOLDER / f"{name}.gguf")
+    file = open_gguf(file_of(name))
     architecture = file.metadata["general.architecture"]
     metadata = {**dict(file.metadata.items()), **{f"{architecture}.{key}": value for key, value in changes.items()}}
     metadata = {key: value for key, value in metadata.items() if value is not None}

@@ -12,6 +12,7 @@ import importlib
 import json
 import re
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +44,8 @@ not known.
   and blank lines.
 - **Verified**: golden models with random weights that were compared with llama.cpp's logits (NMSE at most 1e-8 in F32;
   as one batch, in pieces, token by token, beside other sequences and with 1, 2, 3 threads equal to the bit; quantised
-  to Q8_0 and Q4_K within bounds), and with a float64 reference. "Real": a real model was compared, too.
+  to Q8_0 and Q4_K within bounds), and with a float64 reference. "Random models" are made by the tests and compared with
+  some of llama.cpp's logits. "Real": a real model was compared, too.
 - **Refused**: operations on a context that are refused with the reason; [architecture.md](architecture.md) says what
   they are. After a refusal what is needed is evaluated anew.
 """
@@ -51,13 +53,17 @@ not known.
 
 @dataclass
 class Family:
-    """A file of families/: {architecture: models}, features, and golden models with what is refused for them."""
+    """A file of families/: {architecture: models}, features, and golden models with what is refused for them.
+
+    random: whether random models of it are compared with logits of llama.cpp.
+    """
 
     name: str
     models: dict[str, str] = field(default_factory=dict)
     features: list[str] = field(default_factory=list)
     golden: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    random: bool = False
 
 
 def lines_of(path: Path) -> int:
@@ -93,7 +99,7 @@ def features(all_families: Mapping[str, Family]) -> dict[str, list[str]]:
     from llamachat.errors import Unsupported
 
     golden, operations = (importlib.import_module(name) for name in ("golden_models", "context_operations"))
-    seen: dict[str, set[str]] = {}
+    seen = _of_random_models(all_families)
     for name in golden.NAMES:
         file = open_gguf(golden.FOLDER / f"{name}.gguf")
         try:
@@ -116,6 +122,22 @@ def features(all_families: Mapping[str, Family]) -> dict[str, list[str]]:
     return dict(sorted(ordered.items()))
 
 
+def _of_random_models(all_families: Mapping[str, Family]) -> dict[str, set[str]]:
+    """{architecture: features} of the random models that have no golden files, which are noted in the families."""
+    from llamachat.engine.gguf import open_gguf
+    from llamachat.engine.models import describe, module_of
+    from llamachat.engine.models.features import features_of
+
+    random, seen = importlib.import_module("random_models"), dict[str, set[str]]()
+    with tempfile.TemporaryDirectory() as folder:
+        for name in random.TINY:
+            file = open_gguf(random.write_tiny(Path(folder) / "tiny.gguf", name))
+            spec = describe(file.metadata, file.tensors)
+            all_families[module_of(spec.architecture)].random = True
+            seen.setdefault(spec.architecture, set()).update(features_of(spec.graph().nodes))
+    return seen
+
+
 def document(all_families: Mapping[str, Family]) -> str:
     """docs/models.md."""
     names = [name for family in all_families.values() for name in family.models]
@@ -128,7 +150,8 @@ def _rows(all_families: Mapping[str, Family]) -> Iterator[str]:
     for family in all_families.values():
         names = ", ".join(f"`{name}`" for name in family.models)
         models = "; ".join(dict.fromkeys(family.models.values()))
-        verified = ", ".join(family.golden) or "float64 reference only"
+        own = [*family.golden, *(["random models"] if family.random else [])]
+        verified = ", ".join(own) or "once against llama.cpp, by hand"
         real = "; ".join(f"real: {REAL[name]}" for name in family.models if name in REAL)
         cells = (names, models, ", ".join(family.features), str(lines_of(FAMILIES / f"{family.name}.py")))
         yield f"| {' | '.join(cells)} | {'; '.join(filter(None, (verified, real)))} | {', '.join(family.refused)} |"

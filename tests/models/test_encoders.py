@@ -65,6 +65,18 @@ def test_alone_or_together_a_text_has_the_same_bits(name: str, causal: bool | No
                 np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("n_texts", [2, 3, 4, 6, 12, 32])
+@pytest.mark.parametrize("n_tokens", [1, 2, 3, 17])
+def test_short_texts_in_a_small_step_do_not_share_places(n_texts: int, n_tokens: int) -> None:
+    """Each text's keys take whole groups: more places than twice the rows of a small program."""
+    texts = [[(i + j) % 60 + 1 for j in range(n_tokens)] for i in range(n_texts)]
+    for isa in usable_isas():
+        with Model(file_of("bert"), 1, isa=isa, embeds=True) as model:
+            embedder = Embedder(model, "none")
+            for text, together in zip(texts, embedder.embed(texts), strict=True):
+                np.testing.assert_array_equal(one(embedder, text), together)
+
+
 def test_a_longer_text_changes_no_factors_of_a_short_one() -> None:
     with Model(file_of("phi3-longrope"), 1, n_ctx=1024, embeds=True) as model:
         embedder, short = Embedder(model, "mean"), [5, 6, 7] * 20

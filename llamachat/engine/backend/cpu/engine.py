@@ -10,6 +10,7 @@ from llamachat.engine.backend.cpu.workers import WorkerPool
 from llamachat.engine.plan import Plan
 
 BATCH = 512  # tokens of a step, at most
+MAX_TEXTS = 32  # texts of a step, at most, where a text must be in one step
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout, CacheShape
-from llamachat.engine.backend.cpu.engine import Engine
+from llamachat.engine.backend.cpu.engine import MAX_TEXTS, Engine
 from llamachat.engine.backend.cpu.jit.kernel import OWN_COUNTS, ROW, ROW_BYTES
 from llamachat.engine.backend.cpu.kernels.norm import LANES
 from llamachat.engine.backend.cpu.key_rotator import KeyRotator
@@ -29,7 +29,7 @@ from llamachat.engine.cancellation import Cancellation
 from llamachat.engine.graph import states
 from llamachat.engine.state.cache_types import CacheType
 from llamachat.engine.state.windows import Ring
-from llamachat.errors import Cancelled
+from llamachat.errors import Cancelled, UsageError
 
 
 class CpuForward:
@@ -150,8 +150,13 @@ class CpuForward:
 
 
 def _texts(batch: Batch) -> Integers:
-    """Of each row: its place among grouped keys, each text's from a whole group on, and its text's rows: [n, 3]."""
+    """Of each row: its place among grouped keys, each text's from a whole group on, and its text's rows: [n, 3].
+
+    Raises UsageError for more texts than a step has places for, or texts that are not the batch's rows.
+    """
     lengths = np.array(batch.texts or (len(batch.ids),))
+    if len(lengths) > MAX_TEXTS or lengths.min() < 1 or lengths.sum() != len(batch.ids):
+        raise UsageError(f"a step takes at most {MAX_TEXTS} texts, which are its rows")
     ends, groups = np.cumsum(lengths), -(-lengths // LANES) * LANES
     begins, places = ends - lengths, np.cumsum(groups) - groups
     begin, end, place = (np.repeat(z, lengths) for z in (begins, ends, places))

@@ -15,7 +15,7 @@ from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.cpu.bias_tables import BiasTables
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout
-from llamachat.engine.backend.cpu.engine import Engine
+from llamachat.engine.backend.cpu.engine import MAX_TEXTS, Engine
 from llamachat.engine.backend.cpu.kernels.norm import LANES
 from llamachat.engine.backend.cpu.lookup import Lookup
 from llamachat.engine.backend.cpu.lower import Lowering, LoweringContext, Shape
@@ -45,7 +45,9 @@ class Programs:
         self._batch = engine.batch(cache.shape.n_ctx)
         outputs = min(self._batch, ALL_LOGITS_BYTES // (4 * engine.n_vocab)) // self._columns * self._columns
         outputs = self._batch if engine.plan.needs_whole else max(outputs, self._columns)
-        self.limits = Limits(self._batch, APART, outputs, self._batch // LANES if engine.plan.needs_whole else 1)
+        self.limits = Limits(
+            self._batch, APART, outputs, min(MAX_TEXTS, self._batch // LANES) if engine.plan.needs_whole else 1
+        )
         self._kept: dict[int, Buffer] = {}  # {address: memory beside the programs' own}
         self._crossing: dict[Node, Region] = {}
         self._bodies: dict[tuple[Shape, bool, bool], Program] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.bias_tables import NO_BIAS
+from llamachat.engine.backend.cpu.engine import MAX_TEXTS
 from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads
 from llamachat.engine.backend.cpu.kernels.cache import StoreEncoded
 from llamachat.engine.backend.cpu.kernels.norm import LANES
@@ -13,13 +14,22 @@ from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments, Region
 
 
+def places_of(n_rows: int) -> int:
+    """Places for the keys of so many rows of texts, of which each begins with a whole group.
+
+    The worst case is as many texts as there may be, all but one of which end one behind a group.
+    """
+    worst = min(LANES * n_rows, n_rows + (LANES - 1) * MAX_TEXTS)
+    return -(-worst // LANES) * LANES
+
+
 @lower.register
 def lower_text_attention(node: g.TextAttention, to: Lowering) -> None:
     """Tokens may be of several texts; rows with a number of their own are one."""
     packed, most = node.rows == g.TOKENS, -(-to.most_rows(node) // LANES) * LANES
     if packed:
         to.for_every_token(node)
-    n_places = 2 * most if packed else most
+    n_places = places_of(to.most_rows(node)) if packed else most
     head_bytes, count = 4 * node.head_dim * n_places, to.count_of(node)
     keys = Region(head_bytes * node.n_head_kv)
     grouped: Arguments = {"x": to.regions[node.k], "y": keys, "stride": to.stride(node.k.width), "count": count}

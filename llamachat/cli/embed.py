@@ -94,7 +94,7 @@ class EmbeddingChoice:
 def embed(
     model: ModelChoice,
     wanted: EmbeddingChoice,
-    positional: Annotated[list[str] | None, Argument(metavar="[TEXT]...", help="Texts, or -f, standard input.")] = None,
+    positional: Annotated[list[str] | None, Argument(metavar="TEXT...", help="Texts, or -f, standard input.")] = None,
 ) -> None:
     """Print embeddings of texts: vectors that are the closer the more alike the texts are.
 

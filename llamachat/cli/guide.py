@@ -1,8 +1,8 @@
 """What --help and docs/cli.md say besides the options' own texts: panels of options and commands, and examples."""
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 PANELS = {
@@ -45,10 +45,11 @@ class Example:
 
 @dataclass(frozen=True)
 class Guide:
-    """Under which heading a command stands, and how it is used."""
+    """Under which heading a command stands, and how it is used. usual: what `USUAL` lacks, or says otherwise."""
 
     panel: str
     examples: Sequence[Example] = ()
+    usual: Mapping[str, str] = field(default_factory=dict)
 
 
 CHATS, MODELS, MEASURE, PROGRAM = "Chat and write", "Models", "Measure", "The program itself"
@@ -182,6 +183,14 @@ GUIDE = {
             Example("llamachat embed -m minilm --output npy < lines.txt > vectors.npy", "One for each line, as NumPy."),
             Example('llamachat embed -m reranker --query "Capital of France?" < answers.txt', "Score the lines."),
         ),
+        {
+            "positional": "Texts; `-` is standard input, whose lines are texts.",
+            "file": "A file that is one text.",
+            "query": "Score the texts as answers to this one (rerankers).",
+            "pooling": "none, mean, cls, last or rank.",
+            "normalize": "Length of the vectors: none, l1, l2 or max.",
+            "output": "Output format: jsonl, json, csv or npy.",
+        },
     ),
     "templates": Guide(MODELS, (Example("llamachat templates chatml", "Print a built-in chat template."),)),
     "bench": Guide(

@@ -102,7 +102,9 @@ def short_page(command: Any, path: str, width: int | None = None) -> str:
     width = width or columns()
     lines = [*_beginning(command, path, width, " ".join((command.help or "").partition("\n\n")[0].split()))]
     names = {setting_name(one) if one.param_type_name == "option" else one.name: one for one in options}
-    usual = [(_short_names(names[name]), text) for name, text in USUAL.items() if name in names]
+    guide = GUIDE.get(command.name or "")
+    texts = {**USUAL, **(guide.usual if guide else {})}
+    usual = [(_short_names(names[name]), text) for name, text in texts.items() if name in names]
     lines += ["", "Common options:", *definitions([*usual, (HELP_ALL, f"Show all {len(options)} options.")], width)]
     return "\n".join(lines) + "\n"
 

@@ -15,6 +15,8 @@ from llamachat.catalog.paths import models_folder
 
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup a program would rightly not hear it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; what waits for Ctrl+C would hang
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = models_folder()

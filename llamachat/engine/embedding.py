@@ -48,7 +48,7 @@ class Embedder:
             raise UsageError(f"pooling is one of {', '.join(POOLINGS)}, not {pooling!r}", settings=("pooling",))
         self._classifier = Classifier.of(model) if self.pooling == "rank" else None
         if self._plan.hidden is None or any(rows.most for rows in self._plan.own_rows):
-            raise UsageError(f"{model.title} was loaded to generate: load it to embed", settings=("embeds",))
+            raise UsageError(f"{model.title} was loaded to generate: load it to embed")
         self._cancellation = Cancellation()
 
     @property

@@ -49,7 +49,11 @@ def test_the_default_model_can_be_fetched_by_itself(asked: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        pytest.param("smolm", "there is smollm2, gemma3, hf:owner/repo/file.gguf, hf:owner/repo", id="no such name"),
+        pytest.param(
+            "smolm",
+            "there is smollm2, gemma3, qwen2.5-coder, hf:owner/repo/file.gguf, hf:owner/repo",
+            id="no such name",
+        ),
         pytest.param("hf:owner", "not of the form hf:owner/repository/file.gguf", id="hf: in another form"),
         pytest.param("http://example.org/x.gguf", "not encrypted", id="http"),
         pytest.param("", "no such source", id="empty"),

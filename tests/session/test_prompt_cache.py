@@ -8,6 +8,7 @@ import struct
 
 import numpy as np
 import pytest
+from context_operations import MOVABLE
 
 from llamachat.engine.gguf.fingerprint import fingerprint
 from llamachat.engine.model import Model
@@ -204,10 +205,10 @@ def test_a_fingerprint_tells_files_apart(tiny_llama, tmp_path):
 def test_every_architecture_goes_on_to_the_bit(golden, tmp_path):
     """All golden models whose architecture the engine knows, the kept prefix being all, most and some of the text."""
     path, n_models = tmp_path / "cache", 0
-    for file in sorted((golden / "archs").glob("*.gguf")):
+    for file in (golden / "archs" / f"{name}.gguf" for name in MOVABLE):  # the others: context_operations.py
         try:
             model = Model(file, 1, n_ctx=600)
-        except ModelFileError:
+        except (ModelFileError, UsageError):  # an encoder, or fewer positions than the text has
             continue
         n_models += 1
         with model:

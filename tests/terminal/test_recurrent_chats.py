@@ -66,7 +66,7 @@ def test_turns_and_other_answers_evaluate_little(chat):
     first = chat.last.text
     assert evaluated(chat) == chat.last.timings.n_prompt
     chat.ask("Go on.")
-    assert evaluated(chat) <= BETWEEN
+    assert evaluated(chat) <= ANSWER + BETWEEN  # an answer of random weights may hold tokens that print nothing
     run_command("/regen", chat)
     assert evaluated(chat) == 1
     run_command("/undo", chat)

@@ -70,7 +70,8 @@ def _row(node: AddVector | MulVector, state: Evaluation) -> Floats:
 
 def sigmoid(x: Floats) -> Floats:
     """1 / (1 + e^-x), written so that no exponential overflows; any shape."""
-    y: Floats = 0.5 * (1 + np.tanh(x / 2))
+    small = np.exp(-np.abs(x))
+    y: Floats = np.where(x < 0, small, 1.0) / (1 + small)
     return y
 
 

@@ -36,6 +36,9 @@ _registered: Final[dict[str, Architecture]] = {}
 
 SYNONYMS: Final[Mapping[str, str]] = {
     "mistral": "llama",
+    "starcoder": "gpt2",
+    "xverse": "internlm2",
+    "ernie4_5": "internlm2",
     "granitemoe": "granite",
     "lfm2moe": "lfm2",
     "nemotron_h_moe": "nemotron_h",

@@ -94,8 +94,8 @@ def common_heads(value: object) -> int:
 
     Raises ValueError with what it should have been.
     """
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    heads = {_count(one) for one in (islice(value, LONGEST_ARRAY) if several else [value])} - {0}  # type: ignore
+    given = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    heads = {_count(one) for one in islice(given, LONGEST_ARRAY)} - {0}
     if len(heads) == 1 and (count := heads.pop()) is not None:
         return count
     raise ValueError("one number (1 or more) for all layers with attention, and 0 for the others")

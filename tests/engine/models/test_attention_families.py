@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from golden_data import needed
-from golden_models import FOLDER
+from golden_models import file_of
 
 from llamachat.engine.gguf import open_gguf
 from llamachat.engine.graph import Attention, Graph, Rope, Temperature
@@ -15,7 +14,7 @@ from llamachat.errors import ModelFileError
 
 
 def graph_of(name: str, changes: Mapping[str, object] = {}, without: str = "") -> Graph:
-    file = open_gguf(needed(FOLDER / f"{name}.gguf"))
+    file = open_gguf(file_of(name))
     metadata = dict(file.metadata.items())
     prefix = metadata["general.architecture"]
     metadata |= {f"{prefix}.{key}": value for key, value in changes.items()}
@@ -89,7 +88,7 @@ def test_without_a_bias_mpt_has_no_slopes_and_without_a_scale_mistral3_no_temper
 
 
 def test_long_factors_count_from_the_trained_context_where_a_file_says_no_other() -> None:
-    file = open_gguf(needed(FOLDER / "phi3-longrope.gguf"))
+    file = open_gguf(file_of("phi3-longrope"))
     metadata = dict(file.metadata.items())
     del metadata["phi3.rope.scaling.original_context_length"]
     specs = {node.spec for node in describe(metadata, file.tensors).graph().nodes if isinstance(node, Rope)}

@@ -1,5 +1,6 @@
 """GPT-2 (Radford et al. 2019): learned positions, layer norms, a fused projection, GELU, biases everywhere.
 
+StarCoder (Li et al. 2023, arXiv 2305.06161) has the same form, in which all heads share one key and value.
 A context has at most as many tokens as there are positions, and cannot be shifted.
 """
 
@@ -16,7 +17,7 @@ from llamachat.engine.models.tensors import Weights
 
 @dataclass(frozen=True)
 class Gpt2Params(Heads):
-    """Hyperparameters of the `gpt2` architecture."""
+    """Hyperparameters of `gpt2` and `starcoder`."""
 
     norm_eps: float = key("attention.layer_norm_epsilon", high=1.0)
 
@@ -41,7 +42,10 @@ def forward(g: Graph, p: Gpt2Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"gpt2": "GPT-2, Cerebras-GPT"},
+    {
+        "gpt2": "GPT-2, Cerebras-GPT",
+        "starcoder": "StarCoder, StarCoderPlus, SantaCoder, Granite Code 20B and 34B",
+    },
     Gpt2Params,
     TENSORS,
     forward,

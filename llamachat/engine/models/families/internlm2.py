@@ -1,6 +1,7 @@
 """InternLM 2 (Cai et al. 2024, arXiv 2403.17297): Llama's form.
 
-The converter takes the fused projection of the original apart.
+The converter takes the fused projection of the original apart. XVERSE (github.com/xverse-ai) and ERNIE 4.5, dense
+(Baidu 2025, technical report) have the same form.
 """
 
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from llamachat.engine.models.tensors import Weights
 
 @dataclass(frozen=True)
 class Internlm2Params(ScaledRotaryHeads):
-    """Hyperparameters of the `internlm2` architecture."""
+    """Hyperparameters of `internlm2`, `xverse` and `ernie4_5`."""
 
 
 TENSORS: Final = f"""
@@ -37,7 +38,11 @@ def forward(g: Graph, p: Internlm2Params, w: Weights) -> Node:
 
 
 ARCHITECTURE: Final = Architecture(
-    {"internlm2": "InternLM 2 and 2.5"},
+    {
+        "internlm2": "InternLM 2 and 2.5",
+        "xverse": "XVERSE 7B, 13B and 65B",
+        "ernie4_5": "ERNIE 4.5 0.3B",
+    },
     Internlm2Params,
     TENSORS,
     forward,

@@ -139,7 +139,7 @@ def test_they_need_no_kernels_of_their_own_and_nobody_pays_who_does_not_use_them
         kernels, programs = set(engine.compiler._addresses), context._forward._programs
         assert not programs._lookups
         assert programs._input is None
-        assert not any(embedded for _, embedded in programs._bodies)
+        assert not any(embedded for _, embedded, _ in programs._bodies)
         context.eval_embeddings(vectors(own), "all", wanted="hidden")
         context.eval_embeddings(vectors(own, 1), wanted="hidden")
         assert set(engine.compiler._addresses) == kernels

@@ -1,4 +1,7 @@
-"""The table of commands, found in this folder: a module or package `name` with a function `name` is that command."""
+"""The table of commands, found in this folder: a module or package `name` with a function `name` is that command.
+
+A module `merge_lora` is the command `merge-lora`.
+"""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -76,16 +79,16 @@ class Commands(Mapping[str, Any]):
     """The commands by name, each made when it is first asked for: one alone costs a quarter of all."""
 
     def __init__(self) -> None:
-        self._modules = sorted(module.name for module in iter_modules(cli.__path__))
+        self._modules = {dashed(module.name): module.name for module in iter_modules(cli.__path__)}
 
     def __getitem__(self, name: str) -> Any:
-        command = _command(name) if name in self._modules else None
+        command = _command(self._modules[name]) if name in self._modules else None
         if command is None:
             raise KeyError(name)
         return command
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self._modules if _command(name) is not None)
+        return (name for name in sorted(self._modules) if _command(self._modules[name]) is not None)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -98,7 +101,7 @@ def _command(name: str) -> Any:
     if function is None:
         return None
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command(name, cls=SettingsCommand)(flattened(function, Everywhere))
+    app.command(dashed(name), cls=SettingsCommand)(flattened(function, Everywhere))
     return get_command(app)
 
 

@@ -15,7 +15,7 @@ def fetched(source: str, yes: bool, explicit: bool = False) -> Path:
     """
     from llamachat.catalog import pull  # here and below: what most command lines do without
     from llamachat.catalog.offline import check_online
-    from llamachat.terminal.download import download_bars
+    from llamachat.terminal.bars import work_bars
 
     check_online(source)
     if not yes and not explicit and not may_ask():
@@ -29,7 +29,7 @@ def fetched(source: str, yes: bool, explicit: bool = False) -> Path:
             raise UsageError(f"{wanted} was not fetched; `llamachat pull {wanted}` does that")
     elif size and not (explicit and certain):
         note(f"fetching {wanted} ({size})")
-    with download_bars() as progress:
+    with work_bars() as progress:
         return pull(wanted, progress)
 
 

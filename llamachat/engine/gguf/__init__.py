@@ -1,6 +1,6 @@
 """The GGUF file format: reader, writer, split files. Knows nothing of models."""
 
-from llamachat.engine.gguf.metadata import Metadata, typed
+from llamachat.engine.gguf.metadata import Metadata, Raw, copied, typed
 from llamachat.engine.gguf.reader import SPLIT_NAME, GgufFile, TensorInfo, parse
 from llamachat.engine.gguf.stacks import open_gguf
 from llamachat.engine.gguf.types import BY_NAME, TYPES, GgmlType, register_type, unregister_type
@@ -13,7 +13,9 @@ __all__ = [
     "GgmlType",
     "GgufFile",
     "Metadata",
+    "Raw",
     "TensorInfo",
+    "copied",
     "file_bytes",
     "open_gguf",
     "parse",

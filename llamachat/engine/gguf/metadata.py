@@ -39,6 +39,8 @@ SCALARS = {
 }
 BOOL, STRING, ARRAY = 7, 8, 9
 
+ALIGNMENT = "general.alignment"
+
 _LENGTH = struct.Struct("<Q")
 
 
@@ -145,6 +147,13 @@ class Cursor:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """A value as it stands in a file, its type before it: a copy keeps types, and texts that are no UTF-8."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
 class LazyArray:
     """Where an array's elements are: bytes at .. end - 1."""
 
@@ -160,6 +169,7 @@ class Metadata(Mapping[str, object]):
     def __init__(self, cursor: Cursor) -> None:
         self._cursor = cursor
         self._values: dict[str, object] = {}
+        self._places: dict[str, slice] = {}
         self._nested = 0
 
     def read(self, count: int) -> None:
@@ -169,8 +179,14 @@ class Metadata(Mapping[str, object]):
             key = cursor.name(f"metadata key {i + 1} of {count}")
             if key in self._values:
                 raise cursor.fail("the metadata key occurs twice", key)
+            start = cursor.at
             kind = int(cursor.scalar(4, f"the type of {shown(key)}"))
             self._values[key] = self._value(kind, key)
+            self._places[key] = slice(start, cursor.at)
+
+    def raw(self, key: str) -> Raw:
+        """The value as it stands in the file. Raises KeyError."""
+        return Raw(bytes(self._cursor.buffer[self._places[key]]))
 
     def __getitem__(self, key: str) -> object:
         value = self._values[key]
@@ -247,3 +263,10 @@ def _texts(raw: bytes, count: int, strict: bool) -> list[str]:
         at = start + unpack(raw, at)[0]
         texts.append(raw[start:at].decode() if strict else raw[start:at].decode(errors="replace"))
     return texts
+
+
+def copied(metadata: Mapping[str, object]) -> dict[str, object]:
+    """Metadata for `write_gguf` that are to the bit those of the file, where they were read from one."""
+    if not isinstance(metadata, Metadata):
+        return dict(metadata)
+    return {key: metadata[key] if key == ALIGNMENT else metadata.raw(key) for key in metadata}

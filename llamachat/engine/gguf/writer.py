@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.gguf.metadata import ARRAY, SCALARS, STRING
+from llamachat.engine.gguf.metadata import ARRAY, SCALARS, STRING, Raw
 from llamachat.engine.gguf.reader import DEFAULT_ALIGNMENT, MAX_ALIGNMENT, MAX_DIMENSIONS
 from llamachat.engine.gguf.types import BY_NAME
 from llamachat.engine.gguf.unlike import MAGIC
@@ -35,9 +35,9 @@ def write_gguf(path: str | Path, metadata: Mapping[str, object], tensors: Iterab
     """Writes a file under another name and then renames it; values as `Metadata` reads them.
 
     Python integers become uint32 (int32 where negative, 64 bits where they must), floats float32; NumPy scalars and
-    arrays keep their type. Tensors begin and end at multiples of `general.alignment`. Data that are a function are
-    asked for once, in the order of the tensors, when everything before them is written; pieces are written as they
-    come.
+    arrays keep their type, and a `Raw` is written as it is. Tensors begin and end at multiples of `general.alignment`.
+    Data that are a function are asked for once, in the order of the tensors, when everything before them is written;
+    pieces are written as they come.
 
     Raises UsageError for a value or a tensor type that GGUF does not have, two tensors of one name, or a tensor whose
     bytes do not fit its shape, and whatever a function raises: then what was at the path before stays.
@@ -133,6 +133,8 @@ def _string(text: str | bytes) -> bytes:
 
 def _value(key: str, value: object) -> bytes:
     """The type number and the value."""
+    if isinstance(value, Raw):
+        return value.data
     if isinstance(value, str):
         return struct.pack("<I", STRING) + _string(value)
     if isinstance(value, np.generic) and value.dtype in _NUMBER_OF:

@@ -9,7 +9,7 @@ import pytest
 from gguf_bytes import ARRAY, BOOL, CODES, STRING, U8, U16, array, gguf_bytes, nested, scalar
 from golden_data import needed
 
-from llamachat.engine.gguf import BY_NAME, TYPES, open_gguf, parse, write_gguf
+from llamachat.engine.gguf import BY_NAME, TYPES, copied, open_gguf, parse, write_gguf
 from llamachat.errors import UsageError
 
 NUMBERS = [kind for kind in CODES if kind != BOOL]
@@ -233,3 +233,22 @@ def test_data_outlives_the_file_object_and_cannot_be_written(tmp_path: Path) -> 
     assert bytes(data) == bytes(f32(5))
     with pytest.raises(ValueError, match="read-only"):
         data[0] = 1
+
+
+def test_copied_metadata_keep_types_and_texts_to_the_bit(tmp_path: Path) -> None:
+    names = [b"\xff not UTF-8", b"fine"]
+    values = {
+        "a.small": np.uint16(7),
+        "a.wide": np.int64(3),
+        "a.real": np.float64(0.1),
+        "a.texts": names,
+        "a.yes": True,
+    }
+    write_gguf(tmp_path / "a.gguf", {"general.architecture": "llama", "general.alignment": 64, **values}, [])
+    first = open_gguf(tmp_path / "a.gguf")
+    write_gguf(tmp_path / "b.gguf", copied(first.metadata) | {"a.more": 1}, [])
+    second = open_gguf(tmp_path / "b.gguf")
+    assert [*second.metadata] == [*first.metadata, "a.more"]
+    for key in set(first.metadata) - {"general.alignment"}:
+        assert second.metadata.raw(key) == first.metadata.raw(key)
+    assert second.metadata["general.alignment"] == 64

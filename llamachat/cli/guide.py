@@ -198,6 +198,13 @@ GUIDE = {
         MEASURE, (Example("llamachat bench -p 512 -n 128 -t 2", "The tests pp512 and tg128 of llama-bench."),)
     ),
     "perplexity": Guide(MEASURE, (Example("llamachat perplexity -f book.txt -c 512", "Use windows of 512 tokens."),)),
+    "compare": Guide(
+        MEASURE,
+        (
+            Example("llamachat compare f16.gguf q4_k_m.gguf -f book.txt", "How much a quantisation costs."),
+            Example("llamachat compare f16.gguf q4_0.gguf -f book.txt --chunks 20 --output json", "Fewer windows."),
+        ),
+    ),
     "config": Guide(
         PROGRAM,
         (

@@ -90,7 +90,7 @@ def with_defaults(model: "Model | Header", options: "GenerationOptions") -> "Gen
 def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1, **settings: bool | None) -> "Model":
     """The model, loaded, with memory for n_contexts contexts. Raises ModelFileError, NotEnoughMemory, UsageError.
 
-    settings: `embeds` and `causal` of `engine.model.Model`.
+    settings: `embeds` and `causal` of `engine.model.Model`; `in_windows`: a text is read in windows, small or not.
     """
     from llamachat.engine.model import Model
     from llamachat.terminal.output import note
@@ -112,7 +112,7 @@ def load_model(choice: ModelChoice, status: "Status", n_contexts: int = 1, **set
             embeds=bool(settings.get("embeds")),
             causal=settings.get("causal"),
         )
-    if choice.ctx_size is not None and choice.ctx_size < SMALL:
+    if choice.ctx_size is not None and choice.ctx_size < SMALL and not settings.get("in_windows"):
         note(f"a context of {choice.ctx_size} tokens is very small: few prompts fit, and answers end early")
     for remark in remarks(model):
         note(remark)

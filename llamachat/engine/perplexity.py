@@ -112,7 +112,9 @@ def score(
 
     for window, n_known in _windows(ids, context.n_ctx, stride, bos):
         context.rewind(0)
-        found += _losses(context, Losses(window, n_known, scored))
+        wanted = Losses(window, n_known, scored)
+        evaluate(context, wanted.request)
+        found += wanted.found
     losses = np.concatenate(found)
     error = float(losses.std(ddof=1)) / math.sqrt(len(losses)) if len(losses) > 1 else 0.0
     return Score(len(ids), len(losses), float(losses.mean()), error)
@@ -128,10 +130,13 @@ def _windows(ids: Sequence[int], n_ctx: int, stride: int, bos: int | None) -> It
         start += stride
 
 
-def _losses(context: EvaluatingContext, wanted: Losses) -> list[NDArray[np.float64]]:
-    """The scores of a window that is evaluated in an empty context."""
+def evaluate(context: EvaluatingContext, request: Request) -> None:
+    """Evaluates one request, which generates nothing, in an empty context.
+
+    Raises what ends it, Cancelled if somebody stopped it.
+    """
     scheduler = Scheduler(OneContext(context, add_bos=False), _NoWords())
-    scheduler.add(wanted.request)
+    scheduler.add(request)
     try:
         while not scheduler.idle:
             for _, event in scheduler.step():
@@ -141,7 +146,6 @@ def _losses(context: EvaluatingContext, wanted: Losses) -> list[NDArray[np.float
                     raise Cancelled("the scoring was stopped")
     finally:
         scheduler.close()
-    return wanted.found
 
 
 def _loss(logits: NDArray[np.float32], token: int) -> float:

@@ -19,6 +19,8 @@ PANELS = {
     "PromptChoice": "Prompt",
     "ReportChoice": "Output",
     "RunMode": "Mode",
+    "Measuring": "Measuring",
+    "Result": "Result",
     "RunPrompt": "Prompt",
     "SamplingOptions": "Sampling",
     "SpeculationChoice": "Speculative decoding",
@@ -203,6 +205,14 @@ GUIDE = {
         (
             Example("llamachat compare f16.gguf q4_k_m.gguf -f book.txt", "How much a quantisation costs."),
             Example("llamachat compare f16.gguf q4_0.gguf -f book.txt --chunks 20 --output json", "Fewer windows."),
+        ),
+    ),
+    "imatrix": Guide(
+        PREPARE,
+        (
+            Example("llamachat imatrix -m f16.gguf -f book.txt -o imatrix.gguf", "Measure on a text."),
+            Example("llamachat imatrix --show-statistics --in-file imatrix.gguf", "Print what a file says."),
+            Example("llamachat imatrix --in-file a.gguf --in-file b.dat -o sum.gguf", "Add files up."),
         ),
     ),
     "config": Guide(

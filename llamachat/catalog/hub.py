@@ -41,7 +41,7 @@ def fetch_from_hub(address: str, progress: Progress) -> Path:
     reference = parse_reference(address)
     path = reference.file or chosen(reference, models_at(reference)).path
     folder, slash, last = path.rpartition("/")
-    paths = [_fetch_file(reference.repo, f"{folder}{slash}{part}", progress) for part in part_names(last)]
+    paths = [fetch_file(reference.repo, f"{folder}{slash}{part}", progress) for part in part_names(last)]
     from llamachat.engine.gguf import open_gguf  # numpy
 
     open_gguf(paths[0])
@@ -50,34 +50,38 @@ def fetch_from_hub(address: str, progress: Progress) -> Path:
 
 def models_at(reference: Reference) -> list[HubModel]:
     """The models of a repository, the smallest first. Raises LlamaChatError as `fetch_from_hub`."""
+    return models_of(files_at(reference.repo, f"hf:{reference.repo}/FILE.gguf names one that is in its cache"))
+
+
+def files_at(repo: str, hint: str) -> dict[str, int | None]:
+    """{path: bytes} of a repository's files. hint: what to do where nobody answers. Raises as `models_at`."""
     import huggingface_hub
 
-    _silence()
-    repo = reference.repo
-    with _translated(repo, "the list of files"):
-        if not _answers(repo, "README.md"):
-            hint = f"hf:{repo}/FILE.gguf names one that is in its cache"
+    silence()
+    with translated(repo, "the list of files"):
+        if not reachable(repo, "README.md"):
             raise LlamaChatError(f"Hugging Face cannot be reached for the list of files of {repo}; {hint}")
         entries = huggingface_hub.HfApi().list_repo_tree(repo, recursive=True)
-        return models_of({one.path: one.size for one in entries if hasattr(one, "size")})
+        return {one.path: one.size for one in entries if hasattr(one, "size")}
 
 
-def _fetch_file(repo: str, file: str, progress: Progress) -> Path:
+def fetch_file(repo: str, file: str, progress: Progress) -> Path:
+    """A file of a repository in the Hugging Face cache, fetched if it is not there. Raises as `fetch_from_hub`."""
     import inspect
 
     import huggingface_hub  # 165 ms
 
-    _silence()
+    silence()
     options: dict[str, Any] = {}
     if "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters:  # since 1.0
         options["tqdm_class"] = _bar_class(progress, f"downloading {file.rpartition('/')[2]}")
-    with _translated(repo, file):
-        if not _answers(repo, file):
+    with translated(repo, file):
+        if not reachable(repo, file):
             options["local_files_only"] = True
         return Path(huggingface_hub.hf_hub_download(repo, file, **options))
 
 
-def _silence() -> None:
+def silence() -> None:
     """Keeps the log of the library, and of what it asks with, from standard error."""
     import huggingface_hub.utils.logging  # noqa: F401 - sets a level of its own, once
 
@@ -85,7 +89,7 @@ def _silence() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
-def _answers(repo: str, file: str) -> bool:
+def reachable(repo: str, file: str) -> bool:
     """Whether Hugging Face can be reached. Its library tries for 23 s, and no setting says how often."""
     import huggingface_hub
 
@@ -100,7 +104,7 @@ def _answers(repo: str, file: str) -> bool:
 
 
 @contextmanager
-def _translated(repo: str, file: str) -> Iterator[None]:
+def translated(repo: str, file: str) -> Iterator[None]:
     """Turns errors of huggingface_hub into LlamaChatError."""
     try:
         yield

@@ -19,8 +19,6 @@ PANELS = {
     "PromptChoice": "Prompt",
     "ReportChoice": "Output",
     "RunMode": "Mode",
-    "Measuring": "Measuring",
-    "Result": "Result",
     "RunPrompt": "Prompt",
     "SamplingOptions": "Sampling",
     "SpeculationChoice": "Speculative decoding",
@@ -200,19 +198,18 @@ GUIDE = {
         MEASURE, (Example("llamachat bench -p 512 -n 128 -t 2", "The tests pp512 and tg128 of llama-bench."),)
     ),
     "perplexity": Guide(MEASURE, (Example("llamachat perplexity -f book.txt -c 512", "Use windows of 512 tokens."),)),
+    "convert": Guide(
+        PREPARE,
+        (
+            Example("llamachat convert ~/models/Qwen3-0.6B qwen3.gguf", "A folder with config.json and safetensors."),
+            Example("llamachat convert hf:owner/repository model.gguf --type q8_0", "Fetch a model; 8 bits a weight."),
+        ),
+    ),
     "compare": Guide(
         MEASURE,
         (
             Example("llamachat compare f16.gguf q4_k_m.gguf -f book.txt", "How much a quantisation costs."),
             Example("llamachat compare f16.gguf q4_0.gguf -f book.txt --chunks 20 --output json", "Fewer windows."),
-        ),
-    ),
-    "imatrix": Guide(
-        PREPARE,
-        (
-            Example("llamachat imatrix -m f16.gguf -f book.txt -o imatrix.gguf", "Measure on a text."),
-            Example("llamachat imatrix --show-statistics --in-file imatrix.gguf", "Print what a file says."),
-            Example("llamachat imatrix --in-file a.gguf --in-file b.dat -o sum.gguf", "Add files up."),
         ),
     ),
     "config": Guide(

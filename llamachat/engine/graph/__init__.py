@@ -34,7 +34,6 @@ from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.recurrent import DeltaRule, HeadScan, SelectiveScan, Steps
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec, Temperature, TemperatureSpec
 from llamachat.engine.graph.rwkv import Mix, Wkv6, Wkv7
-from llamachat.engine.graph.squares import Measured, Squares, measured
 
 __all__ = [
     "PAIRS",
@@ -66,7 +65,6 @@ __all__ = [
     "Layer",
     "Linear",
     "LowRank",
-    "Measured",
     "Mix",
     "Mixture",
     "Mul",
@@ -89,7 +87,6 @@ __all__ = [
     "Share",
     "Shift",
     "SoftCap",
-    "Squares",
     "Steps",
     "Temperature",
     "TemperatureSpec",
@@ -99,7 +96,6 @@ __all__ = [
     "Use",
     "Wkv6",
     "Wkv7",
-    "measured",
     "pairs",
     "states",
     "uses",

@@ -19,7 +19,6 @@ from llamachat.engine.reference import (
     recurrent,
     rotary,
     rwkv,
-    squares,
 )
 from llamachat.engine.reference.evaluation import Evaluation, Floats, Load, Value, evaluate, value
 
@@ -44,6 +43,5 @@ __all__ = [
     "recurrent",
     "rotary",
     "rwkv",
-    "squares",
     "value",
 ]

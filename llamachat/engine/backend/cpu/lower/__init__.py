@@ -18,7 +18,6 @@ from llamachat.engine.backend.cpu.lower import (
     recurrent,
     rotary,
     rwkv,
-    squares,
 )
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, LoweringContext, Shape, lower
 
@@ -41,5 +40,4 @@ __all__ = [
     "recurrent",
     "rotary",
     "rwkv",
-    "squares",
 ]

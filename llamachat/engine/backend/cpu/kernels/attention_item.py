@@ -12,7 +12,7 @@ from functools import partial
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
-from llamachat.engine.backend.cpu.jit.values import F32, I32, I64, Ptr, Vec, lanes
+from llamachat.engine.backend.cpu.jit.values import F32, I32, I64, Ptr, Var, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.cache import chunk_of, key_group
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK, BlockCache
 from llamachat.engine.backend.cpu.kernels.functions import exp2_below
@@ -266,24 +266,52 @@ class Item:
     def _score(self, start: Vec, begin: Vec, end: Vec, row: Vec) -> list[Vec]:
         """scores[row][key] = q . k of the chunk's keys begin .. end - 1, and of some around them that are masked.
 
-        Returns the maximum of each row of the block. A row sees a key if 0 <= its cell - the key's < window: one
-        comparison of integers where both are moved down to the lowest.
+        Returns the maximum of each row of the block.
         """
         k, b, block = self.k, self.isa.rows, self.rows.block
         step = max(LANES, b * self.keys_per_load)
-        largest = [k.var(k.constant(lanes(F32, b), MASKED)) for _ in range(block)]
-        masked, limits = k.constant(lanes(F32, b), MASKED), self._limits(row)
+        none = k.constant(lanes(F32, b), MASKED)
+        largest = [k.var(none) for _ in range(block)]
         with k.loop(begin // step * step, end, step) as first:
             for key in range(0, step, b * self.keys_per_load):
                 for r, scores in enumerate(self._multiply(first + key, row)):
-                    cell = self.cell + (row + r) // self.heads.n_group
-                    away = cell - start - first - key
-                    distance = (away - LOWEST).cut(I32).splat(b) - k.ramp(b)
+                    away = self._cell_of(row + r) - start - first - key
                     for i, score in enumerate(self._shaped(row + r, away, scores)):
-                        value = (distance - i * b < limits[r]).select(score, masked)
-                        self.scores[(row + r) * ROW + (first + key + i * b) * 4].store(value, 4)
-                        largest[r].set(largest[r].get().max(value))
+                        self.scores[(row + r) * ROW + (first + key + i * b) * 4].store(score, 4)
+                        largest[r].set(largest[r].get().max(score))
+        with k.when(self._sees_all(start, row).equals(0)):
+            for one in largest:
+                one.set(none)
+            self._mask(start, (begin // step * step, (end + (step - 1)) // step * step), row, largest)
         return [one.get().reduce(lambda x, y: x.max(y)) for one in largest]
+
+    def _cell_of(self, row: Vec) -> Vec:
+        """The cell of a row's token."""
+        return self.cell + row // self.heads.n_group
+
+    def _sees_all(self, start: Vec, row: Vec) -> Vec:
+        """Whether every row of a block sees the whole chunk, as all but a few items do: then nothing is masked."""
+        first, last = (self._cell_of(row + r) - start for r in (0, self.rows.block - 1))
+        sees = (first >= CHUNK - 1) & (last < self.k.args.window)
+        if self.heads.has_chunks:
+            sees = sees & (last < (self._cell_of(row) % self.k.args.chunk + 1))
+        return sees
+
+    def _mask(self, start: Vec, keys: tuple[Vec, Vec], row: Vec, largest: list[Var]) -> None:
+        """Scores of keys that a row does not see become MASKED; finds the largest of those that are left.
+
+        A row sees a key if 0 <= its cell - the key's < window: one comparison of integers where both are moved down to
+        the lowest.
+        """
+        k, b = self.k, self.isa.rows
+        limits, masked = self._limits(row), k.constant(lanes(F32, b), MASKED)
+        with k.loop(*keys, b) as key:
+            for r, (limit, top) in enumerate(zip(limits, largest, strict=True)):
+                at = self.scores[(row + r) * ROW + key * 4]
+                away = (self._cell_of(row + r) - start - key - LOWEST).cut(I32).splat(b) - k.ramp(b)
+                value = (away < limit).select(at.load(lanes(F32, b), 4), masked)
+                at.store(value, 4)
+                top.set(top.get().max(value))
 
     def _limits(self, row: Vec) -> list[Vec]:
         """For each row of a block how far away a key is that it no longer sees, moved down; one for all but in chunks.
@@ -326,11 +354,11 @@ class Item:
         return self.query_scores.multiply(self.k, self.isa, keys, rows, dim, ahead)
 
     def _weigh(self, begin: Vec, end: Vec, row: Vec, tops: list[Vec]) -> list[Vec]:
-        """Scores of a block of rows become weights; returns their sums. Rows go side by side to hide latencies."""
+        """Scores of a block of rows become weights; returns their sums."""
         k, isa, b = self.k, self.isa, LANES
         totals = [k.var(k.zeros(lanes(F32, b))) for _ in tops]
-        with k.loop(begin // b * b, end, b) as key:
-            for r, (top, total) in enumerate(zip(tops, totals, strict=True)):
+        for r, (top, total) in enumerate(zip(tops, totals, strict=True)):
+            with k.loop(begin // b * b, end, b) as key:
                 at = self.scores[(row + r) * ROW + key * 4]
                 weight = exp2_below(k, isa, at.load(lanes(F32, b), 4) - top.splat(b))
                 at.store(weight, 4)

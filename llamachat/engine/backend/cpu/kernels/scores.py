@@ -33,6 +33,7 @@ Q_SCALE, Q_SUM, Q_START, RECORD = 2 * BLOCK, 2 * BLOCK + 4, 2 * BLOCK + 8, 2 * B
 
 
 Reads = Sequence[Callable[[], Vec]]
+Codes4 = Callable[[], list[list[Vec]]]
 
 
 @dataclass(frozen=True)
@@ -168,9 +169,8 @@ class BlockScores:
             offsets = [self.keys.key_offset(k, isa, at, one.lane, n) for one, at in zip(keys, places, strict=True)]
             for at, row, sums in zip(records, dots, totals, strict=True):
                 q_scale, q_sum = (at[where].load(F32, 4).splat(n) for where in (Q_SCALE, Q_SUM))
-                start = at[Q_START].load(I32, 4).splat(n)
                 for dot, scale, offset, total in zip(row, scales, offsets, sums, strict=True):
-                    value = isa.fma(k, (dot.get() + start).to_float(), scale * q_scale, total.get())
+                    value = isa.fma(k, dot.get().to_float(), scale * q_scale, total.get())
                     total.set(value if offset is None else isa.fma(k, offset, q_sum, value))
         return [[total.get() for total in sums] for sums in totals]
 
@@ -181,32 +181,43 @@ class BlockScores:
         self, k: Kernel, isa: Generic, keys: list[Keys], places: list[KeyBlock], records: list[Ptr]
     ) -> list[list[Var]]:
         """[query][register of keys] sums of codes x numbers of a block."""
-        sums = [[k.var(k.zeros(lanes(I32, isa.rows))) for _ in keys] for _ in records]
+        starts = [at[Q_START].load(I32, 4).splat(isa.rows) for at in records]
+        sums = [[k.var(start) for _ in keys] for start in starts]
         add = self._add_words if self._as_words(isa) else self._add_bytes
-        with k.loop(0, HALF // 4) as quad:  # a loop, else LLVM keeps all of a block's codes, for which no registers are
-            codes = [self.keys.key_codes(k, isa, at, key.lane, quad) for key, at in zip(keys, places, strict=True)]
-            for at, row in zip(records, sums, strict=True):
-                add(k, isa, row, codes, at, quad)
+        for quad in map(k.number, range(HALF // 4)):
+            codes = partial(self._codes, k, isa, keys, places, quad)
+            add(k, isa, sums, codes, records, quad)
         return sums
 
-    def _add_words(self, k: Kernel, isa: Generic, sums: list[Var], codes: list[list[Vec]], at: Ptr, quad: Vec) -> None:
-        for half in (0, 1):
-            x = [at[4 * HALF // 2 * half + 4 * i][quad * 8].load(I32, 4).splat(isa.rows) for i in (0, 1)]
-            for total, four in zip(sums, codes, strict=True):
-                even, odd = even_and_odd(isa, four[half])
-                total.set(isa.dot_words(k, isa.dot_words(k, total.get(), even, x[0]), odd, x[1]))
+    def _codes(self, k: Kernel, isa: Generic, keys: list[Keys], places: list[KeyBlock], quad: Vec) -> list[list[Vec]]:
+        """[register of keys][half of the block] four neighbouring codes; read anew at every call."""
+        return [self.keys.key_codes(k, isa, at, key.lane, quad) for key, at in zip(keys, places, strict=True)]
 
-    def _add_bytes(self, k: Kernel, isa: Generic, sums: list[Var], codes: list[list[Vec]], at: Ptr, quad: Vec) -> None:
-        bits = self.keys.code_bits
-        x = [at[HALF * half][quad * 4].load(I32, 4).splat(isa.rows) for half in (0, 1)]
-        for total, four in zip(sums, codes, strict=True):
-            if isa.codes_may_stay:
-                total.set(isa.dot4(k, isa.dot4(k, total.get(), four[0], x[0], bits), four[1], x[1], bits))
-                continue
-            dot = isa.dot(k, Codes(bits), len(four))
-            for some, one in zip(four, x, strict=True):
-                dot.add(some, one)
-            total.set(total.get() + dot.value())
+    def _add_words(
+        self, k: Kernel, isa: Generic, sums: list[list[Var]], codes: Codes4, records: list[Ptr], quad: Vec
+    ) -> None:
+        for half in (0, 1):
+            words = [even_and_odd(isa, four[half]) for four in codes()]
+            for at, row in zip(records, sums, strict=True):
+                x = [at[4 * HALF // 2 * half + 4 * i][quad * 8].load(I32, 4).splat(isa.rows) for i in (0, 1)]
+                for total, (even, odd) in zip(row, words, strict=True):
+                    dot = isa.dot_words(k, isa.dot_words(k, total.get(), even, x[0]), odd, x[1])
+                    total.set(isa.held(k, dot))
+
+    def _add_bytes(
+        self, k: Kernel, isa: Generic, sums: list[list[Var]], codes: Codes4, records: list[Ptr], quad: Vec
+    ) -> None:
+        bits, fours = self.keys.code_bits, codes()
+        for at, row in zip(records, sums, strict=True):
+            x = [at[HALF * half][quad * 4].load(I32, 4).splat(isa.rows) for half in (0, 1)]
+            for total, four in zip(row, fours, strict=True):
+                if isa.codes_may_stay:
+                    total.set(isa.dot4(k, isa.dot4(k, total.get(), four[0], x[0], bits), four[1], x[1], bits))
+                    continue
+                dot = isa.dot(k, Codes(bits), len(four))
+                for some, one in zip(four, x, strict=True):
+                    dot.add(some, one)
+                total.set(isa.held(k, total.get() + dot.value()))
 
 
 def multiply_all(k: Kernel, isa: Generic, totals: list[list[Var]], columns: Reads, rows: Reads) -> None:

@@ -1,7 +1,7 @@
 """Attention among all rows of a text, in both directions: nothing of it is kept.
 
-A step's texts follow each other. First the keys are laid LANES rows side by side (`GroupKeys`), each text's from a
-group of its own on. Order of additions, whatever else is in the step: a score adds dimensions from first to last, then
+A step's texts follow each other. First the keys are laid LANES rows side by side (`GroupKeys`) and the values head by
+head (`GroupValues`), each text's from a group of its own on. Order of additions, whatever else is in the step: a score adds dimensions from first to last, then
 score * scale (+ bias); a sum of weights adds keys l, l + LANES, ... in lane l and then the lanes as a tree; an output
 adds keys from first to last and is divided by the sum.
 """
@@ -9,6 +9,7 @@ adds keys from first to last and is divided by the sum.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -20,8 +21,8 @@ from llamachat.engine.backend.cpu.jit.values import F32, I32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.functions import exp2_below
 from llamachat.engine.backend.cpu.kernels.norm import LANES, lanes_for
 
-QUERIES = 4
-"""Neighbouring rows of a text that share what is read of its keys and values."""
+QUERIES = 12
+"""Neighbouring rows that share what is read of keys and values where they are of one text."""
 MASKED = -1e30
 """The score of rows behind the text's last one."""
 
@@ -33,6 +34,21 @@ class Text:
     begin: Vec
     end: Vec
     place: Vec
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rows first .. last - 1 of an item, all of one text, and a head."""
+
+    text: Text
+    head: Vec
+    first: Vec
+    last: Vec
+
+
+def room_of(n_keys: int) -> int:
+    """Bytes of a thread's scratch for texts of at most so many rows: of each of QUERIES weights, then their sum."""
+    return 4 * QUERIES * (-(-n_keys // LANES) + 1) * LANES
 
 
 def text_of(k: Kernel, row: Vec, packed: bool) -> Text:
@@ -71,12 +87,33 @@ class GroupKeys(KernelSpec):
 
 
 @dataclass(frozen=True)
+class GroupValues(GroupKeys):
+    """The same of values, whose rows stay as they are: y [n_head][head_bytes] of rows of a head.
+
+    Where a row of all heads takes 4 KB, rows of one head share a few places of the caches.
+    """
+
+    def emit(self, k: Kernel, isa: Generic) -> None:
+        """Head by head of each row."""
+        first, last = self.split.share(k)
+        n = lanes_for(self.head_dim, isa.rows)
+        with k.loop(first, last) as item:
+            row, head = item // k.args.n_head, item % k.args.n_head
+            text = text_of(k, row, self.packed)
+            x = k.pointer("x")[row * k.args.stride + head * (4 * self.head_dim)]
+            y = k.pointer("y")[head * k.args.head_bytes + (text.place + row - text.begin) * (4 * self.head_dim)]
+            with k.loop(0, 4 * self.head_dim, 4 * n) as at:
+                y[at].store(x[at].load(lanes(F32, n), 4), 4)
+
+
+@dataclass(frozen=True)
 class TextAttention(KernelSpec):
     """y = softmax(q k^T scale + bias) v for rows of texts.
 
-    q, v, y: float32 rows of q_stride, v_stride, y_stride bytes; keys: as `GroupKeys` writes them; n_group heads share a
-    key/value head. bias: float32 [n_head][bias_bytes], at `bias_zero` bytes that of distance 0, all times log2(e), with
-    LANES numbers more than distances. scratch: `room` bytes for each thread, a multiple of 4 * LANES * QUERIES.
+    q, y: float32 rows of q_stride and y_stride bytes; keys, values: as `GroupKeys` and `GroupValues` write them, heads
+    of head_bytes and value_bytes; n_group heads share a key/value head. bias: float32 [n_head][bias_bytes], at
+    `bias_zero` bytes that of distance 0, all times log2(e), with LANES numbers more than distances. scratch: `room`
+    bytes for each thread, see `room_of`.
     """
 
     head_dim: int
@@ -85,96 +122,96 @@ class TextAttention(KernelSpec):
     packed: bool
     has_bias: bool
     arguments: ClassVar = (
-        *("q", "keys", "v", "y", "q_stride", "v_stride", "y_stride", "count", "n_head", "head_bytes", "scale"),
+        *("q", "keys", "values", "y", "q_stride", "y_stride", "count", "n_head", "head_bytes", "value_bytes", "scale"),
         *("bias", "bias_bytes", "bias_zero", "scratch", "room"),
     )
     reals: ClassVar = ("scale",)
-    reads: ClassVar = ("q", "keys", "v")
+    reads: ClassVar = ("q", "keys", "values")
     writes: ClassVar = ("y", "scratch")
     split: ClassVar = Turns()
 
     def emit(self, k: Kernel, isa: Generic) -> None:
-        """A few rows of a head at a time: together where they are of one text, else one after the other."""
+        """Some rows of a head at a time: those of each text together."""
         n_blocks = (k.count() + (QUERIES - 1)) // QUERIES
         with self.split.loop(k, n_blocks * k.args.n_head) as i, k.when(k.not_cancelled()):
             row, head = i // k.args.n_head * QUERIES, i % k.args.n_head
-            end = (row + QUERIES).min(k.count())
-            last = end - 1
-            text = text_of(k, row, self.packed)
-            together = (row + QUERIES).equals(end) & (text.end >= end)
-            with k.when(together):
-                self._rows(k, isa, row, head, QUERIES)
-            with (
-                k.when((end > row) & together.select(k.number(0), k.number(1)).equals(1)),
-                k.loop(row, last + 1) as one,
-            ):
-                self._rows(k, isa, one, head, 1)
+            end, first = (row + QUERIES).min(k.count()), k.var(row)
+            with k.while_() as leave_if:
+                leave_if(first.get() >= end)
+                text = text_of(k, first.get(), self.packed)
+                last = end.min(text.end)
+                run = Run(text, head, first.get(), last)
+                self._score(k, isa, run)
+                self._weigh(k, isa, run)
+                self._add_values(k, isa, run)
+                first.set(last)
 
-    def _rows(self, k: Kernel, isa: Generic, row: Vec, head: Vec, n: int) -> None:
-        """The outputs of n neighbouring rows of a text."""
-        text, head_kv = text_of(k, row, self.packed), head // self.n_group
-        scores = k.pointer("scratch")[k.thread * k.args.room]
-        per_row = k.args.room // QUERIES
-        rows = [scores[per_row * r] for r in range(n)]
-        keys = k.pointer("keys")[head_kv * k.args.head_bytes + text.place * (4 * self.head_dim)]
-        queries = [k.pointer("q")[(row + r) * k.args.q_stride + head * (4 * self.head_dim)] for r in range(n)]
-        tops = self._score(k, isa, (text, row, head), keys, queries, rows)
-        totals = self._weigh(k, isa, text, rows, tops)
-        self._add_values(k, isa, (text, row, head), rows, totals)
+    def _rows(self, k: Kernel, isa: Generic, run: Run) -> AbstractContextManager[Vec]:
+        """A loop over the registers' blocks of a run's rows: the first row of each."""
+        return k.loop(run.first, run.last, self._block(isa))
 
-    def _score(
-        self, k: Kernel, isa: Generic, where: tuple[Text, Vec, Vec], keys: Ptr, queries: list[Ptr], rows: list[Ptr]
-    ) -> list[Vec]:
-        """Scores times log2(e) of all keys into `rows`; returns the largest of each."""
-        text, row, head = where
+    @staticmethod
+    def _block(isa: Generic) -> int:
+        """Rows whose sums are in registers, each LANES wide."""
+        return next(n for n in range(min(isa.query_rows, QUERIES), 0, -1) if QUERIES % n == 0)
+
+    def _weights(self, k: Kernel, run: Run, row: Vec) -> Ptr:
+        """A row's scores and weights."""
+        return k.pointer("scratch")[k.thread * k.args.room + (row - run.first) * (k.args.room // QUERIES)]
+
+    def _score(self, k: Kernel, isa: Generic, run: Run) -> None:
+        """Scores times log2(e) of all keys; keys of no text become MASKED."""
+        text, dim = run.text, self.head_dim
         kind, scale = lanes(F32, LANES), (k.real("scale") * math.log2(math.e)).splat(LANES)
-        n_keys = text.end - text.begin
-        masked = k.constant(kind, MASKED)
-        largest = [k.var(masked) for _ in rows]
-        with k.loop(0, n_keys, LANES) as key:
-            group = keys[key * (4 * self.head_dim)]
+        n_keys, masked = text.end - text.begin, k.constant(lanes(F32, LANES), MASKED)
+        keys = k.pointer("keys")[run.head // self.n_group * k.args.head_bytes + text.place * (4 * dim)]
+        with k.loop(0, n_keys, LANES) as key, self._rows(k, isa, run) as row:
+            group = keys[key * (4 * dim)]
+            rows = [(row + r).min(run.last - 1) for r in range(self._block(isa))]  # what is behind the last is it again
+            queries = [k.pointer("q")[one * k.args.q_stride + run.head * (4 * dim)] for one in rows]
             sums = [k.var(k.zeros(kind)) for _ in rows]
-            with k.loop(0, self.head_dim) as d:
+            with k.loop(0, dim) as d:
                 one = group[d * (4 * LANES)].load(kind, 4)
                 for query, total in zip(queries, sums, strict=True):
                     total.set(isa.fma(k, one, query[d * 4].load(F32, 4).splat(LANES), total.get()))
             exists = k.ramp(LANES) < (n_keys - key).cut(I32).splat(LANES)
-            for r, (total, at, top) in enumerate(zip(sums, rows, largest, strict=True)):
+            for total, one_row in zip(sums, rows, strict=True):
                 score = total.get() * scale
                 if self.has_bias:
-                    distance = (key - (row - text.begin + r)) * 4
-                    place = k.pointer("bias")[head * k.args.bias_bytes + k.args.bias_zero + distance]
+                    distance = (key - (one_row - text.begin)) * 4
+                    place = k.pointer("bias")[run.head * k.args.bias_bytes + k.args.bias_zero + distance]
                     score = score + place.load(kind, 4)
-                score = exists.select(score, masked)
-                at[key * 4].store(score, 4)
-                top.set(top.get().max(score))
-        return [top.get().reduce(lambda a, b: a.max(b)) for top in largest]
+                self._weights(k, run, one_row)[key * 4].store(exists.select(score, masked), 4)
 
-    def _weigh(self, k: Kernel, isa: Generic, text: Text, rows: list[Ptr], tops: list[Vec]) -> list[Vec]:
-        """Scores become weights; returns their sums."""
-        kind = lanes(F32, LANES)
-        totals = [k.var(k.zeros(kind)) for _ in rows]
-        with k.loop(0, text.end - text.begin, LANES) as key:
-            for at, top, total in zip(rows, tops, totals, strict=True):
-                weight = exp2_below(k, isa, at[key * 4].load(kind, 4) - top.splat(LANES))
-                at[key * 4].store(weight, 4)
+    def _weigh(self, k: Kernel, isa: Generic, run: Run) -> None:
+        """Scores become weights, row by row; their sum lies behind them."""
+        kind, n_keys = lanes(F32, LANES), run.text.end - run.text.begin
+        with k.loop(run.first, run.last) as row:
+            weights = self._weights(k, run, row)
+            largest, total = k.var(k.constant(kind, MASKED)), k.var(k.zeros(kind))
+            with k.loop(0, n_keys, LANES) as key:
+                largest.set(largest.get().max(weights[key * 4].load(kind, 4)))
+            top = largest.get().reduce(lambda a, b: a.max(b)).splat(LANES)
+            with k.loop(0, n_keys, LANES) as key:
+                weight = exp2_below(k, isa, weights[key * 4].load(kind, 4) - top)
+                weights[key * 4].store(weight, 4)
                 total.set(total.get() + weight)
-        return [total.get().reduce(lambda a, b: a + b) for total in totals]
+            weights[k.args.room // QUERIES - 4 * LANES].store(total.get().reduce(lambda a, b: a + b), 4)
 
-    def _add_values(
-        self, k: Kernel, isa: Generic, where: tuple[Text, Vec, Vec], rows: list[Ptr], totals: list[Vec]
-    ) -> None:
+    def _add_values(self, k: Kernel, isa: Generic, run: Run) -> None:
         """weights x values / sum, a register of columns at a time."""
-        text, row, head = where
-        n = lanes_for(self.value_dim)
-        kind, head_kv = lanes(F32, n), head // self.n_group
-        values = k.pointer("v")[text.begin * k.args.v_stride + head_kv * (4 * self.value_dim)]
-        with k.loop(0, 4 * self.value_dim, 4 * n) as column:
-            sums = [k.var(k.zeros(kind)) for _ in rows]
-            with k.loop(0, text.end - text.begin) as key:
-                value = values[key * k.args.v_stride][column].load(kind, 4)
-                for at, total in zip(rows, sums, strict=True):
+        text, dim = run.text, self.value_dim
+        n, n_keys = lanes_for(dim), text.end - text.begin
+        values = k.pointer("values")[run.head // self.n_group * k.args.value_bytes + text.place * (4 * dim)]
+        with self._rows(k, isa, run) as row, k.loop(0, 4 * dim, 4 * n) as column:
+            rows = [(row + r).min(run.last - 1) for r in range(self._block(isa))]
+            weights = [self._weights(k, run, one) for one in rows]
+            sums = [k.var(k.zeros(lanes(F32, n))) for _ in rows]
+            with k.loop(0, n_keys) as key:
+                value = values[key * (4 * dim)][column].load(lanes(F32, n), 4)
+                for at, total in zip(weights, sums, strict=True):
                     total.set(isa.fma(k, value, at[key * 4].load(F32, 4).splat(n), total.get()))
-            for r, (total, weight) in enumerate(zip(sums, totals, strict=True)):
-                y = k.pointer("y")[(row + r) * k.args.y_stride + head * (4 * self.value_dim)]
-                y[column].store(total.get() / weight.splat(n), 4)
+            for one, at, total in zip(rows, weights, sums, strict=True):
+                whole = at[k.args.room // QUERIES - 4 * LANES].load(F32, 4).splat(n)
+                y = k.pointer("y")[one * k.args.y_stride + run.head * (4 * dim)]
+                y[column].store(total.get() / whole, 4)

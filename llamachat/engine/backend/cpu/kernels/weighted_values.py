@@ -25,6 +25,8 @@ from llamachat.engine.backend.cpu.kernels.scores import Ahead, even_and_odd, mul
 
 LARGEST = 32767
 TINY = 1e-30  # a row whose largest weight times scale is smaller adds nothing: 32767 / largest is to be finite
+FOURS = (0, 2, 1, 3)
+"""Where the words of each four of LANES cells lie: in the order in which AVX2 packs two registers."""
 ROW = 4 * CHUNK
 """Bytes of a row's weights, and of its factors."""
 Finish = Callable[[int, Vec, Vec], None]
@@ -162,7 +164,8 @@ class BlockValues:
                 row = weights.scratch[ROW * r]
                 w = row[cell * 4].load(lanes(F32, LANES), 4)
                 bits = isa.fma(k, w, factor.splat(LANES), w.like(ROUND)).as_(lanes(I32, LANES))
-                row[cell * 2].store(bits.cut(I16), 4)
+                order = [4 * place + i for place in FOURS for i in range(4)]
+                row[cell * 2].store(bits.cut(I16).shuffle(order), 4)
                 total.set(total.get() + bits)
         cells = ((weights.end - first + (LANES - 1)) // LANES * LANES).cut(I32)
         return [total.get().reduce(lambda a, b: a + b) - cells * ROUND_BITS for total in sums]
@@ -170,13 +173,16 @@ class BlockValues:
     def _sums(self, k: Kernel, isa: Generic, weights: Weights, at: Ptr, part: Vec) -> list[list[Var]]:
         """[half of the block][row] sums of words x codes of some dimensions of each half, over all cells."""
         sums = [[k.var(k.zeros(lanes(I32, isa.rows))) for _ in range(weights.count)] for _ in (0, 1)]
-        with k.loop(weights.begin // 4, (weights.end + 3) // 4) as four:
-            weights.ahead.ask(k, four, CHUNK // 4)
-            codes = [even_and_odd(isa, half) for half in self.values.value_codes(k, isa, at, four, part)]
-            for r in range(weights.count):
-                words = [weights.scratch[ROW * r + 4 * i][four * 8].load(I32, 4).splat(isa.rows) for i in (0, 1)]
-                for half, (even, odd) in zip(sums, codes, strict=True):
-                    half[r].set(isa.dot_words(k, isa.dot_words(k, half[r].get(), even, words[0]), odd, words[1]))
+        with k.loop(weights.begin // LANES * LANES, weights.end, LANES) as cell:
+            weights.ahead.ask(k, cell // LANES, CHUNK // LANES)
+            for i, place in enumerate(FOURS):
+                codes = [even_and_odd(isa, half) for half in self.values.value_codes(k, isa, at, cell // 4 + i, part)]
+                for r in range(weights.count):
+                    row = weights.scratch[ROW * r + 8 * place][cell * 2]
+                    words = [row[4 * j].load(I32, 4).splat(isa.rows) for j in (0, 1)]
+                    for half, (even, odd) in zip(sums, codes, strict=True):
+                        dot = isa.dot_words(k, isa.dot_words(k, half[r].get(), even, words[0]), odd, words[1])
+                        half[r].set(isa.held(k, dot))
         return sums
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.bias_tables import NO_BIAS
+from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.kernels.attention import Attention, AttentionMerge, AttentionParts
 from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads, part_bytes, query_rows
 from llamachat.engine.backend.cpu.kernels.cache import StoreKeys, StoreValues
@@ -34,6 +35,11 @@ def lower_attention(node: g.Attention, to: Lowering) -> None:
     read: Arguments = {"q": to.regions[node.q], **cached, "q_stride": to.stride(node.q.width)}
     read |= {"keys": places.keys, "values": places.values, **_shaping(node, to)}
     attend(node, to, _heads(node, to), read)
+
+
+def tokens_of_item(heads: Heads, isa: Generic) -> int:
+    """Neighbouring tokens of an item of attention."""
+    return max(1, QUERY_ROWS // heads.n_group)
 
 
 def attend(node: Attending, to: Lowering, heads: Heads, read: Arguments) -> None:
@@ -71,8 +77,7 @@ def _shaping(node: g.Attention, to: Lowering) -> Arguments:
 
 def _contiguous(node: Attending, to: Lowering, heads: Heads, read: Arguments) -> None:
     """Neighbouring tokens share what they read of the cache."""
-    tokens = max(1, QUERY_ROWS // heads.n_group)
-    spec = Attention(heads, tokens, query_rows(heads, to.isa), bool(read["sinks"]))
+    spec = Attention(heads, tokens_of_item(heads, to.isa), query_rows(heads, to.isa), bool(read["sinks"]))
     scratch = Region(spec.scratch_bytes * to.shape.n_threads, private=True)
     y: Arguments = {"y": to.regions[node], "y_stride": to.stride(node.width)}
     to.launch(spec, {**read, **y, "scratch": scratch, "room": spec.scratch_bytes})

@@ -8,7 +8,7 @@ from llamachat.engine.backend.cpu.engine import MAX_TEXTS
 from llamachat.engine.backend.cpu.kernels.attention_item import NO_WINDOW, Heads
 from llamachat.engine.backend.cpu.kernels.cache import StoreEncoded
 from llamachat.engine.backend.cpu.kernels.norm import LANES
-from llamachat.engine.backend.cpu.kernels.text_attention import QUERIES, GroupKeys, TextAttention
+from llamachat.engine.backend.cpu.kernels.text_attention import GroupKeys, GroupValues, TextAttention, room_of
 from llamachat.engine.backend.cpu.lower.attention import attend_apart
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, lower
 from llamachat.engine.backend.cpu.program import Arguments, Region
@@ -30,14 +30,22 @@ def lower_text_attention(node: g.TextAttention, to: Lowering) -> None:
     if packed:
         to.for_every_token(node)
     n_places = places_of(to.most_rows(node)) if packed else most
-    head_bytes, count = 4 * node.head_dim * n_places, to.count_of(node)
-    keys = Region(head_bytes * node.n_head_kv)
-    grouped: Arguments = {"x": to.regions[node.k], "y": keys, "stride": to.stride(node.k.width), "count": count}
-    to.launch(GroupKeys(node.head_dim, packed), {**grouped, "n_head": node.n_head_kv, "head_bytes": head_bytes})
-    room = 4 * QUERIES * most
-    arguments: Arguments = {"q": to.regions[node.q], "keys": keys, "v": to.regions[node.v], "y": to.value(node)}
-    arguments |= {"q_stride": to.stride(node.q.width), "v_stride": to.stride(node.v.width)}
-    arguments |= {"y_stride": to.stride(node.width), "count": count, "n_head": node.n_head, "head_bytes": head_bytes}
+    count, grouped, sizes = to.count_of(node), [], []
+    kinds: list[tuple[type[GroupKeys], g.Node, int]] = [
+        (GroupKeys, node.k, node.head_dim),
+        (GroupValues, node.v, node.value_dim),
+    ]
+    for group, x, dim in kinds:
+        n_bytes = 4 * dim * n_places
+        y = Region(n_bytes * node.n_head_kv)
+        place: Arguments = {"x": to.regions[x], "y": y, "stride": to.stride(x.width), "count": count}
+        to.launch(group(dim, packed), {**place, "n_head": node.n_head_kv, "head_bytes": n_bytes})
+        grouped.append(y)
+        sizes.append(n_bytes)
+    room = room_of(most)
+    arguments: Arguments = {"q": to.regions[node.q], "keys": grouped[0], "values": grouped[1]}
+    arguments |= {"y": to.value(node), "q_stride": to.stride(node.q.width), "y_stride": to.stride(node.width)}
+    arguments |= {"count": count, "n_head": node.n_head, "head_bytes": sizes[0], "value_bytes": sizes[1]}
     table = to.biases.table(node.bias, most) if node.bias is not None else NO_BIAS
     arguments |= {"scale": node.scale, "room": room}
     arguments |= {"bias": table.address, "bias_bytes": table.row_bytes, "bias_zero": table.zero}

@@ -33,7 +33,7 @@ def scratch_bytes_per_token(nodes: Sequence[g.Node]) -> int:
 
 
 PASSING: Final[Mapping[type[g.Node], Callable[[Any], int]]] = {
-    g.TextAttention: lambda node: 4 * (2 * node.k.width + 4 * QUERIES),
+    g.TextAttention: lambda node: 4 * (2 * node.k.width + 2 * node.v.width + 4 * QUERIES),
     g.LatentAttention: lambda node: -(-part_bytes(node.value_dim) * node.n_head // CHUNK),
     g.Attention: lambda node: -(-part_bytes(node.value_dim) * node.n_head // CHUNK),
 }

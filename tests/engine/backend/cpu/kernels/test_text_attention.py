@@ -8,7 +8,7 @@ from llamachat.engine import graph as g
 from llamachat.engine.backend.cpu.bias_tables import BiasTables
 from llamachat.engine.backend.cpu.jit.kernel import ROW, count_of
 from llamachat.engine.backend.cpu.kernels.norm import LANES
-from llamachat.engine.backend.cpu.kernels.text_attention import QUERIES, GroupKeys, TextAttention
+from llamachat.engine.backend.cpu.kernels.text_attention import GroupKeys, GroupValues, TextAttention, room_of
 from llamachat.engine.positions import bias_by_distance
 from llamachat.engine.reference.encoder import attend
 
@@ -32,6 +32,7 @@ def attention(
     places = sum(-(-length // LANES) * LANES for length in lengths)
     q, k, v = map(Array, values)
     grouped, y = poisoned(n_head_kv, places * head_dim), poisoned(n, n_head * value_dim)
+    own_values = poisoned(n_head_kv, places * value_dim)
     rows, at, begin = np.zeros((n, len(ROW)), np.int64), 0, 0
     for length in lengths:
         some = slice(begin, begin + length)
@@ -41,14 +42,18 @@ def attention(
     table, own = Array(rows), not packed
     step = {"n_tokens": 0 if own else n, "n_own_0": n if own else 0, "rows": table.address, "threads": threads}
     common = {"count": count_of("n_own_0" if own else "n_tokens"), "head_bytes": 4 * places * head_dim}
+    value_bytes = 4 * places * value_dim
     given = {"x": k.address, "y": grouped.address, "stride": 4 * n_head_kv * head_dim, "n_head": n_head_kv}
     machine.run(GroupKeys(head_dim, packed), {**given, **common}, **step)
-    room = 4 * QUERIES * -(-max(lengths) // LANES) * LANES
+    given = {"x": v.address, "y": own_values.address, "stride": 4 * n_head_kv * value_dim, "n_head": n_head_kv}
+    machine.run(GroupValues(value_dim, packed), {**common, **given, "head_bytes": value_bytes}, **step)
+    room = room_of(max(lengths))
     scratch = poisoned(threads, room // 4)
-    given = {"q": q.address, "keys": grouped.address, "v": v.address, "y": y.address, "n_head": n_head}
+    given = {"q": q.address, "keys": grouped.address, "values": own_values.address, "y": y.address}
     given |= {
         "q_stride": 4 * n_head * head_dim,
-        "v_stride": 4 * n_head_kv * value_dim,
+        "value_bytes": value_bytes,
+        "n_head": n_head,
         "y_stride": 4 * y.values.shape[1],
     }
     given |= {"scale": 0.3, "bias": 0, "bias_bytes": 0, "bias_zero": 0, "scratch": scratch.address, "room": room}
@@ -58,7 +63,7 @@ def attention(
         given |= {"bias": found.address, "bias_bytes": found.row_bytes, "bias_zero": found.zero}
     spec = TextAttention(head_dim, value_dim, n_head // n_head_kv, packed, bias is not None)
     machine.run(spec, {**given, **common}, **step)
-    assert all(array.intact() for array in (grouped, y, scratch))
+    assert all(array.intact() for array in (grouped, own_values, y, scratch))
     return np.array(y.values)
 
 

@@ -16,7 +16,7 @@ from llamachat.engine.arrays import NDArray
 from llamachat.engine.quants.floats import FloatFormat
 from llamachat.engine.quants.format import BlockFormat, Bytes
 from llamachat.engine.quants.levels import Book, Even, Levels, Listed, Reals, Ternary
-from llamachat.engine.quants.trees import Bits, Expr, Float, Lookup, Num, Op, Pick, leaves
+from llamachat.engine.quants.trees import Bits, Expr, Float, Lookup, Num, Op, Pick, field_of, leaves
 from llamachat.engine.quants.writer import Writer
 
 TERNARY = ("TQ2_0",)
@@ -141,7 +141,9 @@ class _Encoder:
     def _is_allowed(self, upper: Reals) -> NDArray[np.bool_]:
         """Whether a scale may be negative: not where integers of the format cannot be."""
         integers = self.fmt.parts.scale
-        if (integers is None and not _small(self.fmt.parts.d)) or (integers is not None and _limits(integers)[0] < 0):
+        if (integers is None and not _small(self.fmt.parts.d)) or (
+            integers is not None and limits(integers, self.fmt.layout)[0] < 0
+        ):
             return np.ones(upper.shape, bool)
         return upper > 0
 
@@ -175,7 +177,7 @@ class _Encoder:
             real, constant = real.a, float(factor)
         if integers is None:
             return self._write_real(writer, real, wanted / constant, x) * constant
-        low, high = _limits(integers)
+        low, high = limits(integers, self.fmt.layout)
         top = np.take_along_axis(wanted, np.abs(wanted).argmax(axis=1)[:, :, None], axis=1)
         # The largest gets the end of the range that is further from zero.
         d = self._write_real(writer, real, top / (low if low < 0 else high) / constant, x)
@@ -223,14 +225,15 @@ def _small(tree: Expr) -> bool:
     return any(isinstance(leaf, Float) for leaf in leaves(tree))
 
 
-def _limits(tree: Expr) -> tuple[int, int]:
-    """The least and the largest integer of a tree."""
+def limits(tree: Expr, layout: np.dtype[np.void]) -> tuple[int, int]:
+    """The least and the largest integer of a tree over a block's fields."""
 
     def read(largest: bool) -> Callable[[Expr, int], int]:
         def leaf_value(leaf: Expr, _: int) -> int:
             if isinstance(leaf, Bits):
                 return (1 << leaf.bits) - 1 if largest else 0
-            return 127 if largest else -128
+            range_ = np.iinfo(layout[field_of(leaf)].base)
+            return int(range_.max if largest else range_.min)
 
         return leaf_value
 

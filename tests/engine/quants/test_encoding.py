@@ -77,6 +77,15 @@ def test_decoded_weights_are_encoded_to_nearly_themselves(fmt: BlockFormat) -> N
     assert error(fmt, once) < 0.35 * GGML[fmt.name]
 
 
+@pytest.mark.parametrize("name", ["IQ1_S", "IQ1_M", "IQ2_XXS", "Q3_K", "Q6_K", "IQ4_XS"])
+def test_groups_of_a_block_have_scales_of_their_own(name: str) -> None:
+    """Integers of groups lie in bits of words, with and without signs."""
+    fmt = FORMATS[name]
+    assert isinstance(fmt, BlockFormat)
+    x = np.random.default_rng(4).standard_normal((4, 8, 32)) * 2.0 ** np.arange(0, -4, -0.5)[:, None]
+    assert error(fmt, x.reshape(4, 256)) < 1.1 * GGML[name]
+
+
 @EVERY
 def test_no_weights_are_no_blocks(fmt: BlockFormat) -> None:
     assert encode(fmt, np.zeros((0, fmt.block))).shape == (0,)

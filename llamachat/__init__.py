@@ -11,6 +11,7 @@ Names are imported on first use, so that `import llamachat` costs nothing.
 __version__ = "0.2.0"
 
 _HOME = {
+    "Adapters": "llamachat.engine.adapters",
     "Context": "llamachat.engine.context",
     "Event": "llamachat.engine.generate",
     "LlamaChatError": "llamachat.errors",
@@ -18,7 +19,7 @@ _HOME = {
     "Tokenizer": "llamachat.engine.tokenizers",
 }
 
-__all__ = ["Context", "Event", "LlamaChatError", "Model", "Tokenizer", "__version__"]
+__all__ = ["Adapters", "Context", "Event", "LlamaChatError", "Model", "Tokenizer", "__version__"]
 
 
 def __getattr__(name: str) -> object:

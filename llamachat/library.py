@@ -17,7 +17,7 @@ import numpy as np
 
 from llamachat.catalog.resolve import resolve
 from llamachat.dialogue.prompts import Message, chat_template, conversation_tokens, text_prompt
-from llamachat.engine.adapters import Adapters
+from llamachat.engine.adapters import NONE, Adapters
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.context import Context
 from llamachat.engine.embedding import Embedder, Normalisation, Pooling, normalised, pair_tokens
@@ -39,11 +39,15 @@ class Model(EngineModel):
     def __init__(self, path: str | os.PathLike[str], threads: int | None = None, **settings: Any) -> None:
         """Loads a model: a file, or a name as on the command line ("smollm2", a part of one of `llamachat models`).
 
-        lora, control_vectors: files, or (file, scale); control_layers: (first, last), see `Adapters`. Other arguments
-        and errors as of `engine.model.Model`. Nothing is ever downloaded: UsageError for a name that is no model's
-        here, with the command that fetches it.
+        lora, control_vectors: files, or (file, scale); control_layers: (first, last), see `Adapters`. Other settings
+        are fields of `engine.model.LoadOptions`, as embeds=True, overrides={"llama.rope.freq_base": 5e5}, or
+        adapters, in place of the three. Errors as of `engine.model.Model`. Nothing is ever downloaded: UsageError for
+        a name that is no model's here, with the command that fetches it.
         """
         asked = {name: settings.pop(name) for name in ("lora", "control_vectors", "control_layers") if name in settings}
+        if not isinstance(settings.get("adapters", NONE), Adapters) or (asked and "adapters" in settings):
+            said = "adapters is an `Adapters`, alone; files are given as lora=[...] and control_vectors=[...]"
+            raise UsageError(said, settings=("lora",))
         if asked:
             settings["adapters"] = Adapters.of(**asked)
         super().__init__(resolve(os.fspath(path)), threads, **settings)

@@ -23,7 +23,8 @@ def model(smollm2: Path) -> Iterator[Model]:
 
 
 def test_the_names_of_the_package_are_these() -> None:
-    assert llamachat.__all__ == ["Context", "Event", "LlamaChatError", "Model", "Tokenizer", "__version__"]
+    names = ["Adapters", "Context", "Event", "LlamaChatError", "Model", "Tokenizer", "__version__"]
+    assert llamachat.__all__ == names
     assert all(hasattr(llamachat, name) for name in llamachat.__all__)
 
 

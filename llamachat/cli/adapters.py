@@ -121,7 +121,8 @@ class AdapterChoice:
 def _scaled(text: str, setting: str) -> tuple[Path, float]:
     name, colon, scale = text.rpartition(":")
     if not (name and colon and NUMBER.fullmatch(scale)) or not math.isfinite(float(scale)):
-        raise UsageError(f"{text!r}: give a file and a number, as in `adapter.gguf 0.5`", settings=(setting,))
+        said = f"{scale!r} is no number" if name else repr(text)
+        raise UsageError(f"{said}: give a file and a number, as in `adapter.gguf 0.5`", settings=(setting,))
     return Path(name), float(scale)
 
 
@@ -135,14 +136,25 @@ def _range(text: str | None) -> tuple[int, int] | None:
     return int(first), int(last)
 
 
+def _is_pair(first: str, second: str) -> bool:
+    """Whether two words behind such an option are both its own."""
+    if NUMBER.fullmatch(second):
+        return True
+    return not (second.startswith("-") or NUMBER.fullmatch(first.rpartition(":")[2]))
+
+
 def joined(words: Sequence[str], command: Any) -> list[str]:
-    """The words of a command line with one for each option of two: `--lora-scaled FILE SCALE` is `=FILE:SCALE`."""
+    """The words of a command line with one for each option of two: `--lora-scaled FILE SCALE` is `=FILE:SCALE`.
+
+    A second word that is no number is taken, too, unless the first one has a number or the second is an option: what
+    is wrong is then said of this option, and not of the words behind it.
+    """
     own = {name for one in command.params for name in one.opts} & set(PAIRS)
     made: list[str] = []
     flags, at = list(option_words(words, command)), 0
     while at < len(words):
         word, following = words[at], words[at + 1 : at + 3]
-        if own and flags[at] and dashed(word) in own and len(following) == 2 and NUMBER.fullmatch(following[1]):
+        if own and flags[at] and dashed(word) in own and len(following) == 2 and _is_pair(*following):
             made.append(f"{dashed(word)}={following[0]}:{following[1]}")
             at += 3
         else:

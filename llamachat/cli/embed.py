@@ -98,7 +98,8 @@ def embed(
 ) -> None:
     """Print embeddings of texts: vectors that are the closer the more alike the texts are.
 
-    Each argument, each file (-f) and each line of standard input is a text. With --query a reranker scores them.
+    Each argument, each file (-f) and each line of standard input that is not blank is a text. With --query a reranker
+    scores them.
     """
     from llamachat.terminal.status import Status
     from llamachat.terminal.vectors import Vectors, check_target
@@ -126,8 +127,8 @@ def _texts(arguments: Sequence[str], files: Sequence[Path]) -> list[str]:
     texts = [argument(text) for text in arguments]
     texts += [read_stdin() if file == STDIN else read_file(file) for file in files]
     if not texts:
-        texts = read_files((), stdin=True).split("\n")
-        if texts == [""]:
+        texts = [line for line in read_files((), stdin=True).split("\n") if line.strip()]
+        if not texts:
             raise UsageError("there is no text: give one or more, -f FILE, or lines on standard input")
     if len(texts) > LARGEST_OFFER:
         raise UsageError(f"{len(texts)} texts are too many: at most {LARGEST_OFFER} are read")

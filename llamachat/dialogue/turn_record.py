@@ -8,13 +8,15 @@ from llamachat.engine.sampling.options import SamplingOptions
 
 
 def turn_record(responder: Responder, template: str, answer: Answer) -> dict[str, Any]:
-    """Model, template, samplers that are not the default ones; tokens, and seconds."""
+    """Model, adapters where there are some, template, samplers that are not the default ones; tokens, and seconds."""
     default, timings = asdict(SamplingOptions()), answer.timings
     settings = asdict(responder.options.sampling).items()
     sampling = {name: value for name, value in settings if value != default[name] and name != "given"}
+    adapters = responder.model.adapters.asked.kept
     return {
         "reason": answer.reason,
         "model": responder.model.title,
+        **({"adapters": adapters} if adapters else {}),
         "template": template,
         "sampling": sampling,
         "n_prompt": timings.n_prompt,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -40,59 +40,66 @@ beginning.give_back_blas()
 LoadProgress = Callable[[str, int, int], None]
 
 
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a model is loaded: the keyword arguments of `Model`.
+
+    isa: the instruction set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory
+    plan reserves for each of n_contexts contexts, see `Model.context`; n_ctx None is the model's own up to 8192, less
+    if memory asks for it. progress(what, done, total) is called while weights are packed. backend: a name of
+    `backend.choose.BACKENDS`. adapters: LoRA and control vectors, see `Model.adapt`. overrides: metadata in place of
+    the file's, texts as "llama.rope.freq_base=float:500000" or {key: value}.
+    keep_packed: bytes on disk that packed weights of all models may take together; `Model.close` then writes those of
+    this one, and the next start with it need not pack them. note: gets sentences for a person, about that above all.
+    embeds: load only what embeddings need (of an encoder-decoder the encoder, of a decoder all but the output matrix).
+    causal: whether tokens see only those before them; None: as the file says.
+    """
+
+    isa: str | None = None
+    n_ctx: int | None = None
+    cache_type: CacheType = "f16"
+    cache_type_v: CacheType | None = None
+    n_contexts: int = 1
+    progress: LoadProgress | None = None
+    backend: str = DEFAULT
+    adapters: Adapters = NONE
+    overrides: Iterable[str | Override] | Mapping[str, Value] | Overrides = ()
+    keep_packed: int = 0
+    note: Callable[[str], None] = lambda sentence: None
+    embeds: bool = False
+    causal: bool | None = None
+
+
 class Model(Templates):
     """A GGUF model, ready to evaluate.
 
-    path: the file (the first part of a split one). threads: default is one per physical core. isa: the instruction
-    set (default: the best; also LLAMACHAT_ISA). n_ctx, cache_type, cache_type_v: what the memory plan reserves for
-    each of n_contexts contexts, see `context`; n_ctx None is the model's own up to 8192, less if memory asks for it.
-    progress(what, done, total) is called while weights are packed. backend: a name of `backend.choose.BACKENDS`.
-    keep_packed: bytes on disk that packed weights of all models may take together; `close` then writes those of this
-    one, and the next start with it need not pack them. note: gets sentences for a person, about that above all.
-    adapters: LoRA and control vectors, see `adapt`. overrides: metadata in place of the file's, texts as
-    "llama.rope.freq_base=float:500000" or {key: value}.
-    embeds: load only what embeddings need (of an encoder-decoder the encoder, of a decoder all but the output matrix).
-    causal: whether tokens see only those before them; None: as the file says.
+    path: the file (the first part of a split one). threads: default is one per physical core. settings: fields of
+    `LoadOptions`.
 
     Raises ModelFileError (the file), NotEnoughMemory (the plan), UsageError (threads, isa, backend,
-    overrides that mean nothing for this model).
+    overrides that mean nothing for this model), TypeError for a setting that there is not.
     """
 
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        threads: int | None = None,
-        *,
-        isa: str | None = None,
-        n_ctx: int | None = None,
-        cache_type: CacheType = "f16",
-        cache_type_v: CacheType | None = None,
-        n_contexts: int = 1,
-        progress: LoadProgress | None = None,
-        backend: str = DEFAULT,
-        adapters: Adapters = NONE,
-        overrides: Iterable[str | Override] | Mapping[str, Value] | Overrides = (),
-        keep_packed: int = 0,
-        note: Callable[[str], None] = lambda sentence: None,
-        embeds: bool = False,
-        causal: bool | None = None,
-    ) -> None:
-        self.backend: Backend = choose(backend)
-        self._note = note
-        self.device: Device = self.backend.open(Settings(threads, isa, keep_packed=keep_packed, note=note))
-        self.overrides = Overrides.of(overrides)
+    def __init__(self, path: str | os.PathLike[str], threads: int | None = None, **settings: Any) -> None:
+        options = LoadOptions(**settings)
+        self.backend: Backend = choose(options.backend)
+        self._note = options.note
+        self.device: Device = self.backend.open(
+            Settings(threads, options.isa, keep_packed=options.keep_packed, note=options.note)
+        )
+        self.overrides = Overrides.of(options.overrides)
         file = self.overrides.apply(open_gguf(Path(path)))
         self.spec: ModelSpec = describe(file.metadata, file.tensors, path)
         self.file: GgufFile = _shaped(file, self.spec)
-        self._graph: Graph = self.spec.embedding_graph(causal) if embeds else self.spec.graph(causal)
-        self.adapters, woven = self._opened(adapters)
+        self._graph: Graph = (self.spec.embedding_graph if options.embeds else self.spec.graph)(options.causal)
+        self.adapters, woven = self._opened(options.adapters)
         self.nodes: Sequence[Node] = woven.nodes
         self.tensors: Mapping[str, TensorInfo] = {**self.file.tensors, **woven.tensors}
         sizes = self.device.sizes(self.nodes, self.tensors)
-        self.cache_types: tuple[CacheType, CacheType] = (cache_type, cache_type_v or cache_type)
-        self.plan: MemoryPlan = self._memory_plan(sizes, n_ctx, n_contexts)
+        self.cache_types: tuple[CacheType, CacheType] = (options.cache_type, options.cache_type_v or options.cache_type)
+        self.plan: MemoryPlan = self._memory_plan(sizes, options.n_ctx, options.n_contexts)
         self._check_angles()
-        tell = progress or (lambda what, done, total: None)
+        tell = options.progress or (lambda what, done, total: None)
         begun = False
 
         def report(done: int, total: int) -> None:
@@ -106,7 +113,7 @@ class Model(Templates):
         self._base: LoadedModel = self.device.load(self.file, Plan(self._graph.nodes), report)
         self._loaded = self._base.adapted(Plan(self.nodes), woven.tensors) if woven.tensors else self._base
         for remark in self.adapters.remarks:
-            note(remark)
+            options.note(remark)
 
     def __enter__(self) -> Self:
         return self

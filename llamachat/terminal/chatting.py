@@ -1,6 +1,6 @@
 """A chat on a terminal: a dialogue, and where its answers and the program's own words go."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from llamachat.terminal.messages import shown_before
 from llamachat.terminal.notices import sentence_of
 from llamachat.terminal.outgrowing import ENDED
 from llamachat.terminal.output import note, write
+from llamachat.terminal.sanitize import clean_line
 from llamachat.terminal.theme import painted
 from llamachat.terminal.tools.shown import NO_TOOLS, shown_result, used_tools
 from llamachat.terminal.view import answer_view
@@ -81,6 +82,16 @@ class Chat(Dialogue):
             self.say("\n(this answer was cut: /continue continues it)")
         if self.lacks_tools:
             self.say(f"\n{NO_TOOLS}")
+        if said := self._other_adapters(path):
+            self.say(f"\n{said}")
+
+    def _other_adapters(self, path: Sequence[StoredMessage]) -> str:
+        """What is to be known where the last answer was written with adapters that the model does not have now."""
+        answer = next((one for one in reversed(path) if one.role == "assistant"), None)
+        had = answer.extra.get("adapters") if answer is not None else None
+        if not isinstance(had, str) or had == self.responder.model.adapters.asked.kept:
+            return ""
+        return f"(the last answer was written with {clean_line(had)}; adapters are not kept: /lora FILE SCALE adds one)"
 
     def _show(self, message: StoredMessage) -> None:
         output = self.console.output

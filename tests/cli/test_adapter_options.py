@@ -33,6 +33,8 @@ def nothing_piped(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--lora-scaled", "a.gguf", "-0.5", "hi"], ["--lora-scaled=a.gguf:-0.5", "hi"]),
         (["--lora_scaled", "a.gguf", "1e-1"], ["--lora-scaled=a.gguf:1e-1"]),
         (["--lora-scaled", "a.gguf:2", "hi"], ["--lora-scaled", "a.gguf:2", "hi"]),
+        (["--lora-scaled", "a.gguf", "abc", "hi"], ["--lora-scaled=a.gguf:abc", "hi"]),
+        (["--lora-scaled", "a.gguf", "-x"], ["--lora-scaled", "a.gguf", "-x"]),
         (["--control-vector-scaled", "v", ".5"], ["--control-vector-scaled=v:.5"]),
         (["--control-vector-layer-range", "1", "8"], ["--control-vector-layer-range=1:8"]),
         (["-p", "--lora-scaled", "a", "1"], ["-p", "--lora-scaled", "a", "1"]),
@@ -141,6 +143,13 @@ def test_the_library_takes_them_by_name(smollm2: Path, adapter: Path) -> None:
             found.append(model.context(64).eval([1, 2, 3]))
     assert (found[1] == found[2]).all()
     assert nmse(found[3], found[1]) < 1e-6 < nmse(found[0], found[1])
+
+
+def test_the_library_says_how_files_are_given(golden: Path) -> None:
+    with pytest.raises(UsageError, match=r"lora=\[\.\.\.\]"):
+        Model(golden / "archs" / "llama.gguf", 1, adapters=[golden / "adapters" / "llama-a.gguf"])
+    with pytest.raises(TypeError, match="n_context"):
+        Model(golden / "archs" / "llama.gguf", 1, n_context=4)
 
 
 def test_settings_files_have_them(

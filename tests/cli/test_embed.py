@@ -48,6 +48,12 @@ def test_every_format_has_the_same_numbers(encoder: Path) -> None:
         np.testing.assert_array_equal(model.embed(["a b", "c"]), wanted)
 
 
+def test_blank_lines_are_no_texts(encoder: Path) -> None:
+    lines = embed(encoder, stdin="a b\n\n  \nc\n").decode().splitlines()
+    assert [(one["index"], one["n_tokens"]) for one in map(json.loads, lines)] == [(0, 4), (1, 3)]
+    assert "there is no text" in embed(encoder, stdin="\n \n", code=2).decode()
+
+
 def test_pooling_and_length_are_as_asked(encoder: Path, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("a b\nc\n")
     told = json.loads(embed(encoder, "--pooling", "none", "--normalize", "none", "-f", str(tmp_path / "text")))

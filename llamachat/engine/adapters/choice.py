@@ -79,6 +79,12 @@ class Adapters:
         return ", ".join(f"{one.path} ({one.scale:g})" for one in (*self.lora, *self.vectors))
 
     @property
+    def kept(self) -> str:
+        """The same with the whole paths, to be kept with what the model wrote; "" where nothing changes the model."""
+        some = (one for one in (*self.lora, *self.vectors) if one.scale)
+        return ", ".join(f"{one.path.absolute()} ({one.scale:g})" for one in some)
+
+    @property
     def active(self) -> bool:
         """Whether anything changes the model."""
         return any(one.scale for one in (*self.lora, *self.vectors))

@@ -10,10 +10,10 @@ import numpy as np
 
 from llamachat.engine.adapters.choice import Adapters, Scaled, about
 from llamachat.engine.adapters.lora import DOWN, UP, Lora, Pair, open_lora
-from llamachat.engine.adapters.vectors import Directions, added, open_vector
+from llamachat.engine.adapters.vectors import added, open_vector
 from llamachat.engine.adapters.weaving import Addition, Product, products, weave
 from llamachat.engine.arrays import NDArray
-from llamachat.engine.gguf import BY_NAME, TensorInfo, open_gguf
+from llamachat.engine.gguf import BY_NAME, GgufFile, TensorInfo
 from llamachat.engine.gguf.fingerprint import fingerprint
 from llamachat.engine.graph import Graph, Node, Tensor
 from llamachat.engine.quants.tensors import decode, read
@@ -73,11 +73,12 @@ def open_adapters(asked: Adapters, architecture: str, tensors: Mapping[str, Tens
     if asked.vectors and not n_layer:
         raise Unsupported(f"control vectors are not supported for {architecture}", asked.vectors[0].path)
     vectors = [(open_vector(one.path, architecture, n_embd, n_layer), one) for one in asked.vectors]
-    directions: Directions = added(vectors, asked.layers)
+    directions = added([(one.directions, by) for one, by in vectors], asked.layers)
     if vectors and asked.layers is not None and not directions:
         first, last = asked.layers
         remarks.append(f"no control vector has a direction for layers {first} to {last}: the model stays as it is")
-    return Opened(asked, lora, directions, _fingerprint(asked), tuple(remarks))
+    files = [*(("lora", one.file, by) for one, by in lora), *(("vectors", one.file, by) for one, by in vectors)]
+    return Opened(asked, lora, directions, _fingerprint(asked, files), tuple(remarks))
 
 
 def _remarks(lora: Lora, scaled: Scaled, graph: Graph) -> list[str]:
@@ -144,13 +145,13 @@ def _kept(name: str, values: NDArray[np.floating], tensors: dict[str, TensorInfo
     return Tensor(name, values.shape)
 
 
-def _fingerprint(asked: Adapters) -> str:
+def _fingerprint(asked: Adapters, files: Sequence[tuple[str, GgufFile, Scaled]]) -> str:
+    """Of what changes the model; files: as they were read."""
     if not asked.active:
         return ""
     digest = hashlib.sha256()
-    for kind, some in (("lora", asked.lora), ("vectors", asked.vectors)):
-        for one in some:
-            if one.scale:
-                digest.update(f"{kind} {one.scale!r} {fingerprint(open_gguf(one.path))}\n".encode())
+    for kind, file, by in files:
+        if by.scale:
+            digest.update(f"{kind} {by.scale!r} {fingerprint(file)}\n".encode())
     digest.update(repr(asked.layers).encode())
     return digest.hexdigest()

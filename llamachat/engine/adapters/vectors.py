@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Final
@@ -27,7 +28,15 @@ Directions = dict[int, NDArray[np.float32]]
 """{layer: float32 [n_embd]}."""
 
 
-def open_vector(path: Path, architecture: str, n_embd: int, n_layer: int) -> Directions:
+@dataclass(frozen=True)
+class ControlVector:
+    """A control vector's file, and what is in it."""
+
+    file: GgufFile
+    directions: Directions
+
+
+def open_vector(path: Path, architecture: str, n_embd: int, n_layer: int) -> ControlVector:
     """Reads a control vector and compares it with a model.
 
     Raises ModelFileError for a file that cannot be read or is none, ShapeError and Unsupported for another model's.
@@ -35,7 +44,8 @@ def open_vector(path: Path, architecture: str, n_embd: int, n_layer: int) -> Dir
     file = open_gguf(path)
     with about(path):
         _check(file, architecture)
-        return {_layer(tensor, n_embd, n_layer): decode(tensor, read(file, tensor)) for tensor in file.tensors.values()}
+        found = {_layer(one, n_embd, n_layer): decode(one, read(file, one)) for one in file.tensors.values()}
+    return ControlVector(file, found)
 
 
 def _check(file: GgufFile, architecture: str) -> None:

@@ -47,18 +47,22 @@ def _changed(now: "tuple[Scaled, ...]", given: Sequence[str]) -> "tuple[Scaled, 
     """The adapters as the words say. Raises UsageError for words that say nothing."""
     from llamachat.engine.adapters import Scaled
 
-    name, *rest = given
+    name, *rest = given[1:] if given[0] == "add" and given[1:] and not Path("add").exists() else given
     numbers = {str(number): one for number, one in enumerate(now, 1)}
     if name == "off":
         gone = [_known(one, numbers) for one in rest] or [*now]
         return tuple(one for one in now if not any(one is other for other in gone))
-    if len(rest) > 1 or (rest and not SCALE.fullmatch(rest[0])):
-        raise UsageError(USAGE)
+    if len(rest) > 1:
+        raise UsageError(
+            f"/lora takes a file and a scale, not {len(rest) + 1} words (quote a name with blanks); {USAGE}"
+        )
+    if rest and not SCALE.fullmatch(rest[0]):
+        raise UsageError(f"{rest[0]!r} is no scale; {USAGE}")
     scale = float(rest[0]) if rest else 1.0
     if name.isdecimal() and not Path(name).exists():
         old = _known(name, numbers)
         if not rest:
-            raise UsageError(USAGE)
+            raise UsageError(f"adapter {name} needs its new scale; {USAGE}")
         return tuple(Scaled(one.path, scale) if one is old else one for one in now)
     path = path_of(name)
     if any(one.path == path for one in now):

@@ -39,19 +39,20 @@ class Nothing(KernelSpec):
     @property
     def split(self) -> Split:
         columns, pairs = Shares("", ("units",)), Shares("", ("units",), per=2)
-        return {"": Turns(), "rows": Shares("n_tokens"), "columns": columns, "pairs": pairs}[self.how]
+        heads = Shares("", ("n_head",))
+        return {"": Turns(), "rows": Shares("n_tokens"), "columns": columns, "pairs": pairs, "heads": heads}[self.how]
 
     def emit(self, k: Kernel, isa: Generic) -> None:
         """Returns."""
 
 
 COMPILER = Compiler(choose_isa("generic"), ObjectCache(None))
-ROWS, COLUMNS, PAIRS, TURNS = "rows", "columns", "pairs", ""
+ROWS, COLUMNS, PAIRS, HEADS, TURNS = "rows", "columns", "pairs", "heads", ""
 
 
 def launch(reads: list[Region], writes: list[Region], split: str = TURNS) -> Launch:
     arguments = dict.fromkeys(Nothing.arguments, 0) | dict(zip(Nothing.arguments, [*reads, *writes], strict=False))
-    return Launch(Nothing(len(reads), len(writes), split), {**arguments, "units": 8})
+    return Launch(Nothing(len(reads), len(writes), split), {**arguments, "units": 8, "n_head": 8})
 
 
 def rows_of(program: Program) -> np.ndarray:
@@ -89,8 +90,8 @@ def fixed(n_bytes: int = 64) -> Region:
 )
 @pytest.mark.parametrize(
     "splits",
-    [(TURNS, TURNS), (ROWS, COLUMNS), (ROWS, TURNS), (COLUMNS, PAIRS)],
-    ids=["all", "other split", "one split", "larger items"],
+    [(TURNS, TURNS), (ROWS, COLUMNS), (ROWS, TURNS), (COLUMNS, PAIRS), (COLUMNS, HEADS)],
+    ids=["all", "other split", "one split", "larger items", "as many parts of another width"],
 )
 def test_a_barrier_stands_between(make, first: str, second: str, splits: tuple) -> None:
     region = make()

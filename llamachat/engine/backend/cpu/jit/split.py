@@ -47,9 +47,13 @@ class Shares:
         return k.share(self._rows(k) * items if self.rows else items)
 
     def key(self, arguments: Mapping[str, object]) -> Key:
-        """What two launches have in common whose threads work on the same parts."""
+        """What two launches have in common whose threads work on the same parts.
+
+        Without rows these are parts of a row, and only those of one name are equally wide: two heads of 24 numbers are
+        as many as the units of 32 that they fill.
+        """
         sizes = [value for name in self.each if isinstance(value := arguments[name], int)]
-        return (*self._field(arguments), self.panel, prod(sizes), self.per)
+        return (*self._field(arguments), () if self.rows else self.each, self.panel, prod(sizes), self.per)
 
     def _rows(self, k: Kernel) -> Vec:
         n = k.count() if self.rows == "count" else getattr(k.step, self.rows)

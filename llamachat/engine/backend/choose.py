@@ -3,7 +3,7 @@
 from typing import Final
 
 from llamachat.engine.backend.cpu.backend import Processor
-from llamachat.engine.backend.interface import Backend
+from llamachat.engine.backend.interface import Backend, Device, Settings
 from llamachat.errors import UsageError
 
 DEFAULT: Final = "cpu"
@@ -17,3 +17,11 @@ def choose(name: str = DEFAULT) -> Backend:
     if name not in BACKENDS:
         raise UsageError(f"unknown backend {name!r}: known are {', '.join(BACKENDS)}")
     return BACKENDS[name]
+
+
+def quantiser(n_threads: int | None = None) -> Device:
+    """What turns weights into blocks (`Device.encode`), on the default backend; to be closed.
+
+    n_threads: None for as many as help. Raises UsageError for a number out of range.
+    """
+    return choose().open(Settings(threads=n_threads))

@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from llamachat.engine.arrays import NDArray
     from llamachat.engine.batch import Batch, Outputs
     from llamachat.engine.cancellation import Cancellation
     from llamachat.engine.gguf import GgufFile, TensorInfo
     from llamachat.engine.graph import Node
     from llamachat.engine.plan import Plan
+    from llamachat.engine.quants import Format
     from llamachat.engine.state.cache_types import CacheType
     from llamachat.engine.state.sequence import SequenceState
     from llamachat.engine.state.spec import StateSpec
@@ -170,6 +174,22 @@ class Device(Protocol):
         """Operations per second of products with weights of that tensor type in registers, measured now.
 
         That is what bounds a prompt. Raises Unsupported for a type that it cannot compute with.
+        """
+        ...
+
+    def encode(
+        self,
+        fmt: Format,
+        rows: NDArray[np.float32],
+        importance: NDArray[np.float32] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.uint8]:
+        """Weights [n, columns] as blocks of a format, uint8 [n, bytes of a row], with the scales of the least error.
+
+        importance: of every column, not negative [columns]: what its squared error counts. meanwhile: called in this
+        thread again and again; what it raises, or a signal, ends the work at once. NaN counts as 0, and what a block
+        cannot hold saturates. The bits depend on no number of threads. Raises UsageError where blocks do not divide a
+        row, or importances are none.
         """
         ...
 

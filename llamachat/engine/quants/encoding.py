@@ -28,17 +28,28 @@ _FRACTIONS = np.linspace(0.6, 1.15, 23)
 _CHUNK_BLOCKS = 1 << 10
 
 
-def encode(fmt: BlockFormat | FloatFormat, values: NDArray[np.floating], *, search: bool = True) -> Bytes:
+def encode(
+    fmt: BlockFormat | FloatFormat,
+    values: NDArray[np.floating],
+    *,
+    importance: NDArray[np.floating] | None = None,
+    search: bool = True,
+) -> Bytes:
     """Blocks of weights of any shape whose rows are whole blocks: uint8 [n].
 
-    search: for the best scales; else, of codes of 3 bits or more, the largest weight gets the largest one, which is
-    much faster. In blocks NaN counts as 0, and what a scale cannot hold saturates.
+    importance: of every column, positive [columns]: what a squared error counts; scales are chosen by it. search: for
+    the best scales; else, of codes of 3 bits or more, the largest weight gets the largest one, which is much faster.
+    In blocks NaN counts as 0, and what a scale cannot hold saturates.
     """
     if isinstance(fmt, FloatFormat):
         return fmt.encode(values)
     rows = np.ascontiguousarray(values, np.float32).reshape(-1, fmt.block)
-    encoder = _Encoder(fmt, search)
-    parts = [encoder.blocks(rows[i : i + _CHUNK_BLOCKS]) for i in range(0, len(rows), _CHUNK_BLOCKS)]
+    weights = np.ones((1, fmt.block)) if importance is None else np.reshape(importance, (-1, fmt.block))
+    encoder, period = _Encoder(fmt, search), len(weights)
+    parts = []
+    for i in range(0, len(rows), _CHUNK_BLOCKS):
+        some = rows[i : i + _CHUNK_BLOCKS]
+        parts.append(encoder.blocks(some, weights[np.arange(i, i + len(some)) % period]))
     return np.concatenate(parts) if parts else np.zeros(0, np.uint8)
 
 
@@ -95,11 +106,13 @@ class _Encoder:
     def __init__(self, fmt: BlockFormat, search: bool) -> None:
         self.fmt, self.search, self.codes = fmt, search, codes_of(fmt)
         self.levels = self.codes.levels
+        self.counts: Reals = np.ones(0)
 
-    def blocks(self, rows: NDArray[np.float32]) -> Bytes:
-        """Of weights [n, block]."""
+    def blocks(self, rows: NDArray[np.float32], importance: NDArray[np.floating]) -> Bytes:
+        """Of weights [n, block] that count so much."""
         fmt, x = self.fmt, np.nan_to_num(rows.astype(np.float64), nan=0, posinf=_LARGEST, neginf=-_LARGEST)
         x = x.reshape(len(rows), -1, fmt.group)
+        self.counts = importance.astype(np.float64).reshape(x.shape)
         writer = Writer(fmt.layout, len(rows))
         scale, offset = self._affine(x) if fmt.offset is not None else (self._scales(x), None)
         step = self._write_factor(writer, fmt.parts.d, fmt.parts.scale, scale, x)
@@ -131,7 +144,8 @@ class _Encoder:
                 break
             for fraction in _FRACTIONS if high > 2 else np.linspace(0.3, 1.3, 21):
                 _, values = self.levels.nearest(x * _inverse(start * fraction))
-                upper, lower = (x * values).sum(axis=2, keepdims=True), (values**2).sum(axis=2, keepdims=True)
+                weighted = values * self.counts
+                upper, lower = ((weighted * one).sum(axis=2, keepdims=True) for one in (x, values))
                 gain = np.divide(upper**2, lower, out=np.zeros_like(upper), where=(lower > 0) & self._is_allowed(upper))
                 better = gain > best
                 best = np.where(better, gain, best)
@@ -161,8 +175,8 @@ class _Encoder:
             s, m = (most - least) * fraction / high, least
             for _ in range(2):
                 values = np.clip(np.rint((x - m) * _inverse(s)), 0, high)
-                s, m = _line(x, values, has_integer)
-                error = ((s * values + m - x) ** 2).sum(axis=2, keepdims=True)
+                s, m = _line(x, values, self.counts, has_integer)
+                error = (self.counts * (s * values + m - x) ** 2).sum(axis=2, keepdims=True)
                 better = (error < best) & (s > 0)
                 best = np.where(better, error, best)
                 scale, offset = np.where(better, s, scale), np.where(better, m, offset)
@@ -206,7 +220,7 @@ class _Encoder:
         errors = []
         for code in (upper - 1, upper):
             _, values = self.levels.nearest(x * _inverse(floats[code]))
-            errors.append(((floats[code] * values - x) ** 2).sum(axis=2, keepdims=True))
+            errors.append((self.counts * (floats[code] * values - x) ** 2).sum(axis=2, keepdims=True))
         code = np.where(errors[0] <= errors[1], upper - 1, upper)
         writer.put(real, code[:, :, 0])
         return np.asarray(floats[code])
@@ -245,14 +259,15 @@ def _inverse(x: Reals) -> Reals:
     return np.divide(1.0, x, out=np.zeros_like(x), where=np.abs(x) > 1e-300)
 
 
-def _line(x: Reals, values: Reals, below_zero: bool) -> tuple[Reals, Reals]:
-    """Least squares of x = s * values + m over the last axis; with m <= 0 where that is asked for."""
-    n = x.shape[2]
-    sum_v, sum_x = values.sum(axis=2, keepdims=True), x.sum(axis=2, keepdims=True)
-    sum_vv, sum_vx = (values**2).sum(axis=2, keepdims=True), (values * x).sum(axis=2, keepdims=True)
+def _line(x: Reals, values: Reals, counts: Reals, below_zero: bool) -> tuple[Reals, Reals]:
+    """Least squares of x = s * values + m over the last axis, weighted; with m <= 0 where that is asked for."""
+    weighted = counts * values
+    n, sum_v, sum_x, sum_vv, sum_vx = (
+        part.sum(axis=2, keepdims=True) for part in (counts, weighted, counts * x, weighted * values, weighted * x)
+    )
     determinant = n * sum_vv - sum_v**2
     s = (n * sum_vx - sum_v * sum_x) * _inverse(determinant)
-    m = (sum_x - s * sum_v) / n
+    m = (sum_x - s * sum_v) * _inverse(n)
     if below_zero:
         s, m = np.where(m > 0, sum_vx * _inverse(sum_vv), s), np.minimum(m, 0)
     return s, m

@@ -15,7 +15,7 @@ import numpy as np
 
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.quants.format import BlockFormat, Bytes
-from llamachat.engine.quants.trees import Bits, Expr, Float, Join, Lookup, Num, Op, Pick, field_of, leaves
+from llamachat.engine.quants.trees import Bits, Expr, Float, Join, Lookup, Num, Op, Pick, Trits, field_of, leaves
 from llamachat.engine.quants.writer import packed
 
 QUAD = 4
@@ -27,10 +27,10 @@ class Put:
     """Numbers of the file's block, and the leaf that reads them from the stored one.
 
     to: Bits: the numbers' lowest bits in that arrangement. Num: integers, or floats that the field can hold exactly.
-    Float("bf16"): the upper halves of float32.
+    Float("bf16"): the upper halves of float32. Trits: digits, which only encoders put.
     """
 
-    to: Bits | Num | Float
+    to: Bits | Num | Float | Trits
     numbers: Expr
 
 
@@ -74,11 +74,12 @@ class Stored:
         return out.view(np.uint8)
 
 
-def _as_words(to: Bits | Num | Float, numbers: NDArray[Any]) -> NDArray[Any]:
+def _as_words(to: Bits | Num | Float | Trits, numbers: NDArray[Any]) -> NDArray[Any]:
     """Numbers [n_blocks, count] as what lies in a field."""
     if isinstance(to, Float):
         assert to.kind == "bf16", f"{to.kind} is not written"
         return np.ascontiguousarray(numbers, np.float32).view(np.uint32) >> 16
+    assert not isinstance(to, Trits), "packed memory has none"
     return numbers if isinstance(to, Num) else packed(to, numbers)
 
 

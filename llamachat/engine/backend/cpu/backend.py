@@ -37,7 +37,12 @@ from llamachat.engine.state.spec import StateSpec
 from llamachat.errors import LlamaChatError, Unsupported, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from llamachat.engine.arrays import NDArray
     from llamachat.engine.backend.cpu.copies import PackedCopy
+    from llamachat.engine.backend.cpu.quantiser import Quantiser
+    from llamachat.engine.quants import Format
 
 MAX_THREADS = 256
 RESERVED_ADDRESSES = 220 * 10**6
@@ -144,11 +149,30 @@ class CpuDevice:
         """By all threads, without memory."""
         return product_rate(self._compiler, self._pool, kind)
 
+    def encode(
+        self,
+        fmt: Format,
+        rows: NDArray[np.float32],
+        importance: NDArray[np.float32] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> NDArray[np.uint8]:
+        """Of rows [n, columns], by all threads where there is a kernel for the format; else by NumPy.
+
+        importance: [columns]. Raises UsageError as the interface says.
+        """
+        return self._quantiser.encode(fmt, rows, importance, meanwhile)
+
     def close(self) -> None:
         """Ends the worker threads."""
         self._closed = True
         if "_pool" in self.__dict__:
             self._pool.close()
+
+    @cached_property
+    def _quantiser(self) -> Quantiser:
+        from llamachat.engine.backend.cpu.quantiser import Quantiser  # what runs models does without
+
+        return Quantiser(self._compiler, self._pool)
 
     @cached_property
     def _compiler(self) -> Compiler:

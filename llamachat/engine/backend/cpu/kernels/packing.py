@@ -16,7 +16,7 @@ from llamachat.engine.backend.cpu.kernels.rows import ROWS
 from llamachat.engine.backend.cpu.kernels.tile import Tile
 from llamachat.engine.quants import STORED
 from llamachat.engine.quants.stored import Put
-from llamachat.engine.quants.trees import Bits, Float, field_of
+from llamachat.engine.quants.trees import Bits, Float, Trits, field_of
 
 PACK_ARGUMENTS = ("source", "tiles", "rows", "blocks", "units")
 """What a packing kernel is given, by `Load` above all: it knows no others."""
@@ -50,7 +50,7 @@ class Pack(FormatKernel):
             if stored.puts:
                 with k.loop(0, ROWS) as row:
                     at = made[row * made_bytes]
-                    _put(RowReader(k, isa, stored.source, rows.row(row)), stored.puts, stored.format.layout, at)
+                    put_fields(RowReader(k, isa, stored.source, rows.row(row)), stored.puts, stored.format.layout, at)
             with k.loop(0, ROWS, _SQUARE) as row:
                 for field in tile.fields.values():
                     offset = in_file[field.name][1] if field.name in stored.copied else field.offset
@@ -59,7 +59,7 @@ class Pack(FormatKernel):
                     else:
                         squares = [made[(row + i) * made_bytes + offset] for i in range(_SQUARE)]
                     units = [to[tile.positions[field.name, byte]] for byte in range(0, field.n_bytes, field.unit)]
-                    _transpose(squares, [unit[row * field.unit] for unit in units], field.unit)
+                    transpose(squares, [unit[row * field.unit] for unit in units], field.unit)
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class _Rows:
         return self.block[(self.first + i).min(self.count - 1) * self.stride]
 
 
-def _transpose(rows: list[Ptr], to: list[Ptr], unit: int) -> None:
+def transpose(rows: list[Ptr], to: list[Ptr], unit: int) -> None:
     """Units of a field of neighbouring rows: each of all of them goes to its own place."""
     kind, n = _UNITS[unit], len(rows)
     whole = len(to) // n * n
@@ -98,7 +98,7 @@ def _turned(square: list[Vec]) -> list[Vec]:
     return [one.merge(two, order) for one, two in ((low, low2), (high, high2)) for order in pairs]
 
 
-def _put(reader: RowReader, puts: tuple[Put, ...], layout: object, to: Ptr) -> None:
+def put_fields(reader: RowReader, puts: tuple[Put, ...], layout: object, to: Ptr) -> None:
     """Writes the fields of a stored block that are made of a block of the file."""
     seen: set[str] = set()
     for put in puts:
@@ -112,7 +112,7 @@ def _put_one(reader: RowReader, put: Put, kind: object, to: Ptr, *, add: bool) -
     """A field of a stored block, or its bits that another put has left."""
     base = kind.base  # type: ignore[attr-defined]
     count, word = kind.itemsize // base.itemsize, base.itemsize  # type: ignore[attr-defined]
-    run = put.to.run if isinstance(put.to, Bits) else count
+    run = put.to.run if isinstance(put.to, Bits | Trits) else count
     step = next(n for n in (WIDTH, 8, 4, 2, 1) if run % n == 0 and count % n == 0)
     for first in range(0, count, step):
         value = _words(reader, put, first, step)
@@ -130,16 +130,23 @@ def _words(reader: RowReader, put: Put, first: int, n: int) -> Vec:
     to = put.to
     if isinstance(to, Float):
         return reader.row(put.numbers, first, n).as_(lanes(I32, n)) >> 16
-    if not isinstance(to, Bits):
+    if not isinstance(to, Bits | Trits):
         return reader.row(put.numbers, first, n)
     total = None
     for digit in range(to.per):
         number = first // to.run * to.run * to.per + digit * to.run + first % to.run
-        part = reader.row(put.numbers, number, n) & ((1 << to.bits) - 1)
-        part = part << (to.bits * digit) if digit else part
-        total = part if total is None else total | part
+        part = reader.row(put.numbers, number, n)
+        part = _digit(to, part, digit)
+        total = part if total is None else total + part
     assert total is not None
-    return total
+    return (total * 256 + 242) // 243 if isinstance(to, Trits) else total
+
+
+def _digit(to: Bits | Trits, number: Vec, digit: int) -> Vec:
+    """A number at its place among those of a word."""
+    if isinstance(to, Trits):
+        return number * 3 ** (4 - digit)
+    return (number & ((1 << to.bits) - 1)) << (to.bits * digit)
 
 
 @dataclass(frozen=True)
@@ -162,4 +169,4 @@ class PackFloats(KernelSpec):
             for start, stop, n in ((k.number(0), whole, _SQUARE), (whole, args.blocks, 1)):
                 with k.loop(start, stop, n) as column:
                     at = [source[column * item] for source in sources]
-                    _transpose(at, [to[(column + i) * (ROWS * item)] for i in range(n)], item)
+                    transpose(at, [to[(column + i) * (ROWS * item)] for i in range(n)], item)

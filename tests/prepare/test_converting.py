@@ -17,7 +17,7 @@ from llamachat.engine.tokenizers.tokenizer import Tokenizer
 from llamachat.errors import ModelFileError, Unsupported, UsageError
 from llamachat.prepare.convert import convert
 
-NAMES = ("llama", "llama-bias", "llama-tied", "llama-moe", "gemma3")
+NAMES = ("llama", "llama-bias", "llama-tied", "llama-moe", "gemma3", "gpt2", "bert", "mamba2")
 INEXACT = ("ssm_a", "norm.weight")
 """Ends of names whose numbers are computed: their last digit may differ."""
 

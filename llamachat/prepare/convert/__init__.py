@@ -172,4 +172,7 @@ def _notes(config: Config, tensors: Mapping[str, Source]) -> list[str]:
     notes = []
     if any("vision" in name or "visual" in name or "audio_tower" in name for name in tensors):
         notes.append("the model's parts for pictures and sounds are left out")
+    scaling = config.first(("rope_parameters", "rope_scaling"), {})
+    if scaling.get("truncate") is False:
+        notes.append("YaRN's ramp is rounded to whole dimensions, as in llama.cpp: GGUF has no key for truncate")
     return notes

@@ -15,7 +15,7 @@ from llamachat.engine.arrays import NDArray
 from llamachat.errors import ModelFileError
 
 Array = NDArray[Any]
-Step = Callable[..., Array]
+Step = Callable[..., Any]
 
 
 def turned(x: Array, n_head: int) -> Array:
@@ -144,6 +144,11 @@ def stacked(x: Sequence[Array]) -> Array:
     return np.concatenate(list(x))
 
 
+def rows_by_turns(x: Sequence[Array], which: int) -> list[Array]:
+    """Of joined tensors [n_expert, n_rows, ...] rows 0, 2, 4 ... (0) or 1, 3, 5 ... (1)."""
+    return [one[:, which::2] for one in x]
+
+
 def mxfp4(x: Sequence[Array]) -> Array:
     """Codes uint8 [..., n_blocks, 16] and scales uint8 [..., n_blocks] as blocks of MXFP4: uint8 [..., 17 n_blocks].
 
@@ -161,7 +166,7 @@ STEPS: Final[Mapping[str, Step]] = {
     for step in (
         *(turned, turned_part, plus_one, minus_exp, squeezed, column, flat, transposed, head_of, half),
         *(half_of_columns, every_other, every_other_column, cut, grouped, q_k_v_of_heads, q_k_v_of_groups),
-        *(queries_of_groups, key_of_groups, value_of_groups, rows_of_heads, stacked, mxfp4),
+        *(queries_of_groups, key_of_groups, value_of_groups, rows_of_heads, rows_by_turns, stacked, mxfp4),
     )
 }
 

@@ -212,6 +212,37 @@ GUIDE = {
             Example("llamachat compare f16.gguf q4_0.gguf -f book.txt --chunks 20 --output json", "Fewer windows."),
         ),
     ),
+    "split": Guide(
+        PREPARE,
+        (
+            Example("llamachat split model.gguf model --max-size 2G", "Files of two gigabytes at most."),
+            Example("llamachat split model.gguf model --max-tensors 100 --dry-run", "Only say what would be written."),
+        ),
+    ),
+    "merge": Guide(PREPARE, (Example("llamachat merge model-00001-of-00003.gguf model.gguf", "One file of three."),)),
+    "edit": Guide(
+        PREPARE,
+        (
+            Example('llamachat edit model.gguf general.name="My model"', "Another name."),
+            Example("llamachat edit model.gguf tokenizer.chat_template=@template.jinja", "Another chat template."),
+            Example("llamachat edit model.gguf llama.rope.freq_base=float:500000 --dry-run", "Only say what changes."),
+        ),
+    ),
+    "hash": Guide(
+        PREPARE,
+        (
+            Example("llamachat hash model.gguf > model.xxh64", "Checksums of all tensors."),
+            Example("llamachat hash model.gguf --check model.xxh64", "Compare with them."),
+        ),
+    ),
+    "imatrix": Guide(
+        PREPARE,
+        (
+            Example("llamachat imatrix -m f16.gguf -f book.txt -o imatrix.gguf", "Measure on a text."),
+            Example("llamachat imatrix --show-statistics --in-file imatrix.gguf", "Print what a file says."),
+            Example("llamachat imatrix --in-file a.gguf --in-file b.dat -o sum.gguf", "Add files up."),
+        ),
+    ),
     "config": Guide(
         PROGRAM,
         (

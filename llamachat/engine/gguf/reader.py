@@ -175,6 +175,12 @@ def open_gguf(path: str | Path) -> GgufFile:
     return _join(first, split["stem"], int(split["number"]), int(split["count"]))
 
 
+def open_part(path: str | Path) -> GgufFile:
+    """One file as it is, of a split model that one alone. Raises as `open_gguf`."""
+    mapping, source = _map(Path(path))
+    return replace(_read(mapping, source), mappings=(mapping,), sources=(source,))
+
+
 def _read(mapping: mmap.mmap, source: Source) -> GgufFile:
     """The header, from a copy of its own: the file may be cut at any time."""
     n_read = 0

@@ -69,6 +69,13 @@ def file_bytes(metadata: Mapping[str, object], tensors: Iterable[Entry]) -> int:
     return size
 
 
+def header_bytes(metadata: Mapping[str, object], tensors: Iterable[Entry]) -> bytes:
+    """The beginning of the file that `write_gguf` would make, up to its first tensor. Raises UsageError as it does."""
+    entries = list(tensors)
+    _check(entries)
+    return _header(metadata, entries, _alignment(metadata))
+
+
 def tensor_bytes(kind: str, shape: Sequence[int]) -> int:
     """Bytes of a tensor of a type of `BY_NAME` and a shape whose rows are whole blocks of it."""
     return math.prod(shape) // BY_NAME[kind].block * BY_NAME[kind].bytes

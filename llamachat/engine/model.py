@@ -20,7 +20,7 @@ from llamachat.engine.backend.choose import DEFAULT, choose
 from llamachat.engine.backend.interface import Backend, Device, Forward, LoadedModel, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf, typed
-from llamachat.engine.graph import Graph, Node, Role, Tensor, states, uses
+from llamachat.engine.graph import Graph, Measured, Node, Role, Tensor, measured, states, uses
 from llamachat.engine.header import Templates
 from llamachat.engine.memory import MemoryPlan, available_memory, check_adapters_fit, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
@@ -279,6 +279,15 @@ class Model(Templates):
                 n_ctx, lambda n: self._state_sizes(self.cache_types).cache(n) + n * sizes.scratch_per_token
             )
         return self._loaded.forward(n_ctx, *self.cache_types)
+
+    def measuring(self, n_ctx: int) -> tuple[Forward, Sequence[Measured]]:
+        """A forward pass that also sums the squares of what products read, and where: see `graph.measured`.
+
+        Without adapters. Raises UsageError for more tokens than the model has positions.
+        """
+        self._check_positions(n_ctx)
+        nodes, tensors = measured(self._graph.nodes)
+        return self._base.adapted(Plan(nodes), {}).forward(n_ctx, *self.cache_types), tensors
 
     def _memory_plan(self, sizes: Sizes, n_ctx: int | None, n_contexts: int) -> MemoryPlan:
         """Raises NotEnoughMemory."""

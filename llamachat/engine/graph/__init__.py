@@ -34,6 +34,7 @@ from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.recurrent import DeltaRule, HeadScan, SelectiveScan, Steps
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec, Temperature, TemperatureSpec
 from llamachat.engine.graph.rwkv import Mix, Wkv6, Wkv7
+from llamachat.engine.graph.squares import Measured, Squares, measured
 
 __all__ = [
     "PAIRS",
@@ -65,6 +66,7 @@ __all__ = [
     "Layer",
     "Linear",
     "LowRank",
+    "Measured",
     "Mix",
     "Mixture",
     "Mul",
@@ -87,6 +89,7 @@ __all__ = [
     "Share",
     "Shift",
     "SoftCap",
+    "Squares",
     "Steps",
     "Temperature",
     "TemperatureSpec",
@@ -96,6 +99,7 @@ __all__ = [
     "Use",
     "Wkv6",
     "Wkv7",
+    "measured",
     "pairs",
     "states",
     "uses",

@@ -19,6 +19,7 @@ from llamachat.engine.reference import (
     recurrent,
     rotary,
     rwkv,
+    squares,
 )
 from llamachat.engine.reference.evaluation import Evaluation, Floats, Load, Value, evaluate, value
 
@@ -43,5 +44,6 @@ __all__ = [
     "recurrent",
     "rotary",
     "rwkv",
+    "squares",
     "value",
 ]

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from llamachat.engine.arrays import NDArray
+    from llamachat.engine.state.spec import RecurrentSpec
 
 
 class SequenceState(Protocol):
@@ -56,6 +57,10 @@ class SequenceState(Protocol):
 
     def recurrent(self) -> NDArray[np.uint8]:
         """The recurrent states, uint8 [n_bytes], valid until the next evaluation; empty where the model has none."""
+        ...
+
+    def recurrent_of(self, spec: RecurrentSpec) -> NDArray[np.float32]:
+        """A recurrent state, float32 [n_values] as its operation keeps it, valid until the next evaluation."""
         ...
 
     def set_recurrent(self, states: NDArray[np.uint8] | None) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.engine import BATCH
 from llamachat.engine.backend.cpu.kernels.cache_formats import CACHE_FORMATS, CHUNK
@@ -162,6 +163,12 @@ class CacheLayout:
     def states_in(self, memory: Buffer) -> np.ndarray:
         """The recurrent states: uint8 [state_bytes]."""
         return memory.bytes[self._first_cell - self.state_bytes : self._first_cell]
+
+    def state_in(self, memory: Buffer, spec: RecurrentSpec) -> NDArray[np.float32]:
+        """One recurrent state: float32 [n_values]."""
+        start = self._first_cell + self.recurrent[spec.layer, spec.name]
+        found: NDArray[np.float32] = memory.bytes[start : start + 4 * spec.n_values].view(np.float32)
+        return found
 
     def move_values(self, cache: Buffer, sources: np.ndarray, targets: np.ndarray, n_lost: int) -> None:
         """Moves the values of the cells `sources` to the cells `targets`, both int [n], in every layer.

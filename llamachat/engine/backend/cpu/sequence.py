@@ -10,6 +10,7 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.cpu.buffers import Buffer
 from llamachat.engine.backend.cpu.cache import CacheLayout
+from llamachat.engine.state.spec import RecurrentSpec
 
 Integers = NDArray[np.int64]
 
@@ -73,6 +74,10 @@ class CpuState:
     def recurrent(self) -> NDArray[np.uint8]:
         """A view: uint8 [state_bytes]."""
         return self.layout.states_in(self.memory)
+
+    def recurrent_of(self, spec: RecurrentSpec) -> NDArray[np.float32]:
+        """A view: float32 [n_values]."""
+        return self.layout.state_in(self.memory, spec)
 
     def set_recurrent(self, states: NDArray[np.uint8] | None) -> None:
         """states: uint8 [state_bytes]; None: zeros."""

@@ -18,6 +18,7 @@ from llamachat.engine.backend.cpu.lower import (
     recurrent,
     rotary,
     rwkv,
+    squares,
 )
 from llamachat.engine.backend.cpu.lower.lowering import Lowering, LoweringContext, Shape, lower
 
@@ -40,4 +41,5 @@ __all__ = [
     "recurrent",
     "rotary",
     "rwkv",
+    "squares",
 ]

@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 # On a terminal pip shows what it fetches, with bars; elsewhere only what goes wrong.
 TERMINAL := $(shell test -t 2 && echo yes)
 PIP := $(BIN)/python -m pip $(if $(TERMINAL),,--quiet) --disable-pip-version-check --no-input
-PYTEST ?= -n 2
+PYTEST ?= -n 3
 # The test models are fetched once, to where `llamachat pull` keeps models, or to $LLAMACHAT_MODELS.
 export PIP_PROGRESS_BAR ?= $(if $(TERMINAL),on,off)
 

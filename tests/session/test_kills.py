@@ -26,7 +26,7 @@ from llamachat.session.imports import read_chats
 from llamachat.session.locks import ChatLock
 from llamachat.session.snapshots import Snapshots
 
-KILLS = int(os.environ.get("LLAMACHAT_KILLS", "20"))
+KILLS = int(os.environ.get("LLAMACHAT_KILLS", "8"))
 CHATTER = Path(__file__).with_name("chatter.py")
 MOMENTS = (
     ("streaming", 1, 2.0),

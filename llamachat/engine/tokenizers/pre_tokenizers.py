@@ -89,7 +89,7 @@ _TABLE: list[tuple[str, tuple[str, ...]]] = [
     ("viking", (_BLOOM, r"\p{N}")),
     ("tekken", (_cased(r"\p{N}"),)),
     ("gpt-4o llama4 kanana2 talkie minimax-m2 granite-embed-multi-97m", (_GPT4O,)),
-    ("tiny_aya cohere2moe", (r"\d++(?!\w)", THREES, _GPT4O)),
+    ("tiny_aya cohere2moe", (r"(?<!\d)\d++(?!\w)", THREES, _GPT4O)),
     ("kimi-k2", (r"\p{Han}+|" + _cased(r"\p{N}{1,3}", f"{_CONTRACTIONS}?", r"[\r\n]*", "-Han"),)),
     ("superbpe", (r"\p{N}+", _DIGITS_FROM_THE_RIGHT)),
     ("bailingmoe bailingmoe2 llada-moe", (

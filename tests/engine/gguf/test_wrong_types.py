@@ -100,7 +100,11 @@ NEVER = ("nested", "no arrays", "no numbers", "nan")
 
 @pytest.mark.parametrize("key", list(keys()))
 def test_a_value_of_another_type_is_refused_by_its_key(key: str) -> None:
-    said = {(name, refusal(source(), key, value)) for source in SEEDS.values() for name, value in VALUES.items()}
+    said = set()
+    for number, (name, value) in enumerate(VALUES.items()):
+        seeds = list(SEEDS.values())
+        chosen = seeds if name in NEVER else [seeds[number % len(seeds)]]
+        said |= {(name, refusal(source(), key, value)) for source in chosen}
     assert not [one for one in said if not one[1].isprintable() or len(one[1]) > 300]
     assert not [one for one in said if one[0] in NEVER and one[1] and key not in one[1]]
     assert len({name for name, sentence in said if sentence and name in NEVER}) >= len(NEVER) - 1

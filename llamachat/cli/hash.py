@@ -29,7 +29,7 @@ def hash(  # noqa: A001 - the command's name
     check: Annotated[
         Path | None,
         Option("--check", "-c", metavar="MANIFEST", help="Compare with checksums that were printed before, of "
-               "`llamachat hash` or gguf-hash; exit code 1 where one differs."),
+               "this command or of gguf-hash; exit code 1 where one differs."),
     ] = None,
 ) -> None:  # fmt: skip
     """Print checksums of a model's weights, of each tensor and of all.

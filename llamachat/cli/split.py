@@ -26,7 +26,7 @@ def split(
 ) -> None:  # fmt: skip
     """Split a model file into several.
 
-    The first file has the metadata; each loads the whole model when it is named. `llamachat merge` joins them again.
+    The first file has the metadata; each loads the whole model when it is named. The command `merge` joins them again.
     """
     from llamachat.engine.gguf import open_gguf  # numpy, which --help does without
     from llamachat.engine.memory import parse_size, size_text

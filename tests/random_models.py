@@ -108,10 +108,29 @@ TINY: Mapping[str, Mapping[str, object]] = {
 }
 """{name: hyperparameters of a tiny model}; the name begins with its architecture."""
 
+_ENCODER = {"vocab_size": VOCABULARY, "context_length": 256, "embedding_length": 64, "attention.head_count": 4}
+_ENCODER |= {"attention.layer_norm_epsilon": 1e-5, "attention.causal": False, "feed_forward_length": 48}
+ENCODERS: Mapping[str, Mapping[str, object]] = {
+    "jina-bert-v2": _ENCODER | {"block_count": 2, "attention.max_alibi_bias": 8.0},
+    "jina-bert-v3": _ENCODER | {"block_count": 2, "rope.freq_base": 20000.0},
+    "nomic-bert-moe": _ENCODER
+    | {"block_count": 4, "expert_count": 4, "expert_used_count": 2, "moe_every_n_layers": 2, "rope.freq_base": 1e4},
+    "modern-bert": _ENCODER
+    | {"block_count": 4, "attention.sliding_window": 16, "rope.freq_base": 16e4, "rope.freq_base_swa": 1e4},
+    "gemma-embedding": _ENCODER
+    | {"block_count": 7, "attention.sliding_window": 16, "rope.freq_base": 1e6, "attention.head_count_kv": 2}
+    | {"attention.key_length": 16, "attention.value_length": 16, "attention.layer_norm_rms_epsilon": 1e-6},
+}
+"""The same of encoders."""
+
 _SCAN = ("ssm_conv1d.bias", "ssm_norm")
+_BIASES = ("attn_qkv.bias", "attn_output.bias", "ffn_up.bias", "ffn_down.bias", "token_types")
 OPTIONAL: Mapping[str, tuple[str, ...]] = {
     "qwen3next": ("attn_qkv", "attn_gate"),
     "qwen3next, older": ("ssm_in.",),
+    "jina-bert-v2": ("attn_q.bias", "attn_k.bias", "attn_v.bias", *_BIASES, "ffn_gate.weight"),
+    "jina-bert-v3": _BIASES,
+    "nomic-bert-moe": _BIASES,
     "granitehybrid": _SCAN,
     "granitehybrid, experts": _SCAN,
     "nemotron_h": (*_SCAN, "ffn_up.bias", "ffn_down.bias"),
@@ -131,8 +150,10 @@ OPTIONAL: Mapping[str, tuple[str, ...]] = {
 def write_tiny(path: Path, name: str) -> Path:
     """A tiny model of TINY with random weights and no vocabulary."""
     architecture = name.partition(",")[0]
-    metadata: dict[str, object] = {f"{architecture}.{key}": value for key, value in TINY[name].items()}
+    metadata: dict[str, object] = {f"{architecture}.{key}": value for key, value in {**TINY, **ENCODERS}[name].items()}
     metadata |= {"general.architecture": architecture, "tokenizer.ggml.model": "no_vocab"}
+    if name in ENCODERS:
+        metadata["tokenizer.ggml.token_type_count"] = 1
     _, family = family_of(metadata)
     params = read_params(family.params, metadata, architecture, {})
     tensors = []

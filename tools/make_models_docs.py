@@ -130,7 +130,7 @@ def _of_random_models(all_families: Mapping[str, Family]) -> dict[str, set[str]]
 
     random, seen = importlib.import_module("random_models"), dict[str, set[str]]()
     with tempfile.TemporaryDirectory() as folder:
-        for name in random.TINY:
+        for name in (*random.TINY, *random.ENCODERS):
             file = open_gguf(random.write_tiny(Path(folder) / "tiny.gguf", name))
             spec = describe(file.metadata, file.tensors)
             all_families[module_of(spec.architecture)].random = True

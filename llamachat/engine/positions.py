@@ -1,6 +1,8 @@
 """What is made of positions and distances, in float64, for both the reference and the engine's tables."""
 
 import math
+from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -53,6 +55,10 @@ def _turning_pair(spec: RopeSpec, turns: float) -> float:
     return spec.n_rot * math.log(spec.yarn_original / (turns * 2 * math.pi)) / (2 * math.log(spec.base))
 
 
+UNSEEN: Final = -1e30
+"""The bias of a key outside of a window: its weight becomes an exact zero."""
+
+
 def bias_by_distance(bias: PositionBias, buckets: NDArray[np.floating] | None, span: int) -> Floats:
     """The bias of every distance: [n_head, 2*span + 1], column span + (key - query).
 
@@ -61,8 +67,12 @@ def bias_by_distance(bias: PositionBias, buckets: NDArray[np.floating] | None, s
     head counts that are no power of two as in its authors' code.
     """
     distances = np.arange(-span, span + 1)
+    if bias.window:
+        seen = np.where(np.abs(distances) <= bias.window, 0.0, UNSEEN)
+        return seen + bias_by_distance(replace(bias, window=0), buckets, span)
     if buckets is None:
-        return -np.array(alibi_slopes(bias.n_head, bias.largest))[:, None] * np.abs(distances)
+        slopes = alibi_slopes(bias.n_head, bias.largest) if bias.largest else (0.0,) * bias.n_head
+        return -np.array(slopes)[:, None] * np.abs(distances)
     n = len(buckets) // 2 if bias.both_ways else len(buckets)
     size = np.abs(distances) if bias.both_ways else np.maximum(-distances, 0)
     exact = n // 2

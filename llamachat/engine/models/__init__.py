@@ -42,6 +42,8 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "granitemoe": "granite",
     "lfm2moe": "lfm2",
     "nemotron_h_moe": "nemotron_h",
+    "nomic-bert-moe": "nomic_bert",
+    "jina-bert-v3": "nomic_bert",
 }
 """Names of `general.architecture` that another one's file describes, too."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
-from llamachat.engine.graph import AddPositions, Attention, ExpertLinear, Node, Rope, Temperature
+from llamachat.engine.graph import AddPositions, Attention, ExpertLinear, Node, Rope, Temperature, TextAttention
 from llamachat.engine.models import architectures, module_of
 from llamachat.engine.state.spec import RecurrentSpec
 
@@ -20,14 +20,19 @@ def _named(*names: str) -> Test:
     return lambda node: type(node).__name__ in names
 
 
+def _biased(node: Node, kind: str) -> bool:
+    """Whether a text's attention has a bias of this kind."""
+    return isinstance(node, TextAttention) and node.bias is not None and bool(getattr(node.bias, kind))
+
+
 FEATURES: Final[Mapping[str, Test]] = {
     "encoder": _named("TextAttention"),
     "cross-attention": _named("CrossAttention"),
     "rotary": lambda node: isinstance(node, Rope),
     "long and short factors": lambda node: isinstance(node, Rope) and node.spec.long_factors is not None,
     "position embeddings": lambda node: isinstance(node, AddPositions),
-    "ALiBi": lambda node: isinstance(node, Attention) and bool(node.slopes),
-    "windows": lambda node: isinstance(node, Attention) and node.window > 0,
+    "ALiBi": lambda node: (isinstance(node, Attention) and bool(node.slopes)) or _biased(node, "largest"),
+    "windows": lambda node: (isinstance(node, Attention) and node.window > 0) or _biased(node, "window"),
     "chunks": lambda node: isinstance(node, Attention) and node.chunk > 0,
     "sinks": lambda node: isinstance(node, Attention) and node.sinks is not None,
     "soft caps": lambda node: isinstance(node, Attention) and node.soft_cap > 0,

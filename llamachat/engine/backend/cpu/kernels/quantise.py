@@ -26,7 +26,7 @@ from llamachat.engine.backend.cpu.kernels.scale_search import (
     scale_sums,
 )
 from llamachat.engine.backend.cpu.kernels.search import Entries, Levels, Numbers, Rounded, Search
-from llamachat.engine.backend.cpu.kernels.small_reals import SMALL_REALS
+from llamachat.engine.backend.cpu.kernels.small_reals import COARSE, SMALL_REALS
 from llamachat.engine.backend.cpu.kernels.written import Written
 from llamachat.engine.quants import BLOCK_FORMATS
 from llamachat.engine.quants.encoding import codes_of, limits
@@ -119,12 +119,17 @@ class _BlockSearch:
             tries = fractions(high, 24 if high < 8 else 18)
             integers = self.parts.minimum is not None
             return best_line(s, numbers, self.levels, high, tries, below_zero=integers)
-        if high >= _NO_SEARCH and isinstance(self.levels, Rounded):
+        if (high >= _NO_SEARCH and isinstance(self.levels, Rounded)) or self._is_coarse:
             return s.abs(s.largest(numbers)) * (1 / high), None
         uneven = self.low != -high and self.low < 0
         ends, steps = (self.low, high) if uneven else (high,), self.levels.steps
         tries = fractions(steps, 20 if steps < 16 else 12)
         return best_scale(s, numbers, self.levels, ends, tries, signed=self._signed), None
+
+    @property
+    def _is_coarse(self) -> bool:
+        """Whether scales are so few that those next to the first guess are compared anyway."""
+        return isinstance(self.parts.d, Float) and self.parts.d.kind in COARSE
 
     @property
     def _signed(self) -> bool:

@@ -87,16 +87,22 @@ class Entries:
         return len(self.values) // 2
 
     def value(self, t: Vec) -> Vec:
-        """Steps from each value to the next one, where t is beyond their middle."""
-        return self._stairs(t, self.values)
+        """Steps from each value to the next one, where t is beyond their middle; by magnitude, if that does."""
+        if self.values != tuple(-value for value in reversed(self.values)) or 0 not in self.values:
+            return self._stairs(t, self.values, self.values)
+        bits = t.as_(lanes(I32, t.count))
+        above = [value for value in self.values if value >= 0]
+        size = self._stairs((bits & _MAGNITUDE).as_(t.type), above, above)
+        return (size.as_(bits.type) | (bits & ~_MAGNITUDE)).as_(t.type)
 
     def code(self, t: Vec) -> Vec:
         """The same steps from code to code."""
-        return nearest(self._stairs(t, self.codes))
+        return nearest(self._stairs(t, self.values, self.codes))
 
-    def _stairs(self, t: Vec, heights: Sequence[float]) -> Vec:
+    @staticmethod
+    def _stairs(t: Vec, values: Sequence[float], heights: Sequence[float]) -> Vec:
         total = t.like(float(heights[0]))
-        for (low, high), (a, b) in zip(pairwise(self.values), pairwise(heights), strict=True):
+        for (low, high), (a, b) in zip(pairwise(values), pairwise(heights), strict=True):
             total = total + (t > (low + high) / 2).select(t.like(float(b - a)), 0.0)
         return total
 

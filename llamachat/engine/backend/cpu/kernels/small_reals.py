@@ -1,4 +1,4 @@
-"""Scales of a byte: which two of the numbers that a byte can be are next to a given one, in every lane."""
+"""Scales of a byte: which of the numbers that a byte can be are next to a given one, in every lane."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LARGEST_E4M3 = 126
 
 
 def _e8m0(s: Search, wanted: Vec, power: Vec) -> Neighbours:
-    """Powers of two, 2^(byte - 128), around `wanted * power`."""
+    """The three powers of two, 2^(byte - 128), around `wanted * power`."""
     exponent = power.as_(s.integers) >> 23
     lower = (wanted.as_(s.integers) >> 23) + exponent - 126
     found = []
-    for byte in (lower, lower + 1):
+    for byte in (lower - 1, lower, lower + 1):
         held = byte.max(0).min(_LARGEST_E8M0)
         field = (held - exponent + 126).max(0).min(254)
         found.append((held, (field << 23).as_(s.kind)))
@@ -37,4 +37,7 @@ def _ue4m3(s: Search, wanted: Vec, power: Vec) -> Neighbours:
 
 
 SMALL_REALS: Final[dict[str, Callable[[Search, Vec, Vec], Neighbours]]] = {"e8m0": _e8m0, "ue4m3": _ue4m3}
-"""wanted, above 0 and divided by the block's power of two, and that power -> the two next to it; by `Float.kind`."""
+"""wanted, above 0 and divided by the block's power of two, and that power -> those next to it; by `Float.kind`."""
+
+COARSE: Final = ("e8m0",)
+"""Those so far apart that the ones next to the scale without clipping are all that come into question."""

@@ -140,7 +140,8 @@ def _is_pair(first: str, second: str) -> bool:
     """Whether two words behind such an option are both its own."""
     if NUMBER.fullmatch(second):
         return True
-    return not (second.startswith("-") or NUMBER.fullmatch(first.rpartition(":")[2]))
+    _, colon, number = first.rpartition(":")
+    return not (second.startswith("-") or (colon and NUMBER.fullmatch(number)))
 
 
 def joined(words: Sequence[str], command: Any) -> list[str]:

@@ -108,10 +108,9 @@ def embed(
     check_target(wanted.output)
     status, causal = Status(), None if wanted.attention is None else wanted.attention is Direction.CAUSAL
     with loading.load_model(model, status, embeds=True, causal=causal) as loaded:
-        from llamachat.engine.embedding import Embedder, normalised  # numpy, which --help does without
+        from llamachat.engine.embedding import normalised  # numpy, which --help does without
 
-        given = wanted.pooling or (PoolingName.RANK if wanted.query is not None else None)
-        embedder = Embedder(loaded, None if given is None else given.value)
+        embedder = _embedder(loaded, wanted)
         tokens = _tokens(loaded, embedder, texts, wanted.query)
         out = Vectors(wanted.output, embedder.pooling)
         found = embedder.embed(tokens, lambda done, total: status.progress("embedding", done, total))
@@ -120,6 +119,18 @@ def embed(
             out.add(len(ids), vector if embedder.pooling == "rank" else normalised(vector, wanted.normalize.value))
         status.clear()
         out.end()
+
+
+def _embedder(model: "Model", wanted: EmbeddingChoice) -> "Embedder":
+    """With the pooling that was asked for: a query asks for that of a reranker. Raises UsageError."""
+    from llamachat.engine.embedding import Embedder
+
+    if wanted.pooling is not None or wanted.query is None:
+        return Embedder(model, None if wanted.pooling is None else wanted.pooling.value)
+    try:
+        return Embedder(model, "rank")
+    except UsageError as error:
+        raise UsageError(str(error), settings=("query",)) from None
 
 
 def _texts(arguments: Sequence[str], files: Sequence[Path]) -> list[str]:

@@ -34,6 +34,8 @@ def nothing_piped(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--lora_scaled", "a.gguf", "1e-1"], ["--lora-scaled=a.gguf:1e-1"]),
         (["--lora-scaled", "a.gguf:2", "hi"], ["--lora-scaled", "a.gguf:2", "hi"]),
         (["--lora-scaled", "a.gguf", "abc", "hi"], ["--lora-scaled=a.gguf:abc", "hi"]),
+        (["--control-vector-layer-range", "3", "x"], ["--control-vector-layer-range=3:x"]),
+        (["--control-vector-layer-range", "3:4", "x"], ["--control-vector-layer-range", "3:4", "x"]),
         (["--lora-scaled", "a.gguf", "-x"], ["--lora-scaled", "a.gguf", "-x"]),
         (["--control-vector-scaled", "v", ".5"], ["--control-vector-scaled=v:.5"]),
         (["--control-vector-layer-range", "1", "8"], ["--control-vector-layer-range=1:8"]),

@@ -88,8 +88,8 @@ def test_a_reranker_scores_documents(reranker: Path) -> None:
     [
         ((), 2, "there is no text"),
         (("a " * 200,), 4, "the text has 202 tokens, more than the 128 of the context"),
-        (("--query", "a", "b"), 2, "is no reranker"),
-        (("--pooling", "rank", "b"), 2, "is no reranker"),
+        (("--query", "a", "b"), 2, "has no classifier (--query)"),
+        (("--pooling", "rank", "b"), 2, "has no classifier (--pooling)"),
         (("--attention", "causal", "b"), 3, "cannot be causal"),
         (("--pooling", "middle", "b"), 2, "middle"),
         (("-f", "nowhere.txt"), 2, "nowhere.txt"),

@@ -193,16 +193,16 @@ class Vec:
 class Var:
     """A value that changes inside loops."""
 
-    def __init__(self, b: Any, slot: Any) -> None:
-        self.b, self.slot = b, slot
+    def __init__(self, b: Any, slot: Any, align: int = 0) -> None:
+        self.b, self.slot, self._align = b, slot, align or None
 
     def get(self) -> Vec:
         """Its value now."""
-        return Vec(self.b, self.b.load(self.slot))
+        return Vec(self.b, self.b.load(self.slot, align=self._align))
 
     def set(self, value: Vec) -> None:
         """Gives it a new value."""
-        self.b.store(value.v, self.slot)
+        self.b.store(value.v, self.slot, align=self._align)
 
 
 class Ptr:
@@ -222,9 +222,9 @@ class Ptr:
         """Writes the value there."""
         self.b.store(value.v, self._typed(value.type), align=align)
 
-    def var(self, kind: Any) -> Var:
-        """The value of that type there as a variable that stays in memory."""
-        return Var(self.b, self._typed(kind))
+    def var(self, kind: Any, align: int = 0) -> Var:
+        """The value of that type there as a variable that stays in memory. align: if not the type's own."""
+        return Var(self.b, self._typed(kind), align)
 
     def load_atomic(self) -> Vec:
         """The i64 there, seen after everything its writer wrote before."""

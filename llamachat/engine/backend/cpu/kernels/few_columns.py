@@ -132,6 +132,7 @@ class _FewColumns:
             for c, (some, one) in enumerate(zip(products, row, strict=True)):
                 x = Column(record[g * self.record.bytes], self.record, c)
                 self.arithmetic.add_products(self.k, self.isa, numbers, some, x, one)
+                self.arithmetic.add_minima(self.k, self.isa, numbers, x, one)
 
     def _dots(self, group: int, x: list[Column], n: int) -> list[list[Dot]]:
         """Of a group's columns, for n registers of rows and each column of x."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from llamachat.engine.backend.cpu.jit.isa.generic import Generic
 from llamachat.engine.backend.cpu.jit.kernel import Kernel
@@ -71,12 +72,12 @@ class Column:
         """What `Dot` begins with, an i32 of two i16."""
         return self._load(self.layout.sums(self.column, group, first), I32)
 
-    @property
+    @cached_property
     def scale(self) -> Vec:
         """xs."""
         return self._load(self.layout.scale(self.column), F32)
 
-    @property
+    @cached_property
     def sum(self) -> Vec:
         """x_sum."""
         return self._load(self.layout.sum(self.column), F32)
@@ -85,7 +86,7 @@ class Column:
         """The sum of the codes of 16, an i32."""
         return self.halves.shift_signed(16) if i else (self.halves << 16).shift_signed(16)
 
-    @property
+    @cached_property
     def halves(self) -> Vec:
         """Both of them, an i32 of two i16."""
         return self._load(self.layout.halves(self.column), I32)
@@ -152,7 +153,7 @@ class Arithmetic:
     def add_products(
         self, k: Kernel, isa: Generic, numbers: Numbers, products: list[Vec], x: Column, sums: Sums
     ) -> None:
-        """Adds the products of 32 columns, one for each scale and times it; numbers: `prepared`."""
+        """Adds the products of 32 columns, one for each scale and times it; numbers: `prepared`. Minima come after."""
         into = sums.total if self.flat else sums.a
         if self.per_group:
             for product, d in zip(products, numbers.d, strict=True):
@@ -161,11 +162,17 @@ class Arithmetic:
             product = _added(products)
             product = product if product.floating else product.to_float()
             into.set(isa.fma(k, product, x.scale.splat(isa.rows), into.get()))
-        if self.parts.dmin is not None:
-            self._add_minima(k, isa, numbers, x, sums.total if self.flat else sums.m)
 
-    def _add_minima(self, k: Kernel, isa: Generic, numbers: Numbers, x: Column, into: Var) -> None:
-        n = isa.rows
+    @property
+    def has_own_minima(self) -> bool:
+        """Whether minima are added to a sum of their own, so that they may be added apart from the products."""
+        return self.parts.dmin is not None and not self.flat
+
+    def add_minima(self, k: Kernel, isa: Generic, numbers: Numbers, x: Column, sums: Sums) -> None:
+        """Adds the minima of 32 columns times the sums of x, after their products where they share a sum."""
+        if self.parts.dmin is None:
+            return
+        n, into = isa.rows, sums.total if self.flat else sums.m
         if numbers.minima:
             both = isa.pair_products(k, numbers.minima[0], x.halves.splat(n))
             into.set(isa.fma(k, both.to_float(), x.scale.splat(n), into.get()))
@@ -181,11 +188,14 @@ class Arithmetic:
         """Adds what was collected for a block, and begins anew."""
         if self.flat:
             return
+        total = sums.total.get()
         for factor, part in ((numbers.d, sums.a), (numbers.dmin, sums.m)):
             if factor:
-                sums.total.set(isa.fma(k, factor[0], part.get(), sums.total.get()))
+                total = isa.fma(k, factor[0], part.get(), total)
             elif self.per_group and (part is sums.a or self.parts.dmin is not None):
-                sums.total.set(sums.total.get() + part.get())
+                total = total + part.get()
+        sums.total.set(total)
+        for part in (sums.a, sums.m):
             part.set(k.zeros(lanes(F32, isa.rows)))
 
 

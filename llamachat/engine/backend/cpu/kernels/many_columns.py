@@ -86,6 +86,8 @@ class _ManyColumns:
         self.group_bytes = self.codes_bytes + 4 * isa.rows * of_group
         self.block_bytes = self.groups * self.group_bytes + 4 * isa.rows * self.arithmetic.block_numbers
         self.memory = k.memory(lanes(F32, isa.rows), 3 * AT_ONCE * columns)
+        # With few registers either these sums or those of the minima fit; and then totals stay in y.
+        self.apart = columns <= MOST_COLUMNS and isa.registers <= 16 and self.arithmetic.has_own_minima
         self.of_group = self.of_block = Numbers()  # what there is, known when rows have been unpacked
 
     def _products(self) -> Codes | None:
@@ -217,13 +219,11 @@ class _ManyColumns:
 
         y: of each column.
         """
-        k, kind, n_rows = self.k, lanes(F32, self.isa.rows), min(AT_ONCE, self.parts)
+        k, n_rows = self.k, min(AT_ONCE, self.parts)
         places = [[column[4 * self.isa.rows * r] for column in y] for r in range(n_rows)]
-        sums = [[self._sums(r * self.columns + c) for c in range(self.columns)] for r in range(n_rows)]
-        with k.when(begins.equals(0)):
-            for row, at in zip(sums, places, strict=True):
-                for one, place in zip(row, at, strict=True):
-                    one.total.set(place.load(kind, 4))
+        numbered = [list(enumerate(row, r * self.columns)) for r, row in enumerate(places)]
+        sums = [[self._sums(i, place) for i, place in row] for row in numbered]
+        self._begin(sums, places, begins)
         with k.loop(0, count) as block:
             at = [scratch[(block * self.parts + r) * self.block_bytes] for r in range(n_rows)]
             with k.loop(0, self.groups) as g:
@@ -231,38 +231,64 @@ class _ManyColumns:
                 words = x.words[number * (2 * GROUP * self.columns)]
                 here = _Panel(x.records[number * self.record.bytes], words)
                 self._group([one[g * self.group_bytes] for one in at], here, sums)
-            for row, place in zip(sums, at, strict=True):
+            ended = self._minima(block, at, x, sums) if self.apart else sums
+            for row, place in zip(ended, at, strict=True):
                 numbers = self._read(place[self.groups * self.group_bytes], self.of_block)
                 for some in row:
                     self.arithmetic.end_block(k, self.isa, numbers, some)
-        for row, to in zip(sums, places, strict=True):
-            for one, place in zip(row, to, strict=True):
-                place.store(one.total.get(), 4)
+        if not self.apart:
+            for row, to in zip(sums, places, strict=True):
+                for one, place in zip(row, to, strict=True):
+                    place.store(one.total.get(), 4)
 
-    def _sums(self, i: int) -> Sums:
-        """Zero: of place i among the registers of rows and columns. So many columns do not fit registers."""
+    def _begin(self, sums: list[list[Sums]], places: list[list[Ptr]], begins: Vec) -> None:
+        """Totals are zero with a row's first stretch, else what y holds."""
         zero = self.k.zeros(lanes(F32, self.isa.rows))
-        if self.columns <= MOST_COLUMNS:
+        with self.k.when(begins if self.apart else begins.equals(0)):
+            for row, at in zip(sums, places, strict=True):
+                for one, place in zip(row, at, strict=True):
+                    one.total.set(zero if self.apart else place.load(zero.type, 4))
+
+    def _minima(self, block: Vec, at: list[Ptr], x: _Panel, sums: list[list[Sums]]) -> list[list[Sums]]:
+        """The sums, with those of a block's minima: apart, because both do not fit the registers."""
+        k = self.k
+        minima = [[replace(one, m=k.var(k.zeros(lanes(F32, self.isa.rows)))) for one in row] for row in sums]
+        with k.loop(0, self.groups) as g:
+            record = x.records[(block * self.groups + g) * self.record.bytes]
+            numbers = [self._read(one[g * self.group_bytes + self.codes_bytes], self.of_group) for one in at]
+            for c in range(self.columns):
+                column = Column(record, self.record, c)
+                for r, row in enumerate(minima):
+                    self.arithmetic.add_minima(k, self.isa, numbers[r], column, row[c])
+        return minima
+
+    def _sums(self, i: int, y: Ptr) -> Sums:
+        """Zero, and the total in y or zero: of place i among the registers of rows and columns."""
+        zero = self.k.zeros(lanes(F32, self.isa.rows))
+        if self.columns <= MOST_COLUMNS and not self.apart:
             return Sums(*(self.k.var(zero) for _ in range(3)))
         places = [self.memory[(3 * i + j) * 4 * self.isa.rows] for j in range(3)]
         for place in places:
             place.store(zero, 4 * self.isa.rows)
-        return Sums(*(place.var(zero.type) for place in places))
+        total, a, m = (place.var(zero.type) for place in places)
+        return Sums(y.var(zero.type, 4) if self.apart else total, a, m)
 
     def _group(self, at: list[Ptr], here: _Panel, sums: list[list[Sums]]) -> None:
         """Adds the products of 32 columns."""
-        numbers = [self._read(one[self.codes_bytes], self.of_group) for one in at]
         step = self.isa.block_columns(self.shape)
         for c in range(0, self.columns, step):
             x = [Column(here.records, self.record, c + i) for i in range(min(step, self.columns - c))]
             some = [row[c : c + step] for row in sums]
-            products = self._of_words(at, here.words, c, len(x)) if self.words else self._of_bytes(at, x, numbers)
-            for r, row in enumerate(some):
-                for i, one in enumerate(row):
+            products = self._of_words(at, here.words, c, len(x)) if self.words else self._of_bytes(at, x)
+            numbers = [self._read(one[self.codes_bytes], self.of_group) for one in at]
+            for i in range(len(x)):
+                for r, one in enumerate(row[i] for row in some):
                     of_row = [block[r][i] for block in products]
                     self.arithmetic.add_products(self.k, self.isa, numbers[r], of_row, x[i], one)
+                    if not self.apart:
+                        self.arithmetic.add_minima(self.k, self.isa, numbers[r], x[i], one)
 
-    def _of_bytes(self, at: list[Ptr], x: list[Column], numbers: list[Numbers]) -> list[list[list[Vec]]]:
+    def _of_bytes(self, at: list[Ptr], x: list[Column]) -> list[list[list[Vec]]]:
         """Sums for some columns of the panel, one for each scale: by register of rows and column."""
         k, isa, group = self.k, self.isa, self.group
         blocks: list[list[list[Vec]]] = []
@@ -271,13 +297,19 @@ class _ManyColumns:
                 *(len(at), group // 4, self._codes(at, first // 4)),
                 partial(_code, x, first // 4),
                 [one.sums(group, first) for one in x],
-                [one.scales[i] for one in numbers if one.scales],
+                partial(self._scales, at, i),
                 blocks.pop() if blocks and not self.arithmetic.per_group else None,
                 [one[first * isa.rows] for one in at],
                 x[0].record[self.record.code(first // 4, x[0].column)],
+                written_out=self.apart,
             )
             blocks.append(isa.block_of_dots(k, self.planes, operands))
         return blocks
+
+    def _scales(self, at: list[Ptr], i: int) -> list[Vec]:
+        """Those of the i-th sum of 32 columns, of each register of rows."""
+        numbers = [self._read(one[self.codes_bytes], self.of_group) for one in at]
+        return [one.scales[i] for one in numbers if one.scales]
 
     def _of_words(self, at: list[Ptr], x: Ptr, column: int, count: int) -> list[list[list[Vec]]]:
         """The same from words, for `count` columns."""

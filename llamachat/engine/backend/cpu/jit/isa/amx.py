@@ -85,7 +85,7 @@ class Avx512Amx(Avx512Vbmi):
         if plane.codes.bias:
             starts = [self.sum_pairs(k, x, plane.codes.bias) for x in operands.x_sums]
             sums = [[one + start for one, start in zip(row, starts, strict=True)] for row in sums]
-        return scaled(self, k, operands.before, sums, operands.scales)
+        return scaled(self, k, operands.before, sums, operands.scales())
 
     def configure_tiles(self, k: Kernel, shapes: Sequence[tuple[int, int]]) -> None:
         """Sizes of tile 0, 1, ...: rows and bytes of a row. Raises ValueError for sizes that tiles cannot have."""

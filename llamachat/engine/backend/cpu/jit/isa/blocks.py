@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Codes, fits_pairs
 from llamachat.engine.backend.cpu.jit.isa.words import PairWords, Words
@@ -43,10 +44,11 @@ class Operands:
     """What is multiplied: `rows` registers of rows, `fours` times four columns.
 
     codes: (plane, four) -> bytes of each register of rows. x: (four, column) -> four bytes of x as an i32.
-    x_sums: of each column, see `Dot`. scales: of each register of rows, from `Generic.block_scales`, if there are any.
-    before: what the result is added to; floats where scales are.
+    x_sums: of each column, see `Dot`. scales: reads those of each register of rows, from `Generic.block_scales`, if
+    there are any. before: what the result is added to; floats where scales are.
     A four is a number, or a value in a loop. codes_at: where the first four of the first plane lies, of each register
     of rows; the next ones follow. x_at: where the first four of the first column of x lies; the next ones follow.
+    written_out: fours follow one another without a loop, in this order. Pays where sums have all registers.
     """
 
     rows: int
@@ -54,10 +56,11 @@ class Operands:
     codes: Callable[[int, Vec | int], list[Vec]]
     x: Callable[[Vec | int, int], Vec]
     x_sums: Sequence[Vec]
-    scales: Sequence[Vec] = ()
+    scales: Callable[[], Sequence[Vec]] = tuple
     before: Sums | None = None
     codes_at: Sequence[Ptr] = ()
     x_at: Ptr | None = None
+    written_out: bool = False
 
 
 def block_of_dots(isa: Words, k: Kernel, planes: Sequence[Plane], operands: Operands) -> Sums:
@@ -74,7 +77,7 @@ def block_of_dots(isa: Words, k: Kernel, planes: Sequence[Plane], operands: Oper
         sums = _accumulated(isa, k, operands, i, range(operands.fours), start, add)
         if plane.factor != 1:
             sums = [[one * plane.factor for one in row] for row in sums]
-        total = scaled(isa, k, total, sums, operands.scales)
+        total = scaled(isa, k, total, sums, operands.scales())
     assert total is not None
     return total
 
@@ -105,16 +108,16 @@ def block_of_pairs(isa: PairWords, k: Kernel, planes: Sequence[Plane], operands:
         codes, start = plane.codes, None
         whole = fits_pairs(codes, operands.fours)
         most = operands.fours if whole else most_pairs(codes, operands.fours)
-        factors = _factors(isa, k, plane, operands)
         if codes.bias:
             x_pairs = [x.splat(isa.rows).as_(lanes(I16, 2 * isa.rows)) for x in operands.x_sums]
             if whole:
                 start = [x * codes.bias for x in x_pairs]
             else:
-                biases = [factor * codes.bias for factor in factors]
+                biases = [factor * codes.bias for factor in _factors(isa, k, plane, operands)]
                 total = _added(total, [[isa.multiply_pairs(k, x, bias) for x in x_pairs] for bias in biases])
         for first in range(0, operands.fours, most):
             pairs = _accumulated(isa, k, operands, i, range(first, first + most), start, add)
+            factors = _factors(isa, k, plane, operands)  # read here: before, they would take registers
             wide = [[isa.multiply_pairs(k, x, factor) for x in row] for row, factor in zip(pairs, factors, strict=True)]
             total = _added(total, wide)
     assert total is not None
@@ -145,10 +148,10 @@ def block_of_words(
 def _accumulated(
     isa: Words, k: Kernel, operands: Operands, plane: int, fours: range, start: list[Vec] | None, add: _Add
 ) -> Sums:
-    """Sums over some fours, from each column's `start` on, in a loop.
+    """Sums over some fours, from each column's `start` on, in a loop, or written out with sums held in between.
 
-    Written out, LLVM takes one column after the other, stores what it reads of x for the next register of rows, and
-    adds pairs as trees whose parts do not fit the registers.
+    Else LLVM takes one column after the other, stores what it reads of x for the next register of rows, and adds pairs
+    as trees whose parts do not fit the registers.
     """
     rows, columns = range(operands.rows), range(len(operands.x_sums))
 
@@ -162,6 +165,11 @@ def _accumulated(
         return found
 
     first = step(fours[0], lambda r, c: None if start is None else start[c])
+    if operands.written_out:
+        held = _held(isa, k, first)
+        for number in fours[1:]:
+            held = _held(isa, k, step(number, partial(_at, held)))
+        return held
     sums = [[k.var(one) for one in row] for row in first]
     if len(fours) > 1:
         with k.loop(fours[1], fours[-1] + 1) as four:
@@ -175,12 +183,21 @@ _Add = Callable[["Vec | None", Vec, Vec], Vec]
 """(the sum before or None, bytes of codes, bytes of x) -> the sum."""
 
 
+def _at(sums: Sums, row: int, column: int) -> Vec:
+    return sums[row][column]
+
+
+def _held(isa: Words, k: Kernel, sums: Sums) -> Sums:
+    """The same, computed here."""
+    return [[isa.held(k, one) for one in row] for row in sums]
+
+
 def _factors(isa: PairWords, k: Kernel, plane: Plane, operands: Operands) -> list[Vec]:
     """By what sums of pairs are multiplied: pairs of i16 for each register of rows."""
     kind = lanes(I16, 2 * isa.rows)
-    if not operands.scales:
+    scales = [scale.as_(kind) for scale in operands.scales()]
+    if not scales:
         return [k.constant(kind, plane.factor)] * operands.rows
-    scales = [scale.as_(kind) for scale in operands.scales]
     return [scale * plane.factor for scale in scales] if plane.factor != 1 else scales
 
 

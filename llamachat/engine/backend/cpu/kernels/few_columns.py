@@ -7,7 +7,7 @@ at once, which share what is loaded of x.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from llamachat.engine.backend.cpu.jit.isa.dots import Dot
@@ -16,6 +16,7 @@ from llamachat.engine.backend.cpu.jit.kernel import Kernel
 from llamachat.engine.backend.cpu.jit.values import F32, Ptr, Vec, lanes
 from llamachat.engine.backend.cpu.kernels.groups import Arithmetic, Column, Numbers, Sums
 from llamachat.engine.backend.cpu.kernels.panel import GROUP, Record
+from llamachat.engine.backend.cpu.kernels.repetition import repetition
 from llamachat.engine.backend.cpu.kernels.rows import Task, finish, parts_of
 from llamachat.engine.backend.cpu.kernels.tile import Place, Tile
 from llamachat.engine.quants.trees import Bits, leaves
@@ -60,6 +61,7 @@ class _FewColumns:
         self.k, self.isa, self.tile, self.columns = k, isa, tile, columns
         self.arithmetic, self.record = Arithmetic(tile), Record(columns)
         self.n_parts, self.order = parts_of(isa), _Order.of(tile, columns, isa)
+        self.repetition = repetition(tile, self.order.span)
         # Codes of several planes need most registers: without it the compiler keeps half of them in memory.
         self.ordered = isa.registers <= 16 and len([*leaves(tile.form.parts.codes)]) > 1
         self.kind = lanes(F32, isa.rows)
@@ -81,19 +83,45 @@ class _FewColumns:
             finish(k, self.isa, task, unit, panel * columns, totals)
 
     def _block(self, tile: Ptr, record: Ptr) -> None:
-        """Adds the products of a block, span after span."""
-        k, n, spans = self.k, self.order.at_once, range(0, self.tile.form.block, self.order.span)
+        """Adds the products of a block, span after span; those after which it repeats are a loop: less to compile."""
+        k, block = self.k, self.tile.form.block
+        columns, distance = self.repetition
+        if columns == block:
+            self._spans(tile, record, ends=True)
+            return
+        with k.loop(0, block // columns) as i:
+            self._spans(tile[i * distance], record[i * (columns // GROUP * self.record.bytes)], ends=False)
+        self._rows(tile, self._end)
+
+    def _spans(self, tile: Ptr, record: Ptr, *, ends: bool) -> None:
+        """Adds the products of the columns after which a block repeats. ends: they are the whole block."""
+        spans = range(0, self.repetition[0], self.order.span)
         for first in spans:
-            with k.loop(0, self.n_parts, n) as part:
-                places = [Place(tile, part + i) for i in range(n)]
-                sums = [[self._load(place.part, c) for c in range(self.columns)] for place in places]
+
+            def add(places: Sequence[Place], sums: list[list[Sums]], first: int = first) -> None:
                 self._span(places, record, first, sums)
-                for place, row in zip(places, sums, strict=True):
-                    numbers = self.arithmetic.read_block(k, self.isa, place) if first == spans[-1] else None
-                    for c, one in enumerate(row):
-                        if numbers is not None:
-                            self.arithmetic.end_block(k, self.isa, numbers, one)
-                        self._save(place.part, c, one)
+                if ends and first == spans[-1]:
+                    self._end(places, sums)
+
+            self._rows(tile, add)
+
+    def _rows(self, tile: Ptr, change: Callable[[Sequence[Place], list[list[Sums]]], None]) -> None:
+        """Changes the sums of all rows, some registers of rows at a time."""
+        n = self.order.at_once
+        with self.k.loop(0, self.n_parts, n) as part:
+            places = [Place(tile, part + i) for i in range(n)]
+            sums = [[self._load(place.part, c) for c in range(self.columns)] for place in places]
+            change(places, sums)
+            for place, row in zip(places, sums, strict=True):
+                for c, one in enumerate(row):
+                    self._save(place.part, c, one)
+
+    def _end(self, places: Sequence[Place], sums: list[list[Sums]]) -> None:
+        """Adds what was collected for a block."""
+        for place, row in zip(places, sums, strict=True):
+            numbers = self.arithmetic.read_block(self.k, self.isa, place)
+            for one in row:
+                self.arithmetic.end_block(self.k, self.isa, numbers, one)
 
     def _span(self, places: Sequence[Place], record: Ptr, first: int, sums: list[list[Sums]]) -> None:
         """Adds the products of a span of columns for some registers of rows."""

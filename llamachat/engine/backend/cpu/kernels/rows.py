@@ -79,18 +79,15 @@ def complete(k: Kernel, isa: Generic, task: Task, unit: Vec, column: Vec, column
 
     z = (y * scale + bias) * factor where there is a bias, else y; then z, z + residual or activation(gate) * z.
     """
-    first, size, at_once = unit * (4 * ROWS), 4 * isa.rows, min(2, parts_of(isa))
+    first, size = unit * (4 * ROWS), 4 * isa.rows
 
     def each(change: Callable[[Vec, Vec, Vec], Vec]) -> None:
-        """Changes all registers of y: y, its place in a row, the row's place -> y. Two lie side by side in time."""
+        """Changes all registers of y: y, its place in a row, the row's place -> y."""
         with k.loop(column, column + columns) as one:
             row = task.row(one)
-            with k.loop(first, first + 4 * ROWS, size * at_once) as start:
-                places = [start + size * i for i in range(at_once)]
-                values = [k.pointer("y")[row + at].load(lanes(F32, isa.rows), 4) for at in places]
-                changed = [change(y, at, row) for y, at in zip(values, places, strict=True)]
-                for at, value in zip(places, changed, strict=True):
-                    k.pointer("y")[row + at].store(value, 4)
+            with k.loop(first, first + 4 * ROWS, size) as at:
+                place = k.pointer("y")[row + at]
+                place.store(change(place.load(lanes(F32, isa.rows), 4), at, row), 4)
 
     def with_bias(y: Vec, at: Vec, row: Vec) -> Vec:
         sums = (y if task.scale is None else y * task.scale) + Ptr(task.bias)[at].load(y.type, 4)

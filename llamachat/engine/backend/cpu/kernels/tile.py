@@ -141,14 +141,14 @@ class Tile:
 
         def seen(leaf: Expr, j: int) -> int:
             assert isinstance(leaf, Bits | Num | Float)
-            byte = self._byte_of(leaf, j)
+            byte = self.byte_of(leaf, j)
             found.append((leaf.field, byte - byte % self.fields[leaf.field].unit))
             return 1
 
         tree.at(i, lambda leaf, j: leaf.index.at(j, seen) and 1 if isinstance(leaf, Lookup) else seen(leaf, j))
         return found
 
-    def _byte_of(self, leaf: Bits | Num | Float, i: int) -> int:
+    def byte_of(self, leaf: Bits | Num | Float, i: int) -> int:
         """Where number i of a leaf, or the one for all, begins in its field."""
         size = self.form.layout[leaf.field].base.itemsize
         word = leaf.place(i)[0] if isinstance(leaf, Bits) else i
@@ -225,7 +225,7 @@ class Tile:
     def _real_bits(self, k: Kernel, isa: Generic, at: Place, leaf: Expr, i: int) -> Vec:
         assert isinstance(leaf, Num | Float)
         field, size = self.fields[leaf.field], self.form.layout[leaf.field].base.itemsize
-        byte = self._byte_of(leaf, i)
+        byte = self.byte_of(leaf, i)
         unit = self._unit(at, leaf.field, byte - byte % field.unit)
         return unit if size == field.unit else isa.byte(k, unit, byte % field.unit, signed=False)
 
@@ -300,7 +300,7 @@ class Tile:
         """Number i of a leaf of integers for every row, i32."""
         assert isinstance(leaf, Bits | Num)
         word, field = self.form.layout[leaf.field].base, self.fields[leaf.field]
-        byte, bit = self._byte_of(leaf, i), leaf.place(i)[1] if isinstance(leaf, Bits) else 0
+        byte, bit = self.byte_of(leaf, i), leaf.place(i)[1] if isinstance(leaf, Bits) else 0
         value = self._unit(at, leaf.field, byte - byte % field.unit)
         value = value if field.unit == 4 else value.unsigned(I32)
         shift, bits = 8 * (byte % field.unit) + bit, leaf.bits if isinstance(leaf, Bits) else 8 * word.itemsize

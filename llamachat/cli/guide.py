@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PANELS = {
+    "BaseChoice": "Base model",
     "ChatChoice": "Chat",
     "ConstraintChoice": "Constrained output",
     "EmbeddingChoice": "Embeddings",
@@ -199,7 +200,24 @@ GUIDE = {
     "bench": Guide(
         MEASURE, (Example("llamachat bench -p 512 -n 128 -t 2", "The tests pp512 and tg128 of llama-bench."),)
     ),
-    "perplexity": Guide(MEASURE, (Example("llamachat perplexity -f book.txt -c 512", "Use windows of 512 tokens."),)),
+    "perplexity": Guide(
+        MEASURE,
+        (
+            Example("llamachat perplexity -f book.txt -c 512", "Use windows of 512 tokens."),
+            Example(
+                "llamachat perplexity -m f16.gguf -f book.txt --kl-divergence-base base.dat",
+                "Keep what this model predicts.",
+            ),
+            Example(
+                "llamachat perplexity -m q4.gguf --kl-divergence-base base.dat --kl-divergence",
+                "Compare another one with it.",
+            ),
+        ),
+        {
+            "kl_divergence_base": "A file of a base model's log-probabilities.",
+            "kl_divergence": "Compare with that file.",
+        },
+    ),
     "convert": Guide(
         PREPARE,
         (
@@ -233,7 +251,7 @@ GUIDE = {
     "hash": Guide(
         PREPARE,
         (
-            Example("llamachat hash model.gguf > model.xxh64", "Checksums of all tensors."),
+            Example("llamachat hash model.gguf", "Checksums of all tensors; > FILE keeps them."),
             Example("llamachat hash model.gguf --check model.xxh64", "Compare with them."),
         ),
     ),

@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Option
 
 from llamachat.cli import loading
+from llamachat.cli.base_logits import BaseChoice, compare_with_base, write_base
 from llamachat.cli.options import ModelChoice, PromptChoice
 from llamachat.cli.prompt import prompt_text
 from llamachat.terminal.schema import versioned
@@ -23,6 +24,7 @@ class Format(StrEnum):
 def perplexity(
     model: ModelChoice,
     prompt: PromptChoice,
+    base: BaseChoice,
     stride: Annotated[
         int | None,
         Option(min=1, metavar="N", help="Tokens between the windows of a long text. [default: half the context]"),
@@ -34,6 +36,12 @@ def perplexity(
     The text (-f FILE, -p TEXT or standard input) is scored as a whole if it fits into the context. A longer text is
     scored in windows: each token once, with at least ctx-size - stride tokens before it.
     """
+    if base.kl_divergence:
+        compare_with_base(model, base, output is Format.JSON)
+        return
+    if base.kl_divergence_base is not None:
+        write_base(model, base, prompt_text(prompt), output is Format.JSON)
+        return
     from llamachat.terminal.console import Console  # the engine, which --help does without
 
     text = prompt_text(prompt)

@@ -161,10 +161,17 @@ def compare(
 
 
 class LogProbabilities(Protocol):
-    """ln p of a base for the scored tokens of one window. rounded: whether they were stored in 16 bits."""
+    """ln p of a base for the scored tokens of one window."""
 
-    rounded: bool
-    n_vocab: int
+    @property
+    def rounded(self) -> bool:
+        """Whether they were stored in 16 bits."""
+        ...
+
+    @property
+    def n_vocab(self) -> int:
+        """Tokens of the vocabulary."""
+        ...
 
     def rows(self, first: int, last: int) -> Floats:
         """Those of rows first to last - 1: float64 [n, n_vocab]."""

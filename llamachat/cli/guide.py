@@ -197,6 +197,26 @@ GUIDE = {
         },
     ),
     "templates": Guide(MODELS, (Example("llamachat templates chatml", "Print a built-in chat template."),)),
+    "quantize": Guide(
+        PREPARE,
+        (
+            Example("llamachat quantize model-f16.gguf small.gguf Q4_K_M", "The usual mix of 4 and 6 bits."),
+            Example(
+                "llamachat quantize model-f16.gguf tiny.gguf IQ3_XXS --imatrix model.imatrix.gguf",
+                "About 3 bits, with an importance matrix.",
+            ),
+            Example("llamachat quantize model-f16.gguf any.gguf Q5_K_M --dry-run", "Types and sizes; writes nothing."),
+        ),
+        {
+            "imatrix": "An importance matrix, which types below 3 bits need.",
+            "pure": "One type in place of a mix.",
+            "tensor_type": "PATTERN=TYPE: the type of some tensors.",
+            "allow_requantize": "Quantise what is quantised already.",
+            "overwrite": "Replace a file that is there already.",
+            "dry_run": "Print types and sizes; write nothing.",
+            "output": "Output format: text or json.",
+        },
+    ),
     "bench": Guide(
         MEASURE, (Example("llamachat bench -p 512 -n 128 -t 2", "The tests pp512 and tg128 of llama-bench."),)
     ),

@@ -9,6 +9,7 @@ OPTIONS = {
     "control_layers": "--control-vector-layer-range",
     "draft": "--model-draft",
     "max_tokens": "-n N",
+    "mix": "TYPE",
     "model": "-m MODEL",
     "n_ctx": "-c N",
     "n_keep": "--keep",

@@ -124,6 +124,11 @@ class GgufFile:
         """
         return self._place(tensor) if tensor.interleaving is None and not tensor.pieces else None
 
+    def source_of(self, tensor: TensorInfo) -> Source | None:
+        """The file that holds the tensor, the first of its pieces; None for what was parsed from memory."""
+        place = self._place(tensor.pieces[0] if tensor.pieces else tensor)
+        return None if place is None else place[0]
+
     def _read(self, tensor: TensorInfo, first: int, out: NDArray[np.uint8]) -> None:
         """As they are in the file."""
         place = self._place(tensor)

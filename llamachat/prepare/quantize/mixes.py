@@ -77,5 +77,5 @@ def mix_of(name: str) -> Mix | None:
     numbers = {str(mix.number): mix for mix in MIXES.values()}
     found = MIXES.get(wanted) or numbers.get(wanted)
     if found is None:
-        raise UsageError(f"{name!r} is no type: give one of {', '.join((*MIXES, COPY))}", settings=("type",))
+        raise UsageError(f"{name!r} is no type: give one of {', '.join((*MIXES, COPY))}", settings=("mix",))
     return found

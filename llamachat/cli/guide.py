@@ -245,6 +245,13 @@ GUIDE = {
             Example("llamachat convert hf:owner/repository model.gguf --type q8_0", "Fetch a model; 8 bits a weight."),
         ),
     ),
+    "convert-lora": Guide(
+        PREPARE, (Example("llamachat convert-lora ~/my-adapter adapter.gguf --base model.gguf", "A PEFT adapter."),)
+    ),
+    "merge-lora": Guide(
+        PREPARE,
+        (Example("llamachat merge-lora f16.gguf adapter.gguf merged.gguf", "One file in place of two, for good."),),
+    ),
     "compare": Guide(
         MEASURE,
         (

@@ -9,6 +9,7 @@ import pytest
 from golden_data import needed
 from machine import Array, Machine
 
+from llamachat.engine.backend import choose
 from llamachat.engine.backend.cpu.jit.compiler import usable_isas
 from llamachat.engine.backend.cpu.kernels.codebook_encode import EncodeCodebook
 from llamachat.engine.backend.cpu.kernels.codebook_plan import CODEBOOK_FORMATS
@@ -106,6 +107,21 @@ def test_bits_do_not_depend_on_threads_or_other_rows(best: Machine, name: str) -
     whole = blocks(best, name, rows, counts)
     assert blocks(best, name, rows, counts, threads=3) == whole
     assert b"".join(blocks(best, name, row[None], counts) for row in rows) == whole
+
+
+@EVERY
+def test_the_device_encodes_with_this_kernel(best: Machine, name: str) -> None:
+    random = np.random.default_rng(8)
+    rows, counts = (random.standard_normal(shape).astype(np.float32) for shape in ((3, 512), 512))
+    counts = np.exp(counts)
+    counts /= counts.mean(dtype=np.float64)
+    device = choose.quantiser(2)
+    try:
+        assert device.encode(BLOCK_FORMATS[name], rows).tobytes() == blocks(best, name, rows)
+        found = device.encode(BLOCK_FORMATS[name], rows, counts).tobytes()
+    finally:
+        device.close()
+    assert found == blocks(best, name, rows, counts)
 
 
 @EVERY

@@ -1,6 +1,7 @@
 """The cost of long contexts: decoding and prefill at growing lengths, cache types, several sequences, prompt look-up.
 
     python benchmarks/context.py [-m smollm2] [-t 2] [-r 20]
+    python benchmarks/context.py --parts prompts decoding --cache q8_0
 
 Ratios are of alternating runs. The limit of a decoding step is the bytes that it reads (weights and cache) divided by
 the read bandwidth, which is measured in the same run.
@@ -21,7 +22,9 @@ from llamachat.engine.sampling.options import SamplingOptions
 from llamachat.engine.speculation.lookup import Lookup
 
 LENGTHS = (128, 512, 2048, 8064)
+PROMPTS = (512, 2048, 8192)
 TYPES = ("f16", "q8_0", "q4_0")
+PARTS = ("decoding", "prompts", "sequences", "lookup")
 SEQUENCES = (1, 2, 4, 8, 16)
 SOURCE = (
     '{"name": "Ada", "born": 1815, "field": "mathematics"}\n{"name": "Alan", "born": 1912, "field": "logic"}\n'
@@ -47,10 +50,10 @@ def tokens_of(model: Model, n: int) -> list[int]:
     return [int(t) for t in np.random.default_rng(0).integers(0, min(40_000, model.n_vocab), n)]
 
 
-def decoding(model: Model, repetitions: int) -> None:
+def decoding(model: Model, repetitions: int, types: list[str]) -> None:
     """A step at growing lengths, for some cache types."""
     ids = tokens_of(model, LENGTHS[-1])
-    for name in TYPES:
+    for name in types:
         context = model.context(8192, name)
         work = Work.in_file(model.nodes, model.file.tensors, model.backend, (name, name))
         first, first_limit = 0.0, 0.0
@@ -64,17 +67,18 @@ def decoding(model: Model, repetitions: int) -> None:
             print(f"decoding {name:5} at {length:5}: {steps}; limit {limit:6.2f} ms, {limit / first_limit:.2f} x")
 
 
-def prompts(model: Model) -> None:
+def prompts(model: Model, types: list[str]) -> None:
     """Prompts of growing length."""
-    context, first = model.context(8192), 0.0
-    context.eval(tokens_of(model, 512))
-    for length in (512, 2048, 8192):
-        context.truncate(0)
-        start = time.perf_counter()
-        context.eval(tokens_of(model, length))
-        speed = length / (time.perf_counter() - start)
-        first = first or speed
-        print(f"prompt of {length:5}: {speed:6.0f} tokens/s, {speed / first:.2f} x the first")
+    for name in types:
+        context, first = model.context(8192, name), 0.0
+        context.eval(tokens_of(model, 512))
+        for length in PROMPTS:
+            context.truncate(0)
+            start = time.perf_counter()
+            context.eval(tokens_of(model, length))
+            speed = length / (time.perf_counter() - start)
+            first = first or speed
+            print(f"prompt {name:5} of {length:5}: {speed:6.0f} tokens/s, {speed / first:.2f} x the first", flush=True)
 
 
 def sequences(model: Model, repetitions: int) -> None:
@@ -119,12 +123,18 @@ def main() -> None:
     parser.add_argument("-m", "--model", default="smollm2")
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("-r", "--repetitions", type=int, default=20)
+    parser.add_argument("--cache", nargs="+", default=TYPES, choices=TYPES, help="types of the cache [all]")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS, help="what is measured [all]")
     given = parser.parse_args()
     with Model(resolve(given.model), given.threads, n_ctx=8192) as model:
-        decoding(model, given.repetitions)
-        prompts(model)
-        sequences(model, given.repetitions)
-        lookup(model)
+        parts = {
+            "decoding": lambda: decoding(model, given.repetitions, given.cache),
+            "prompts": lambda: prompts(model, given.cache),
+            "sequences": lambda: sequences(model, given.repetitions),
+            "lookup": lambda: lookup(model),
+        }
+        for name in given.parts:
+            parts[name]()
 
 
 if __name__ == "__main__":

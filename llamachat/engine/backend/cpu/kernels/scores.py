@@ -33,7 +33,6 @@ Q_SCALE, Q_SUM, Q_START, RECORD = 2 * BLOCK, 2 * BLOCK + 4, 2 * BLOCK + 8, 2 * B
 
 
 Reads = Sequence[Callable[[], Vec]]
-Codes4 = Callable[[], list[list[Vec]]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,11 @@ class Ahead:
     at: Ptr
     n_bytes: int
 
-    def ask(self, k: Kernel, i: Vec, n: int) -> None:
-        """For the part that is due at step i of n."""
-        part = -(-self.n_bytes // (n * CACHE_LINE)) * CACHE_LINE
-        k.prefetch(self.at[i * part], part)
+    def ask(self, k: Kernel, i: Vec, n: int, turn: int = 0, turns: int = 1) -> None:
+        """For the part that is due at step i of n, or a turn's share of that."""
+        lines = -(-self.n_bytes // (n * CACHE_LINE))
+        first, last = (lines * t // turns for t in (turn, turn + 1))
+        k.prefetch(self.at[i * (lines * CACHE_LINE) + first * CACHE_LINE], (last - first) * CACHE_LINE)
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,16 @@ class Keys:
 
     group: Ptr
     lane: Vec
+
+
+@dataclass(frozen=True)
+class Met:
+    """A block of keys and of queries that are multiplied; ask: of so many turns, what is asked for in one."""
+
+    keys: list[Keys]
+    places: list[KeyBlock]
+    records: list[Ptr]
+    ask: Callable[[int, int], None]
 
 
 class Scores(Protocol):
@@ -161,10 +171,9 @@ class BlockScores:
         n, blocks = isa.rows, dim // BLOCK
         totals = [[k.var(k.zeros(lanes(F32, n))) for _ in keys] for _ in queries]
         with k.loop(0, blocks) as block:
-            ahead.ask(k, block, blocks)
             places = [KeyBlock(one.group, blocks, block) for one in keys]
             records = [query[block * RECORD] for query in queries]
-            dots = self._dots(k, isa, keys, places, records)
+            dots = self._dots(k, isa, Met(keys, places, records, partial(ahead.ask, k, block, blocks)))
             scales = [self.keys.key_scale(k, isa, at, one.lane, n) for one, at in zip(keys, places, strict=True)]
             offsets = [self.keys.key_offset(k, isa, at, one.lane, n) for one, at in zip(keys, places, strict=True)]
             for at, row, sums in zip(records, dots, totals, strict=True):
@@ -177,38 +186,32 @@ class BlockScores:
     def _as_words(self, isa: Generic) -> bool:
         return self.keys.code_bits == 8 and not isa.codes_may_stay
 
-    def _dots(
-        self, k: Kernel, isa: Generic, keys: list[Keys], places: list[KeyBlock], records: list[Ptr]
-    ) -> list[list[Var]]:
-        """[query][register of keys] sums of codes x numbers of a block."""
-        starts = [at[Q_START].load(I32, 4).splat(isa.rows) for at in records]
-        sums = [[k.var(start) for _ in keys] for start in starts]
+    def _dots(self, k: Kernel, isa: Generic, met: Met) -> list[list[Var]]:
+        """[query][register of keys] sums of codes x numbers of a block, as straight code."""
+        starts = [at[Q_START].load(I32, 4).splat(isa.rows) for at in met.records]
+        sums = [[k.var(start) for _ in met.keys] for start in starts]
         add = self._add_words if self._as_words(isa) else self._add_bytes
-        for quad in map(k.number, range(HALF // 4)):
-            codes = partial(self._codes, k, isa, keys, places, quad)
-            add(k, isa, sums, codes, records, quad)
+        for turn in range(HALF // 4):
+            met.ask(turn, HALF // 4)
+            add(k, isa, sums, met, k.number(turn))
         return sums
 
-    def _codes(self, k: Kernel, isa: Generic, keys: list[Keys], places: list[KeyBlock], quad: Vec) -> list[list[Vec]]:
+    def _codes(self, k: Kernel, isa: Generic, met: Met, quad: Vec) -> list[list[Vec]]:
         """[register of keys][half of the block] four neighbouring codes; read anew at every call."""
-        return [self.keys.key_codes(k, isa, at, key.lane, quad) for key, at in zip(keys, places, strict=True)]
+        return [self.keys.key_codes(k, isa, at, key.lane, quad) for key, at in zip(met.keys, met.places, strict=True)]
 
-    def _add_words(
-        self, k: Kernel, isa: Generic, sums: list[list[Var]], codes: Codes4, records: list[Ptr], quad: Vec
-    ) -> None:
+    def _add_words(self, k: Kernel, isa: Generic, sums: list[list[Var]], met: Met, quad: Vec) -> None:
         for half in (0, 1):
-            words = [even_and_odd(isa, four[half]) for four in codes()]
-            for at, row in zip(records, sums, strict=True):
+            words = [even_and_odd(isa, four[half]) for four in self._codes(k, isa, met, quad)]
+            for at, row in zip(met.records, sums, strict=True):
                 x = [at[4 * HALF // 2 * half + 4 * i][quad * 8].load(I32, 4).splat(isa.rows) for i in (0, 1)]
                 for total, (even, odd) in zip(row, words, strict=True):
                     dot = isa.dot_words(k, isa.dot_words(k, total.get(), even, x[0]), odd, x[1])
                     total.set(isa.held(k, dot))
 
-    def _add_bytes(
-        self, k: Kernel, isa: Generic, sums: list[list[Var]], codes: Codes4, records: list[Ptr], quad: Vec
-    ) -> None:
-        bits, fours = self.keys.code_bits, codes()
-        for at, row in zip(records, sums, strict=True):
+    def _add_bytes(self, k: Kernel, isa: Generic, sums: list[list[Var]], met: Met, quad: Vec) -> None:
+        bits, fours = self.keys.code_bits, self._codes(k, isa, met, quad)
+        for at, row in zip(met.records, sums, strict=True):
             x = [at[HALF * half][quad * 4].load(I32, 4).splat(isa.rows) for half in (0, 1)]
             for total, four in zip(row, fours, strict=True):
                 if isa.codes_may_stay:

@@ -1,9 +1,9 @@
 """Attention among all rows of a text, in both directions: nothing of it is kept.
 
 A step's texts follow each other. First the keys are laid LANES rows side by side (`GroupKeys`) and the values head by
-head (`GroupValues`), each text's from a group of its own on. Order of additions, whatever else is in the step: a score adds dimensions from first to last, then
-score * scale (+ bias); a sum of weights adds keys l, l + LANES, ... in lane l and then the lanes as a tree; an output
-adds keys from first to last and is divided by the sum.
+head (`GroupValues`), each text's from a group of its own on. Order of additions, whatever else is in the step: a score
+adds dimensions from first to last, then score * scale (+ bias); a sum of weights adds keys l, l + LANES, ... in lane l
+and then the lanes as a tree; an output adds keys from first to last and is divided by the sum.
 """
 
 from __future__ import annotations

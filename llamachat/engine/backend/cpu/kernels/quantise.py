@@ -88,7 +88,7 @@ class _BlockSearch:
         self.low, self.high = codes.levels.extremes
         self.written = Written(s, loose(fmt, codes.trees))
         # Without importances, of 2 and 3 bits: large weights count more, as in ggml. Of weights that count alike the
-        # squared error is less, but the KL divergence of SmolLM2 as Q2_K (Q3_K and Q4_0) was 0.53; so it is 0.42 (ggml: 0.43).
+        # squared error is less, but the KL divergence of SmolLM2 as Q2_K was 0.53 and not 0.42 (ggml: 0.43).
         self.by_size = not weighted and fmt.parts.scale is not None and self.high < _FEW
         counts = s.room(fmt.block) if weighted or self.by_size else None
         self.numbers = Numbers(s.room(fmt.block), counts, fmt.block)

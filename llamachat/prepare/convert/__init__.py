@@ -13,7 +13,7 @@ from llamachat.errors import Unsupported
 from llamachat.prepare.convert.checkpoint import open_checkpoint
 from llamachat.prepare.convert.config import Config, read_config
 from llamachat.prepare.convert.family import Family, Settings, family_of
-from llamachat.prepare.convert.general import general_keys, generation_keys
+from llamachat.prepare.convert.general import embedding_keys, general_keys, generation_keys
 from llamachat.prepare.convert.output import Written, choose_type, result_shape, written
 from llamachat.prepare.convert.packed import without_packing
 from llamachat.prepare.convert.rotation import local_base, rotation, rotation_settings
@@ -112,6 +112,7 @@ def plan_conversion(folder: Path, kind: str = "auto", accepted: Iterable[str] = 
     own = {f"{architecture}.{key}": value for key, value in settings.items()}
     general = general_keys(folder, config, architecture, FILE_TYPES[wanted], _count(output))
     metadata = {**general, **own, **generation_keys(folder, vocabulary), **vocabulary}
+    metadata |= embedding_keys(folder, config, architecture)
     config.check_all_read(family.without_effect.split(), accepted)
     describe(metadata, {one.name: _Shape(one.shape) for one in output})
     return Conversion(metadata, output, _notes(config, tensors))

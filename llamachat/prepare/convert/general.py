@@ -84,3 +84,18 @@ def generation_keys(folder: Path, vocabulary: Mapping[str, object]) -> dict[str,
         if turn:
             keys[f"{PREFIX}eot_token_id"] = turn[0]
     return keys
+
+
+POOLINGS: Final = {"pooling_mode_mean_tokens": 1, "pooling_mode_cls_token": 2, "pooling_mode_lasttoken": 3}
+"""{setting of sentence-transformers: `pooling_type`}."""
+
+
+def embedding_keys(folder: Path, config: Config, architecture: str) -> dict[str, object]:
+    """How a sentence's vector is made of its tokens' (1_Pooling/config.json), and how many token types there are."""
+    path = folder / "1_Pooling" / "config.json"
+    given = read_json(path) if path.is_file() else {}
+    kind = next((number for name, number in POOLINGS.items() if given.get(name) is True), None)
+    keys: dict[str, object] = {} if kind is None else {f"{architecture}.pooling_type": kind}
+    if (count := config.first(("type_vocab_size",))) is not None:
+        keys[f"{PREFIX}token_type_count"] = count
+    return keys

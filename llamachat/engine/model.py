@@ -20,12 +20,12 @@ from llamachat.engine.backend.choose import DEFAULT, choose
 from llamachat.engine.backend.interface import Backend, Device, Forward, LoadedModel, Settings, Sizes, StateSizes
 from llamachat.engine.context import Context
 from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf, typed
-from llamachat.engine.graph import Graph, Measured, Node, Role, Tensor, measured, states, uses
+from llamachat.engine.graph import Graph, Node, Role, Tensor, states, uses
 from llamachat.engine.header import Templates
 from llamachat.engine.memory import MemoryPlan, available_memory, check_adapters_fit, check_cache_fits, plan_memory
 from llamachat.engine.models import ModelSpec, describe
 from llamachat.engine.overrides import Override, Overrides, Value
-from llamachat.engine.plan import Plan
+from llamachat.engine.plan import Measured, Plan, measured
 from llamachat.engine.positions import check_factors
 from llamachat.engine.quants.tensors import decode, read
 from llamachat.engine.reading_context import Encoder, ReadingContext
@@ -281,7 +281,7 @@ class Model(Templates):
         return self._loaded.forward(n_ctx, *self.cache_types)
 
     def measuring(self, n_ctx: int) -> tuple[Forward, Sequence[Measured]]:
-        """A forward pass that also sums the squares of what products read, and where: see `graph.measured`.
+        """A forward pass that also sums the squares of what products read, and where: see `plan.measured`.
 
         Without adapters. Raises UsageError for more tokens than the model has positions.
         """

@@ -14,8 +14,8 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.batch import Batch, Outputs, Wanted
 from llamachat.engine.cancellation import Cancellation
-from llamachat.engine.graph import Measured
 from llamachat.engine.model import Model
+from llamachat.engine.plan import Measured
 from llamachat.engine.sampling.candidates import check_scores
 from llamachat.errors import ModelFileError, UsageError
 from llamachat.prepare.divergence import Estimate, log_softmax

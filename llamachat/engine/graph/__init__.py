@@ -34,7 +34,7 @@ from llamachat.engine.graph.norm import Norm, NormKind
 from llamachat.engine.graph.recurrent import DeltaRule, HeadScan, SelectiveScan, Steps
 from llamachat.engine.graph.rotary import Rope, RopeOrder, RopeSpec, Temperature, TemperatureSpec
 from llamachat.engine.graph.rwkv import Mix, Wkv6, Wkv7
-from llamachat.engine.graph.squares import Measured, Squares, measured
+from llamachat.engine.graph.squares import Squares
 
 __all__ = [
     "PAIRS",
@@ -66,7 +66,6 @@ __all__ = [
     "Layer",
     "Linear",
     "LowRank",
-    "Measured",
     "Mix",
     "Mixture",
     "Mul",
@@ -99,7 +98,6 @@ __all__ = [
     "Use",
     "Wkv6",
     "Wkv7",
-    "measured",
     "pairs",
     "states",
     "uses",

@@ -289,6 +289,14 @@ GUIDE = {
             Example("llamachat imatrix --show-statistics --in-file imatrix.gguf", "Print what a file says."),
             Example("llamachat imatrix --in-file a.gguf --in-file b.dat -o sum.gguf", "Add files up."),
         ),
+        {
+            "output_file": "The file to write.",
+            "window": "Tokens of a window of the text.",
+            "chunks": "Windows to read; 0: all.",
+            "in_file": "An importance matrix to add.",
+            "show_statistics": "Print statistics of each tensor.",
+            "overwrite": "Replace a file that is there already.",
+        },
     ),
     "config": Guide(
         PROGRAM,

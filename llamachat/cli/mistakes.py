@@ -63,4 +63,6 @@ def _missing(parameter: Parameter, context: Any) -> str:
     path = context.command_path if context is not None else "llamachat"
     several = choices(parameter)
     listed = f" ({', '.join(several)})" if several else ""
-    return f"missing {name}{listed}: {path} {name}"
+    parameters = [] if context is None else context.command.params
+    needed = [name_of(one) for one in parameters if one.required and one.param_type_name == "argument"]
+    return f"missing {name}{listed}: {' '.join([path, *needed, *([] if name in needed else [name])])}"

@@ -46,6 +46,9 @@ KINDS: Final = (ANY_INT, ANY_FLOAT, TEXT, *NUMBERS)
 FIXED: Final = frozenset({"general.alignment", "split.no", "split.count", "split.tensors.count"})
 """Keys that say where a file's tensors are."""
 
+TEXTS: Final = frozenset({"tokenizer.chat_template", "general.name", "general.description", "general.author"})
+"""Keys that are texts in every file: a new one needs no type."""
+
 PAGE: Final = 4096
 
 
@@ -129,7 +132,9 @@ def _value(key: str, text: str, metadata: Mapping[str, object]) -> object:
     kind, colon, rest = text.partition(":")
     typed = bool(colon) and kind in KINDS
     number = None if typed else _number_of(key, metadata)
-    if not typed and key not in metadata:
+    if not typed and key not in metadata and key in TEXTS:
+        number = STRING
+    elif not typed and key not in metadata:
         raise UsageError(f"{key}: the file has no such key; a new one needs a type, as in {key}=str:{text}")
     value = rest if typed else text
     if value.startswith("@@"):

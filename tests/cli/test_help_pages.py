@@ -7,7 +7,7 @@ import pytest
 
 from llamachat.cli.app import make_program
 from llamachat.cli.guide import COMMAND_PANELS, GUIDE
-from llamachat.cli.help import page, panels, program_page, shell_lines
+from llamachat.cli.help import page, panels, program_page, shell_lines, short_page
 from llamachat.cli.settings.sources import UNSETTABLE, setting_name
 
 APP = make_program()
@@ -82,6 +82,20 @@ def test_an_example_is_understood(line):
     words = shlex.split(line.rpartition("| ")[2])
     assert words[0] == "llamachat"
     APP.commands[words[1]].make_context(words[1], words[2:])
+
+
+@pytest.mark.parametrize("line", [one.line for one in GUIDE["imatrix"].examples])
+def test_options_of_its_examples_are_on_a_commands_first_page(line):
+    said = short_page(APP.commands["imatrix"], "llamachat imatrix", 80).partition("Common options:")[2]
+    for option in re.findall(r" (--?[a-z-]+)", line):
+        assert re.search(rf"{option}\b", said), option
+
+
+def test_a_missing_argument_is_shown_in_the_whole_command(llamachat):
+    done = llamachat("quantize", "in.gguf", "out.gguf")
+    assert (done.returncode, done.stderr) == (2, b"llamachat: missing TYPE: llamachat quantize IN OUT TYPE\n")
+    done = llamachat("convert-lora", "adapter", "out.gguf")
+    assert b"missing --base: llamachat convert-lora DIRECTORY OUT.gguf --base\n" in done.stderr
 
 
 @pytest.mark.parametrize("line", EXAMPLES)

@@ -46,6 +46,7 @@ def edited(path: Path, *assignments: str, deleted: tuple[str, ...] = ()) -> dict
         pytest.param("general.name=@@home", "@home", id="a text that begins with @"),
         pytest.param("general.name=u32:7", 7, id="another type"),
         pytest.param("x.new=i64:-5", -5, id="a new key"),
+        pytest.param("tokenizer.chat_template={{ a }}", "{{ a }}", id="a first chat template needs no type"),
         pytest.param("x.small=-128", -128, id="the least of its type"),
         pytest.param('tokenizer.ggml.tokens=["c", "d", "e"]', ["c", "d", "e"], id="an array of texts"),
         pytest.param("x.list=[3, 4, 5]", [3, 4, 5], id="an array of numbers"),

@@ -15,8 +15,11 @@ ENVIRONMENT, PROMPT, PROFILE, CONFIG = "environment", "prompt", "profile", "conf
 LEVELS = (ENVIRONMENT, PROMPT, PROFILE, CONFIG)
 """Where a setting may come from, the nearest first; the command line is nearer than all."""
 
-UNSETTABLE = frozenset({"debug", "help", "profile", "var", "version", "yes"})
-"""Options of the moment, which no file can set; whoever agrees to something, agrees to it on the command line."""
+UNSETTABLE = frozenset({"base", "debug", "help", "profile", "var", "version", "yes"})
+"""Options of the moment, which no file can set; whoever agrees to something, agrees to it on the command line.
+
+base: of `convert-lora`; in a profile the word names another profile (`BASE`).
+"""
 
 OUTSIDE_PROMPTS = frozenset({"dry_run", "file", "prompt", "prompts", "text"})
 """Settings that the head of a prompt cannot make: they say which prompt it is, and what is done with it."""

@@ -92,8 +92,9 @@ def plan_steps(file: GgufFile, wanted: Wanted, importance: Importance | None) ->
     """The tensors in the file's order, with their types.
 
     Raises UsageError where a matrix would be quantised again without leave, or does not fit a type that was asked for
-    by name; Unsupported where its type cannot be read.
+    by name, and for a pattern that no tensor has; Unsupported where its type cannot be read.
     """
+    _check_patterns(file, wanted)
     if wanted.mix is None:
         return [Step(tensor, tensor.type.name) for tensor in file.tensors.values()]
     types = _types(file, wanted, wanted.mix, importance is not None)
@@ -110,6 +111,15 @@ def plan_steps(file: GgufFile, wanted: Wanted, importance: Importance | None) ->
         steps.append(Step(tensor, fits, kind if fits != kind else None))
     _check(steps, wanted)
     return steps
+
+
+def _check_patterns(file: GgufFile, wanted: Wanted) -> None:
+    """A pattern that names nothing is a slip, which would show only in the result's size."""
+    for pattern, kind in wanted.given:
+        if not any(pattern.search(name) for name in file.tensors):
+            raise UsageError(
+                f"{pattern.pattern}={kind}: no tensor of the file has such a name", settings=("tensor_type",)
+            )
 
 
 def _types(file: GgufFile, wanted: Wanted, mix: Mix, importance: bool) -> dict[str, str]:

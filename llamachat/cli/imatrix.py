@@ -156,7 +156,8 @@ def _measured(
 
 def _say(found: "Collected", path: Path) -> None:
     """What was written, and experts that no token came to."""
-    note(f"{path}: {len(found.sums)} tensors, {found.n_chunks} windows of {found.chunk_size} tokens")
+    windows = "1 window" if found.n_chunks == 1 else f"{found.n_chunks} windows"
+    note(f"{path}: {len(found.sums)} tensors, {windows} of {found.chunk_size} tokens")
     for name, sums in found.sums.items():
         unused = int((sums.counts == 0).sum())
         if unused:

@@ -19,6 +19,7 @@ from llamachat.engine.gguf import GgufFile, open_gguf
 from llamachat.engine.gguf.metadata import shown
 from llamachat.engine.gguf.unlike import MAGIC
 from llamachat.errors import ModelFileError
+from llamachat.files import reason
 
 SUMS: Final = ".in_sum2"
 COUNTS: Final = ".counts"
@@ -89,7 +90,7 @@ def read_importance(path: str | Path) -> Importance:
         with open(path, "rb") as file:
             is_gguf = file.read(len(MAGIC)) == MAGIC
     except OSError as error:
-        raise ModelFileError(f"cannot be read: {error.strerror}", path) from error
+        raise ModelFileError(reason(error), path) from error
     return _of_gguf(path) if is_gguf else _of_dat(path)
 
 
@@ -157,7 +158,7 @@ def _of_dat(path: Path) -> Importance:
     try:
         raw = path.read_bytes() if path.stat().st_size <= MAX_BYTES else b""
     except OSError as error:
-        raise ModelFileError(f"cannot be read: {error.strerror}", path) from error
+        raise ModelFileError(reason(error), path) from error
     words, entries = _Words(path, raw), dict[str, Entry]()
     n_entries = words.integer()
     if not 0 < n_entries < 1 << 18:

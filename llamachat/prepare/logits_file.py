@@ -20,6 +20,7 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.events import EvaluatingContext
 from llamachat.errors import ModelFileError
+from llamachat.files import reason
 from llamachat.prepare.divergence import Divergence, Divergences, Floats, follow, log_softmax
 from llamachat.prepare.report import Report, silent
 from llamachat.prepare.windows import Windows, read_window
@@ -128,7 +129,7 @@ def open_logits(path: Path) -> Iterator[LogitsFile]:
     try:
         file = open(path, "rb")  # noqa: SIM115 - closed below
     except OSError as error:
-        raise ModelFileError(f"cannot be read: {error.strerror}", path) from error
+        raise ModelFileError(reason(error), path) from error
     with file:
         head = file.read(HEADER)
         if len(head) != HEADER or not head.startswith(MAGIC):

@@ -15,7 +15,7 @@ from markdown_it.rules_inline import StateInline
 FORMULA = "formula"
 
 LONGEST = 4000
-"""Characters in which the end of a formula is looked for."""
+"""Characters in which the end of a formula, or a sign that it is one, is looked for."""
 
 MOST_LINES = 60
 """Lines of a formula at most."""
@@ -95,7 +95,7 @@ def read_formulas(parser: MarkdownIt) -> None:
 def _unfinished(text: str, at: int, last: int) -> int:
     line = text.find("\n", at, last)
     end = last if text.startswith(("$$", r"\[", r"\begin"), at) or line < 0 else line
-    return end if _SURE.search(text, at + 2, end) else at
+    return end if _SURE.search(text, at + 2, min(end, at + LONGEST)) else at
 
 
 def _inline(state: StateInline, silent: bool) -> bool:

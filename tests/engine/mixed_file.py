@@ -22,6 +22,8 @@ KINDS = (
 
 FEW = ("Q4_0", "Q8_0", "Q4_K", "Q6_K", "IQ4_XS")
 """A bias, signed bytes, minima, signed scales, a table: where LLVM or the emulator takes long."""
+EMULATED = ("Q4_1", "Q3_K", "Q4_K", "Q6_K", "IQ4_XS", "IQ2_XS", "NVFP4", "Q1_0")
+"""An offset, signed scales, minima, wide codes, a table, a codebook, small floats, signs."""
 LARGEST = 0.2
 
 

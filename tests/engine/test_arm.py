@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from emulated_arm import PROCESSORS, arm_machine, needed
 from machine import Array
-from mixed_file import FEW, KINDS, N_VOCAB, write_mixed
+from mixed_file import EMULATED, FEW, N_VOCAB, write_mixed
 
 from llamachat.engine.backend.cpu import backend
 from llamachat.engine.backend.cpu.buffers import Buffer
@@ -23,7 +23,7 @@ from llamachat.engine.backend.cpu.program import Launch, build
 from llamachat.engine.backend.cpu.workers import Step
 from llamachat.engine.model import Model
 
-KINDS_OF = {"neon": KINDS, "neon-i8mm": FEW}
+KINDS_OF = {"neon": EMULATED, "neon-i8mm": FEW}
 CACHES = {"neon": ("q8_0", "f16", "q4_0"), "neon-i8mm": ("q8_0",)}
 
 

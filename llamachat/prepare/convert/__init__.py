@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llamachat.engine.backend.choose import quantiser
 from llamachat.engine.gguf.writer import Entry, file_bytes, tensor_bytes, write_gguf
 from llamachat.engine.models import describe
+from llamachat.engine.quants.encoding import encode
 from llamachat.errors import Unsupported
 from llamachat.prepare.convert.checkpoint import open_checkpoint
 from llamachat.prepare.convert.config import Config, read_config
 from llamachat.prepare.convert.family import Family, Settings, family_of
 from llamachat.prepare.convert.general import embedding_keys, general_keys, generation_keys
-from llamachat.prepare.convert.output import Written, choose_type, result_shape, written
+from llamachat.prepare.convert.output import Add, Encode, Written, choose_type, result_shape, written
 from llamachat.prepare.convert.packed import without_packing
 from llamachat.prepare.convert.rotation import local_base, rotation, rotation_settings
 from llamachat.prepare.convert.rules import parse_rules, plan_tensors
@@ -52,7 +55,7 @@ class Conversion:
     @property
     def n_bytes(self) -> int:
         """Size of the file."""
-        return file_bytes(self.metadata, self._entries(lambda done: None))
+        return file_bytes(self.metadata, self._entries(lambda done: None, encode))
 
     def write(self, path: Path, report: Report = silent) -> None:
         """Writes the file, tensor by tensor."""
@@ -64,10 +67,11 @@ class Conversion:
             done += n_bytes
             report(done, total, "converting")
 
-        write_gguf(path, self.metadata, self._entries(add))
+        with closing(quantiser()) as device:
+            write_gguf(path, self.metadata, self._entries(add, device.encode))
 
-    def _entries(self, add: Callable[[int], None]) -> Iterable[Entry]:
-        return [(one.name, one.kind, one.shape, one.data(add)) for one in self.tensors]
+    def _entries(self, add: Add, encode: Encode) -> Iterable[Entry]:
+        return [(one.name, one.kind, one.shape, one.data(add, encode)) for one in self.tensors]
 
 
 def convert(

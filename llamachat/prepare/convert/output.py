@@ -11,8 +11,7 @@ import numpy as np
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.gguf.types import BY_NAME
 from llamachat.engine.gguf.writer import Data
-from llamachat.engine.quants import FORMATS
-from llamachat.engine.quants.encoding import encode
+from llamachat.engine.quants import FORMATS, Format
 from llamachat.errors import ModelFileError
 from llamachat.prepare.convert.rules import Planned
 from llamachat.prepare.convert.source import Floats, Source
@@ -37,22 +36,27 @@ FULL_PRECISION: Final = (
 PIECE: Final = 1 << 22
 
 Add = Callable[[int], None]
+Encode = Callable[[Format, NDArray[np.float32]], NDArray[np.uint8]]
+"""As `Device.encode`."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """A tensor of the result. data: called with what counts written bytes, gives what `write_gguf` wants."""
+    """A tensor of the result.
+
+    data: called with what counts written bytes and what turns rows into blocks, gives what `write_gguf` wants.
+    """
 
     name: str
     kind: str
     shape: tuple[int, ...]
-    data: Callable[[Add], Data | Callable[[], Data]]
+    data: Callable[[Add, Encode], Data | Callable[[], Data]]
 
     @classmethod
     def of_values(cls, name: str, values: Floats) -> Written:
         """One that no checkpoint has, float32."""
 
-        def data(add: Add) -> Data:
+        def data(add: Add, _: Encode) -> Data:
             add(values.nbytes)
             return values
 
@@ -90,16 +94,25 @@ def choose_type(planned: Planned, shape: tuple[int, ...], wanted: str) -> str:
 def written(planned: Planned, shape: tuple[int, ...], kind: str, settings: Mapping[str, object]) -> Written:
     """The tensor with its data: expert by expert, and some rows at a time."""
 
-    def data(add: Add) -> Callable[[], Data]:
-        return lambda: _bytes(planned, kind, settings, add)
+    def data(add: Add, encode: Encode) -> Callable[[], Data]:
+        def blocks(rows: NDArray[Any]) -> NDArray[Any]:
+            return rows if kind in PACKED.values() else encode(FORMATS[kind], rows)
+
+        return lambda: _bytes(planned, kind, settings, add, blocks)
 
     return Written(planned.name, kind, shape, data)
 
 
-def _bytes(planned: Planned, kind: str, settings: Mapping[str, object], add: Add) -> Iterator[NDArray[Any]]:
+def _bytes(
+    planned: Planned,
+    kind: str,
+    settings: Mapping[str, object],
+    add: Add,
+    blocks: Callable[[NDArray[Any]], NDArray[Any]],
+) -> Iterator[NDArray[Any]]:
     for number in sorted(planned.sources, key=lambda one: one or 0):
         for values in _values(planned, planned.sources[number], kind, settings):
-            piece = values if kind in PACKED.values() else encode(FORMATS[kind], values)
+            piece = blocks(values)
             add(piece.nbytes)
             yield piece
 

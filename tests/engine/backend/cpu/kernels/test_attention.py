@@ -92,11 +92,17 @@ SHAPES = [
     pytest.param(Shape(64, 2, 1, ("q5_1", "q5_1"), own_value_dim=32, together=2), id="latents, q5_1"),
     pytest.param(Shape(64, 2, 1, ("iq4_nl", "iq4_nl"), own_value_dim=32, together=2), id="latents, iq4_nl"),
 ]
-QUICK = {
+QUICK = (
     *("heads of 4", "heads of 16, three a key", "a window of 7", "a window over a border", "bf16", "everything"),
-    *("q4_0 keys, q4_1 values", "q5_0 keys, q5_1 values", "iq4_nl keys, q4_0 values", "values narrower than keys in blocks"),
-    *("chunks of 7", "slopes, six a key", "a bias of distances", "latents of 9", "latents, bf16", "latents, q8_0"),
-}
+    *("q4_0 keys, q4_1 values", "q5_0 keys, q5_1 values", "iq4_nl keys, q4_0 values", "chunks of 7", "latents, q8_0"),
+    *(
+        "values narrower than keys in blocks",
+        "slopes, six a key",
+        "a bias of distances",
+        "latents of 9",
+        "latents, bf16",
+    ),
+)
 """Shapes that stand for all where code has no instructions for vectors: LLVM takes seconds for each."""
 
 

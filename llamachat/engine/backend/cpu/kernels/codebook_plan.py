@@ -66,6 +66,15 @@ class Plan:
         return self.integers is None or self.integers[0] < 0
 
     @property
+    def favours_large(self) -> bool:
+        """Whether errors of a weight x count sqrt(x^2 + 2 mean x^2) times its importance.
+
+        Importances of a column are means over a text, and errors of large weights are what unusual inputs meet. For
+        Qwen2.5-Coder 0.5B as IQ4_NL and IQ3_XXS the KL divergence is 7 % smaller so, for SmolLM2 as IQ2_XXS 6 % larger.
+        """
+        return self.fmt.name.startswith(("IQ3", "IQ4"))
+
+    @property
     def d(self) -> Expr:
         """The block's float, without the constant."""
         real = self.fmt.parts.d

@@ -20,8 +20,9 @@ REGISTER = 4 * LANES
 class Tiles:
     """A tile's registers x and w, and what belongs to its lanes: signs, scales, integers.
 
-    The largest x and the largest w of a block are 1, so that no square is too large or too small. Where signs are
-    written by themselves x are magnitudes, but for those whose sign cannot be written.
+    The largest x and the largest importance of a block are 1, so that no square is too large or too small; see
+    `Plan.favours_large` for what becomes of importances. Where signs are written by themselves x are magnitudes, but
+    for those whose sign cannot be written.
     """
 
     def __init__(self, k: Kernel, plan: Plan) -> None:
@@ -52,14 +53,25 @@ class Tiles:
             self._store(self._w, tile, weights)
         found, top = (one.get().reduce(lambda a, b: a.max(b)) for one in (largest, most))
         by_x, by_w = inverse(found), inverse(top, 1 / MOST)
+        spread = self._mean_square(by_x) * 2.0 if plan.favours_large else None
         with k.loop(0, plan.tiles) as tile:
             values = [one * by_x for one in self.x(tile)]
             weights = [one * by_w + UNIMPORTANT for one in self.w(tile)]
+            if spread is not None:
+                weights = [b * k.sqrt(a * a + spread) for a, b in zip(values, weights, strict=True)]
             if isinstance(plan.codes.levels, Book):
                 values = self._magnitudes(tile, values, weights, plan.codes.levels.even)
             self._store(self._x, tile, values)
             self._store(self._w, tile, weights)
         return found
+
+    def _mean_square(self, factor: Vec) -> Vec:
+        """Of all weights times a factor."""
+        squares = self.k.var(self.k.zeros(REALS))
+        with self.k.loop(0, self.plan.tiles) as tile:
+            values = [one * factor for one in self.x(tile)]
+            squares.set(squares.get() + total([one * one for one in values]))
+        return squares.get().reduce(lambda a, b: a + b) * (1 / self.plan.fmt.block)
 
     def sign_byte(self, i: int) -> Vec:
         """Bit j says whether number j of the i-th eight is negative."""

@@ -72,7 +72,7 @@ def test_a_dry_run_says_sizes_and_writes_nothing(
         (["out.gguf", "Q4_0", "--tensor-type", "ffn_down"], "must be PATTERN=TYPE"),
         (["out.gguf", "Q4_0", "--tensor-type", "(=Q8_0"], "no regular expression"),
         (["out.gguf", "Q4_0", "--tensor-type", "ffn_dwon=Q8_0"], "no tensor of the file has such a name"),
-        (["out.gguf", "Q8_0", "--token-embedding-type", "q2_k", "--imatrix", "none.dat"], "none.dat: cannot be read"),
+        (["out.gguf", "Q8_0", "--token-embedding-type", "q2_k", "--imatrix", "none.dat"], "none.dat: no such file"),
         (["out.gguf", "Q4_0", "--imatrix", "there.gguf"], "is no importance matrix"),
     ],
 )

@@ -141,6 +141,14 @@ def test_an_unknown_setting_can_be_accepted(tmp_path: Path) -> None:
     assert (tmp_path / "out.gguf").exists()
 
 
+def test_a_window_that_is_left_out_is_told(tmp_path: Path) -> None:
+    config, tensors, _ = checkpoint("llama")
+    own = {"architectures": ["MistralForCausalLM"], "sliding_window": config["max_position_embeddings"] // 2}
+    for change, n_notes in ((own, 1), (own | {"sliding_window": None}, 0), (own | {"use_sliding_window": False}, 0)):
+        folder = write_checkpoint(tmp_path / str(change), config | change, tensors)
+        assert len(convert(folder, tmp_path / "x.gguf", overwrite=True).notes) == n_notes
+
+
 def test_a_source_is_never_written_over(tmp_path: Path) -> None:
     config, tensors, _ = checkpoint("llama")
     folder = write_checkpoint(tmp_path / "m", config, tensors)

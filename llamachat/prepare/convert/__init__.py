@@ -119,7 +119,7 @@ def plan_conversion(folder: Path, kind: str = "auto", accepted: Iterable[str] = 
     metadata |= embedding_keys(folder, config, architecture)
     config.check_all_read(family.without_effect.split(), accepted)
     describe(metadata, {one.name: _Shape(one.shape) for one in output})
-    return Conversion(metadata, output, _notes(config, tensors))
+    return Conversion(metadata, output, _notes(config, family, tensors))
 
 
 def settings_of(config: Config, family: Family) -> Settings:
@@ -173,11 +173,15 @@ def _place(name: str) -> tuple[int, int, str]:
     return 1, int(number) if number.isdecimal() else 0, name
 
 
-def _notes(config: Config, tensors: Mapping[str, Source]) -> list[str]:
+def _notes(config: Config, family: Family, tensors: Mapping[str, Source]) -> list[str]:
     notes = []
     if any("vision" in name or "visual" in name or "audio_tower" in name for name in tensors):
         notes.append("the model's parts for pictures and sounds are left out")
     scaling = config.first(("rope_parameters", "rope_scaling"), {})
     if scaling.get("truncate") is False:
         notes.append("YaRN's ramp is rounded to whole dimensions, as in llama.cpp: GGUF has no key for truncate")
+    window, longest = (config.first((name,)) for name in ("sliding_window", "max_position_embeddings"))
+    is_ignored = "sliding_window" in family.without_effect.split() and config.first(("use_sliding_window",), True)
+    if is_ignored and isinstance(window, int) and isinstance(longest, int) and window < longest:
+        notes.append(f"attention's window of {window} tokens has no key in GGUF: beyond it, all tokens are seen")
     return notes

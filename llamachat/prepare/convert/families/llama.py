@@ -101,17 +101,12 @@ def llama3(config: Config, settings: Settings) -> dict[str, Floats]:
     return {"rope_freqs.weight": llama3_factors(config, found, size)}
 
 
-def llama_settings(config: Config, settings: Settings) -> Settings:
-    """Also what Mistral's window means: a context that is no longer than it."""
-    return heads(config, settings)
-
-
 FAMILY: Final = Family(
     {"LlamaForCausalLM": "llama", "LLaMAForCausalLM": "llama", "LlamaModel": "llama", "MistralForCausalLM": "llama",
      "MistralModel": "llama"},
     ENDS + NORMS + TURNED_ATTENTION + FEED_FORWARD,
     only=SILU,
-    more=llama_settings,
+    more=heads,
     made=llama3,
     without_effect="sliding_window max_window_layers layer_types use_sliding_window",
     pre=("llama-bpe", "smollm", "tekken", "default"),

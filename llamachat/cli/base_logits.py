@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Option
 
 from llamachat.cli import loading
-from llamachat.cli.options import ModelChoice, Overwrite
+from llamachat.cli.options import ModelChoice, Overwrite, PromptChoice
+from llamachat.cli.prompt import prompt_text
 from llamachat.errors import UsageError
 from llamachat.terminal.output import write
 from llamachat.terminal.schema import versioned
@@ -54,7 +55,7 @@ def _opened(choice: ModelChoice, n_ctx: int) -> "Iterator[tuple[Model, Report]]"
         yield model, stack.enter_context(work_bars("tokens"))
 
 
-def write_base(choice: ModelChoice, base: BaseChoice, text: str, as_json: bool) -> None:
+def write_base(choice: ModelChoice, base: BaseChoice, prompt: PromptChoice, as_json: bool) -> None:
     """Writes the file and prints the perplexity."""
     from llamachat.prepare.divergence import Estimate
     from llamachat.prepare.logits_file import file_bytes, write_logits
@@ -63,11 +64,12 @@ def write_base(choice: ModelChoice, base: BaseChoice, text: str, as_json: bool) 
 
     target, n_ctx = base.kl_divergence_base, choice.ctx_size or N_CTX
     assert target is not None
-    check_result(target, overwrite=base.overwrite)
+    sources = [*loading.model_files(choice), *(prompt.file or ())]
+    check_result(target, sources, overwrite=base.overwrite)
     tokenizer = loading.open_tokenizer(choice)
-    windows = Windows.of(tokenizer.encode(text), tokenizer, n_ctx, base.chunks)
+    windows = Windows.of(tokenizer.encode(prompt_text(prompt)), tokenizer, n_ctx, base.chunks)
     with _opened(choice, n_ctx) as (model, report):
-        check_result(target, overwrite=base.overwrite, n_bytes=file_bytes(windows, model.n_vocab))
+        check_result(target, sources, overwrite=base.overwrite, n_bytes=file_bytes(windows, model.n_vocab))
         with result(target) as part:
             losses = write_logits(part, model.context(n_ctx), windows, model.n_vocab, report)
     loss = Estimate.of(losses)

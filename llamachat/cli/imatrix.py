@@ -97,7 +97,8 @@ def imatrix(
     from llamachat.prepare.result import check_result
     from llamachat.prepare.result import result as growing
 
-    check_result(result.output_file, [*(in_file or ()), *(prompt.file or ())], overwrite=result.overwrite)
+    sources = [*(in_file or ()), *(prompt.file or ()), *(loading.model_files(model) if measures else ())]
+    check_result(result.output_file, sources, overwrite=result.overwrite)
     others = [read_importance(path) for path in in_file or ()]
     if measures:
         found = _measured(model, prompt, measuring, result, threads)

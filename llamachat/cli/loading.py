@@ -151,6 +151,13 @@ def open_tokenizer(choice: ModelFile) -> "Tokenizer":
     return Tokenizer(model_path(choice))
 
 
+def model_files(choice: ModelFile) -> list[Path]:
+    """The files of the model that was asked for, which no result may replace."""
+    from llamachat.engine.gguf import open_gguf
+
+    return [source.path for source in open_gguf(model_path(choice)).sources]
+
+
 def model_path(choice: ModelFile) -> Path:
     """The file of the model that was asked for; a default model that is not there yet is fetched, and that is said."""
     from llamachat.catalog import NotFetched, fetch_default, resolve

@@ -40,7 +40,7 @@ def perplexity(
         compare_with_base(model, base, output is Format.JSON)
         return
     if base.kl_divergence_base is not None:
-        write_base(model, base, prompt_text(prompt), output is Format.JSON)
+        write_base(model, base, prompt, output is Format.JSON)
         return
     from llamachat.terminal.console import Console  # the engine, which --help does without
 

@@ -21,6 +21,7 @@ from llamachat.engine.quants import FORMATS
 from llamachat.errors import Unsupported
 from llamachat.prepare.report import Report, silent
 from llamachat.prepare.result import check_result, result
+from llamachat.prepare.splitting import files_of
 
 PIECE: Final = 1 << 22
 """Numbers of a matrix that are decoded, changed and written at once."""
@@ -52,7 +53,8 @@ def merge_lora(
     as `check_result`.
     """
     file = open_gguf(model)
-    check_result(target, [model, *(one.path for one in adapters)], overwrite=overwrite)
+    sources = [*files_of(file), *(one.path for one in adapters)]
+    check_result(target, sources, overwrite=overwrite)
     spec = describe(file.metadata, file.tensors, model)
     opened = [(open_lora(one.path, spec.architecture, spec.tensors), one.scale) for one in adapters]
     changes: dict[str, list[tuple[Lora, Pair, float]]] = {}
@@ -62,7 +64,7 @@ def merge_lora(
     for name in changes:
         _check(file.tensors[name])
     size = sum(tensor.n_bytes for tensor in file.tensors.values())
-    check_result(target, [model], overwrite=overwrite, n_bytes=size)
+    check_result(target, sources, overwrite=overwrite, n_bytes=size)
     done = 0
 
     def add(n_bytes: int) -> None:

@@ -27,6 +27,7 @@ from llamachat.prepare.convert.source import Floats, Source
 from llamachat.prepare.convert.steps import run_steps
 from llamachat.prepare.report import Report, silent
 from llamachat.prepare.result import check_result, result
+from llamachat.prepare.splitting import files_of
 
 ROW_STEPS: Final = frozenset(
     ("turned", "turned_part", "half", "cut", "every_other", "q_k_v_of_heads", "q_k_v_of_groups", "queries_of_groups",
@@ -48,8 +49,9 @@ def convert_lora(
     Returns the metadata. Raises Unsupported for kinds of adapters and tensors that are not known, ModelFileError for
     what is broken or missing, and as `check_result`.
     """
-    sources = [path for path in folder.iterdir() if path.is_file()] if folder.is_dir() else []
-    check_result(target, [*sources, base], overwrite=overwrite)
+    sources = [path for one in (folder, base) if one.is_dir() for path in one.iterdir() if path.is_file()]
+    sources += [] if base.is_dir() else files_of(open_gguf(base))
+    check_result(target, sources, overwrite=overwrite)
     config_path = folder / "adapter_config.json"
     if not config_path.is_file():
         raise ModelFileError("there is no adapter_config.json: this is no folder of a PEFT adapter", folder)

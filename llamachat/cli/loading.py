@@ -154,8 +154,9 @@ def open_tokenizer(choice: ModelFile) -> "Tokenizer":
 def model_files(choice: ModelFile) -> list[Path]:
     """The files of the model that was asked for, which no result may replace."""
     from llamachat.engine.gguf import open_gguf
+    from llamachat.prepare.splitting import files_of
 
-    return [source.path for source in open_gguf(model_path(choice)).sources]
+    return files_of(open_gguf(model_path(choice)))
 
 
 def model_path(choice: ModelFile) -> Path:

@@ -22,6 +22,11 @@ class Progress:
     def __init__(self, report: Report, total: int, what: str) -> None:
         self._report, self._total, self._what, self._done = report, total, what, 0
 
+    @classmethod
+    def of(cls, file: GgufFile, report: Report, what: str) -> Progress:
+        """Of the bytes of all tensors of a file."""
+        return cls(report, sum(tensor.n_bytes for tensor in file.tensors.values()), what)
+
     def add(self, n_bytes: int) -> None:
         """So many more are done."""
         self._done += n_bytes

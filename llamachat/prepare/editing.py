@@ -117,7 +117,7 @@ def write_edit(edit: Edit, target: Path | None = None, *, overwrite: bool = Fals
         check_result(path, overwrite=True, n_bytes=edit.n_bytes)
     else:
         check_result(target, [path], overwrite=overwrite, n_bytes=edit.n_bytes)
-    progress = Progress(report, sum(tensor.n_bytes for tensor in edit.file.tensors.values()), "copying")
+    progress = Progress.of(edit.file, report, "copying")
     with result(target or path) as part:
         write_gguf(part, edit.metadata, entries(edit.file, None, progress))
 

@@ -43,7 +43,7 @@ def checksums(file: GgufFile, algorithms: Sequence[str], report: Report = silent
     unknown = [name for name in algorithms if name not in ALGORITHMS]
     if unknown:
         raise UsageError(f"{unknown[0]!r} is no checksum: known are {', '.join(ALGORITHMS)}", settings=("algorithm",))
-    progress = Progress(report, sum(tensor.n_bytes for tensor in file.tensors.values()), "reading")
+    progress = Progress.of(file, report, "reading")
     whole: dict[str, Any] = {name: ALGORITHMS[name]() for name in algorithms}
     for tensor in file.tensors.values():
         own: dict[str, Any] = {name: ALGORITHMS[name]() for name in algorithms}

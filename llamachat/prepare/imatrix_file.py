@@ -18,7 +18,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from llamachat.engine.gguf.writer import Entry, file_bytes, write_gguf
+from llamachat.engine.gguf.writer import Entry, write_gguf
 from llamachat.prepare.imatrix import Collected
 from llamachat.prepare.importance import CHUNK_SIZE, COUNTS, DATASETS, N_CHUNKS, SUMS
 
@@ -33,11 +33,6 @@ def write_imatrix(path: Path, found: Collected, form: Form = "gguf", of: str = "
         path.write_bytes(b"".join(_dat(found)))
     else:
         write_gguf(path, _metadata(found, of), _entries(found))
-
-
-def imatrix_bytes(found: Collected) -> int:
-    """The size of a GGUF file of it."""
-    return file_bytes(_metadata(found, ""), _entries(found))
 
 
 def _metadata(found: Collected, of: str) -> dict[str, object]:

@@ -14,20 +14,18 @@ from llamachat.engine.adapters.lora import Lora, Pair, open_lora
 from llamachat.engine.arrays import NDArray
 from llamachat.engine.backend.choose import quantiser
 from llamachat.engine.backend.interface import Device
-from llamachat.engine.gguf import GgufFile, TensorInfo, copied, open_gguf
+from llamachat.engine.gguf import GgufFile, TensorInfo, open_gguf
 from llamachat.engine.gguf.writer import Data, Entry, write_gguf
 from llamachat.engine.models import describe
 from llamachat.engine.quants import FORMATS
 from llamachat.errors import Unsupported
+from llamachat.prepare.copying import Progress, pieces
 from llamachat.prepare.report import Report, silent
 from llamachat.prepare.result import check_result, result
-from llamachat.prepare.splitting import files_of
+from llamachat.prepare.splitting import files_of, without_split
 
 PIECE: Final = 1 << 22
 """Numbers of a matrix that are decoded, changed and written at once."""
-
-SPLIT: Final = "split."
-"""Keys of a model in several files; the result is one."""
 
 
 @dataclass(frozen=True)
@@ -65,16 +63,9 @@ def merge_lora(
         _check(file.tensors[name])
     size = sum(tensor.n_bytes for tensor in file.tensors.values())
     check_result(target, sources, overwrite=overwrite, n_bytes=size)
-    done = 0
-
-    def add(n_bytes: int) -> None:
-        nonlocal done
-        done += n_bytes
-        report(done, size, "merging")
-
+    progress = Progress(report, size, "merging")
     with result(target) as path, closing(quantiser(n_threads)) as device:
-        metadata = {key: value for key, value in copied(file.metadata).items() if not key.startswith(SPLIT)}
-        write_gguf(path, metadata, _entries(file, changes, device, add))
+        write_gguf(path, without_split(file), _entries(file, changes, device, progress.add))
     return len(changes)
 
 
@@ -88,23 +79,23 @@ def _entries(
     file: GgufFile, changes: Mapping[str, list[tuple[Lora, Pair, float]]], device: Device, add: Callable[[int], None]
 ) -> list[Entry]:
     def data(tensor: TensorInfo) -> Callable[[], Data]:
-        return lambda: _counted(_data(tensor, changes.get(tensor.name, []), device), add)
+        return lambda: _counted(_data(file, tensor, changes.get(tensor.name, []), device), add)
 
     return [(name, one.type.name, one.shape, data(one)) for name, one in file.tensors.items()]
 
 
-def _counted(pieces: Iterator[NDArray[np.uint8]], add: Callable[[int], None]) -> Iterator[NDArray[np.uint8]]:
-    for piece in pieces:
+def _counted(made: Iterator[NDArray[np.uint8]], add: Callable[[int], None]) -> Iterator[NDArray[np.uint8]]:
+    for piece in made:
         yield piece
         add(piece.nbytes)
 
 
 def _data(
-    tensor: TensorInfo, changes: Sequence[tuple[Lora, Pair, float]], device: Device
+    file: GgufFile, tensor: TensorInfo, changes: Sequence[tuple[Lora, Pair, float]], device: Device
 ) -> Iterator[NDArray[np.uint8]]:
     """The bytes of a tensor, some rows at a time."""
     if not changes:
-        yield tensor.rows
+        yield from pieces(file, tensor)
         return
     fmt, columns = FORMATS[tensor.type.name], tensor.shape[-1]
     n_rows = tensor.shape[-2]

@@ -77,7 +77,7 @@ def write_split(file: GgufFile, parts: Sequence[Part], *, overwrite: bool = Fals
     total = sum(part.n_bytes for part in parts)
     for i, part in enumerate(parts):
         check_result(part.path, files_of(file), overwrite=overwrite, n_bytes=total if i == 0 else 0)
-    progress = Progress(report, sum(tensor.n_bytes for tensor in file.tensors.values()), "splitting")
+    progress = Progress.of(file, report, "splitting")
     with results([part.path for part in parts]) as places:
         for part, place in zip(parts, places, strict=True):
             write_gguf(place, part.metadata, entries(file, part.tensors, progress))
@@ -92,7 +92,7 @@ def merge(first: Path, target: Path, *, overwrite: bool = False, report: Report 
         raise UsageError(f"{first}: is no file of a split model, whose names end in -00001-of-00003.gguf")
     file = open_gguf(first)
     metadata = without_split(file)
-    progress = Progress(report, sum(tensor.n_bytes for tensor in file.tensors.values()), "merging")
+    progress = Progress.of(file, report, "merging")
     made = entries(file, None, progress)
     n_bytes = file_bytes(metadata, made)
     check_result(target, files_of(file), overwrite=overwrite, n_bytes=n_bytes)

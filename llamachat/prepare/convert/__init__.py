@@ -24,6 +24,7 @@ from llamachat.prepare.convert.rules import parse_rules, plan_tensors
 from llamachat.prepare.convert.settings import as_metadata, parse_settings
 from llamachat.prepare.convert.source import Source
 from llamachat.prepare.convert.vocabulary import read_vocabulary
+from llamachat.prepare.copying import Progress
 from llamachat.prepare.report import Report, silent
 from llamachat.prepare.result import check_result, result
 
@@ -60,15 +61,9 @@ class Conversion:
     def write(self, path: Path, report: Report = silent) -> None:
         """Writes the file, tensor by tensor."""
         total = sum(tensor_bytes(one.kind, one.shape) for one in self.tensors)
-        done = 0
-
-        def add(n_bytes: int) -> None:
-            nonlocal done
-            done += n_bytes
-            report(done, total, "converting")
-
+        progress = Progress(report, total, "converting")
         with closing(quantiser()) as device:
-            write_gguf(path, self.metadata, self._entries(add, device.encode))
+            write_gguf(path, self.metadata, self._entries(progress.add, device.encode))
 
     def _entries(self, add: Add, encode: Encode) -> Iterable[Entry]:
         return [(one.name, one.kind, one.shape, one.data(add, encode)) for one in self.tensors]

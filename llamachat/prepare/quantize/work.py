@@ -18,18 +18,19 @@ from llamachat.engine.gguf.metadata import SCALARS, Metadata, shown
 from llamachat.engine.overrides import NO_OVERRIDE, Override
 from llamachat.engine.quants import FORMATS
 from llamachat.errors import ModelFileError, UsageError
+from llamachat.prepare.copying import Progress
 from llamachat.prepare.importance import Importance, read_importance
 from llamachat.prepare.quantize.plan import Step, Wanted, check_importance, n_matrices, parts_of, plan_steps
 from llamachat.prepare.quantize.roles import Role, role_of
 from llamachat.prepare.quantize.rows import Bytes, Loss, Rows
 from llamachat.prepare.report import Report, silent
 from llamachat.prepare.result import check_result, results
+from llamachat.prepare.splitting import files_of
 
 VERSION: Final = np.uint32(2)
 """`general.quantization_version` of the formats as they are since May 2023."""
 
 SPLIT_KEYS: Final = ("split.no", "split.count", "split.tensors.count")
-WORDS: Final = "quantising"
 
 
 @dataclass
@@ -80,13 +81,15 @@ class Quantisation:
         """
         paths = self._paths(Path(target))
         check_importance(self.steps, self.wanted.mix, self.importance)
-        sources = [source.path for source in self.file.sources]
+        sources = files_of(self.file)
         sources += [] if self.importance is None else [self.importance.path]
         for path in paths:
             check_result(path, sources, overwrite=overwrite, n_bytes=self.n_bytes)
         done = [Done(step) for step in self.steps]
         with closing(choose.quantiser(threads)) as encoder, results(paths) as parts:
-            rows = Rows(self.file, encoder, encoder.n_threads, _Counted(self.file, report))
+            progress = Progress.of(self.file, report, "quantising")
+            progress.add(0)
+            rows = Rows(self.file, encoder, encoder.n_threads, progress.add)
             try:
                 for path, (metadata, part) in zip(parts, self._files(), strict=True):
                     write_gguf(path, metadata, self._entries(part, rows, done))
@@ -193,16 +196,3 @@ def _like(one: Override, metadata: Mapping[str, object]) -> object:
 def _fits(value: object, dtype: np.dtype[Any]) -> bool:
     limits = np.iinfo(dtype)
     return isinstance(value, int) and limits.min <= value <= limits.max
-
-
-class _Counted:
-    """Turns bytes that are done into reports of all."""
-
-    def __init__(self, file: GgufFile, report: Report) -> None:
-        self._total = sum(tensor.n_bytes for tensor in file.tensors.values())
-        self._done, self._report = 0, report
-        report(0, self._total, WORDS)
-
-    def __call__(self, n_bytes: int) -> None:
-        self._done += n_bytes
-        self._report(self._done, self._total, WORDS)
